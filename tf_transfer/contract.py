@@ -1,0 +1,85 @@
+"""What a network expects of its input."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Contract:
+  """Everything that turns an image into the input of a network.
+
+  Attributes:
+    image_size: height and width in pixels.
+    mean: subtracted from each channel, on the scale 0 to 255.
+    std: what each channel is then divided by, on the same scale.
+    channels: the order of the channels, 'rgb' or 'bgr'.
+    interpolation: 'bilinear' or 'bicubic' (Keys' cubic, a = -0.5).
+    antialias: whether the kernel is widened when an image shrinks, as Pillow
+      does and TensorFlow by default does not.
+    crop_fraction: side of the central crop at ImageNet evaluation, as a
+      fraction of the image's shorter side.
+  """
+
+  image_size: int
+  mean: tuple[float, float, float]
+  std: tuple[float, float, float]
+  channels: str = 'rgb'
+  interpolation: str = 'bilinear'
+  antialias: bool = True
+  crop_fraction: float = 0.875
+
+  def __post_init__(self):
+    for name in ('mean', 'std'):
+      values = tuple(float(v) for v in getattr(self, name))
+      if len(values) != 3 or not np.all(np.isfinite(values)):
+        raise ValueError(f'{name}: expected three numbers, got {values}')
+      object.__setattr__(self, name, values)
+    if min(self.std) <= 0:
+      raise ValueError(f'std: expected positive numbers, got {self.std}')
+    if not (isinstance(self.image_size, int) and self.image_size > 0):
+      raise ValueError(f'image_size: {self.image_size!r} is no size in pixels')
+    for name, allowed in (
+      ('channels', ('rgb', 'bgr')),
+      ('interpolation', ('bilinear', 'bicubic')),
+      ('antialias', (True, False)),
+    ):
+      if getattr(self, name) not in allowed:
+        raise ValueError(
+          f'{name}: expected one of {allowed}, got {getattr(self, name)!r}'
+        )
+    if not 0 < self.crop_fraction <= 1:
+      raise ValueError(
+        f'crop_fraction: expected 0 to 1, got {self.crop_fraction}'
+      )
+
+  def scale(self, image: Any) -> Any:
+    """Scales RGB pixels to what the network takes.
+
+    Args:
+      image: [..., 3] NumPy or JAX array of RGB values in 0 to 255.
+
+    Returns:
+      [..., 3] float32 of the same kind, its channels in the contract's order.
+    """
+    if self.channels == 'bgr':
+      image = image[..., ::-1]
+    mean = np.asarray(self.mean, np.float32)
+    std = np.asarray(self.std, np.float32)
+    return (image.astype(np.float32) - mean) / std
+
+  def to_json(self) -> dict[str, Any]:
+    """The fields as a dict that JSON can hold."""
+    return dataclasses.asdict(self)
+
+  @classmethod
+  def from_json(cls, fields: dict[str, Any]) -> 'Contract':
+    """The inverse of `to_json`; a missing or unknown field is a ValueError."""
+    known = {field.name for field in dataclasses.fields(cls)}
+    if set(fields) != known:
+      raise ValueError(
+        f'contract: missing {sorted(known - set(fields))}, '
+        f'unknown {sorted(set(fields) - known)}'
+      )
+    return cls(**fields)
