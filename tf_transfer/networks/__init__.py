@@ -1,1 +1,197 @@
+"""The table of networks; building one, and loading its weights file.
 
+net = networks.load('efficientnet_lite0.safetensors')
+features = net.features(net.contract.scale(images))  # [B, net.feature_dim]
+"""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from tf_transfer import contract as contract_lib
+from tf_transfer import errors
+from tf_transfer.networks import classifier, efficientnet, weights
+from tf_transfer.runtime import files
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  """A network of the table.
+
+  Attributes:
+    backbone: its backbone, given options as keywords.
+    image_size: pixels, as it was trained.
+    feature_dim: width of the pooled features.
+    parameters: trainable ones, without the head.
+    dropout: its authors' rate ahead of the head.
+  """
+
+  backbone: Callable[..., nn.Module]
+  image_size: int
+  feature_dim: int
+  parameters: int
+  dropout: float = 0.0
+
+
+_lite = functools.partial(functools.partial, efficientnet.EfficientNetLite)
+
+TABLE: Mapping[str, Row] = {
+  'efficientnet_lite0': Row(_lite(), 224, 1280, 3_371_008, 0.2),
+  'efficientnet_lite1': Row(_lite(depth=1.1), 240, 1280, 4_135_680, 0.2),
+  'efficientnet_lite2': Row(
+    _lite(width=1.1, depth=1.2), 260, 1280, 4_811_072, 0.3
+  ),
+}
+
+
+def row(name: str) -> Row:
+  """The row of a network; an unknown name is an InputError."""
+  if name not in TABLE:
+    raise errors.unknown_name('network', name, TABLE)
+  return TABLE[name]
+
+
+def build(
+  name: str,
+  *,
+  num_classes: int = 1000,
+  dropout: float = 0.0,
+  **options: Any,
+) -> classifier.Classifier:
+  """The named network as a Flax module, without weights.
+
+  Args:
+    name: in the table.
+    num_classes: number of logits.
+    dropout: share of the features that training drops.
+    **options: fields of the backbone.
+
+  Raises:
+    InputError: the name is unknown, or the backbone has no such option.
+  """
+  try:
+    backbone = row(name).backbone(**options)
+  except TypeError as error:
+    raise errors.InputError(f'{name}: {error}') from error
+  return classifier.Classifier(backbone, num_classes, dropout)
+
+
+def expected_variables(
+  model: classifier.Classifier, image_size: int
+) -> dict[str, jax.ShapeDtypeStruct]:
+  """The shapes of all variables of a network, by path, nothing computed."""
+  image = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+  return weights.flatten(jax.eval_shape(model.init, jax.random.key(0), image))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+  """A network with its weights.
+
+  Attributes:
+    header: what its weights file says of itself.
+    model: the Flax module.
+    variables: nested {'params': ..., 'batch_stats': ...}.
+    sha256: of the weights file.
+  """
+
+  header: weights.Header
+  model: classifier.Classifier
+  variables: Mapping[str, Any]
+  sha256: str
+
+  @property
+  def name(self) -> str:
+    return self.header.network
+
+  @property
+  def contract(self) -> contract_lib.Contract:
+    return self.header.contract
+
+  @property
+  def feature_dim(self) -> int:
+    return row(self.name).feature_dim
+
+  def apply_features(
+    self, variables: Mapping[str, Any], x: jax.Array
+  ) -> jax.Array:
+    """Pure function for use under `jit`: x [B, H, W, 3] -> [B, D]."""
+    # Without this, GPU and TPU would round float32 inputs of products.
+    with jax.default_matmul_precision('highest'):
+      return self.model.apply(variables, x, method='features')
+
+  def apply_logits(
+    self, variables: Mapping[str, Any], x: jax.Array
+  ) -> jax.Array:
+    """Pure function for use under `jit`: x [B, H, W, 3] -> [B, classes]."""
+    with jax.default_matmul_precision('highest'):
+      return self.model.apply(variables, x)
+
+  @functools.cached_property
+  def _features(self):
+    return jax.jit(self.apply_features)
+
+  @functools.cached_property
+  def _logits(self):
+    return jax.jit(self.apply_logits)
+
+  def _checked(self, x: Any) -> jax.Array:
+    if np.ndim(x) != 4 or np.shape(x)[-1] != 3:
+      raise errors.InputError(
+        f'{self.name}: expected images [B, H, W, 3], got shape {np.shape(x)}'
+      )
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+      raise errors.InputError(
+        f'{self.name}: expected scaled float images, got {x.dtype}; '
+        'use net.contract.scale(images)'
+      )
+    return x.astype(jnp.float32)
+
+  def features(self, x: Any) -> jax.Array:
+    """Features of images.
+
+    Args:
+      x: [B, H, W, 3] float, scaled as by `contract.scale`.
+
+    Returns:
+      [B, feature_dim] float32, what the logits layer is fed.
+
+    Raises:
+      InputError: x has another shape, or was not scaled.
+    """
+    return self._features(self.variables, self._checked(x))
+
+  def logits(self, x: Any) -> jax.Array:
+    """Logits [B, header.num_classes] of images; x as for `features`."""
+    return self._logits(self.variables, self._checked(x))
+
+
+def load(path: os.PathLike | str) -> Network:
+  """Loads a weights file, strictly: every variable there, and no other.
+
+  Raises:
+    InputError: no such file, or it is damaged, or belongs to another network;
+      everything that is wrong is listed in the one error.
+  """
+  header, tensors = weights.read(path)
+  model = build(
+    header.network, num_classes=header.num_classes, **header.options
+  )
+  problems = weights.mismatches(
+    tensors, expected_variables(model, header.contract.image_size)
+  )
+  if problems:
+    raise errors.InputError(
+      f'{path} does not hold the weights of {header.network}:'
+      f'{weights.shorten(problems)}'
+    )
+  variables = jax.tree.map(jnp.asarray, weights.unflatten(tensors))
+  return Network(header, model, variables, files.sha256(path))

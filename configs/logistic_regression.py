@@ -1,0 +1,74 @@
+"""Logistic regression on the fixed features of one network on one dataset.
+
+  python -m tf_transfer.main --workdir=runs/mine \\
+      --config=configs/logistic_regression.py:NETWORK,DATASET
+
+NETWORK is a name of the table (efficientnet_lite0) or the path of a weights
+file; DATASET is digits, fashion_mnist, or folder:PATH with a directory of
+images that has a folder per class, or train/, val/ and test/ folders of such.
+
+Expect: efficientnet_lite0,digits takes a minute on two cores and reaches
+about 98 % of digits' test split.
+"""
+
+import ml_collections
+
+
+def get_config(
+  argument: str = 'efficientnet_lite0,digits',
+) -> ml_collections.ConfigDict:
+  """The config of one cell; `argument` is 'NETWORK,DATASET'."""
+  network, _, dataset = argument.partition(',')
+  config = ml_collections.ConfigDict()
+
+  # What main runs.
+  config.job = 'study'
+
+  # The cells: every network × every dataset × every setting.
+  # Names of the table, or paths of weights files.
+  config.networks = (network,)
+  # digits, fashion_mnist, folder:PATH.
+  config.datasets = (dataset or 'digits',)
+  # The paper's settings; one so far.
+  config.settings = ('logistic_regression',)
+
+  # Where NAME.safetensors is looked for, and converted to from an installed
+  # package when it is not there; '' is WORKDIR/weights.
+  config.weights_dir = ''
+
+  config.data = ml_collections.ConfigDict()
+  # Where datasets are looked for: for fashion_mnist the directory of the four
+  # IDX files; '' is TFDS's own place.
+  config.data.dir = ''
+  # An image that cannot be decoded: 'error' stops and names it, 'skip' leaves
+  # it out, counted and listed in the record.
+  config.data.corrupt = 'error'
+  # Where a dataset has no official split, whether an image is held out is
+  # drawn from the hash of its content and this seed.
+  config.data.split_seed = 0
+  config.data.val_fraction = 0.2
+  config.data.test_fraction = 0.2
+
+  config.features = ml_collections.ConfigDict()
+  # Images at once on all devices together; it does not change the features.
+  config.features.batch_size = 64
+  # Where feature matrices are kept; '' is WORKDIR/features. Several workdirs
+  # may share one.
+  config.features.cache_dir = ''
+
+  config.logistic_regression = ml_collections.ConfigDict()
+  # The penalty is ½λ‖W‖², added to the sum of the losses (scikit-learn's
+  # C = 1/λ): 45 values, a quarter decade apart.
+  config.logistic_regression.penalties = 45
+  config.logistic_regression.penalty_min = 1e-6
+  config.logistic_regression.penalty_max = 1e5
+  # A fit has converged when no entry of the gradient of the summed objective
+  # is larger.
+  config.logistic_regression.tolerance = 1e-4
+  # Function evaluations that one penalty may take.
+  config.logistic_regression.max_evaluations = 2000
+
+  # Whether to write event files for TensorBoard; it imports TensorFlow, which
+  # takes seconds.
+  config.tensorboard = True
+  return config

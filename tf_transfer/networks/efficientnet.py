@@ -1,0 +1,136 @@
+"""EfficientNet-Lite (Tan and Le, 2019, without squeeze-and-excitation).
+
+The Lite networks swap swish for ReLU6, and keep the width of the stem and of
+the last convolution whatever the width multiplier.
+"""
+
+import dataclasses
+import functools
+import math
+
+import jax
+from flax import linen as nn
+
+from tf_transfer.networks import layers
+
+# kernel size, blocks, output channels, expansion, strides of the first block
+_STAGES = (
+  (3, 1, 16, 1, 1),
+  (3, 2, 24, 6, 2),
+  (5, 2, 40, 6, 2),
+  (3, 3, 80, 6, 2),
+  (5, 3, 112, 6, 1),
+  (5, 4, 192, 6, 2),
+  (3, 1, 320, 6, 1),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+  """One inverted residual block: its name and what it is built with."""
+
+  name: str
+  features: int
+  kernel_size: int
+  strides: int
+  expansion: int
+
+
+def blocks(width: float, depth: float) -> tuple[Block, ...]:
+  """All blocks of a network in order, for its multipliers."""
+  rows = []
+  for stage, row in enumerate(_STAGES, start=1):
+    kernel_size, repeats, channels, expansion, strides = row
+    if stage not in (1, len(_STAGES)):
+      repeats = math.ceil(repeats * depth)
+    rows += [
+      Block(
+        f'stage{stage}_block{block}',
+        _scaled_width(channels, width),
+        kernel_size,
+        strides if block == 1 else 1,
+        expansion,
+      )
+      for block in range(1, repeats + 1)
+    ]
+  return tuple(rows)
+
+
+def _scaled_width(channels: int, multiplier: float) -> int:
+  """Channels × multiplier, to a multiple of 8, never 10 % below."""
+  scaled = channels * multiplier
+  rounded = max(8, int(scaled + 4) // 8 * 8)
+  return rounded + 8 if rounded < 0.9 * scaled else rounded
+
+
+class InvertedResidual(nn.Module):
+  """Expand by a 1×1, filter each channel, project; add where shapes agree."""
+
+  features: int
+  kernel_size: int
+  strides: int
+  expansion: int
+  epsilon: float
+  momentum: float
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    conv_bn = functools.partial(
+      layers.ConvBN,
+      epsilon=self.epsilon,
+      momentum=self.momentum,
+      activation=layers.relu6,
+    )
+    inputs = x
+    width = x.shape[-1] * self.expansion
+    if self.expansion != 1:
+      x = conv_bn(width, name='expand')(x, train)
+    x = conv_bn(
+      width,
+      (self.kernel_size, self.kernel_size),
+      self.strides,
+      depthwise=True,
+      name='depthwise',
+    )(x, train)
+    x = conv_bn(self.features, activation=None, name='project')(x, train)
+    if self.strides == 1 and inputs.shape[-1] == self.features:
+      x = x + inputs
+    return x
+
+
+class EfficientNetLite(nn.Module):
+  """Backbone: [B, H, W, 3] -> features [B, 1280].
+
+  Attributes:
+    width: multiplier of the channels of all stages.
+    depth: multiplier of the blocks of all stages but the first and last.
+    epsilon: batch norm's.
+    momentum: share of batch norm's old moving statistics that is kept.
+  """
+
+  width: float = 1.0
+  depth: float = 1.0
+  epsilon: float = 1e-3
+  momentum: float = 0.99
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    conv_bn = functools.partial(
+      layers.ConvBN,
+      epsilon=self.epsilon,
+      momentum=self.momentum,
+      activation=layers.relu6,
+    )
+    x = conv_bn(32, (3, 3), strides=2, name='stem')(x, train)
+    for block in blocks(self.width, self.depth):
+      x = InvertedResidual(
+        block.features,
+        block.kernel_size,
+        block.strides,
+        block.expansion,
+        self.epsilon,
+        self.momentum,
+        name=block.name,
+      )(x, train)
+    x = conv_bn(1280, name='top')(x, train)
+    return x.mean(axis=(1, 2))

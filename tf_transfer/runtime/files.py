@@ -1,0 +1,81 @@
+"""Writing files so that a reader sees all of one or nothing of it."""
+
+import contextlib
+import hashlib
+import os
+import pathlib
+import tempfile
+from collections.abc import Iterator
+from typing import IO
+
+from tf_transfer import errors
+
+
+def write_problem(path: os.PathLike | str, error: OSError) -> errors.InputError:
+  """The error to raise when `path` could not be written."""
+  reason = error.strerror or str(error)
+  return errors.InputError(
+    f'cannot write {path}: {reason}. Free some space or name another place; '
+    'what was finished before is kept, and the same command goes on from it.'
+  )
+
+
+def make_directory(path: os.PathLike | str) -> pathlib.Path:
+  """Makes a directory with its parents, and proves that it can be written.
+
+  Raises:
+    InputError: it cannot be made or written.
+  """
+  path = pathlib.Path(path)
+  try:
+    path.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path) as probe:
+      probe.write(b'0')
+  except OSError as error:
+    raise write_problem(path, error) from error
+  return path
+
+
+@contextlib.contextmanager
+def atomic_write(path: os.PathLike | str) -> Iterator[IO[bytes]]:
+  """Opens a file that appears under its name only once it is complete.
+
+  Yields:
+    A binary file in the same directory. When the block ends it is flushed to
+    disk and renamed to `path`; when the block raises it is removed.
+
+  Raises:
+    InputError: the disk is full, or the directory cannot be written.
+  """
+  path = pathlib.Path(path)
+  try:
+    # The name says whose leftover it is, should the process be killed here.
+    descriptor, partial = tempfile.mkstemp(
+      prefix=f'.{path.name}.', suffix='.partial', dir=path.parent
+    )
+  except OSError as error:
+    raise write_problem(path, error) from error
+  try:
+    with os.fdopen(descriptor, 'wb') as file:
+      yield file
+      file.flush()
+      os.fsync(file.fileno())
+    os.chmod(partial, 0o666 & ~_umask())
+    os.replace(partial, path)
+  except OSError as error:
+    raise write_problem(path, error) from error
+  finally:
+    with contextlib.suppress(FileNotFoundError):
+      os.unlink(partial)
+
+
+def _umask() -> int:
+  mask = os.umask(0)
+  os.umask(mask)
+  return mask
+
+
+def sha256(path: os.PathLike | str) -> str:
+  """The SHA-256 of a file's bytes, in hexadecimal."""
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()

@@ -1,0 +1,271 @@
+"""The cells of a study: which are there, which are missing, running those.
+
+Config -> weights files and datasets -> cells -> for each that the ledger lacks
+a record -> the table and the figure of all.
+"""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import pathlib
+import platform
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import ml_collections
+from absl import logging
+
+from tf_transfer import datasets, errors, networks
+from tf_transfer.runtime import devices, files, progress, writers
+from tf_transfer.study import figures, table, weights_files
+from tf_transfer.study import ledger as ledger_lib
+from tf_transfer.transfer import features, fixed_features
+
+SETTINGS = ('logistic_regression',)
+
+_PACKAGES = ('tf-transfer', 'jax', 'flax', 'numpy', 'pillow', 'scipy')
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+  """One network on one dataset in one setting."""
+
+  network: networks.Network
+  dataset: datasets.Dataset
+  setting: str
+  identity: str
+
+  @property
+  def name(self) -> str:
+    return f'{self.network.name} on {self.dataset.name}'
+
+
+def _check(config: ml_collections.ConfigDict) -> None:
+  """Finds what is wrong with a config before anything slow begins."""
+  for field in ('networks', 'datasets', 'settings'):
+    values = config[field]
+    if not values:
+      raise errors.InputError(f'config.{field} is empty: name at least one')
+    if len(set(values)) != len(values):
+      raise errors.InputError(f'config.{field} names one twice: {values}')
+  for setting in config.settings:
+    if setting not in SETTINGS:
+      raise errors.unknown_name('setting', setting, SETTINGS)
+  for name in config.datasets:
+    datasets.check(name, config.data.dir or None)
+  if config.data.corrupt not in ('error', 'skip'):
+    raise errors.InputError(
+      "config.data.corrupt: expected 'error' or 'skip', "
+      f'found {config.data.corrupt!r}'
+    )
+  solver = config.logistic_regression
+  if not 0 < solver.penalty_min <= solver.penalty_max:
+    raise errors.InputError(
+      'config.logistic_regression: expected 0 < penalty_min <= penalty_max, '
+      f'found {solver.penalty_min} and {solver.penalty_max}'
+    )
+  for name, value in (
+    ('features.batch_size', config.features.batch_size),
+    ('logistic_regression.penalties', solver.penalties),
+    ('logistic_regression.max_evaluations', solver.max_evaluations),
+  ):
+    if value < 1:
+      raise errors.InputError(f'config.{name}: expected 1 or more, not {value}')
+
+
+def _determinants(
+  net: networks.Network,
+  dataset: datasets.Dataset,
+  setting: str,
+  config: ml_collections.ConfigDict,
+) -> dict[str, Any]:
+  """All that determines a record's numbers."""
+  return {
+    'network': net.name,
+    'weights_sha256': net.sha256,
+    'dataset': dataset.name,
+    'splits_sha256': {
+      name: split.hash for name, split in dataset.splits.items()
+    },
+    'setting': setting,
+    'metric': dataset.metric,
+    'preprocessing': 'whole_image',
+    'corrupt': config.data.corrupt,
+    'search': config.logistic_regression.to_dict(),
+  }
+
+
+def _cells(
+  nets: list[networks.Network], config: ml_collections.ConfigDict
+) -> Iterator[Cell]:
+  for name in config.datasets:
+    dataset = datasets.open(
+      name,
+      data_dir=config.data.dir or None,
+      seed=config.data.split_seed,
+      val_fraction=config.data.val_fraction,
+      test_fraction=config.data.test_fraction,
+      progress=progress.bar,
+    )
+    print(
+      f'{name}: {len(dataset.classes)} classes, '
+      + ', '.join(f'{len(s):,} {k}' for k, s in dataset.splits.items())
+    )
+    for note in dataset.notes:
+      print(f'  note: {note}')
+    for net in nets:
+      for setting in config.settings:
+        determinants = _determinants(net, dataset, setting, config)
+        yield Cell(net, dataset, setting, ledger_lib.identity(determinants))
+
+
+def _record(
+  cell: Cell,
+  config: ml_collections.ConfigDict,
+  outcome: fixed_features.Outcome,
+  seconds: float,
+) -> dict[str, Any]:
+  header = cell.network.header
+  return {
+    'identity': cell.identity,
+    'version': ledger_lib.VERSION,
+    **_determinants(cell.network, cell.dataset, cell.setting, config),
+    'num_classes': len(cell.dataset.classes),
+    'split_seed': config.data.split_seed,
+    'imagenet_top1': header.imagenet_top1,
+    'imagenet_top1_source': header.imagenet_top1_source,
+    'recipe': header.recipe,
+    'chosen': dict(outcome.chosen),
+    'validation': dataclasses.asdict(outcome.validation),
+    'validation_curve': [float(v) for v in outcome.curve],
+    'test': dataclasses.asdict(outcome.test),
+    'solver': dict(outcome.solver),
+    'skipped': list(outcome.skipped),
+    'notes': list(cell.dataset.notes),
+    'predictions': f'predictions/{cell.identity}.npz',
+    'versions': {
+      'python': platform.python_version(),
+      **{name: importlib.metadata.version(name) for name in _PACKAGES},
+    },
+    'device': devices.describe(),
+    'seconds': round(seconds, 2),
+    'finished': datetime.datetime.now(datetime.UTC).isoformat(
+      timespec='seconds'
+    ),
+  }
+
+
+def _run_cell(
+  cell: Cell,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  ledger: ledger_lib.Ledger,
+) -> None:
+  started = time.monotonic()
+  extract = features.Extractor(
+    cell.network,
+    pathlib.Path(config.features.cache_dir or workdir / 'features'),
+    batch_size=config.features.batch_size,
+    corrupt=config.data.corrupt,
+  )
+  outcome = fixed_features.evaluate(
+    extract, cell.dataset, config.logistic_regression, cell.name
+  )
+  record = _record(cell, config, outcome, time.monotonic() - started)
+  if config.tensorboard:
+    _write_events(record, workdir)
+  ledger.add(record, outcome.predictions)
+  _report(record)
+
+
+def _write_events(record: dict[str, Any], workdir: pathlib.Path) -> None:
+  directory = workdir / 'tensorboard' / record['identity']
+  with writers.rewrite(directory) as writer:
+    metric = record['metric']
+    writer.curve(f'validation/{metric}', record['validation_curve'])
+    writer.curve(f'test/{metric}', [record['test']['value']])
+    writer.summary(
+      {
+        'network': record['network'],
+        'dataset': record['dataset'],
+        'setting': record['setting'],
+        **record['chosen'],
+      },
+      table.render([record]),
+    )
+
+
+def _report(record: dict[str, Any]) -> None:
+  """Says what became of a cell, the unpleasant things too."""
+  test = record['test']
+  print(
+    f'{record["network"]} on {record["dataset"]}: {test["value"]:.2%} '
+    f'[{test["low"]:.2%}, {test["high"]:.2%}] on {test["examples"]:,} test '
+    f'images, penalty {record["chosen"]["penalty"]:.3g}, '
+    f'{record["seconds"]:.0f} s'
+  )
+  solver = record['solver']
+  if not solver['converged']:
+    logging.warning(
+      '%s on %s: the final fit did NOT converge (largest gradient entry '
+      '%.1e); raise --config.logistic_regression.max_evaluations',
+      record['network'],
+      record['dataset'],
+      solver['gradient_norm'],
+    )
+  if solver['unconverged_penalties']:
+    logging.warning(
+      '%s on %s: %d of the fits on train did not converge, at penalties %s',
+      record['network'],
+      record['dataset'],
+      len(solver['unconverged_penalties']),
+      ', '.join(f'{p:.0e}' for p in solver['unconverged_penalties']),
+    )
+  grid = record['search']
+  if record['chosen']['penalty'] in (grid['penalty_min'], grid['penalty_max']):
+    logging.warning('the chosen penalty is at the end of the grid: widen it')
+  if record['skipped']:
+    shown = ', '.join(record['skipped'][:5])
+    print(f'  {len(record["skipped"])} corrupt images left out: {shown}')
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+  """Runs the missing cells of a study and shows all of them.
+
+  Args:
+    config: of the job, as `configs/logistic_regression.py` documents.
+    workdir: where everything is written.
+
+  Raises:
+    InputError: something given cannot be used. Cells that were finished
+      before stay finished.
+  """
+  _check(config)
+  sources = [weights_files.locate(name, config) for name in config.networks]
+  workdir = files.make_directory(workdir)
+  nets = [
+    networks.load(weights_files.prepare(source, config, workdir))
+    for source in sources
+  ]
+  ledger = ledger_lib.Ledger(workdir)
+  done = ledger.read()
+  cells = list(_cells(nets, config))
+  missing = [cell for cell in cells if cell.identity not in done]
+  print(
+    f'{len(cells)} cells: {len(cells) - len(missing)} found in '
+    f'{ledger.path}, {len(missing)} to run on {devices.describe()}'
+  )
+  for number, cell in enumerate(missing, start=1):
+    print(f'[{number}/{len(missing)}] {cell.name}, {cell.setting}', flush=True)
+    _run_cell(cell, config, workdir, ledger)
+  records = ledger.read()
+  records = [records[cell.identity] for cell in cells]
+  print(f'\n{table.render(records)}\n')
+  figure = workdir / 'accuracy_vs_imagenet.png'
+  drawn = figures.accuracy_vs_imagenet(records, figure)
+  print(f'records  {ledger.path}')
+  if drawn:
+    print(f'figure   {figure}')
+  if config.tensorboard:
+    print(f'curves   tensorboard --logdir={workdir / "tensorboard"}')

@@ -1,0 +1,62 @@
+"""Records as a table of text."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
+  top1, test = record['imagenet_top1'], record['test']
+  solver = record['solver']
+  converged = solver['converged'] and not solver['unconverged_penalties']
+  return (
+    record['network'],
+    record['dataset'],
+    'unknown' if top1 is None else f'{top1:.1%}',
+    f'{record["validation"]["value"]:.2%}',
+    f'{test["value"]:.2%}',
+    f'{test["low"]:.2%} to {test["high"]:.2%}',
+    f'{test["examples"]:,}',
+    f'{record["chosen"]["penalty"]:.3g}',
+    'yes' if converged else 'NO',
+  )
+
+
+_HEADINGS = (
+  'network',
+  'dataset',
+  'ImageNet',
+  'val',
+  'test',
+  '95 % interval',
+  'images',
+  'penalty',
+  'converged',
+)
+_METRIC_NAMES = {
+  'top1': 'top-1 accuracy',
+  'mean_per_class': 'mean per-class accuracy',
+}
+_TEXT_COLUMNS = 2  # left-aligned; the others hold numbers
+
+
+def render(records: Sequence[Mapping[str, Any]]) -> str:
+  """A line per record, with the metric in the heading of its columns."""
+  rows = [_HEADINGS, *(_row(record) for record in records)]
+  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+  lines = [
+    '  '.join(
+      text.ljust(width) if i < _TEXT_COLUMNS else text.rjust(width)
+      for i, (text, width) in enumerate(zip(row, widths, strict=True))
+    )
+    for row in rows
+  ]
+  lines.insert(1, '  '.join('-' * width for width in widths))
+  metrics = sorted({record['metric'] for record in records})
+  names = {
+    'top1': 'top-1 accuracy',
+    'mean_per_class': 'mean per-class accuracy',
+  }
+  lines.append(
+    'val and test: ' + ' or '.join(_METRIC_NAMES[metric] for metric in metrics)
+  )
+  return '\n'.join(line.rstrip() for line in lines)
