@@ -52,10 +52,6 @@ def render(records: Sequence[Mapping[str, Any]]) -> str:
   ]
   lines.insert(1, '  '.join('-' * width for width in widths))
   metrics = sorted({record['metric'] for record in records})
-  names = {
-    'top1': 'top-1 accuracy',
-    'mean_per_class': 'mean per-class accuracy',
-  }
   lines.append(
     'val and test: ' + ' or '.join(_METRIC_NAMES[metric] for metric in metrics)
   )

@@ -1,0 +1,51 @@
+"""Eight CPU devices, and real ImageNet weights, for all tests."""
+
+import os
+
+# Before JAX starts: sharding is tested for real, on forced host devices.
+os.environ['XLA_FLAGS'] = (
+  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
+)
+os.environ['JAX_PLATFORMS'] = 'cpu'
+
+import pathlib
+
+import numpy as np
+import pytest
+
+LITES = ('efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2')
+
+
+@pytest.fixture(scope='session')
+def weights_dir(tmp_path_factory) -> pathlib.Path:
+  """NAME.safetensors of the three EfficientNet-Lites, real weights."""
+  from tools import convert_weights
+
+  directory = tmp_path_factory.mktemp('weights')
+  for name in LITES:
+    package = convert_weights.source_of(name).package
+    convert_weights.convert(
+      name,
+      convert_weights.package_file(package),
+      directory / f'{name}.safetensors',
+    )
+  return directory
+
+
+@pytest.fixture(scope='session')
+def lite0(weights_dir):
+  """EfficientNet-Lite0 with its real weights."""
+  from tf_transfer import networks
+
+  return networks.load(weights_dir / 'efficientnet_lite0.safetensors')
+
+
+@pytest.fixture(scope='session')
+def golden_input():
+  """Makes the images that the golden outputs belong to."""
+
+  def make(size: int) -> np.ndarray:
+    generator = np.random.Generator(np.random.PCG64(0))
+    return generator.uniform(-1, 1, (2, size, size, 3)).astype(np.float32)
+
+  return make

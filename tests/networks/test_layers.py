@@ -1,0 +1,107 @@
+"""The CPU forms of convolutions against XLA's own, values and gradients."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tf_transfer.networks import layers
+
+
+def native(x, kernel, strides, padding, groups):
+  return jax.lax.conv_general_dilated(
+    x,
+    kernel,
+    (strides, strides),
+    padding,
+    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    feature_group_count=groups,
+    precision='highest',
+  )
+
+
+def random(shape, seed=0):
+  return jnp.asarray(
+    np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+  )
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+  height=st.integers(5, 12),
+  width=st.integers(5, 12),
+  channels=st.integers(2, 5),
+  kernel_size=st.sampled_from([(1, 1), (3, 3), (5, 5), (1, 3), (3, 1)]),
+  strides=st.integers(1, 3),
+  padding=st.sampled_from(['SAME', 'VALID', ((1, 1), (0, 2))]),
+)
+def test_depthwise(height, width, channels, kernel_size, strides, padding):
+  x = random((2, height, width, channels))
+  kernel = random((*kernel_size, 1, channels), seed=1)
+  np.testing.assert_allclose(
+    layers.convolution(
+      x, kernel, strides=strides, padding=padding, groups=channels
+    ),
+    native(x, kernel, strides, padding, channels),
+    atol=1e-5,
+  )
+
+
+def test_pointwise():
+  x, kernel = random((2, 5, 6, 7)), random((1, 1, 7, 9), seed=1)
+  np.testing.assert_allclose(
+    layers.convolution(x, kernel), native(x, kernel, 1, 'SAME', 1), atol=1e-5
+  )
+
+
+@pytest.mark.parametrize(
+  ('kernel_shape', 'groups'), [((3, 3, 1, 4), 4), ((1, 1, 4, 6), 1)]
+)
+def test_gradients(kernel_shape, groups):
+  x, kernel = random((2, 6, 6, 4)), random(kernel_shape, seed=1)
+
+  def loss(convolve):
+    return jax.grad(lambda x, k: jnp.sum(convolve(x, k) ** 2), argnums=(0, 1))
+
+  ours = loss(lambda x, k: layers.convolution(x, k, groups=groups))(x, kernel)
+  theirs = loss(lambda x, k: native(x, k, 1, 'SAME', groups))(x, kernel)
+  for a, b in zip(ours, theirs, strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_grouped_but_not_depthwise_keeps_its_meaning():
+  x, kernel = random((1, 5, 5, 4)), random((3, 3, 2, 6), seed=1)
+  np.testing.assert_allclose(
+    layers.convolution(x, kernel, groups=2),
+    native(x, kernel, 1, 'SAME', 2),
+    atol=1e-5,
+  )
+
+
+def lowered(platform, kernel_shape, groups):
+  x = jax.ShapeDtypeStruct((1, 8, 8, 4), jnp.float32)
+  kernel = jax.ShapeDtypeStruct(kernel_shape, jnp.float32)
+  function = jax.jit(lambda x, k: layers.convolution(x, k, groups=groups))
+  traced = function.trace(x, kernel)
+  return traced.lower(lowering_platforms=(platform,)).as_text()
+
+
+@pytest.mark.parametrize(
+  ('kernel_shape', 'groups'), [((3, 3, 1, 4), 4), ((1, 1, 4, 6), 1)]
+)
+@pytest.mark.parametrize(
+  ('platform', 'native'), [('cpu', False), ('cuda', True), ('tpu', True)]
+)
+def test_only_cpu_leaves_the_native_operation(
+  platform, native, kernel_shape, groups
+):
+  text = lowered(platform, kernel_shape, groups)
+  assert ('stablehlo.convolution' in text) == native
+
+
+def test_relu6():
+  np.testing.assert_array_equal(
+    layers.relu6(jnp.array([-1.0, 3.0, 7.0])), [0, 3, 6]
+  )

@@ -1,0 +1,105 @@
+"""Every network of the table: exact size, width, and golden outputs."""
+
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tf_transfer import errors, networks
+
+GOLDEN = pathlib.Path(__file__).parent.parent / 'golden'
+
+
+def relative_difference(ours, golden):
+  return np.abs(np.asarray(ours) - golden).max() / np.abs(golden).max()
+
+
+@pytest.mark.parametrize('name', networks.TABLE)
+def test_sizes_are_those_of_the_table(name):
+  row = networks.row(name)
+  model = networks.build(name)
+  variables = networks.expected_variables(model, row.image_size)
+  backbone = [
+    int(np.prod(v.shape))
+    for path, v in variables.items()
+    if path.startswith('params/backbone/')
+  ]
+  assert sum(backbone) == row.parameters
+  assert variables['params/head/kernel'].shape == (row.feature_dim, 1000)
+  roots = {tuple(path.split('/')[:2]) for path in variables}
+  assert roots == {
+    ('params', 'backbone'),
+    ('params', 'head'),
+    ('batch_stats', 'backbone'),
+  }
+
+
+# Fails when a row is added without golden outputs.
+@pytest.mark.parametrize('name', networks.TABLE)
+def test_golden_outputs_of_the_real_weights(name, weights_dir, golden_input):
+  net = networks.load(weights_dir / f'{name}.safetensors')
+  x = golden_input(net.contract.image_size)
+  with np.load(GOLDEN / f'{name}.npz') as golden:
+    assert relative_difference(net.features(x), golden['features']) < 1e-5
+    assert relative_difference(net.logits(x), golden['logits']) < 1e-5
+
+
+def test_golden_comparison_sees_a_wrong_epsilon(lite0, golden_input):
+  model = networks.build('efficientnet_lite0', epsilon=1.1e-3)
+  x = golden_input(224)
+  features = model.apply(lite0.variables, x, method='features')
+  with np.load(GOLDEN / 'efficientnet_lite0.npz') as golden:
+    assert relative_difference(features, golden['features']) > 1e-4
+
+
+def test_library_face(lite0):
+  assert lite0.name == 'efficientnet_lite0'
+  assert lite0.feature_dim == 1280
+  pixels = np.zeros((3, 224, 224, 3), np.uint8)
+  features = lite0.features(lite0.contract.scale(pixels))
+  assert features.shape == (3, 1280)
+  assert features.dtype == np.float32
+  assert lite0.logits(lite0.contract.scale(pixels)).shape == (3, 1000)
+
+
+def test_unscaled_or_misshapen_input_is_refused(lite0):
+  with pytest.raises(errors.InputError, match=r'contract\.scale'):
+    lite0.features(np.zeros((1, 224, 224, 3), np.uint8))
+  with pytest.raises(errors.InputError, match=r'\(224, 224, 3\)'):
+    lite0.features(np.zeros((224, 224, 3), np.float32))
+
+
+def test_training_updates_statistics_and_drops_features():
+  model = networks.build('efficientnet_lite0', num_classes=7, dropout=0.5)
+  x = jnp.asarray(
+    np.random.default_rng(0).normal(size=(2, 64, 64, 3)), jnp.float32
+  )
+  variables = model.init(jax.random.key(0), x)
+  logits, updates = model.apply(
+    variables,
+    x,
+    train=True,
+    mutable=['batch_stats'],
+    rngs={'dropout': jax.random.key(1)},
+  )
+  assert logits.shape == (2, 7)
+  before = variables['batch_stats']['backbone']['stem']['bn']['mean']
+  after = updates['batch_stats']['backbone']['stem']['bn']['mean']
+  assert np.abs(after - before).max() > 0
+  again = model.apply(
+    variables,
+    x,
+    train=True,
+    mutable=['batch_stats'],
+    rngs={'dropout': jax.random.key(2)},
+  )[0]
+  assert np.abs(again - logits).max() > 1e-3
+
+
+def test_unknown_network_and_option():
+  with pytest.raises(errors.InputError, match='did you mean efficientnet_lite'):
+    networks.build('efficientnet-lite0')
+  with pytest.raises(errors.InputError, match='heads'):
+    networks.build('efficientnet_lite0', heads=8)

@@ -1,0 +1,16 @@
+from tf_transfer import errors
+
+
+def test_unknown_name_gives_the_nearest():
+  error = errors.unknown_name(
+    'network', 'efficientnet_lit0', ['efficientnet_lite0', 'resnet50']
+  )
+  assert "unknown network 'efficientnet_lit0'" in str(error)
+  assert 'did you mean efficientnet_lite0?' in str(error)
+  assert 'resnet50' in str(error)
+
+
+def test_unknown_name_without_a_near_one():
+  error = errors.unknown_name('dataset', 'xyzzy', ['digits'])
+  assert 'did you mean' not in str(error)
+  assert 'known are digits' in str(error)
