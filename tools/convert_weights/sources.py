@@ -92,6 +92,7 @@ def _efficientnet_lite_rules(width: float, depth: float) -> tuple[Rule, ...]:
         ('depthwise', 'bn1', f'{block.name}/depthwise'),
         ('project', 'bn2', f'{block.name}/project'),
       )
+      if conv != 'expand' or block.expansion > 1
     ]
   for conv, batch_norm, name in layers:
     rules.append(

