@@ -1,0 +1,168 @@
+"""What every source hands over: a dataset, which is three splits."""
+
+import dataclasses
+import functools
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from tf_transfer.datasets import splits
+from tf_transfer.errors import InputError
+
+# A wrapper of an iterable with the face of tqdm:
+# progress(iterable, total=..., desc=..., unit=...).
+Progress = Callable[..., Iterable[Any]]
+
+
+def no_progress(iterable: Iterable[Any], **_: Any) -> Iterable[Any]:
+  """The progress wrapper that shows nothing."""
+  return iterable
+
+
+# eq=False: arrays do not compare to one truth value; `hash` compares content.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Split:
+  """The examples that one step of the protocol may see, in a fixed order.
+
+  Attributes:
+    name: 'train', 'val' or 'test'.
+    labels: int32 [N], indices into the dataset's classes.
+    digests: uint8 [N, 32], the SHA-256 of each example's content.
+    read: read(i) is example i as uint8 RGB [H, W, 3]. May be called from
+      several threads at once.
+    describe: describe(i) says in a few words which example i is.
+  """
+
+  name: str
+  labels: np.ndarray
+  digests: np.ndarray
+  read: Callable[[int], np.ndarray]
+  describe: Callable[[int], str]
+
+  def __post_init__(self):
+    labels = np.array(self.labels, np.int32)
+    digests = np.array(self.digests, np.uint8)
+    if labels.ndim != 1 or digests.shape != (len(labels), splits.DIGEST_SIZE):
+      raise ValueError(
+        f'{self.name}: labels {labels.shape} and digests {digests.shape}, '
+        f'expected [N] and [N, {splits.DIGEST_SIZE}]'
+      )
+    for name, array in (('labels', labels), ('digests', digests)):
+      array.flags.writeable = False
+      object.__setattr__(self, name, array)
+
+  def __len__(self) -> int:
+    return len(self.labels)
+
+  @functools.cached_property
+  def hash(self) -> str:
+    """SHA-256, in hex, over the pairs of digest and label in order.
+
+    A label counts as four bytes, least significant first.
+    """
+    labels = self.labels.astype('<i4').view(np.uint8).reshape(-1, 4)
+    pairs = np.concatenate([self.digests, labels], axis=1)
+    return hashlib.sha256(pairs.tobytes()).hexdigest()
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Dataset:
+  """What networks are transferred to.
+
+  Attributes:
+    name: as it was asked for.
+    classes: the name of each class; a label is an index into it.
+    metric: 'top1' or 'mean_per_class'.
+    splits: train, val and test. What the paper calls trainval is train
+      followed by val.
+    notes: what a record of a result must say about the data, one sentence
+      each; mostly empty.
+  """
+
+  name: str
+  classes: tuple[str, ...]
+  metric: str
+  splits: Mapping[str, Split]
+  notes: tuple[str, ...] = ()
+
+
+def listing(names: Iterable[str], limit: int = 5) -> str:
+  """Names in a sentence: at most `limit` of them, and how many more."""
+  names = list(names)
+  more = f' and {len(names) - limit} more' if len(names) > limit else ''
+  return ', '.join(names[:limit]) + more
+
+
+def missing_classes(classes: tuple[str, ...], split: Split) -> list[str]:
+  """The classes that no example of a split belongs to."""
+  present = set(split.labels.tolist())
+  return [name for i, name in enumerate(classes) if i not in present]
+
+
+def complete(
+  name: str,
+  classes: tuple[str, ...],
+  metric: str,
+  parts: Iterable[Split],
+  notes: Iterable[str] = (),
+) -> Dataset:
+  """Makes a dataset of its splits, if it is one that can be used.
+
+  A class without an example in val or test becomes a note.
+
+  Raises:
+    InputError: val or test is empty, or a class has no training image.
+  """
+  by_name = {part.name: part for part in parts}
+  notes = list(notes)
+  for part in (by_name['val'], by_name['test']):
+    if not len(part):
+      total = sum(len(other) for other in by_name.values())
+      raise InputError(
+        f'{name}: no image is left for {part.name}, of {total} in all: give '
+        f'more images, a larger {part.name}_fraction, another seed, or '
+        'folders train, val and test of your own'
+      )
+  missing = missing_classes(classes, by_name['train'])
+  if missing:
+    raise InputError(
+      f'{name}: no training image is left of {listing(missing)} once '
+      'validation and test are held out: give more images of it, smaller '
+      'fractions, another seed, or leave the class out'
+    )
+  for part in (by_name['val'], by_name['test']):
+    missing = missing_classes(classes, part)
+    if missing:
+      notes.append(f'{part.name} has no image of {listing(missing)}')
+  return Dataset(name, classes, metric, by_name, tuple(notes))
+
+
+def grey_split(
+  name: str,
+  images: np.ndarray,
+  labels: np.ndarray,
+  what: str,
+  chosen: np.ndarray,
+) -> Split:
+  """A split of grey images that are held in memory.
+
+  Args:
+    name: of the split.
+    images: uint8 [N, H, W]; the content that is hashed is its H * W bytes.
+    labels: int [N].
+    what: what to call an example, as in 'digits image'; its position in
+      `images` follows.
+    chosen: int [K], the positions in `images` of the split's examples.
+  """
+  digests = splits.content_digests([images[i].tobytes() for i in chosen])
+  order = splits.content_order(labels[chosen], digests)
+  chosen = chosen[order]
+  return Split(
+    name=name,
+    labels=labels[chosen],
+    digests=digests[order],
+    read=lambda i: np.repeat(images[chosen[i]][..., None], 3, axis=-1),
+    describe=lambda i: f'{what} {chosen[i]}',
+  )

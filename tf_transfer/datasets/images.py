@@ -1,0 +1,233 @@
+"""From the bytes of an image file to the pixels that a network is given."""
+
+import functools
+import io
+import re
+import struct
+import warnings
+import zlib
+
+import numpy as np
+from PIL import Image
+
+from tf_transfer.contract import Contract
+from tf_transfer.errors import InputError
+
+# Content decides, not the extension. The list is closed: some of Pillow's
+# other readers start programs (Ghostscript) on what they are given.
+FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM')
+
+# What Pillow's readers raise on bytes that are not what they promise.
+_BROKEN = (
+  OSError,
+  SyntaxError,
+  ValueError,
+  TypeError,
+  EOFError,
+  IndexError,
+  KeyError,
+  OverflowError,
+  MemoryError,
+  struct.error,
+  zlib.error,
+  Image.DecompressionBombError,
+)
+
+_ORIENTATION = 0x0112  # EXIF and TIFF tag.
+_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262  # TIFF tags.
+
+_PILLOW_FILTER = ('ignore', None, Warning, re.compile(r'PIL\.'), 0)
+
+_PILLOW_KERNELS = {
+  'bilinear': Image.Resampling.BILINEAR,
+  'bicubic': Image.Resampling.BICUBIC,
+}
+
+
+class CorruptImage(InputError):
+  """A file cannot be read as an image."""
+
+
+def decode(data: bytes, name: str) -> np.ndarray:
+  """Decodes an image file of any kind to RGB.
+
+  EXIF orientation is applied; transparency is composited on white; grey,
+  palette and CMYK become RGB; 16-bit grey is scaled to 8 bits (65535 becomes
+  255); of an animation the first frame counts. Colour profiles are ignored,
+  as TensorFlow's decoders do.
+
+  Args:
+    data: the whole file.
+    name: what to call it in an error.
+
+  Returns:
+    uint8 [H, W, 3].
+
+  Raises:
+    CorruptImage: the data is cut short, broken, larger than Pillow's limit
+      for decompression bombs, or of a kind without agreed grey levels.
+  """
+  _quiet_pillow()
+  if not data:
+    raise _corrupt(name, 'the file is empty')
+  try:
+    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+      image.load()
+      # After load: a TIFF has been turned by then, and says so.
+      orientation = _orientation(image)
+      rgb = _to_rgb(image)
+  except Image.UnidentifiedImageError as error:
+    raise _corrupt(name, f'none of {", ".join(FORMATS)}') from error
+  except _BROKEN as error:
+    raise _corrupt(name, str(error) or type(error).__name__) from error
+  if not rgb.size:
+    raise _corrupt(name, 'it has no pixels')
+  return np.ascontiguousarray(_turn(rgb, orientation))
+
+
+def whole_image(image: np.ndarray, contract: Contract) -> np.ndarray:
+  """Resizes the whole image to a network's input, not keeping its aspect.
+
+  This is how the paper shows images to fixed networks: nothing is cropped
+  away.
+
+  Args:
+    image: uint8 [H, W, 3].
+    contract: image size S, interpolation and antialiasing.
+
+  Returns:
+    uint8 [S, S, 3].
+  """
+  size = contract.image_size
+  if contract.antialias:
+    kernel = _PILLOW_KERNELS[contract.interpolation]
+    return np.array(Image.fromarray(image).resize((size, size), kernel))
+  rows, row_weights = _taps(image.shape[0], size, contract.interpolation)
+  cols, col_weights = _taps(image.shape[1], size, contract.interpolation)
+  # Rows first: only those that some tap needs are ever converted to float.
+  tall = sum(
+    row_weights[:, k, None, None] * image[rows[:, k]]
+    for k in range(rows.shape[1])
+  )
+  result = sum(
+    col_weights[None, :, k, None] * tall[:, cols[:, k]]
+    for k in range(cols.shape[1])
+  )
+  return np.clip(np.rint(result), 0, 255).astype(np.uint8)
+
+
+@functools.lru_cache(maxsize=1024)
+def _taps(
+  length: int, size: int, interpolation: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """Which samples make each output sample, and with what weights.
+
+  Half-pixel centres; the kernel is never widened; taps beyond the edge do
+  not count and the others are scaled up to sum to 1, as TensorFlow does.
+
+  Args:
+    length: samples of the input.
+    size: samples of the output.
+    interpolation: 'bilinear' or 'bicubic'.
+
+  Returns:
+    int64 [size, K] positions in the input and float32 [size, K] weights.
+  """
+  centre = (np.arange(size) + 0.5) * (length / size) - 0.5
+  reach = {'bilinear': 1, 'bicubic': 2}[interpolation]
+  first = np.floor(centre).astype(np.int64) - (reach - 1)
+  position = first[:, None] + np.arange(2 * reach)
+  distance = np.abs(position - centre[:, None])
+  if interpolation == 'bilinear':
+    weight = np.maximum(1 - distance, 0)
+  else:
+    weight = _keys(distance)
+  weight = np.where((position >= 0) & (position < length), weight, 0)
+  weight /= weight.sum(axis=1, keepdims=True)
+  return np.clip(position, 0, length - 1), weight.astype(np.float32)
+
+
+def _keys(distance: np.ndarray) -> np.ndarray:
+  """Keys' cubic convolution kernel with a = -0.5, at distances >= 0."""
+  a, d = -0.5, distance
+  near = ((a + 2) * d - (a + 3)) * d * d + 1
+  far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+  return np.where(d <= 1, near, np.where(d < 2, far, 0))
+
+
+def _corrupt(name: str, reason: str) -> CorruptImage:
+  return CorruptImage(
+    f'{name}: not a readable image ({reason}): replace or remove the file, '
+    'or have corrupt images skipped'
+  )
+
+
+def _quiet_pillow() -> None:
+  """Keeps Pillow's remarks on odd metadata off the screen, for good.
+
+  warnings.catch_warnings would put the filters back, but it is not safe where
+  several threads decode at once.
+  """
+  if _PILLOW_FILTER not in warnings.filters:
+    warnings.filterwarnings('ignore', module=r'PIL\.')
+
+
+def _orientation(image: Image.Image) -> int:
+  """The EXIF orientation, 1 to 8; 1 where there is none or it is broken."""
+  try:
+    value = image.getexif().get(_ORIENTATION, 1)
+  except _BROKEN:
+    # The pixels are whole; only the remarks about them are not.
+    return 1
+  return value if value in range(1, 9) else 1
+
+
+def _turn(image: np.ndarray, orientation: int) -> np.ndarray:
+  """Puts [H, W, 3] pixels upright, as an EXIF orientation of 1 to 8 says."""
+  if orientation >= 5:
+    image = image.swapaxes(0, 1)
+  if orientation in (2, 3, 6, 7):
+    image = image[:, ::-1]
+  if orientation in (3, 4, 7, 8):
+    image = image[::-1]
+  return image
+
+
+def _to_rgb(image: Image.Image) -> np.ndarray:
+  """A loaded image of any mode as uint8 [H, W, 3]."""
+  if image.mode == 'I' or image.mode.startswith('I;16'):
+    return _wide_grey_to_rgb(image)
+  if image.mode == 'F':
+    raise ValueError(
+      'floating-point pixels have no agreed range; save it with 8 or 16 bits'
+    )
+  if image.mode == 'RGB' and 'transparency' not in image.info:
+    return np.array(image)
+  if image.has_transparency_data:
+    image = image.convert('RGBA')
+    white = Image.new('RGBA', image.size, 'white')
+    image = Image.alpha_composite(white, image)
+  return np.array(image.convert('RGB'))
+
+
+def _wide_grey_to_rgb(image: Image.Image) -> np.ndarray:
+  """Grey of more than 8 bits as uint8 [H, W, 3], scaled and not clipped."""
+  bits, white_is_zero = 16, False
+  if image.format == 'TIFF':
+    if image.mode == 'I':
+      raise ValueError(
+        'signed or 32-bit grey has no agreed range; save it with 8 or 16 bits'
+      )
+    bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0]
+    white_is_zero = image.tag_v2.get(_PHOTOMETRIC) == 0
+  grey = np.array(image).astype(np.int64)
+  peak = 2**bits - 1
+  if grey.size and not 0 <= grey.min() <= grey.max() <= peak:
+    raise ValueError(f'grey levels outside 0 to {peak}')
+  scaled = (grey * 255 + peak // 2) // peak
+  if white_is_zero:
+    scaled = 255 - scaled
+  key = image.info.get('transparency')
+  if key is not None:
+    scaled = np.where(grey == key, 255, scaled)
+  return np.repeat(scaled.astype(np.uint8)[..., None], 3, axis=-1)
