@@ -1,11 +1,11 @@
 """The CPU forms of convolutions against XLA's own, values and gradients."""
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tf_transfer.networks import layers
 

@@ -16,6 +16,7 @@ from typing import Any
 import ml_collections
 from absl import logging
 
+import tf_transfer
 from tf_transfer import datasets, errors, networks
 from tf_transfer.runtime import devices, files, progress, writers
 from tf_transfer.study import figures, table, weights_files
@@ -24,7 +25,7 @@ from tf_transfer.transfer import features, fixed_features
 
 SETTINGS = ('logistic_regression',)
 
-_PACKAGES = ('tf-transfer', 'jax', 'flax', 'numpy', 'pillow', 'scipy')
+_PACKAGES = ('jax', 'flax', 'numpy', 'pillow', 'scipy')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +146,7 @@ def _record(
     'notes': list(cell.dataset.notes),
     'predictions': f'predictions/{cell.identity}.npz',
     'versions': {
+      'tf_transfer': tf_transfer.__version__,
       'python': platform.python_version(),
       **{name: importlib.metadata.version(name) for name in _PACKAGES},
     },
