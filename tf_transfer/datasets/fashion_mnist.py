@@ -156,6 +156,11 @@ def read_idx(path: str, shape: tuple[int, ...]) -> np.ndarray:
       f'(IDX, uint8, {len(shape)} dimensions): not the original file'
     )
   start = 4 + 4 * len(shape)
+  if len(data) < start:
+    raise InputError(
+      f'{path}: {len(data)} bytes, shorter than its header: the file is cut '
+      'short; copy it again'
+    )
   found = tuple(np.frombuffer(data[4:start], '>u4').tolist())
   if found != shape:
     raise InputError(

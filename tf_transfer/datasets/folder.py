@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_transfer.datasets import images, splits
 from tf_transfer.datasets.dataset import (
+  PARTS,
   Dataset,
   Progress,
   Split,
@@ -103,7 +104,7 @@ def open_folder(
       train = files['train']
       chosen = splits.train_val(train.digests, draw.seed, draw.val_fraction)
       files |= {part: train.take(chosen[part]) for part in chosen}
-  for part in ('train', 'val', 'test'):
+  for part in PARTS:
     notes += _contradictions(root, part, files[part])
   shown = tuple(_shown(label) for label in classes)
   parts = [_split(part, root, files[part]) for part in files]
@@ -158,7 +159,8 @@ def find_parts(root: str) -> dict[str, str]:
         f'{_shown(root)}: no folder {part} beside {_listing(named)}: '
         f'{_LAYOUTS}; without val, validation is held out of train'
       )
-  return parts
+  # Not in the order of their names: train comes first where files are read.
+  return {part: parts[part] for part in PARTS if part in parts}
 
 
 def _require_directory(root: str) -> None:

@@ -89,7 +89,9 @@ def whole_image(image: np.ndarray, contract: Contract) -> np.ndarray:
   """Resizes the whole image to a network's input, not keeping its aspect.
 
   This is how the paper shows images to fixed networks: nothing is cropped
-  away.
+  away. With antialiasing it is Pillow's resize to the bit, which rounds and
+  clips to 0..255 between its two passes; without, it is TensorFlow's, which
+  does so once, at the end.
 
   Args:
     image: uint8 [H, W, 3].
