@@ -240,6 +240,7 @@ def _from_tfds(data_dir: str | None) -> _Parts:
 
     # JAX needs the accelerator's memory; TensorFlow would take all of it.
     tf.config.set_visible_devices([], 'GPU')
+    data_dir = data_dir and os.path.expanduser(data_dir)
     builder = tfds.builder(TFDS_NAME, data_dir=data_dir)
     failures = (
       OSError,

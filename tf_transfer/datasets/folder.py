@@ -142,12 +142,9 @@ def find_parts(root: str) -> dict[str, str]:
         f'{_shown(name)} both name the split {part}: remove one of them'
       )
     parts[part] = os.path.join(root, name)
+  if others and _are_classes(parts):
+    return {_WHOLE: root}
   if others:
-    # A class may be called train, if its images lie there like a class's.
-    if not {'train', 'test'} <= set(parts) and all(
-      _scan(folder)[1] for folder in parts.values()
-    ):
-      return {_WHOLE: root}
     raise InputError(
       f'{_shown(root)}: holds folders named like splits '
       f'({_listing(named)}) beside others ({_listing(others)}): {_LAYOUTS}; '
@@ -161,6 +158,17 @@ def find_parts(root: str) -> dict[str, str]:
       )
   # Not in the order of their names: train comes first where files are read.
   return {part: parts[part] for part in PARTS if part in parts}
+
+
+def _are_classes(parts: Mapping[str, str]) -> bool:
+  """Whether folders named like splits are classes of that name.
+
+  A class may well be called train, beside bus and car: then there is no test
+  too, and its images lie in it as in any class.
+  """
+  if {'train', 'test'} <= set(parts):
+    return False
+  return all(_scan(folder)[1] for folder in parts.values())
 
 
 def _require_directory(root: str) -> None:
