@@ -11,6 +11,9 @@ import numpy as np
 from tf_transfer.datasets import splits
 from tf_transfer.errors import InputError
 
+# The splits of every dataset, in this order.
+PARTS = ('train', 'val', 'test')
+
 # A wrapper of an iterable with the face of tqdm:
 # progress(iterable, total=..., desc=..., unit=...).
 Progress = Callable[..., Iterable[Any]]
@@ -115,7 +118,8 @@ def complete(
   Raises:
     InputError: val or test is empty, or a class has no training image.
   """
-  by_name = {part.name: part for part in parts}
+  given = {part.name: part for part in parts}
+  by_name = {name: given[name] for name in PARTS}
   notes = list(notes)
   for part in (by_name['val'], by_name['test']):
     if not len(part):

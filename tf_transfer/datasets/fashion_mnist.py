@@ -156,6 +156,11 @@ def read_idx(path: str, shape: tuple[int, ...]) -> np.ndarray:
       f'(IDX, uint8, {len(shape)} dimensions): not the original file'
     )
   start = 4 + 4 * len(shape)
+  if len(data) < start:
+    raise InputError(
+      f'{path}: {len(data)} bytes, shorter than its header: the file is cut '
+      'short; copy it again'
+    )
   found = tuple(np.frombuffer(data[4:start], '>u4').tolist())
   if found != shape:
     raise InputError(
@@ -235,6 +240,7 @@ def _from_tfds(data_dir: str | None) -> _Parts:
 
     # JAX needs the accelerator's memory; TensorFlow would take all of it.
     tf.config.set_visible_devices([], 'GPU')
+    data_dir = data_dir and os.path.expanduser(data_dir)
     builder = tfds.builder(TFDS_NAME, data_dir=data_dir)
     failures = (
       OSError,

@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_transfer.datasets import images, splits
 from tf_transfer.datasets.dataset import (
+  PARTS,
   Dataset,
   Progress,
   Split,
@@ -103,7 +104,7 @@ def open_folder(
       train = files['train']
       chosen = splits.train_val(train.digests, draw.seed, draw.val_fraction)
       files |= {part: train.take(chosen[part]) for part in chosen}
-  for part in ('train', 'val', 'test'):
+  for part in PARTS:
     notes += _contradictions(root, part, files[part])
   shown = tuple(_shown(label) for label in classes)
   parts = [_split(part, root, files[part]) for part in files]
@@ -141,12 +142,9 @@ def find_parts(root: str) -> dict[str, str]:
         f'{_shown(name)} both name the split {part}: remove one of them'
       )
     parts[part] = os.path.join(root, name)
+  if others and _are_classes(parts):
+    return {_WHOLE: root}
   if others:
-    # A class may be called train, if its images lie there like a class's.
-    if not {'train', 'test'} <= set(parts) and all(
-      _scan(folder)[1] for folder in parts.values()
-    ):
-      return {_WHOLE: root}
     raise InputError(
       f'{_shown(root)}: holds folders named like splits '
       f'({_listing(named)}) beside others ({_listing(others)}): {_LAYOUTS}; '
@@ -158,7 +156,19 @@ def find_parts(root: str) -> dict[str, str]:
         f'{_shown(root)}: no folder {part} beside {_listing(named)}: '
         f'{_LAYOUTS}; without val, validation is held out of train'
       )
-  return parts
+  # Not in the order of their names: train comes first where files are read.
+  return {part: parts[part] for part in PARTS if part in parts}
+
+
+def _are_classes(parts: Mapping[str, str]) -> bool:
+  """Whether folders named like splits are classes of that name.
+
+  A class may well be called train, beside bus and car: then there is no test
+  too, and its images lie in it as in any class.
+  """
+  if {'train', 'test'} <= set(parts):
+    return False
+  return all(_scan(folder)[1] for folder in parts.values())
 
 
 def _require_directory(root: str) -> None:

@@ -4,7 +4,7 @@ import collections
 import functools
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -71,7 +71,14 @@ def batches(
   )
 
 
-def _batches(split, contract, batch_size, indices, workers, load):
+def _batches(
+  split: Split,
+  contract: Contract,
+  batch_size: int,
+  indices: range,
+  workers: int,
+  load: Callable[[int], np.ndarray | None],
+) -> Iterator[Batch]:
   """The generator behind `batches`: owns the threads, and ends them."""
   pool = ThreadPoolExecutor(workers, thread_name_prefix='decode')
   try:

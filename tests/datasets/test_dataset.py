@@ -1,0 +1,94 @@
+import dataclasses
+import hashlib
+import struct
+
+import numpy as np
+import pytest
+
+from tf_transfer.datasets import dataset, splits
+from tf_transfer.errors import InputError
+
+
+def split(name, labels):
+  contents = [f'{name} {i}'.encode() for i in range(len(labels))]
+  return dataset.Split(
+    name=name,
+    labels=np.array(labels, np.int64),
+    digests=splits.content_digests(contents),
+    read=lambda i: np.zeros((1, 1, 3), np.uint8),
+    describe=lambda i: f'{name} {i}',
+  )
+
+
+def complete(train, val, test):
+  parts = [split('train', train), split('val', val), split('test', test)]
+  return dataset.complete('toy', ('cat', 'dog'), 'top1', parts, ['first'])
+
+
+def test_split_hash_is_over_digests_and_labels_in_order():
+  part = split('train', [1, 0])
+  pairs = b''.join(
+    hashlib.sha256(f'train {i}'.encode()).digest() + struct.pack('<i', label)
+    for i, label in enumerate([1, 0])
+  )
+  assert part.hash == hashlib.sha256(pairs).hexdigest()
+  assert part.hash != split('train', [0, 1]).hash
+  assert len(part) == 2
+  assert split('val', []).hash == hashlib.sha256(b'').hexdigest()
+
+
+def test_split_is_fixed():
+  part = split('train', [1, 0])
+  assert part.labels.dtype == np.int32
+  with pytest.raises(ValueError, match='read-only'):
+    part.labels[0] = 5
+  with pytest.raises(dataclasses.FrozenInstanceError):
+    part.name = 'test'
+
+
+def test_split_checks_shapes():
+  with pytest.raises(ValueError, match=r'expected \[N\] and \[N, 32\]'):
+    dataset.Split('val', np.zeros(2), np.zeros((3, 32)), None, None)
+
+
+def test_complete_notes_classes_without_images():
+  whole = complete([0, 1], [0], [1, 1])
+  assert whole.notes == (
+    'first',
+    'val has no image of dog',
+    'test has no image of cat',
+  )
+  assert list(whole.splits) == ['train', 'val', 'test']
+
+
+@pytest.mark.parametrize(
+  ('parts', 'message'),
+  [
+    (([0, 1], [], [0]), 'toy: no image is left for val, of 3 in all'),
+    (([0, 1], [0], []), 'toy: no image is left for test'),
+    (([0, 0], [1], [1]), 'toy: no training image is left of dog'),
+  ],
+)
+def test_complete_refuses_what_cannot_be_used(parts, message):
+  with pytest.raises(InputError, match=message):
+    complete(*parts)
+
+
+def test_listing_is_short():
+  assert dataset.listing('ab') == 'a, b'
+  assert dataset.listing('abcdefg') == 'a, b, c, d, e and 2 more'
+
+
+def test_grey_split_selects_orders_and_names():
+  images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
+  labels = np.array([1, 0, 0])
+  part = dataset.grey_split(
+    'val', images, labels, 'toy image', np.array([0, 2])
+  )
+  assert part.labels.tolist() == [0, 1]
+  assert [part.describe(i) for i in range(2)] == ['toy image 2', 'toy image 0']
+  assert part.read(0).shape == (2, 2, 3)
+  np.testing.assert_array_equal(part.read(0)[..., 1], images[2])
+  assert (
+    part.digests[1].tobytes() == hashlib.sha256(images[0].tobytes()).digest()
+  )

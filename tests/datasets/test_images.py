@@ -1,0 +1,410 @@
+import io
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from tf_transfer.contract import Contract
+from tf_transfer.datasets import images
+from tf_transfer.datasets.images import CorruptImage, decode, whole_image
+from tf_transfer.errors import InputError
+
+RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
+
+
+def encode(image, kind, **options):
+  file = io.BytesIO()
+  image.save(file, kind, **options)
+  return file.getvalue()
+
+
+@pytest.fixture(scope='module')
+def photo():
+  """A smooth picture, uint8 [48, 64, 3], with no symmetry."""
+  rng = np.random.default_rng(0)
+  small = rng.integers(30, 226, (6, 8, 3), dtype=np.uint8)
+  return np.array(Image.fromarray(small).resize((64, 48), Image.BICUBIC))
+
+
+def near(found, expected, levels):
+  assert found.dtype == np.uint8
+  assert found.shape == expected.shape
+  assert np.abs(found.astype(int) - expected).max() <= levels
+
+
+def test_lossless_kinds_are_exact(photo):
+  image = Image.fromarray(photo)
+  for kind, options in (
+    ('PNG', {}),
+    ('BMP', {}),
+    ('PPM', {}),
+    ('TIFF', {}),
+    ('TIFF', {'compression': 'tiff_lzw'}),
+    ('WEBP', {'lossless': True}),
+  ):
+    found = decode(encode(image, kind, **options), 'x')
+    np.testing.assert_array_equal(found, photo)
+
+
+FINE = {'quality': 100, 'subsampling': 0}  # Of a JPEG.
+
+
+def test_lossy_kinds_are_near(photo):
+  found = decode(encode(Image.fromarray(photo), 'JPEG', **FINE), 'x')
+  # Rounding to whole levels of brightness and of two colours, and back.
+  assert np.abs(found.astype(int) - photo).mean() < 1
+  # WebP has one colour for four pixels: only grey can be near.
+  grey = np.stack([photo[..., 0]] * 3, axis=-1)
+  image = Image.fromarray(grey)
+  near(decode(encode(image, 'WEBP', quality=100), 'x'), grey, 6)
+
+
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'TIFF', 'PPM', 'WEBP', 'BMP'])
+def test_grey_becomes_three_equal_channels(photo, kind):
+  options = {'WEBP': {'lossless': True}, 'JPEG': FINE}.get(kind, {})
+  data = encode(Image.fromarray(photo[..., 0]), kind, **options)
+  found = decode(data, 'x')
+  near(found, np.stack([photo[..., 0]] * 3, axis=-1), 3)
+  assert (found[..., 0] == found[..., 2]).all()
+
+
+@pytest.mark.parametrize('kind', ['PNG', 'TIFF', 'BMP', 'PPM'])
+def test_one_bit(kind):
+  bits = np.array([[0, 1, 1], [1, 0, 0]], bool)
+  found = decode(encode(Image.fromarray(bits), kind), 'x')
+  np.testing.assert_array_equal(found, bits[..., None] * [255, 255, 255])
+
+
+@pytest.mark.parametrize('kind', ['PNG', 'WEBP', 'TIFF'])
+def test_alpha_is_composited_on_white(kind):
+  pixels = np.zeros((1, 3, 4), np.uint8)
+  pixels[0] = [(*RED, 255), (0, 0, 0, 0), (*RED, 51)]
+  options = {'lossless': True, 'exact': True} if kind == 'WEBP' else {}
+  found = decode(encode(Image.fromarray(pixels), kind, **options), 'x')
+  np.testing.assert_array_equal(found, [[RED, WHITE, (255, 204, 204)]])
+
+
+def test_grey_with_alpha():
+  pixels = np.array([[[0, 255], [0, 0], [100, 102]]], np.uint8)
+  found = decode(encode(Image.fromarray(pixels, 'LA'), 'PNG'), 'x')
+  assert found[..., 0].tolist() == [[0, 255, 193]]
+
+
+@pytest.mark.parametrize(
+  'transparency', [bytes([255, 0, 51]), 1], ids=['levels', 'one colour']
+)
+def test_palette_with_transparency(transparency):
+  image = Image.new('P', (3, 1))
+  image.putpalette([*RED, *GREEN, *RED])
+  image.putdata([0, 1, 2])
+  found = decode(encode(image, 'PNG', transparency=transparency), 'x')
+  last = (255, 204, 204) if isinstance(transparency, bytes) else RED
+  np.testing.assert_array_equal(found, [[RED, WHITE, last]])
+  plain = decode(encode(image, 'PNG'), 'x')
+  np.testing.assert_array_equal(plain, [[RED, GREEN, RED]])
+
+
+@pytest.mark.parametrize(
+  ('pixels', 'key', 'expected'),
+  [
+    (np.array([[RED, GREEN]], np.uint8), RED, [[WHITE, GREEN]]),
+    (np.array([[9, 200]], np.uint8), 9, [[WHITE, (200,) * 3]]),
+    (np.array([[257, 514]], np.uint16), 257, [[WHITE, (2,) * 3]]),
+  ],
+  ids=['RGB', 'L', 'I;16'],
+)
+def test_one_transparent_colour(pixels, key, expected):
+  data = encode(Image.fromarray(pixels), 'PNG', transparency=key)
+  np.testing.assert_array_equal(decode(data, 'x'), expected)
+
+
+def test_cmyk_in_both_conventions(photo):
+  image = Image.fromarray(photo).convert('CMYK')
+  tiff = decode(encode(image, 'TIFF'), 'x')
+  near(tiff, photo, 1)
+  # Pillow writes what Adobe writes: inverted, and marked so.
+  jpeg = encode(image, 'JPEG', **FINE)
+  assert b'Adobe' in jpeg
+  near(decode(jpeg, 'x'), photo, 3)
+
+
+def test_ycbcr_tiff(photo):
+  image = Image.fromarray(photo).convert('YCbCr')
+  near(decode(encode(image, 'TIFF'), 'x'), photo, 4)
+
+
+WIDE = np.array([[0, 128, 129, 257], [32768, 65406, 65407, 65535]], np.uint16)
+NARROW = np.array([[0, 0, 1, 1], [128, 254, 255, 255]])
+
+
+@pytest.mark.parametrize('kind', ['PNG', 'TIFF', 'PPM'])
+def test_16_bit_grey_is_scaled(kind):
+  found = decode(encode(Image.fromarray(WIDE), kind), 'x')
+  np.testing.assert_array_equal(found[..., 1], NARROW)
+  assert found.shape == (2, 4, 3)
+
+
+def tiff(pixels, photometric, order='<', bits=16):
+  """An uncompressed grey TIFF of 16-bit (or packed) samples, by hand."""
+  data = pixels if isinstance(pixels, bytes) else pixels.astype(f'{order}u2')
+  height, width = (1, 2) if isinstance(pixels, bytes) else pixels.shape
+  data = bytes(data) if isinstance(pixels, bytes) else data.tobytes()
+  tags = [(256, width), (257, height), (258, bits), (259, 1)]
+  tags += [(262, photometric), (273, 8), (277, 1), (278, height)]
+  tags += [(279, len(data))]
+  start = 8 + len(data) + len(data) % 2
+  head = (b'II*\0' if order == '<' else b'MM\0*') + struct.pack(
+    f'{order}I', start
+  )
+  directory = struct.pack(f'{order}H', len(tags))
+  for tag, value in tags:
+    if tag == 273 or tag == 279:
+      directory += struct.pack(f'{order}HHII', tag, 4, 1, value)
+    else:
+      directory += struct.pack(f'{order}HHIHH', tag, 3, 1, value, 0)
+  return head + data.ljust(start - 8, b'\0') + directory + bytes(4)
+
+
+@pytest.mark.parametrize('order', ['<', '>'])
+def test_16_bit_tiff_of_either_byte_order(order):
+  found = decode(tiff(WIDE, photometric=1, order=order), 'x')
+  np.testing.assert_array_equal(found[..., 0], NARROW)
+
+
+def test_16_bit_tiff_with_white_as_zero():
+  found = decode(tiff(WIDE, photometric=0), 'x')
+  np.testing.assert_array_equal(found[..., 0], 255 - NARROW)
+
+
+def test_12_bit_tiff_is_scaled_by_its_own_peak():
+  # Two samples, 4095 and 2048, packed into three bytes.
+  found = decode(tiff(b'\xff\xf8\x00', photometric=1, bits=12), 'x')
+  assert found[..., 0].tolist() == [[255, 128]]
+
+
+@pytest.mark.parametrize('dtype', [np.int32, np.float32])
+def test_grey_without_an_agreed_range_is_refused(dtype):
+  data = encode(Image.fromarray(np.ones((2, 2), dtype)), 'TIFF')
+  with pytest.raises(CorruptImage, match=r'scan\.tif.*no agreed range'):
+    decode(data, 'scan.tif')
+
+
+def test_lab():
+  to_lab = ImageCms.buildTransform(
+    ImageCms.createProfile('sRGB'), ImageCms.createProfile('LAB'), 'RGB', 'LAB'
+  )
+  greys = np.array([[[0] * 3, [128] * 3, [255] * 3]], np.uint8)
+  lab = ImageCms.applyTransform(Image.fromarray(greys), to_lab)
+  near(decode(encode(lab, 'TIFF'), 'x'), greys, 1)
+
+
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'WEBP', 'TIFF'])
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_orientation(photo, kind, orientation):
+  """Undoes, with Pillow's own operations, what the tag says was done."""
+  operations = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+  }
+  image = Image.fromarray(photo)
+  exif = Image.Exif()
+  exif[0x0112] = orientation
+  options = {'WEBP': {'lossless': True}, 'JPEG': FINE}.get(kind, {})
+  found = decode(encode(image, kind, exif=exif, **options), 'x')
+  # What is stored, as a lossy format has it.
+  image = Image.fromarray(decode(encode(image, kind, **options), 'x'))
+  if orientation > 1:
+    image = image.transpose(operations[orientation])
+  np.testing.assert_array_equal(found, np.array(image))
+  assert found.flags.c_contiguous
+
+
+@pytest.mark.parametrize('exif', [b'Exif\0\0nonsense', b'Exif\0\0II*\0\x08'])
+def test_broken_exif_does_not_matter(photo, exif):
+  plain, odd = (
+    decode(encode(Image.fromarray(photo), 'JPEG', **options), 'x')
+    for options in ({}, {'exif': exif})
+  )
+  np.testing.assert_array_equal(odd, plain)
+
+
+def test_first_frame_of_an_animation():
+  frames = [Image.new('RGB', (4, 3), colour) for colour in (RED, GREEN)]
+  for kind in ('GIF', 'PNG', 'WEBP'):
+    options = {'lossless': True} if kind == 'WEBP' else {}
+    data = encode(
+      frames[0], kind, save_all=True, append_images=frames[1:], **options
+    )
+    np.testing.assert_array_equal(decode(data, 'x'), np.full((3, 4, 3), RED))
+
+
+def test_transparent_gif():
+  image = Image.new('P', (2, 1))
+  image.putpalette([*RED, *GREEN])
+  image.putdata([0, 1])
+  data = encode(image, 'GIF', transparency=1)
+  np.testing.assert_array_equal(decode(data, 'x'), [[RED, WHITE]])
+
+
+def test_extension_does_not_matter(photo):
+  data = encode(Image.fromarray(photo), 'BMP')
+  np.testing.assert_array_equal(decode(data, 'cat.jpg'), photo)
+
+
+@pytest.mark.parametrize(
+  ('kind', 'share'),
+  [
+    (kind, share)
+    for kind in ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM')
+    for share in (0, 0.02, 0.5, 0.9)
+  ],
+)
+def test_truncated(photo, kind, share):
+  data = encode(Image.fromarray(photo), kind)
+  with pytest.raises(CorruptImage, match=r'some/cat\.jpg: not a readable'):
+    decode(data[: int(len(data) * share)], 'some/cat.jpg')
+
+
+@pytest.mark.parametrize(
+  'data',
+  [
+    b'this is no image',
+    b'<html></html>',
+    b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage',
+    bytes(1000),
+  ],
+  ids=['text', 'html', 'postscript', 'zeros'],
+)
+def test_no_image(data):
+  with pytest.raises(InputError, match=r'x\.png: not a readable image'):
+    decode(data, 'x.png')
+
+
+def test_broken_bytes_never_escape(photo):
+  """Random damage gives pixels or CorruptImage, no other error or warning."""
+  rng = np.random.default_rng(1)
+  image = Image.fromarray(photo)
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  made = [
+    encode(image, 'JPEG', exif=exif),
+    encode(image, 'PNG', exif=exif),
+    encode(image.quantize(64), 'PNG', transparency=bytes(range(64))),
+    encode(image, 'GIF'),
+    encode(image, 'TIFF', exif=exif),
+    encode(image, 'WEBP', exif=exif),
+    encode(image, 'BMP'),
+    encode(image, 'PPM'),
+  ]
+  corrupt = 0
+  for data in made:
+    for _ in range(60):
+      broken = np.frombuffer(data, np.uint8).copy()
+      reach = rng.choice([40, 200, len(data)])
+      where = rng.integers(0, min(reach, len(data)), rng.integers(1, 9))
+      broken[where] = rng.integers(0, 256, len(where))
+      try:
+        pixels = decode(broken.tobytes(), 'x')
+      except CorruptImage:
+        corrupt += 1
+      else:
+        assert pixels.ndim == 3
+  assert corrupt > 50
+
+
+def test_decompression_bomb(monkeypatch, photo):
+  data = encode(Image.fromarray(photo), 'PNG')
+  monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 48 * 64 // 2 - 1)
+  with pytest.raises(CorruptImage, match='decompression bomb'):
+    decode(data, 'x')
+  # From the limit to twice the limit Pillow warns: a large image, no bomb.
+  monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 48 * 64 - 1)
+  np.testing.assert_array_equal(decode(data, 'x'), photo)
+
+
+# Resizing.
+
+
+def contract(size, interpolation, antialias):
+  return Contract(
+    size,
+    mean=(0, 0, 0),
+    std=(1, 1, 1),
+    interpolation=interpolation,
+    antialias=antialias,
+  )
+
+
+SHAPES = [(48, 64), (37, 91), (50, 20), (1, 1), (2, 3), (300, 7)]
+
+
+@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
+@pytest.mark.parametrize('antialias', [False, True])
+def test_resize_is_tensorflows(interpolation, antialias):
+  tf = pytest.importorskip('tensorflow')
+  rng = np.random.default_rng(2)
+  for shape in SHAPES:
+    # Away from black and white: Pillow clips between its passes too.
+    image = rng.integers(64, 192, (*shape, 3), dtype=np.uint8)
+    for size in (24, 61):
+      found = whole_image(image, contract(size, interpolation, antialias))
+      expected = tf.image.resize(
+        image, (size, size), method=interpolation, antialias=antialias
+      )
+      near(found, np.rint(np.clip(expected, 0, 255)), 1)
+
+
+@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
+def test_resize_without_antialias_is_tensorflows_at_full_contrast(
+  interpolation,
+):
+  tf = pytest.importorskip('tensorflow')
+  image = (
+    np.random.default_rng(3).choice([0, 255], (40, 53, 3)).astype(np.uint8)
+  )
+  found = whole_image(image, contract(97, interpolation, False))
+  expected = tf.image.resize(image, (97, 97), method=interpolation)
+  near(found, np.rint(np.clip(expected, 0, 255)), 1)
+
+
+def test_antialiased_resize_is_pillows(photo):
+  for name, kernel in (
+    ('bilinear', Image.BILINEAR),
+    ('bicubic', Image.BICUBIC),
+  ):
+    expected = np.array(Image.fromarray(photo).resize((20, 20), kernel))
+    found = whole_image(photo, contract(20, name, True))
+    np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
+@pytest.mark.parametrize('antialias', [False, True])
+def test_same_size_and_constant_images_stay(photo, interpolation, antialias):
+  square = photo[:, :48]
+  found = whole_image(square, contract(48, interpolation, antialias))
+  np.testing.assert_array_equal(found, square)
+  for value in (0, 137, 255):
+    flat = np.full((17, 5, 3), value, np.uint8)
+    found = whole_image(flat, contract(33, interpolation, antialias))
+    assert (found == value).all()
+
+
+def test_keys_kernel_by_hand():
+  found = images._keys(np.array([0, 0.5, 1, 1.5, 2]))
+  np.testing.assert_allclose(found, [1, 0.5625, 0, -0.0625, 0], atol=1e-15)
+
+
+def test_taps_at_the_edge_by_hand():
+  position, weight = images._taps(2, 4, 'bilinear')
+  dense = np.zeros((4, 2))
+  for row in range(4):
+    np.add.at(dense[row], position[row], weight[row])
+  np.testing.assert_allclose(
+    dense, [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]
+  )
