@@ -1,0 +1,330 @@
+"""L2-regularised logistic regression over the whole path of penalties.
+
+The paper's section 3 fits it to fixed features, with 45 penalties per dataset.
+The objective is
+
+  sum of losses + penalty / 2 * |W|^2,
+
+the bias not penalised: scikit-learn's with C = 1 / penalty. Losses are the
+softmax cross-entropy, or one sigmoid cross-entropy per class where each label
+is a row of zeros and ones (VOC 2007: independent classes, one penalty).
+
+    path = fit_path(features, labels, penalties())
+    index, curve = select(path, val_features, val_labels, metrics.top1)
+    final = refit(all_features, all_labels, path.penalties[index],
+                  initial=(path.weights[index], path.bias[index]))
+
+Every solution comes with `bound`, a proven upper bound on how far its
+objective is from the optimum, and nothing else counts as converged.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from tf_transfer.errors import InputError
+from tf_transfer.transfer import logistic_solver
+
+PENALTIES = 10 ** np.linspace(-6, 5, 45)
+"""The paper's: 10^-6 to 10^5, four to a decade (appendix on fixed features)."""
+
+IGNORED = -1
+"""A label [N, C] that counts neither way (VOC's difficult objects)."""
+
+
+class Path(NamedTuple):
+  """Solutions, one a penalty, in the order that the penalties were given.
+
+  Attributes:
+    penalties: [P].
+    weights: [P, D, C] float64.
+    bias: [P, C] float64; -inf where no training example has the class (its
+      weights are zero then), +inf where every one has it.
+    objective: [P], sum of losses + penalty / 2 * |weights|^2.
+    gradient_norm: [P], largest absolute entry of the objective's gradient.
+    bound: [P], at least the objective's distance from the optimum.
+    evaluations: [P], passes over the features there and back: gradients and
+      products with the Hessian.
+    converged: [P] bool, whether bound <= tolerance * objective.
+  """
+
+  penalties: np.ndarray
+  weights: np.ndarray
+  bias: np.ndarray
+  objective: np.ndarray
+  gradient_norm: np.ndarray
+  bound: np.ndarray
+  evaluations: np.ndarray
+  converged: np.ndarray
+
+
+def fit_path(
+  features,
+  labels,
+  penalties=PENALTIES,
+  *,
+  num_classes: int | None = None,
+  initial: tuple[np.ndarray, np.ndarray] | None = None,
+  tolerance: float = 1e-9,
+  max_evaluations: int = 5000,
+  progress: Callable[[int, int], None] | None = None,
+) -> Path:
+  """Fits one logistic regression for each penalty.
+
+  Args:
+    features: [N, D], any float type.
+    labels: [N] classes from 0, or [N, C] zeros and ones, -1 where ignored.
+    penalties: [P], positive, in any order.
+    num_classes: how many classes [N] labels count to; by default what the
+      largest of them says.
+    initial: weights [D, C] and bias [C] to start the largest penalty from.
+    tolerance: a solution has converged when its bound is at most this part of
+      its objective.
+    max_evaluations: per penalty.
+    progress: called with how many penalties are done, and of how many.
+
+  Raises:
+    InputError: something is not as above; the message says what.
+  """
+  features = check_features(features)
+  targets, mask = check_labels(labels, len(features), num_classes)
+  penalties = check_penalties(penalties)
+  if not tolerance > 0:
+    raise InputError(f'tolerance must be positive, not {tolerance}')
+  fitted = _fitted_classes(targets, mask)
+  dim, classes = features.shape[1], len(targets)
+  initial = _check_initial(initial, dim, classes)
+  distinct, position = np.unique(-penalties, return_inverse=True)
+  with jax.enable_x64(True):
+    certified, evaluations = _solve(
+      features,
+      targets[fitted],
+      None if mask is None else mask[fitted],
+      -distinct,
+      (initial[0][fitted], initial[1][fitted]),
+      (tolerance, max_evaluations),
+      progress,
+    )
+  weights = np.zeros((len(penalties), dim, classes))
+  weights[..., fitted] = np.swapaxes(certified.weights, 1, 2)[position]
+  bias = np.tile(_unfitted_bias(targets, mask), (len(penalties), 1))
+  bias[:, fitted] = certified.bias[position]
+  objective, bound = certified.objective[position], certified.bound[position]
+  return Path(
+    penalties=penalties,
+    weights=weights,
+    bias=bias,
+    objective=objective,
+    gradient_norm=certified.gradient_norm[position],
+    bound=bound,
+    evaluations=evaluations[position],
+    converged=bound <= tolerance * objective,
+  )
+
+
+def refit(features, labels, penalty: float, **options) -> Path:
+  """Fits one penalty; a path of length one, with the same certificate.
+
+  Args:
+    features: [N, D].
+    labels: [N] or [N, C].
+    penalty: positive.
+    **options: as in `fit_path`; give `initial` to start from a solution.
+  """
+  return fit_path(features, labels, [penalty], **options)
+
+
+def logits(weights, bias, features) -> np.ndarray:
+  """Features [N, D] times weights, plus bias: [N, C].
+
+  With the path's weights [P, D, C] and bias [P, C], for all penalties:
+  [P, N, C].
+  """
+  weights, bias = np.asarray(weights), np.asarray(bias)
+  features = check_features(features)
+  if weights.shape[-2] != features.shape[1]:
+    raise InputError(
+      f'weights are for features of {weights.shape[-2]} values, but these have '
+      f'{features.shape[1]}'
+    )
+  return features @ weights + bias[..., None, :]
+
+
+def select(
+  path: Path, features, labels, score: Callable[..., float]
+) -> tuple[int, np.ndarray]:
+  """Chooses the penalty that does best on validation.
+
+  Args:
+    path: from `fit_path`.
+    features: [N, D], of the validation split.
+    labels: [N] or [N, C], handed to `score` as they are.
+    score: from labels and logits [N, C]; larger is better.
+
+  Returns:
+    The index into the path, and the scores [P]. Of equal scores, the larger
+    penalty's wins.
+  """
+  scores = np.array(
+    [
+      float(score(labels, logits(weights, bias, features)))
+      for weights, bias in zip(path.weights, path.bias, strict=True)
+    ]
+  )
+  if np.isnan(scores).any():
+    raise InputError(
+      f'the validation score is NaN at penalty '
+      f'{path.penalties[np.isnan(scores).argmax()]:g}; a class without '
+      'validation examples does that to some metrics'
+    )
+  best = np.flatnonzero(scores == scores.max())
+  return int(best[np.argmax(path.penalties[best])]), scores
+
+
+def check_features(features) -> np.ndarray:
+  """Features [N, D], finite; raises InputError otherwise."""
+  features = np.asarray(features)
+  if features.ndim != 2:
+    raise InputError(
+      'features must be a matrix [examples, values], not an array of shape '
+      f'{list(features.shape)}; pool or flatten them first'
+    )
+  if not np.issubdtype(features.dtype, np.floating):
+    raise InputError(
+      f'features must be of a float type, not {features.dtype}; convert them '
+      'first'
+    )
+  if 0 in features.shape:
+    raise InputError(
+      f'features have shape {list(features.shape)}: there is nothing to fit; '
+      'is the split empty?'
+    )
+  finite = np.isfinite(features)
+  if not finite.all():
+    rows = np.flatnonzero(~finite.all(axis=1))
+    raise InputError(
+      f'{int(finite.size - finite.sum())} values of the features, in '
+      f'{len(rows)} of {len(features)} rows, are NaN or infinite; the first '
+      f'such row is {rows[0]}. Compute the features again'
+    )
+  return features
+
+
+def check_labels(labels, count: int, num_classes: int | None):
+  """Labels as targets [C, N] bool and a mask [C, N] bool (None for [N])."""
+  labels = np.asarray(labels)
+  if labels.ndim not in (1, 2):
+    raise InputError(
+      'labels must be classes [N] or zeros and ones [N, C], not an array of '
+      f'shape {list(labels.shape)}'
+    )
+  if len(labels) != count:
+    raise InputError(f'{count} rows of features but {len(labels)} labels')
+  if labels.ndim == 1:
+    return _check_classes(labels, num_classes), None
+  if num_classes not in (None, labels.shape[1]):
+    raise InputError(
+      f'num_classes is {num_classes} but labels have {labels.shape[1]} columns'
+    )
+  odd = ~np.isin(labels, (0, 1, IGNORED))
+  if odd.any():
+    row, column = np.argwhere(odd)[0]
+    raise InputError(
+      f'labels [N, C] must be 0, 1 or {IGNORED} (ignored); row {row} has '
+      f'{labels[row, column]} for class {column}'
+    )
+  return labels.T == 1, labels.T != IGNORED
+
+
+def _check_classes(labels, num_classes: int | None) -> np.ndarray:
+  if not np.issubdtype(labels.dtype, np.integer):
+    raise InputError(f'labels [N] must be integers, not {labels.dtype}')
+  top = labels.max() + 1 if num_classes is None else num_classes
+  bad = (labels < 0) | (labels >= top)
+  if bad.any():
+    row = bad.argmax()
+    raise InputError(
+      f'labels must be classes from 0 to {top - 1}; row {row} has '
+      f'{labels[row]}' + (' (and more rows)' if bad.sum() > 1 else '')
+    )
+  return labels == np.arange(top)[:, None]
+
+
+def check_penalties(penalties) -> np.ndarray:
+  """Penalties [P] as float64; raises InputError unless all are positive."""
+  penalties = np.atleast_1d(np.asarray(penalties, np.float64))
+  if penalties.ndim != 1 or not penalties.size:
+    raise InputError('penalties must be a list of at least one number')
+  bad = ~((penalties > 0) & np.isfinite(penalties))
+  if bad.any():
+    raise InputError(
+      f'penalties must be positive and finite, not {penalties[bad][0]:g}; '
+      'without a penalty separable classes have no solution'
+    )
+  return penalties
+
+
+def _fitted_classes(targets, mask) -> np.ndarray:
+  """Indices of the classes whose weights are not zero for a trivial reason."""
+  if mask is None:
+    fitted = np.flatnonzero(targets.any(axis=1))
+  else:
+    fitted = np.flatnonzero((targets).any(1) & (~targets & mask).any(1))
+  if mask is None and len(fitted) < 2:
+    raise InputError(
+      f'all {targets.shape[1]} labels are class {fitted[0]}; a classifier '
+      'needs at least two'
+    )
+  if not len(fitted):
+    raise InputError('no class has both examples with it and without it')
+  return fitted
+
+
+def _unfitted_bias(targets, mask) -> np.ndarray:
+  """[C], the optimal bias of classes that `_fitted_classes` leaves out."""
+  if mask is None:
+    return np.full(len(targets), -np.inf)
+  positive, negative = targets.any(1), (~targets & mask).any(1)
+  return np.where(positive, np.inf, np.where(negative, -np.inf, 0))
+
+
+def _check_initial(initial, dim: int, classes: int):
+  """Weights [C, D] and bias [C] to start from."""
+  if initial is None:
+    return np.zeros((classes, dim)), np.zeros(classes)
+  weights, bias = (np.asarray(part, np.float64) for part in initial)
+  if weights.shape != (dim, classes) or bias.shape != (classes,):
+    raise InputError(
+      f'initial weights and bias have shapes {list(weights.shape)} and '
+      f'{list(bias.shape)}; expected [{dim}, {classes}] and [{classes}]'
+    )
+  # Infinite biases belong to classes that were missing then.
+  weights = np.where(np.isfinite(weights), weights, 0).T
+  return weights, np.where(np.isfinite(bias), bias, 0)
+
+
+def _solve(features, targets, mask, penalties, initial, limits, progress):
+  """The path for distinct falling penalties; numpy in and out."""
+  tolerance, max_evaluations = limits
+  problem, basis = logistic_solver.prepare(features, targets, mask)
+  trail = logistic_solver.start(problem, basis, *initial, np.log(penalties[0]))
+  steps = np.split(np.log(penalties), len(penalties) if progress else 1)
+  found = []
+  for number, step in enumerate(steps):
+    # Half of the tolerance is left for the certificate's own rounding.
+    trail, solutions = logistic_solver.advance(
+      problem, trail, step, tolerance / 2, max_evaluations
+    )
+    found.append(solutions)
+    if progress:
+      jax.block_until_ready(solutions)
+      progress(number + 1, len(penalties))
+  weights, bias, evaluations = (
+    jax.numpy.concatenate(parts) for parts in zip(*found, strict=True)
+  )
+  certified = logistic_solver.certify(
+    features, basis, targets, mask, (weights, bias, penalties)
+  )
+  return jax.tree.map(np.asarray, certified), np.asarray(evaluations)
