@@ -360,37 +360,31 @@ def line_search(problem: Problem, point: Point, penalty, step, bias_step):
 
   Returns:
     The new point (the old one if no length helps), the evaluations spent, and
-    whether the objective fell.
+    whether the point is new.
   """
   slope = jnp.vdot(point.gradient, step) + point.shift @ point.imbalance
 
-  def enough(length, new):
-    # The allowance is float64's rounding of the objective itself.
-    allowance = 1e-14 * jnp.abs(point.objective)
-    fall = new.objective <= point.objective + 1e-4 * length * slope + allowance
-    return fall | (new.bound < 0.5 * point.bound)
-
   def unfinished(state):
-    length, new, count = state
-    return ~enough(length, new) & (count < 30)
+    _, _, count, found = state
+    return ~found & (count < 30)
 
-  def shorten(state):
-    length, _, count = state
-    length = length / 2
-    new = evaluate(
-      problem,
-      point.weights + length * step,
-      point.bias + length * bias_step,
-      penalty,
-    )
-    return length, new, count + 1
+  # Evaluated in one place, as compiling that is what takes long.
+  def attempt(state):
+    length, _, count, _ = state
+    weights = point.weights + length * step
+    new = evaluate(problem, weights, point.bias + length * bias_step, penalty)
+    fell = new.objective <= point.objective + 1e-4 * length * slope
+    # Near the optimum the fall drowns in rounding, but the bound does not.
+    found = fell | (new.bound < 0.5 * point.bound)
+    return length / 2, new, count + 1, found
 
-  first = shorten((jnp.full((), 2.0), point, jnp.zeros((), jnp.int32)))
-  length, new, count = lax.while_loop(unfinished, shorten, first)
-  fell = enough(length, new) & (new.objective <= point.objective)
-  fell |= new.bound < point.bound
-  new = jax.tree.map(lambda a, b: jnp.where(fell, a, b), new, point)
-  return new, count, fell
+  first = jnp.ones(()), point, jnp.zeros((), jnp.int32), jnp.zeros((), bool)
+  _, new, count, found = lax.while_loop(unfinished, attempt, first)
+  return _choose(found, new, point), count, found
+
+
+def _choose(condition, one, other):
+  return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
 
 
 def minimise(problem: Problem, point: Point, penalty, tolerance, limit):
@@ -444,17 +438,33 @@ def guess(trail: Trail, log_penalty):
   return weights, shares @ trail.bias
 
 
-def _advance_one(problem: Problem, trail: Trail, log_penalty, tolerance, limit):
-  penalty = jnp.exp(log_penalty)
-  point = evaluate(problem, *guess(trail, log_penalty), penalty)
+def first_point(problem: Problem, trail: Trail, log_penalty, penalty):
+  """The guess, or the last solution if that is better; and evaluations."""
   last = trail.weights[0], trail.bias[0]
   objective = trail.loss + penalty / 2 * jnp.sum(last[0] ** 2)
-  # Written so that a guess that overflowed counts as worse.
-  worse = ~(point.objective <= objective)
-  point = lax.cond(
-    worse, lambda: evaluate(problem, *last, penalty), lambda: point
+
+  def attempt(state):
+    count, candidate, _ = state
+    return count + 1, last, evaluate(problem, *candidate, penalty)
+
+  def unfinished(state):
+    count, _, point = state
+    # Written so that a guess that overflowed counts as worse.
+    worse = ~(point.objective <= objective * (1 + 1e-12))
+    return (count == 0) | (worse & (count == 1))
+
+  blank = jax.tree.map(
+    lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
+    jax.eval_shape(evaluate, problem, *last, penalty),
   )
-  spent = 1 + worse.astype(jnp.int32)
+  first = jnp.zeros((), jnp.int32), guess(trail, log_penalty), blank
+  count, _, point = lax.while_loop(unfinished, attempt, first)
+  return point, count
+
+
+def _advance_one(problem: Problem, trail: Trail, log_penalty, tolerance, limit):
+  penalty = jnp.exp(log_penalty)
+  point, spent = first_point(problem, trail, log_penalty, penalty)
   point, count = minimise(problem, point, penalty, tolerance, limit - spent)
   trail = Trail(
     jnp.roll(trail.penalties, 1).at[0].set(log_penalty),
@@ -504,10 +514,11 @@ def start(problem: Problem, basis: Basis, weights, bias, log_penalty) -> Trail:
   counted = jnp.ones_like(problem.targets) if mask is None else mask
   share = jnp.sum(problem.targets & counted, axis=1) / jnp.sum(counted, axis=1)
   prior = jnp.log(share) - (0 if mask is None else jnp.log1p(-share))
-  given = evaluate(problem, weights, bias, penalty)
-  plain = evaluate(problem, jnp.zeros_like(weights), prior, penalty)
-  better = given.objective <= plain.objective
-  point = jax.tree.map(lambda a, b: jnp.where(better, a, b), given, plain)
+  weights = jnp.stack([jnp.zeros_like(weights), weights])
+  bias = jnp.stack([prior, bias])
+  logits = weights @ problem.rows.T + bias[..., None]
+  loss = jnp.stack([losses(part, problem.targets, mask)[0] for part in logits])
+  best = jnp.argmin(loss + penalty / 2 * jnp.sum(weights**2, axis=(1, 2)))
 
   def stack(array):
     return jnp.zeros((HISTORY, *array.shape)).at[0].set(array)
@@ -515,9 +526,9 @@ def start(problem: Problem, basis: Basis, weights, bias, log_penalty) -> Trail:
   return Trail(
     # Far from every penalty and from each other: weights of guesses are finite.
     log_penalty + jnp.arange(1.0, HISTORY + 1),
-    stack(point.weights),
-    stack(point.bias),
-    point.loss,
+    stack(weights[best]),
+    stack(bias[best]),
+    loss[best],
     jnp.ones((), jnp.int32),
   )
 
