@@ -62,11 +62,11 @@ def get_config(
   config.logistic_regression.penalties = 45
   config.logistic_regression.penalty_min = 1e-6
   config.logistic_regression.penalty_max = 1e5
-  # A fit has converged when no entry of the gradient of the summed objective
-  # is larger.
-  config.logistic_regression.tolerance = 1e-4
-  # Function evaluations that one penalty may take.
-  config.logistic_regression.max_evaluations = 2000
+  # A fit has converged when its objective is proven to be within this part of
+  # the optimum.
+  config.logistic_regression.tolerance = 1e-9
+  # Passes over the features that one penalty may take.
+  config.logistic_regression.max_evaluations = 5000
 
   # Whether to write event files for TensorBoard; it imports TensorFlow, which
   # takes seconds.

@@ -49,3 +49,25 @@ def golden_input():
     return generator.uniform(-1, 1, (2, size, size, 3)).astype(np.float32)
 
   return make
+
+
+@pytest.fixture(scope='session')
+def photos(tmp_path_factory) -> pathlib.Path:
+  """A folder of tiles of scikit-learn's two photos, two classes of 30."""
+  import sklearn.datasets
+  from PIL import Image
+
+  root = tmp_path_factory.mktemp('photos')
+  rng = np.random.default_rng(0)
+  images = sklearn.datasets.load_sample_images()
+  for path, photo in zip(images.filenames, images.images, strict=True):
+    folder = root / pathlib.Path(path).stem
+    folder.mkdir()
+    for number in range(30):
+      height, width = rng.integers(60, 240, 2)
+      top = rng.integers(0, photo.shape[0] - height)
+      left = rng.integers(0, photo.shape[1] - width)
+      tile = photo[top : top + height, left : left + width]
+      suffix = 'jpg' if number % 3 else 'png'
+      Image.fromarray(tile).save(folder / f'{number:02d}.{suffix}')
+  return root

@@ -42,7 +42,8 @@ def fake_torch(monkeypatch):
   def rebuild(*_):
     raise AssertionError('the reader must not call it')
 
-  rebuild.__module__, rebuild.__qualname__ = 'torch._utils', '_rebuild_tensor_v2'
+  rebuild.__module__ = 'torch._utils'
+  rebuild.__qualname__ = '_rebuild_tensor_v2'
   utils._rebuild_tensor_v2 = rebuild
   torch._utils = utils
   monkeypatch.setitem(sys.modules, 'torch', torch)

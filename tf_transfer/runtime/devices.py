@@ -7,6 +7,11 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 DATA_AXIS = 'data'
 
+# The same on every device, as the weights of a network.
+REPLICATED = PartitionSpec()
+# The first axis split over the devices, as images and features.
+BATCH = PartitionSpec(DATA_AXIS)
+
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
   """A mesh of one axis, `data`, over the given devices (default: all)."""
@@ -19,14 +24,9 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
   )
 
 
-def replicated(mesh: Mesh) -> NamedSharding:
-  """The same on every device, as for the weights of a network."""
-  return NamedSharding(mesh, PartitionSpec())
-
-
-def batch_sharding(mesh: Mesh) -> NamedSharding:
-  """The first axis split over the devices, as for images and features."""
-  return NamedSharding(mesh, PartitionSpec(DATA_AXIS))
+def sharding(mesh: Mesh, spec: PartitionSpec) -> NamedSharding:
+  """Where an array goes: `REPLICATED` or `BATCH` over a mesh."""
+  return NamedSharding(mesh, spec)
 
 
 def describe() -> str:

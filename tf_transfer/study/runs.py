@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ml_collections
+import numpy as np
 from absl import logging
 
 import tf_transfer
@@ -225,7 +226,8 @@ def _report(record: dict[str, Any]) -> None:
       ', '.join(f'{p:.0e}' for p in solver['unconverged_penalties']),
     )
   grid = record['search']
-  if record['chosen']['penalty'] in (grid['penalty_min'], grid['penalty_max']):
+  ends = [grid['penalty_min'], grid['penalty_max']]
+  if np.isclose(record['chosen']['penalty'], ends).any():
     logging.warning('the chosen penalty is at the end of the grid: widen it')
   if record['skipped']:
     shown = ', '.join(record['skipped'][:5])

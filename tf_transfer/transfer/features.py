@@ -89,13 +89,20 @@ class Extractor:
     self._corrupt = corrupt
     mesh = devices.data_mesh() if mesh is None else mesh
     self._batch_size = -(-batch_size // mesh.size) * mesh.size
-    self._data = devices.batch_sharding(mesh)
-    self._variables = jax.device_put(net.variables, devices.replicated(mesh))
+    self._data = devices.sharding(mesh, devices.BATCH)
+    self._variables = jax.device_put(
+      net.variables, devices.sharding(mesh, devices.REPLICATED)
+    )
+    # Each device works on its own images alone.
     self._apply = jax.jit(
-      lambda variables, image: net.apply_features(
-        variables, net.contract.scale(image)
-      ),
-      out_shardings=self._data,
+      jax.shard_map(
+        lambda variables, image: net.apply_features(
+          variables, net.contract.scale(image)
+        ),
+        mesh=mesh,
+        in_specs=(devices.REPLICATED, devices.BATCH),
+        out_specs=devices.BATCH,
+      )
     )
 
   def key(self, split: datasets.Split) -> dict[str, object]:

@@ -6,7 +6,6 @@ read for the first time -> tested once. (Section 4 of the protocol.)
 """
 
 import dataclasses
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -66,20 +65,20 @@ def evaluate(
   train = extract(dataset.splits['train'], f'{dataset.name} train')
   val = extract(dataset.splits['val'], f'{dataset.name} val')
   grid = penalties(config)
-  fit = functools.partial(
-    logistic.fit_path,
-    num_classes=len(dataset.classes),
-    tolerance=config.tolerance,
-    max_evaluations=config.max_evaluations,
-  )
+  options = {
+    'num_classes': len(dataset.classes),
+    'tolerance': config.tolerance,
+    'max_evaluations': config.max_evaluations,
+  }
   with progress.bar(
     total=len(grid), desc=f'{description}: penalties', unit=' fits'
   ) as bar:
-    path = fit(
+    path = logistic.fit_path(
       train.values,
       train.labels,
       grid,
-      progress=lambda done, total: bar.update(done - bar.n),
+      **options,
+      progress=lambda done, _: bar.update(done - bar.n),
     )
   index, curve = logistic.select(
     path,
@@ -90,11 +89,12 @@ def evaluate(
     ),
   )
   both = features_lib.concatenate(train, val)
-  final = fit(
+  final = logistic.refit(
     both.values,
     both.labels,
-    grid[index : index + 1],
+    grid[index],
     initial=(path.weights[index], path.bias[index]),
+    **options,
   )
   test = extract(dataset.splits['test'], f'{dataset.name} test')
   predicted = {
