@@ -1,13 +1,19 @@
 """Eight CPU devices, and real ImageNet weights, for all tests."""
 
 import os
+import tempfile
 
 # Before JAX starts: sharding is tested for real, on forced host devices.
 os.environ['XLA_FLAGS'] = (
   os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
 )
 os.environ['JAX_PLATFORMS'] = 'cpu'
+# The same programs are compiled by many tests: once is enough.
+_COMPILED = tempfile.TemporaryDirectory(prefix='jax-cache-')
+os.environ['JAX_COMPILATION_CACHE_DIR'] = _COMPILED.name
+os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
 
+import dataclasses
 import pathlib
 
 import numpy as np
@@ -38,6 +44,14 @@ def lite0(weights_dir):
   from tf_transfer import networks
 
   return networks.load(weights_dir / 'efficientnet_lite0.safetensors')
+
+
+@pytest.fixture(scope='session')
+def small_lite0(lite0):
+  """The same at 64 px, where only that the numbers agree is of interest."""
+  contract = dataclasses.replace(lite0.contract, image_size=64)
+  header = dataclasses.replace(lite0.header, contract=contract)
+  return dataclasses.replace(lite0, header=header)
 
 
 @pytest.fixture(scope='session')

@@ -14,24 +14,29 @@ from tf_transfer.transfer import features
 
 
 @pytest.fixture(scope='module')
+def net(small_lite0):
+  return small_lite0
+
+
+@pytest.fixture(scope='module')
 def split(photos):
   return datasets.open(f'folder:{photos}').splits['train']
 
 
 @pytest.fixture(scope='module')
-def reference(lite0, split):
+def reference(net, split):
   """One image at a time through the library's own face."""
   scaled = [
-    lite0.contract.scale(images.whole_image(split.read(i), lite0.contract))
+    net.contract.scale(images.whole_image(split.read(i), net.contract))
     for i in range(len(split))
   ]
-  return np.concatenate([lite0.features(x[None]) for x in scaled])
+  return np.concatenate([net.features(x[None]) for x in scaled])
 
 
-def extractor(lite0, cache, *, count=1, batch_size=16, **options):
+def extractor(net, cache, *, count=1, batch_size=16, **options):
   mesh = devices.data_mesh(jax.devices()[:count])
   return features.Extractor(
-    lite0, cache, mesh=mesh, batch_size=batch_size, **options
+    net, cache, mesh=mesh, batch_size=batch_size, **options
   )
 
 
@@ -43,9 +48,9 @@ def relative_difference(a, b):
   ('count', 'batch_size'), [(1, 1), (1, 7), (1, 64), (2, 16), (8, 24), (8, 1)]
 )
 def test_same_whatever_the_batch_and_the_devices(
-  tmp_path, lite0, split, reference, count, batch_size
+  tmp_path, net, split, reference, count, batch_size
 ):
-  extract = extractor(lite0, tmp_path, count=count, batch_size=batch_size)
+  extract = extractor(net, tmp_path, count=count, batch_size=batch_size)
   found = extract(split, 'photos train')
   assert relative_difference(found.values, reference) < 1e-5
   np.testing.assert_array_equal(found.labels, split.labels)
@@ -57,10 +62,10 @@ def test_same_whatever_the_batch_and_the_devices(
 
 
 def test_interrupted_extraction_goes_on_from_the_last_shard(
-  tmp_path, lite0, split, reference, monkeypatch
+  tmp_path, net, split, reference, monkeypatch
 ):
   monkeypatch.setattr(features, '_SHARD_SIZE', 10)
-  extract = extractor(lite0, tmp_path)
+  extract = extractor(net, tmp_path)
   compute, calls = extract._compute, []
 
   def killed_at_the_third(*arguments):
@@ -80,9 +85,9 @@ def test_interrupted_extraction_goes_on_from_the_last_shard(
 
 @pytest.mark.parametrize('damage', ['cut', 'flipped', 'swapped', 'empty'])
 def test_damaged_shard_is_computed_again(
-  tmp_path, lite0, split, reference, damage
+  tmp_path, net, split, reference, damage
 ):
-  extract = extractor(lite0, tmp_path)
+  extract = extractor(net, tmp_path)
   extract(split, 'train')
   (path,) = tmp_path.glob('*/*.npz')
   data = bytearray(path.read_bytes())
@@ -100,10 +105,10 @@ def test_damaged_shard_is_computed_again(
   assert relative_difference(found.values, reference) < 1e-5
 
 
-def test_key_holds_all_that_determines_the_features(lite0, split):
-  key = extractor(lite0, None).key(split)
-  assert key['weights'] == lite0.sha256
-  assert key['contract'] == lite0.contract.to_json()
+def test_key_holds_all_that_determines_the_features(net, split):
+  key = extractor(net, None).key(split)
+  assert key['weights'] == net.sha256
+  assert key['contract'] == net.contract.to_json()
   assert key['split'] == split.hash
   assert key['resize'] == 'whole_image'
   assert key['dtype'] == 'float32'
@@ -118,7 +123,7 @@ def with_corrupt(tmp_path, photos):
     for file in folder.iterdir():
       (root / folder.name / file.name).write_bytes(file.read_bytes())
   bad = root / 'china' / '01.jpg'
-  bad.write_bytes(bad.read_bytes()[:900])
+  bad.write_bytes(bad.read_bytes()[:-100])
   dataset = datasets.open(f'folder:{root}')
   for split in dataset.splits.values():
     names = [split.describe(i) for i in range(len(split))]
@@ -127,44 +132,45 @@ def with_corrupt(tmp_path, photos):
   raise AssertionError('the corrupt image is in no split')
 
 
-def test_corrupt_image_is_named(tmp_path, lite0, with_corrupt):
+def test_corrupt_image_is_named(tmp_path, net, with_corrupt):
   split, bad = with_corrupt
   with pytest.raises(errors.InputError, match=os.path.basename(bad)):
-    extractor(lite0, tmp_path / 'cache')(split, 'train')
+    extractor(net, tmp_path / 'cache')(split, 'train')
   assert not list((tmp_path / 'cache').glob('*/*.npz'))
 
 
-def test_corrupt_image_is_skipped_on_request(tmp_path, lite0, with_corrupt):
+def test_corrupt_image_is_skipped_on_request(tmp_path, net, with_corrupt):
   split, bad = with_corrupt
   cache = tmp_path / 'cache'
-  found = extractor(lite0, cache, corrupt='skip')(split, 'train')
+  found = extractor(net, cache, corrupt='skip')(split, 'train')
   assert len(found.skipped) == 1
   assert bad in found.skipped[0]
   assert len(found) == len(split) - 1 == len(found.labels)
   np.testing.assert_array_equal(found.labels, split.labels[found.kept])
   # The cache that was filled so does not hide it from a run that must stop.
   with pytest.raises(errors.InputError, match=os.path.basename(bad)):
-    extractor(lite0, cache, corrupt='error')(split, 'train')
+    extractor(net, cache, corrupt='error')(split, 'train')
 
 
-def test_nothing_decodable(tmp_path, lite0):
+def test_nothing_decodable(tmp_path, net):
   for name in ('a', 'b'):
     (tmp_path / 'data' / name).mkdir(parents=True)
-    for number in range(40):
+    for number in range(60):
       path = tmp_path / 'data' / name / f'{number}.png'
       pixels = np.full((4, 4, 3), number, np.uint8)
       pixels[0, 0, 0] = ord(name)
       Image.fromarray(pixels).save(path)
-      path.write_bytes(path.read_bytes()[:40])
+      # Cut short, but each file with a content of its own.
+      path.write_bytes(path.read_bytes()[:40] + bytes([ord(name), number]))
   split = datasets.open(f'folder:{tmp_path / "data"}').splits['val']
-  extract = extractor(lite0, tmp_path / 'cache', corrupt='skip')
+  extract = extractor(net, tmp_path / 'cache', corrupt='skip')
   with pytest.raises(errors.InputError, match='no image of the split'):
     extract(split, 'val')
 
 
-def test_concatenate(tmp_path, lite0, photos):
+def test_concatenate(tmp_path, net, photos):
   dataset = datasets.open(f'folder:{photos}')
-  extract = extractor(lite0, tmp_path)
+  extract = extractor(net, tmp_path)
   val, test = (extract(dataset.splits[n], n) for n in ('val', 'test'))
   both = features.concatenate(val, test)
   assert len(both) == len(val) + len(test)

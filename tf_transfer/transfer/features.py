@@ -186,7 +186,8 @@ class Extractor:
   ) -> tuple[np.ndarray, np.ndarray] | None:
     """A shard of the cache, or None where there is none or a damaged one."""
     try:
-      with np.load(path) as arrays:
+      # Opened here: np.load leaves a damaged file open.
+      with open(path, 'rb') as file, np.load(file) as arrays:
         values, good = arrays['values'], arrays['good']
     except FileNotFoundError:
       return None
