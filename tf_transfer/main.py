@@ -9,8 +9,10 @@ its fields can be set as --config.FIELD=VALUE.
 import importlib
 import logging as python_logging
 import pathlib
+import re
 import sys
 
+import ml_collections
 from absl import app, flags, logging
 from ml_collections import config_flags
 
@@ -27,13 +29,43 @@ _WORKDIR = flags.DEFINE_string(
 _JOBS = {'study': 'tf_transfer.study.runs'}
 
 
+def _config() -> ml_collections.ConfigDict:
+  """The config of --config, or an InputError where it names no file."""
+  path = config_flags.get_config_filename(flags.FLAGS['config'])
+  if not pathlib.Path(path).is_file():
+    there = sorted(str(p) for p in pathlib.Path('configs').glob('*.py'))
+    raise errors.InputError(
+      f'--config: no file {path}; here are {", ".join(there) or "none"}. '
+      'Commands are run from the top of the checkout.'
+    )
+  return _CONFIG.value
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+  """Parses the flags; a config field that is not there is one clear line."""
+  try:
+    return app.parse_flags_with_usage(argv)
+  except (AttributeError, KeyError) as error:
+    # ml_collections' word on a field that a locked config lacks.
+    names = re.search(r'Did you mean "(.*?)" instead of "(.*?)"', str(error))
+    reason = (
+      f'{names[2]!r}: did you mean {names[1]!r}?' if names else str(error)
+    )
+    sys.exit(
+      f'error: --config has no field {reason} The fields are listed, with '
+      'what they mean, in configs/logistic_regression.py.'
+    )
+  except OSError as error:
+    sys.exit(f'error: --config: {" ".join(str(error).split())}')
+
+
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
   python_logging.getLogger('jax').setLevel(python_logging.WARNING)
   logging.set_verbosity(logging.WARNING)
-  config = _CONFIG.value
   try:
+    config = _config()
     if config.job not in _JOBS:
       raise errors.unknown_name('job', config.job, _JOBS)
     job = importlib.import_module(_JOBS[config.job])
@@ -47,4 +79,4 @@ def main(argv: list[str]) -> None:
 
 if __name__ == '__main__':
   flags.mark_flag_as_required('config')
-  app.run(main)
+  app.run(main, flags_parser=_parse_flags)
