@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tf_transfer.errors import InputError
 from tf_transfer.transfer import logistic_solver
@@ -97,7 +98,10 @@ def fit_path(
   dim, classes = features.shape[1], len(targets)
   initial = _check_initial(initial, dim, classes)
   distinct, position = np.unique(-penalties, return_inverse=True)
-  with jax.enable_x64(True):
+  # LAPACK on CPUs (the eigenbasis) is OpenBLAS, whose threads spin: where
+  # another process wants the cores, two were up to twenty times slower than
+  # one. XLA's own threads, which do all else, are not limited by this.
+  with jax.enable_x64(True), threadpool_limits(1, user_api='blas'):
     certified, evaluations = _solve(
       features,
       targets[fitted],
