@@ -85,3 +85,33 @@ def photos(tmp_path_factory) -> pathlib.Path:
       suffix = 'jpg' if number % 3 else 'png'
       Image.fromarray(tile).save(folder / f'{number:02d}.{suffix}')
   return root
+
+
+@pytest.fixture(scope='session')
+def small_weights(tmp_path_factory, small_lite0) -> pathlib.Path:
+  """A weights file of the small network."""
+  from tf_transfer.networks import weights
+
+  path = tmp_path_factory.mktemp('small') / 'small.safetensors'
+  weights.save(path, small_lite0.header, small_lite0.variables)
+  return path
+
+
+@pytest.fixture(scope='session')
+def digits_cache(tmp_path_factory) -> pathlib.Path:
+  """A feature cache that tests on digits and the small network share."""
+  return tmp_path_factory.mktemp('features')
+
+
+@pytest.fixture
+def small_config(small_weights, digits_cache):
+  """One quick cell: the small network on digits, five penalties."""
+  from configs import logistic_regression
+
+  config = logistic_regression.get_config(f'{small_weights},digits')
+  config.features.cache_dir = str(digits_cache)
+  config.logistic_regression.penalties = 5
+  config.logistic_regression.penalty_min = 1e-2
+  config.logistic_regression.penalty_max = 1e2
+  config.tensorboard = False
+  return config.lock()

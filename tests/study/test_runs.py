@@ -1,0 +1,158 @@
+"""A study in process: records, repetition, and what is refused early."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_transfer import errors
+from tf_transfer.networks import weights
+from tf_transfer.study import runs
+
+
+def records(workdir):
+  lines = (workdir / 'results.jsonl').read_text().splitlines()
+  return [json.loads(line) for line in lines]
+
+
+def test_one_cell(tmp_path, small_config, capsys):
+  runs.run(small_config, tmp_path)
+  out = capsys.readouterr().out
+  assert '1 cells: 0 found' in out
+  (record,) = records(tmp_path)
+  assert record['network'] == 'efficientnet_lite0'
+  assert record['dataset'] == 'digits'
+  assert record['setting'] == 'logistic_regression'
+  assert record['test']['examples'] == 367
+  assert (
+    record['test']['low'] < record['test']['value'] < record['test']['high']
+  )
+  assert record['test']['value'] > 0.5
+  assert len(record['validation_curve']) == 5
+  assert record['validation']['value'] == max(record['validation_curve'])
+  assert set(record['splits_sha256']) == {'train', 'val', 'test'}
+  assert record['search'] == small_config.logistic_regression.to_dict()
+  with np.load(tmp_path / record['predictions']) as predictions:
+    assert predictions['correct'].mean() == record['test']['value']
+  assert (tmp_path / 'accuracy_vs_imagenet.png').stat().st_size > 5000
+  assert f'{record["test"]["value"]:.2%}' in out
+
+  before = (tmp_path / 'results.jsonl').stat().st_mtime_ns
+  runs.run(small_config, tmp_path)
+  out = capsys.readouterr().out
+  assert '1 cells: 1 found' in out
+  assert '0 to run' in out
+  assert f'{record["test"]["value"]:.2%}' in out
+  assert (tmp_path / 'results.jsonl').stat().st_mtime_ns == before
+
+
+def test_another_setting_is_another_record(tmp_path, small_config):
+  runs.run(small_config, tmp_path)
+  small_config.logistic_regression.penalties = 4
+  runs.run(small_config, tmp_path)
+  assert [len(r['validation_curve']) for r in records(tmp_path)] == [5, 4]
+
+
+def make_folder(root, corrupt=False):
+  rng = np.random.default_rng(0)
+  for label, name in enumerate(('dark', 'light')):
+    (root / name).mkdir(parents=True)
+    for number in range(30):
+      pixels = rng.integers(0, 100, (20, 30, 3)) + 120 * label
+      Image.fromarray(pixels.astype(np.uint8)).save(
+        root / name / f'{number}.png'
+      )
+  if corrupt:
+    path = root / 'dark' / '7.png'
+    path.write_bytes(path.read_bytes()[:-200])
+  return root
+
+
+def test_folder_with_a_corrupt_image(tmp_path, small_config, capsys):
+  root = make_folder(tmp_path / 'images', corrupt=True)
+  small_config.datasets = (f'folder:{root}',)
+  with pytest.raises(errors.InputError, match=r'dark.7\.png'):
+    runs.run(small_config, tmp_path / 'work')
+  assert not (tmp_path / 'work' / 'results.jsonl').exists()
+  small_config.data.corrupt = 'skip'
+  runs.run(small_config, tmp_path / 'work')
+  (record,) = records(tmp_path / 'work')
+  assert len(record['skipped']) == 1
+  assert '7.png' in record['skipped'][0]
+  assert '1 corrupt images left out' in capsys.readouterr().out
+  assert record['test']['value'] == 1.0
+
+
+def test_unconverged_fits_are_said(tmp_path, small_config, capsys, caplog):
+  small_config.logistic_regression.max_evaluations = 2
+  runs.run(small_config, tmp_path)
+  (record,) = records(tmp_path)
+  assert not record['solver']['converged']
+  assert record['solver']['unconverged_penalties']
+  assert 'did NOT converge' in caplog.text
+  assert capsys.readouterr().out.count(' NO\n') == 1
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'networks': ('resnet5',)}, 'unknown network'),
+    ({'networks': ()}, r'config\.networks is empty'),
+    ({'datasets': ('digits', 'digits')}, 'names one twice'),
+    ({'datasets': ('digitz',)}, 'did you mean digits'),
+    ({'settings': ('finetuned',)}, 'unknown setting'),
+    ({'networks': ('none.safetensors',)}, 'no weights file at'),
+    ({'datasets': ('folder:none',)}, 'no such directory'),
+    ({'data.corrupt': 'ignore'}, "expected 'error' or 'skip'"),
+    ({'logistic_regression.penalties': 0}, 'expected 1 or more'),
+    ({'logistic_regression.penalty_min': 0.0}, 'penalty_min'),
+    ({'features.batch_size': 0}, 'expected 1 or more'),
+  ],
+)
+def test_refused_before_anything_is_written(
+  tmp_path, small_config, change, message
+):
+  small_config.update_from_flattened_dict(change)
+  with pytest.raises(errors.InputError, match=message):
+    runs.run(small_config, tmp_path / 'work')
+  assert not (tmp_path / 'work').exists()
+
+
+def test_workdir_that_cannot_be_written(tmp_path, small_config):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(errors.InputError, match='cannot write'):
+    runs.run(small_config, tmp_path / 'file')
+
+
+def test_event_files_hold_the_curve(tmp_path, small_config):
+  from tensorboard.backend.event_processing import event_accumulator
+
+  small_config.tensorboard = True
+  runs.run(small_config, tmp_path)
+  (record,) = records(tmp_path)
+  directory = tmp_path / 'tensorboard' / record['identity']
+  events = event_accumulator.EventAccumulator(str(directory))
+  events.Reload()
+  tensors = events.Tensors('validation/top1')
+  curve = [float(np.ravel(_value(e.tensor_proto))[0]) for e in tensors]
+  np.testing.assert_allclose(curve, record['validation_curve'], rtol=1e-6)
+
+
+def _value(proto):
+  from tensorboard.util import tensor_util
+
+  return tensor_util.make_ndarray(proto)
+
+
+def test_two_networks_that_share_a_name(tmp_path, small_config, small_lite0):
+  """Weights files tell networks apart by content, not by name."""
+  header = dataclasses.replace(small_lite0.header, imagenet_top1=None)
+  other = tmp_path / 'other.safetensors'
+  weights.save(other, header, small_lite0.variables)
+  small_config.networks = (*small_config.networks, str(other))
+  runs.run(small_config, tmp_path / 'work')
+  first, second = records(tmp_path / 'work')
+  assert first['weights_sha256'] != second['weights_sha256']
+  assert second['imagenet_top1'] is None

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_transfer.study import figures, table
+
+
+def record(network, imagenet, value, dataset='digits', metric='top1', **more):
+  return {
+    'network': network,
+    'dataset': dataset,
+    'metric': metric,
+    'imagenet_top1': imagenet,
+    'validation': {'value': value, 'low': 0, 'high': 1, 'examples': 100},
+    'test': {
+      'value': value,
+      'low': max(0, value - 0.02),
+      'high': min(1, value + 0.02),
+      'examples': 1000,
+    },
+    'chosen': {'penalty': 0.1},
+    'solver': {'converged': True, 'unconverged_penalties': []},
+    **more,
+  }
+
+
+def test_table():
+  text = table.render(
+    [
+      record('a', 0.751, 0.9482),
+      record(
+        'longer',
+        None,
+        0.96,
+        solver={'converged': True, 'unconverged_penalties': [1e-6]},
+      ),
+    ]
+  )
+  lines = text.splitlines()
+  assert lines[0].split() == [
+    *('network', 'dataset', 'ImageNet', 'val', 'test', '95', '%', 'interval'),
+    *('images', 'penalty', 'converged'),
+  ]
+  assert '75.1%' in lines[2]
+  assert '92.82% to 96.82%' in lines[2]
+  assert lines[2].endswith('yes')
+  assert 'unknown' in lines[3]
+  assert lines[3].endswith('NO')
+  assert lines[-1] == 'val and test: top-1 accuracy'
+
+
+@pytest.mark.parametrize(
+  'records',
+  [
+    [record('one', 0.75, 0.9)],
+    [record('all', 0.75, 1.0), record('none', 0.80, 0.0)],
+    [record('a', 0.70, 0.999), record('b', 0.8, 0.9985)],
+    [
+      record(f'network_{i}', 0.70 + i / 100, 0.5 + i / 40, dataset=d, metric=m)
+      for i in range(8)
+      for d, m in (('digits', 'top1'), ('pets', 'mean_per_class'))
+    ],
+  ],
+)
+def test_figure_of_anything(tmp_path, records):
+  path = tmp_path / 'a.png'
+  assert figures.accuracy_vs_imagenet(records, path)
+  pixels = np.asarray(Image.open(path).convert('L'))
+  assert (pixels < 128).sum() > 1000
+
+
+def test_networks_of_unknown_accuracy_are_left_out_and_said(tmp_path, caplog):
+  path = tmp_path / 'a.png'
+  assert not figures.accuracy_vs_imagenet([record('mine', None, 0.9)], path)
+  assert 'mine: ImageNet top-1 unknown' in caplog.text
+  assert not path.exists()
