@@ -1,8 +1,8 @@
 """The path of 45 penalties beside scikit-learn's warm-started L-BFGS.
 
-  python benchmarks/logistic.py --size digits
-  python benchmarks/logistic.py --size pets --peer_threads 1 2
-  python benchmarks/logistic.py --size 20000x1280x100 --no_peer
+  python -m benchmarks.logistic --size digits
+  python -m benchmarks.logistic --size pets --peer_threads 1 2
+  python -m benchmarks.logistic --size 20000x1280x100 --no_peer
 
 Prints a line per solver and run: seconds, evaluations, the largest and the
 median gradient norm (largest absolute entry, summed objective), and how many

@@ -31,7 +31,10 @@ _JOBS = {'study': 'tf_transfer.study.runs'}
 
 def _config() -> ml_collections.ConfigDict:
   """The config of --config, or an InputError where it names no file."""
-  path = config_flags.get_config_filename(flags.FLAGS['config'])
+  # What follows the colon is the argument of get_config.
+  path = config_flags.get_config_filename(flags.FLAGS['config']).partition(':')[
+    0
+  ]
   if not pathlib.Path(path).is_file():
     there = sorted(str(p) for p in pathlib.Path('configs').glob('*.py'))
     raise errors.InputError(

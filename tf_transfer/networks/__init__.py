@@ -95,7 +95,7 @@ def expected_variables(
   return weights.flatten(jax.eval_shape(model.init, jax.random.key(0), image))
 
 
-def _map_chunks(
+def map_chunks(
   function: Callable[[jax.Array], jax.Array], x: jax.Array
 ) -> jax.Array:
   """Applies a function to a few rows of x at a time.
@@ -158,7 +158,7 @@ class Network:
       return self.model.apply(variables, x, method=method)
 
     def in_chunks(variables, x):
-      return _map_chunks(functools.partial(whole, variables), x)
+      return map_chunks(functools.partial(whole, variables), x)
 
     # Without this, GPU and TPU would round float32 inputs of products.
     with jax.default_matmul_precision('highest'):

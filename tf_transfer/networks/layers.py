@@ -33,9 +33,15 @@ def _explicit_padding(
   return list(padding)
 
 
-def _native_convolution(
-  x: Array, kernel: Array, *, strides: int, padding: Padding, groups: int
+def native_convolution(
+  x: Array,
+  kernel: Array,
+  *,
+  strides: int = 1,
+  padding: Padding = 'SAME',
+  groups: int = 1,
 ) -> Array:
+  """XLA's own convolution; arguments as those of `convolution`."""
   return lax.conv_general_dilated(
     x,
     kernel,
@@ -113,7 +119,7 @@ def convolution(
   kernel = kernel.astype(x.dtype)
 
   def native(x, kernel):
-    return _native_convolution(
+    return native_convolution(
       x, kernel, strides=strides, padding=padding, groups=groups
     )
 
