@@ -28,7 +28,7 @@ def random(shape, seed=0):
   )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=20)
 @given(
   height=st.integers(5, 12),
   width=st.integers(5, 12),

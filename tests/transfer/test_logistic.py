@@ -311,7 +311,7 @@ def problems(draw):
   return features, labels, classes, 10.0 ** np.array(penalties)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=25, deadline=None, derandomize=True)
 @given(problems())
 def test_any_problem_converges_within_its_bound(problem):
   features, labels, classes, penalties = problem
