@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import numpy as np
-import scipy.stats
+import scipy.special
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +80,7 @@ def measure(
   """
   value = METRICS[metric](labels, predictions)
   n = effective_examples(metric, labels)
-  z = scipy.stats.norm.ppf(0.975)
+  z = scipy.special.ndtri(0.975)
   centre = (value + z**2 / (2 * n)) / (1 + z**2 / n)
   half = z / (1 + z**2 / n)
   half *= np.sqrt(value * (1 - value) / n + z**2 / (4 * n**2))
