@@ -18,7 +18,7 @@ from jax import lax
 
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors
-from tf_transfer.networks import classifier, efficientnet, weights
+from tf_transfer.networks import classifier, efficientnet, resnet, weights
 from tf_transfer.runtime import files
 
 
@@ -30,7 +30,9 @@ class Row:
     backbone: its backbone, given options as keywords.
     image_size: pixels, as it was trained.
     feature_dim: width of the pooled features.
-    parameters: trainable ones, without the head.
+    parameters: trainable ones of the default options, without the head. Batch
+      norm's scale counts; tables that leave it out, as for the Inceptions of
+      TF-Slim, print less.
     dropout: its authors' rate ahead of the head.
   """
 
@@ -45,8 +47,12 @@ class Row:
 _CHUNK = 2
 
 _lite = functools.partial(functools.partial, efficientnet.EfficientNetLite)
+_resnet = functools.partial(functools.partial, resnet.ResNet)
 
 TABLE: Mapping[str, Row] = {
+  'resnet50': Row(_resnet(resnet.DEPTHS_50), 224, 2048, 23_508_032),
+  'resnet101': Row(_resnet(resnet.DEPTHS_101), 224, 2048, 42_500_160),
+  'resnet152': Row(_resnet(resnet.DEPTHS_152), 224, 2048, 58_143_808),
   'efficientnet_lite0': Row(_lite(), 224, 1280, 3_371_008, 0.2),
   'efficientnet_lite1': Row(_lite(depth=1.1), 240, 1280, 4_135_680, 0.2),
   'efficientnet_lite2': Row(
@@ -78,11 +84,12 @@ def build(
     **options: fields of the backbone.
 
   Raises:
-    InputError: the name is unknown, or the backbone has no such option.
+    InputError: the name is unknown, or the backbone has no such option or
+      does not know its value.
   """
   try:
     backbone = row(name).backbone(**options)
-  except TypeError as error:
+  except (TypeError, ValueError) as error:
     raise errors.InputError(f'{name}: {error}') from error
   return classifier.Classifier(backbone, num_classes, dropout)
 

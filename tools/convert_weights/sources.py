@@ -1,34 +1,16 @@
-"""Public checkpoints: which there are, and how their variables are named.
-
-A source is a table of rules, pattern -> path and transform. Everything that
-does not fit is collected, so that one error can list it.
-"""
+"""Public checkpoints: which there are, and what is known of them."""
 
 import dataclasses
-import re
-from collections.abc import Callable, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from tf_transfer import contract as contract_lib
-from tf_transfer.networks import efficientnet
+from tf_transfer import errors
+from tf_transfer.networks import resnet as resnet_lib
+from tools.convert_weights import efficientnet, readers, resnet, rules
 
-
-@dataclasses.dataclass(frozen=True)
-class Rule:
-  """Variables whose whole name matches `pattern` go to `path`.
-
-  Attributes:
-    pattern: regular expression.
-    path: in the network, with the pattern's groups as \\1, \\2; None drops
-      the variable.
-    transform: from the source's layout of the array to Flax's.
-  """
-
-  pattern: str
-  path: str | None
-  transform: Callable[[np.ndarray], np.ndarray] = np.asarray
+Rules = Sequence[rules.Rule]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +19,12 @@ class Source:
 
   Attributes:
     name: of the source.
-    rules: from its names to ours; the first that matches counts.
+    make_rules: makes the rules from its names to ours.
     contract: the preprocessing the weights were trained with.
     package: Python package that carries the file, or ''.
+    format: of its files, as `readers.format_of` calls it.
     options: fields of the backbone that these weights need.
+    num_classes: number of logits; 1001 have background as class 0.
     imagenet_top1: published accuracy in 0 to 1.
     imagenet_top1_source: who published it.
     recipe: what is known of the regularisers.
@@ -48,58 +32,145 @@ class Source:
   """
 
   name: str
-  rules: Sequence[Rule]
+  make_rules: Callable[[], Rules]
   contract: contract_lib.Contract
   package: str = ''
+  format: str = 'torch'
   options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  num_classes: int = 1000
   imagenet_top1: float | None = None
   imagenet_top1_source: str = ''
   recipe: str = ''
   licence: str = ''
 
+  @functools.cached_property
+  def rules(self) -> Rules:
+    """From the source's names to ours; the first that matches counts."""
+    return tuple(self.make_rules())
 
-def _conv(array: np.ndarray) -> np.ndarray:
-  """[out, in, rows, columns] -> [rows, columns, in, out]."""
-  return array.transpose(2, 3, 1, 0)
-
-
-def _batch_norm(pattern: str, path: str) -> list[Rule]:
-  """PyTorch's four arrays of a batch norm, and its counter."""
-  return [
-    Rule(rf'{pattern}\.weight', rf'params/{path}/scale'),
-    Rule(rf'{pattern}\.bias', rf'params/{path}/bias'),
-    Rule(rf'{pattern}\.running_mean', rf'batch_stats/{path}/mean'),
-    Rule(rf'{pattern}\.running_var', rf'batch_stats/{path}/var'),
-    Rule(rf'{pattern}\.num_batches_tracked', None),
-  ]
+  @property
+  def background(self) -> bool:
+    return self.num_classes == 1001
 
 
-def _efficientnet_lite_rules(width: float, depth: float) -> tuple[Rule, ...]:
-  rules = [
-    Rule(r'_fc\.weight', 'params/head/kernel', np.transpose),
-    Rule(r'_fc\.bias', 'params/head/bias'),
-  ]
-  layers = [
-    (r'_conv_stem', r'_bn0', 'stem'),
-    (r'_conv_head', r'_bn1', 'top'),
-  ]
-  for index, block in enumerate(efficientnet.blocks(width, depth)):
-    # The source numbers a block's batch norms from 0, expanding or not.
-    layers += [
-      (rf'_blocks\.{index}\._{conv}_conv', rf'_blocks\.{index}\._{bn}', name)
-      for conv, bn, name in (
-        ('expand', 'bn0', f'{block.name}/expand'),
-        ('depthwise', 'bn1', f'{block.name}/depthwise'),
-        ('project', 'bn2', f'{block.name}/project'),
-      )
-      if conv != 'expand' or block.expansion > 1
-    ]
-  for conv, batch_norm, name in layers:
-    rules.append(
-      Rule(rf'{conv}\.weight', f'params/backbone/{name}/conv/kernel', _conv)
-    )
-    rules += _batch_norm(batch_norm, f'backbone/{name}/bn')
-  return tuple(rules)
+# Mean and standard deviation on 0 to 255, and the order of the channels.
+_HALF = ((127.5,) * 3, (127.5,) * 3, 'rgb')
+_VGG = ((123.68, 116.78, 103.94), (1.0,) * 3, 'rgb')
+_CAFFE = ((103.939, 116.779, 123.68), (1.0,) * 3, 'bgr')
+_TORCH = (
+  (0.485 * 255, 0.456 * 255, 0.406 * 255),
+  (0.229 * 255, 0.224 * 255, 0.225 * 255),
+  'rgb',
+)
+
+
+def _contract(
+  size: int,
+  scaling: tuple[Any, Any, str],
+  *,
+  crop_fraction: float = 0.875,
+  interpolation: str = 'bilinear',
+  antialias: bool = True,
+) -> contract_lib.Contract:
+  mean, std, channels = scaling
+  return contract_lib.Contract(
+    image_size=size,
+    mean=mean,
+    std=std,
+    channels=channels,
+    crop_fraction=crop_fraction,
+    interpolation=interpolation,
+    antialias=antialias,
+  )
+
+
+def _slim(
+  make_rules: Callable[[], Rules],
+  size: int,
+  top1: float,
+  *,
+  scaling: tuple[Any, Any, str] = _HALF,
+  num_classes: int = 1001,
+  **fields: Any,
+) -> Source:
+  return Source(
+    name='slim',
+    make_rules=make_rules,
+    # TensorFlow 1 resizes without antialiasing.
+    contract=_contract(size, scaling, antialias=False),
+    format='tensorflow',
+    num_classes=num_classes,
+    imagenet_top1=top1,
+    imagenet_top1_source="TF-Slim's table of pretrained models",
+    licence='Apache-2.0',
+    **fields,
+  )
+
+
+def _keras(
+  make_rules: Callable[[], Rules],
+  size: int,
+  top1: float,
+  *,
+  scaling: tuple[Any, Any, str] = _HALF,
+  **fields: Any,
+) -> Source:
+  return Source(
+    name='keras',
+    make_rules=make_rules,
+    contract=_contract(size, scaling, antialias=False),
+    format='keras',
+    imagenet_top1=top1,
+    imagenet_top1_source="Keras's table of applications",
+    **fields,
+  )
+
+
+def _torchvision(
+  make_rules: Callable[[], Rules],
+  size: int,
+  top1: float,
+  *,
+  scaling: tuple[Any, Any, str] = _TORCH,
+  crop_fraction: float = 0.875,
+  **fields: Any,
+) -> Source:
+  return Source(
+    name='torchvision',
+    make_rules=make_rules,
+    contract=_contract(size, scaling, crop_fraction=crop_fraction),
+    imagenet_top1=top1,
+    imagenet_top1_source=(
+      "torchvision's table, for IMAGENET1K_V1; other versions differ"
+    ),
+    licence='BSD-3-Clause',
+    **fields,
+  )
+
+
+def _timm(
+  make_rules: Callable[[], Rules],
+  size: int,
+  top1: float | None,
+  tag: str,
+  *,
+  scaling: tuple[Any, Any, str] = _TORCH,
+  crop_fraction: float = 0.875,
+  **fields: Any,
+) -> Source:
+  published = f"timm's table of results, for the weights {tag}"
+  return Source(
+    name='timm',
+    make_rules=make_rules,
+    contract=_contract(
+      size, scaling, crop_fraction=crop_fraction, interpolation='bicubic'
+    ),
+    format='safetensors',
+    imagenet_top1=top1,
+    imagenet_top1_source=published if top1 else '',
+    licence='Apache-2.0',
+    **fields,
+  )
 
 
 def _efficientnet_lite(
@@ -107,7 +178,7 @@ def _efficientnet_lite(
 ) -> Source:
   return Source(
     name='efficientnet_lite_pytorch',
-    rules=_efficientnet_lite_rules(width, depth),
+    make_rules=functools.partial(efficientnet.pytorch, width, depth),
     contract=contract_lib.Contract(
       image_size=size,
       mean=(127.0, 127.0, 127.0),
@@ -131,34 +202,98 @@ def _efficientnet_lite(
   )
 
 
+_NO_REGULARISER = (
+  'no label smoothing, dropout or auxiliary head; BN scale; weight decay'
+)
+
+
+def _resnet(
+  layers: int,
+  depths: tuple[int, ...],
+  slim_top1: float,
+  keras_top1: float,
+  torchvision_top1: float,
+  timm: tuple[str, float | None],
+) -> tuple[Source, ...]:
+  torch_rules = functools.partial(resnet.torch, depths)
+  return (
+    _slim(
+      functools.partial(resnet.slim, f'resnet_v1_{layers}', depths),
+      224,
+      slim_top1,
+      scaling=_VGG,
+      num_classes=1000,
+      options={'stride_in': 'last_3x3', 'stem_pool': 'same'},
+      recipe=_NO_REGULARISER,
+    ),
+    _keras(
+      functools.partial(resnet.keras, depths),
+      224,
+      keras_top1,
+      scaling=_CAFFE,
+      options={'stride_in': 'first_1x1', 'epsilon': 1.001e-5},
+      recipe=_NO_REGULARISER,
+      licence='MIT',
+    ),
+    _torchvision(torch_rules, 224, torchvision_top1, recipe=_NO_REGULARISER),
+    _timm(
+      torch_rules,
+      224,
+      timm[1],
+      timm[0],
+      crop_fraction=0.95,
+      recipe='that of the weights; BN scale',
+    ),
+  )
+
+
 SOURCES: Mapping[str, tuple[Source, ...]] = {
+  'resnet50': _resnet(
+    50, resnet_lib.DEPTHS_50, 0.752, 0.749, 0.7613, ('a1_in1k', 0.80382)
+  ),
+  'resnet101': _resnet(
+    101, resnet_lib.DEPTHS_101, 0.764, 0.764, 0.77374, ('a1h_in1k', None)
+  ),
+  'resnet152': _resnet(
+    152, resnet_lib.DEPTHS_152, 0.768, 0.766, 0.78312, ('a1h_in1k', None)
+  ),
   'efficientnet_lite0': (_efficientnet_lite(0, 224, 1.0, 1.0, 0.751),),
   'efficientnet_lite1': (_efficientnet_lite(1, 240, 1.0, 1.1, 0.767),),
   'efficientnet_lite2': (_efficientnet_lite(2, 260, 1.1, 1.2, 0.776),),
 }
 
 
-def apply_rules(
-  tensors: Mapping[str, np.ndarray], rules: Sequence[Rule]
-) -> tuple[dict[str, np.ndarray], list[str]]:
-  """Renames and transforms the variables of a checkpoint.
+def named(network: str, name: str | None) -> Source:
+  """A network's source of that name; of None, the first.
 
-  Returns:
-    The converted arrays by path, and what was wrong with the others.
+  Raises:
+    InputError: the network has no such source.
   """
-  converted, problems = {}, []
-  compiled = [(re.compile(rule.pattern), rule) for rule in rules]
-  for name, array in tensors.items():
-    matches = ((p.fullmatch(name), rule) for p, rule in compiled)
-    match, rule = next((m for m in matches if m[0]), (None, None))
-    if match is None:
-      problems.append(f'unknown variable {name} {array.shape}')
-      continue
-    if rule.path is None:
-      continue
-    path = match.expand(rule.path)
-    try:
-      converted[path] = rule.transform(array)
-    except ValueError as error:
-      problems.append(f'{name} {array.shape}: {error}')
-  return converted, problems
+  found = SOURCES[network]
+  if name is None:
+    return found[0]
+  by_name = {source.name: source for source in found}
+  if name not in by_name:
+    raise errors.unknown_name(f'source of {network}', name, by_name)
+  return by_name[name]
+
+
+def recognised(network: str, names: Iterable[str], path: Any) -> Source:
+  """The source of a network that knows most of a checkpoint's names.
+
+  torchvision and timm name some networks alike; then the format decides.
+
+  Args:
+    network: in the table.
+    names: of the checkpoint's variables.
+    path: of the checkpoint.
+  """
+  names = tuple(names)
+  file_format = readers.format_of(path)
+  return min(
+    SOURCES[network],
+    key=lambda source: (
+      rules.unknown_names(names, source.rules),
+      source.format != file_format,
+    ),
+  )
