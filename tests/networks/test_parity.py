@@ -23,6 +23,9 @@ FAST = {
   ('slim', 'resnet50'),
   ('keras', 'resnet50'),
   ('torchvision', 'resnet50'),
+  ('slim', 'mobilenet_v1'),
+  ('torchvision', 'mobilenet_v2'),
+  ('keras', 'densenet121'),
 }
 
 

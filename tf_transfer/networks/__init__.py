@@ -18,7 +18,14 @@ from jax import lax
 
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors
-from tf_transfer.networks import classifier, efficientnet, resnet, weights
+from tf_transfer.networks import (
+  classifier,
+  densenet,
+  efficientnet,
+  mobilenet,
+  resnet,
+  weights,
+)
 from tf_transfer.runtime import files
 
 
@@ -47,12 +54,22 @@ class Row:
 _CHUNK = 2
 
 _lite = functools.partial(functools.partial, efficientnet.EfficientNetLite)
+_densenet = functools.partial(functools.partial, densenet.DenseNet)
+_mobilenet_v2 = functools.partial(functools.partial, mobilenet.MobileNetV2)
 _resnet = functools.partial(functools.partial, resnet.ResNet)
 
 TABLE: Mapping[str, Row] = {
   'resnet50': Row(_resnet(resnet.DEPTHS_50), 224, 2048, 23_508_032),
   'resnet101': Row(_resnet(resnet.DEPTHS_101), 224, 2048, 42_500_160),
   'resnet152': Row(_resnet(resnet.DEPTHS_152), 224, 2048, 58_143_808),
+  'densenet121': Row(_densenet(densenet.DEPTHS_121), 224, 1024, 6_953_856),
+  'densenet169': Row(_densenet(densenet.DEPTHS_169), 224, 1664, 12_484_480),
+  'densenet201': Row(_densenet(densenet.DEPTHS_201), 224, 1920, 18_092_928),
+  'mobilenet_v1': Row(
+    functools.partial(mobilenet.MobileNetV1), 224, 1024, 3_206_976
+  ),
+  'mobilenet_v2': Row(_mobilenet_v2(), 224, 1280, 2_223_872),
+  'mobilenet_v2_140': Row(_mobilenet_v2(width=1.4), 224, 1792, 4_315_776),
   'efficientnet_lite0': Row(_lite(), 224, 1280, 3_371_008, 0.2),
   'efficientnet_lite1': Row(_lite(depth=1.1), 240, 1280, 4_135_680, 0.2),
   'efficientnet_lite2': Row(

@@ -26,6 +26,13 @@ def relu6(x: Array) -> Array:
   return jnp.clip(x, 0, 6)
 
 
+def scaled_width(channels: int, multiplier: float) -> int:
+  """Channels × multiplier, to a multiple of 8, never 10 % below."""
+  scaled = channels * multiplier
+  rounded = max(8, int(scaled + 4) // 8 * 8)
+  return rounded + 8 if rounded < 0.9 * scaled else rounded
+
+
 def symmetric(kernel_size: int) -> Padding:
   """As many rows and columns before as after: PyTorch's usual padding.
 
@@ -255,13 +262,14 @@ def average_pool(
 
 
 class Conv(nn.Module):
-  """Convolution without bias; its one parameter is `kernel`."""
+  """Convolution; its parameters are `kernel` and, if wanted, `bias`."""
 
   features: int
   kernel_size: tuple[int, int] = (1, 1)
   strides: int = 1
   padding: Padding = 'SAME'
   groups: int = 1
+  use_bias: bool = False
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -272,13 +280,16 @@ class Conv(nn.Module):
       nn.initializers.variance_scaling(2.0, 'fan_out', 'normal'),
       shape,
     )
-    return convolution(
+    x = convolution(
       x,
       kernel,
       strides=self.strides,
       padding=self.padding,
       groups=self.groups,
     )
+    if self.use_bias:
+      x = x + self.param('bias', nn.initializers.zeros, (self.features,))
+    return x
 
 
 class ConvBN(nn.Module):

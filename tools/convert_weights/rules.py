@@ -76,6 +76,20 @@ def torch_batch_norm(name: str, path: str) -> list[Rule]:
   ]
 
 
+def torch_conv(name: str, path: str) -> Rule:
+  """PyTorch's kernel of a convolution that no batch norm follows."""
+  return Rule(
+    rf'{re.escape(name)}\.weight',
+    f'params/backbone/{path}/kernel',
+    torch_kernel,
+  )
+
+
+def tf_conv(name: str, path: str) -> Rule:
+  """Keras's kernel of a convolution that no batch norm follows."""
+  return Rule(rf'{re.escape(name)}/kernel', f'params/backbone/{path}/kernel')
+
+
 def tf_batch_norm(name: str, path: str) -> list[Rule]:
   """TensorFlow's four arrays of a batch norm; there may be no gamma."""
   name = re.escape(name)
@@ -92,6 +106,15 @@ def _folded_bias(pattern: str, path: str) -> Rule:
   return Rule(pattern, f'batch_stats/backbone/{path}/bn/mean', subtract=True)
 
 
+def torch_head(name: str) -> tuple[Rule, ...]:
+  """PyTorch's linear layer for the logits."""
+  name = re.escape(name)
+  return (
+    Rule(rf'{name}\.weight', 'params/head/kernel', np.transpose),
+    Rule(rf'{name}\.bias', 'params/head/bias'),
+  )
+
+
 def torch(layers: Iterable[Layer], head: str) -> tuple[Rule, ...]:
   """Rules of a PyTorch state dict, for its layers and its linear head."""
   rules = []
@@ -101,12 +124,7 @@ def torch(layers: Iterable[Layer], head: str) -> tuple[Rule, ...]:
     rules.append(Rule(rf'{conv}\.weight', kernel, torch_kernel))
     rules.append(_folded_bias(rf'{conv}\.bias', layer.path))
     rules += torch_batch_norm(layer.bn, f'{layer.path}/bn')
-  head = re.escape(head)
-  return (
-    *rules,
-    Rule(rf'{head}\.weight', 'params/head/kernel', np.transpose),
-    Rule(rf'{head}\.bias', 'params/head/bias'),
-  )
+  return (*rules, *torch_head(head))
 
 
 def slim(layers: Iterable[tuple[str, str]], head: str) -> tuple[Rule, ...]:
@@ -146,11 +164,15 @@ def keras(layers: Iterable[Layer], heads: Sequence[str]) -> tuple[Rule, ...]:
       _folded_bias(rf'{conv}/bias', layer.path),
       *tf_batch_norm(layer.bn, f'{layer.path}/bn'),
     ]
-  head = '|'.join(re.escape(name) for name in heads)
+  return (*rules, *keras_head(heads))
+
+
+def keras_head(names: Sequence[str]) -> tuple[Rule, ...]:
+  """Keras's logits layer, dense or a 1×1 convolution, by any of its names."""
+  names = '|'.join(re.escape(name) for name in names)
   return (
-    *rules,
-    Rule(rf'(?:{head})/kernel', 'params/head/kernel', matrix),
-    Rule(rf'(?:{head})/bias', 'params/head/bias'),
+    Rule(rf'(?:{names})/kernel', 'params/head/kernel', matrix),
+    Rule(rf'(?:{names})/bias', 'params/head/bias'),
   )
 
 

@@ -7,8 +7,16 @@ from typing import Any
 
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors
+from tf_transfer.networks import densenet as densenet_lib
 from tf_transfer.networks import resnet as resnet_lib
-from tools.convert_weights import efficientnet, readers, resnet, rules
+from tools.convert_weights import (
+  densenet,
+  efficientnet,
+  mobilenet,
+  readers,
+  resnet,
+  rules,
+)
 
 Rules = Sequence[rules.Rule]
 
@@ -207,6 +215,9 @@ _NO_REGULARISER = (
 )
 
 
+_TIMM_RECIPE = 'that of the weights; BN scale'
+
+
 def _resnet(
   layers: int,
   depths: tuple[int, ...],
@@ -242,7 +253,82 @@ def _resnet(
       timm[1],
       timm[0],
       crop_fraction=0.95,
-      recipe='that of the weights; BN scale',
+      recipe=_TIMM_RECIPE,
+    ),
+  )
+
+
+def _densenet(
+  depths: tuple[int, ...],
+  keras_top1: float,
+  torchvision_top1: float,
+  timm: tuple[str, float],
+) -> tuple[Source, ...]:
+  torch_rules = functools.partial(densenet.torch, depths)
+  return (
+    _keras(
+      functools.partial(densenet.keras, depths),
+      224,
+      keras_top1,
+      scaling=_TORCH,
+      options={'epsilon': 1.001e-5},
+      recipe=_NO_REGULARISER,
+      licence='BSD-3-Clause',
+    ),
+    _torchvision(torch_rules, 224, torchvision_top1, recipe=_NO_REGULARISER),
+    _timm(torch_rules, 224, timm[1], timm[0], recipe=_TIMM_RECIPE),
+  )
+
+
+# What PyTorch's implementations of the MobileNets change.
+_TORCH_MOBILE = {'padding': 'symmetric', 'epsilon': 1e-5}
+_MOBILE_RECIPE = (
+  'dropout and little weight decay; no label smoothing or auxiliary head; BN '
+  'scale'
+)
+
+
+def _mobilenet_v1() -> tuple[Source, ...]:
+  return (
+    _slim(mobilenet.slim_v1, 224, 0.709, recipe=_MOBILE_RECIPE),
+    _keras(
+      mobilenet.keras_v1,
+      224,
+      0.704,
+      recipe=_MOBILE_RECIPE,
+      licence='Apache-2.0',
+    ),
+    _timm(
+      mobilenet.timm_v1,
+      224,
+      0.75388,
+      'ra4_e3600_r224_in1k',
+      scaling=_HALF,
+      options=_TORCH_MOBILE,
+      recipe=_TIMM_RECIPE,
+    ),
+  )
+
+
+def _mobilenet_v2(
+  slim_top1: float, keras_top1: float, timm_top1: float
+) -> tuple[Source, ...]:
+  return (
+    _slim(mobilenet.slim_v2, 224, slim_top1, recipe=_MOBILE_RECIPE),
+    _keras(
+      mobilenet.keras_v2,
+      224,
+      keras_top1,
+      recipe=_MOBILE_RECIPE,
+      licence='Apache-2.0',
+    ),
+    _timm(
+      mobilenet.timm_v2,
+      224,
+      timm_top1,
+      'ra_in1k',
+      options=_TORCH_MOBILE,
+      recipe=_TIMM_RECIPE,
     ),
   )
 
@@ -257,6 +343,27 @@ SOURCES: Mapping[str, tuple[Source, ...]] = {
   'resnet152': _resnet(
     152, resnet_lib.DEPTHS_152, 0.768, 0.766, 0.78312, ('a1h_in1k', None)
   ),
+  'densenet121': _densenet(
+    densenet_lib.DEPTHS_121, 0.750, 0.74434, ('ra_in1k', 0.75574)
+  ),
+  'densenet169': _densenet(
+    densenet_lib.DEPTHS_169, 0.762, 0.756, ('tv_in1k', 0.75922)
+  ),
+  'densenet201': _densenet(
+    densenet_lib.DEPTHS_201, 0.773, 0.76896, ('tv_in1k', 0.77284)
+  ),
+  'mobilenet_v1': _mobilenet_v1(),
+  'mobilenet_v2': (
+    *_mobilenet_v2(0.719, 0.713, 0.7291),
+    _torchvision(
+      mobilenet.torchvision_v2,
+      224,
+      0.71878,
+      options=_TORCH_MOBILE,
+      recipe=_MOBILE_RECIPE,
+    ),
+  ),
+  'mobilenet_v2_140': _mobilenet_v2(0.749, 0.750, 0.76528),
   'efficientnet_lite0': (_efficientnet_lite(0, 224, 1.0, 1.0, 0.751),),
   'efficientnet_lite1': (_efficientnet_lite(1, 240, 1.0, 1.1, 0.767),),
   'efficientnet_lite2': (_efficientnet_lite(2, 260, 1.1, 1.2, 0.776),),
