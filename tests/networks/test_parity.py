@@ -26,6 +26,13 @@ FAST = {
   ('slim', 'mobilenet_v1'),
   ('torchvision', 'mobilenet_v2'),
   ('keras', 'densenet121'),
+  ('slim', 'inception_v1'),
+  ('torchvision', 'inception_v1'),
+  ('slim', 'bn_inception'),
+  ('pretrainedmodels', 'bn_inception'),
+  ('torchvision', 'inception_v3'),
+  ('slim', 'inception_v4'),
+  ('keras', 'inception_resnet_v2'),
 }
 
 

@@ -19,9 +19,14 @@ from jax import lax
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors
 from tf_transfer.networks import (
+  bn_inception,
   classifier,
   densenet,
   efficientnet,
+  inception_resnet_v2,
+  inception_v1,
+  inception_v3,
+  inception_v4,
   mobilenet,
   resnet,
   weights,
@@ -59,6 +64,24 @@ _mobilenet_v2 = functools.partial(functools.partial, mobilenet.MobileNetV2)
 _resnet = functools.partial(functools.partial, resnet.ResNet)
 
 TABLE: Mapping[str, Row] = {
+  'inception_v1': Row(
+    functools.partial(inception_v1.InceptionV1), 224, 1024, 5_599_904
+  ),
+  'bn_inception': Row(
+    functools.partial(bn_inception.BNInception), 224, 1024, 10_163_224
+  ),
+  'inception_v3': Row(
+    functools.partial(inception_v3.InceptionV3), 299, 2048, 21_785_568
+  ),
+  'inception_v4': Row(
+    functools.partial(inception_v4.InceptionV4), 299, 1536, 41_142_816
+  ),
+  'inception_resnet_v2': Row(
+    functools.partial(inception_resnet_v2.InceptionResNetV2),
+    299,
+    1536,
+    54_306_464,
+  ),
   'resnet50': Row(_resnet(resnet.DEPTHS_50), 224, 2048, 23_508_032),
   'resnet101': Row(_resnet(resnet.DEPTHS_101), 224, 2048, 42_500_160),
   'resnet152': Row(_resnet(resnet.DEPTHS_152), 224, 2048, 58_143_808),

@@ -85,6 +85,11 @@ def torch_conv(name: str, path: str) -> Rule:
   )
 
 
+def bias(name: str, path: str) -> Rule:
+  """A bias that stays one."""
+  return Rule(re.escape(name), path)
+
+
 def tf_conv(name: str, path: str) -> Rule:
   """Keras's kernel of a convolution that no batch norm follows."""
   return Rule(rf'{re.escape(name)}/kernel', f'params/backbone/{path}/kernel')

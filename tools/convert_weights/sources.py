@@ -12,6 +12,7 @@ from tf_transfer.networks import resnet as resnet_lib
 from tools.convert_weights import (
   densenet,
   efficientnet,
+  inception,
   mobilenet,
   readers,
   resnet,
@@ -65,6 +66,7 @@ class Source:
 _HALF = ((127.5,) * 3, (127.5,) * 3, 'rgb')
 _VGG = ((123.68, 116.78, 103.94), (1.0,) * 3, 'rgb')
 _CAFFE = ((103.939, 116.779, 123.68), (1.0,) * 3, 'bgr')
+_CAFFE_BN = ((104.0, 117.0, 128.0), (1.0,) * 3, 'bgr')
 _TORCH = (
   (0.485 * 255, 0.456 * 255, 0.406 * 255),
   (0.229 * 255, 0.224 * 255, 0.225 * 255),
@@ -333,7 +335,158 @@ def _mobilenet_v2(
   )
 
 
+_INCEPTION_RECIPE = (
+  'label smoothing 0.1, dropout and an auxiliary head; no BN scale'
+)
+_EARLY_INCEPTION_RECIPE = (
+  'label smoothing 0.1 and dropout, no auxiliary head; no BN scale'
+)
+_NO_SCALE = {'use_scale': False}
+
+
+def _inception_v1() -> tuple[Source, ...]:
+  return (
+    _slim(
+      inception.slim_v1,
+      224,
+      0.698,
+      options=_NO_SCALE,
+      recipe=_EARLY_INCEPTION_RECIPE,
+    ),
+    _torchvision(
+      inception.torchvision_v1,
+      224,
+      0.69778,
+      # It undoes its own scaling: what remains is that of TF-Slim.
+      scaling=_HALF,
+      options={'padding': 'symmetric'},
+      recipe='ported from TF-Slim; BN scale',
+    ),
+  )
+
+
+def _bn_inception() -> tuple[Source, ...]:
+  return (
+    _slim(
+      inception.slim_bn,
+      224,
+      0.739,
+      options=_NO_SCALE,
+      recipe=_EARLY_INCEPTION_RECIPE,
+    ),
+    Source(
+      name='pretrainedmodels',
+      make_rules=inception.cadene_bn,
+      contract=_contract(224, _CAFFE_BN),
+      options={
+        'stem': 'plain',
+        'padding': 'symmetric',
+        'wide_pools': True,
+        'count_padding': True,
+        'epsilon': 1e-5,
+      },
+      imagenet_top1=0.735,
+      imagenet_top1_source="pretrainedmodels' table",
+      recipe='ported from Caffe; BN scale',
+      licence='BSD-3-Clause',
+    ),
+  )
+
+
+def _inception_v3() -> tuple[Source, ...]:
+  return (
+    _slim(
+      inception.slim_v3,
+      299,
+      0.780,
+      options=_NO_SCALE,
+      recipe=_INCEPTION_RECIPE,
+    ),
+    _keras(
+      inception.keras_v3,
+      299,
+      0.779,
+      options=_NO_SCALE,
+      recipe=_INCEPTION_RECIPE,
+      licence='Apache-2.0',
+    ),
+    _torchvision(
+      inception.torch_v3,
+      299,
+      0.77294,
+      # As for Inception v1.
+      scaling=_HALF,
+      crop_fraction=299 / 342,
+      options={'count_padding': True},
+      recipe='ported from TF-Slim; BN scale',
+    ),
+    _timm(
+      inception.torch_v3,
+      299,
+      0.77472,
+      'tv_in1k; gluon_in1k has the scaling of ImageNet, tf_in1k this one',
+      scaling=_HALF,
+      options={'count_padding': True},
+      recipe=_TIMM_RECIPE,
+    ),
+  )
+
+
+def _inception_v4() -> tuple[Source, ...]:
+  return (
+    _slim(
+      inception.slim_v4,
+      299,
+      0.802,
+      options=_NO_SCALE,
+      recipe=_INCEPTION_RECIPE,
+    ),
+    _timm(
+      inception.timm_v4,
+      299,
+      0.80144,
+      'tf_in1k',
+      scaling=_HALF,
+      recipe='ported from TF-Slim; BN scale',
+    ),
+  )
+
+
+def _inception_resnet_v2() -> tuple[Source, ...]:
+  return (
+    _slim(
+      inception.slim_resnet_v2,
+      299,
+      0.804,
+      options=_NO_SCALE,
+      recipe=_INCEPTION_RECIPE,
+    ),
+    _keras(
+      inception.keras_resnet_v2,
+      299,
+      0.803,
+      options=_NO_SCALE,
+      recipe=_INCEPTION_RECIPE,
+      licence='Apache-2.0',
+    ),
+    _timm(
+      inception.timm_resnet_v2,
+      299,
+      0.80434,
+      'tf_in1k',
+      scaling=_HALF,
+      crop_fraction=0.8975,
+      recipe='ported from TF-Slim; BN scale',
+    ),
+  )
+
+
 SOURCES: Mapping[str, tuple[Source, ...]] = {
+  'inception_v1': _inception_v1(),
+  'bn_inception': _bn_inception(),
+  'inception_v3': _inception_v3(),
+  'inception_v4': _inception_v4(),
+  'inception_resnet_v2': _inception_resnet_v2(),
   'resnet50': _resnet(
     50, resnet_lib.DEPTHS_50, 0.752, 0.749, 0.7613, ('a1_in1k', 0.80382)
   ),
