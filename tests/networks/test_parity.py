@@ -33,6 +33,7 @@ FAST = {
   ('torchvision', 'inception_v3'),
   ('slim', 'inception_v4'),
   ('keras', 'inception_resnet_v2'),
+  ('keras', 'nasnet_mobile'),
 }
 
 

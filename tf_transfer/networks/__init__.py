@@ -28,6 +28,7 @@ from tf_transfer.networks import (
   inception_v3,
   inception_v4,
   mobilenet,
+  nasnet,
   resnet,
   weights,
 )
@@ -93,6 +94,12 @@ TABLE: Mapping[str, Row] = {
   ),
   'mobilenet_v2': Row(_mobilenet_v2(), 224, 1280, 2_223_872),
   'mobilenet_v2_140': Row(_mobilenet_v2(width=1.4), 224, 1792, 4_315_776),
+  'nasnet_mobile': Row(
+    functools.partial(nasnet.NASNet, **nasnet.MOBILE), 224, 1056, 4_232_978
+  ),
+  'nasnet_large': Row(
+    functools.partial(nasnet.NASNet, **nasnet.LARGE), 331, 4032, 84_720_150
+  ),
   'efficientnet_lite0': Row(_lite(), 224, 1280, 3_371_008, 0.2),
   'efficientnet_lite1': Row(_lite(depth=1.1), 240, 1280, 4_135_680, 0.2),
   'efficientnet_lite2': Row(

@@ -117,6 +117,8 @@ def _native_convolution(
   )
 
 
+# Networks repeat their shapes: one trace serves all layers of a shape.
+@functools.partial(jax.jit, static_argnames=('strides', 'padding'))
 def _shifted_products(
   x: Array, kernel: Array, *, strides: int, padding: Padding
 ) -> Array:
@@ -188,6 +190,30 @@ def convolution(
   return lax.platform_dependent(x, kernel, cpu=on_cpu, default=native)
 
 
+@functools.partial(
+  jax.jit, static_argnames=('window', 'strides', 'padding', 'fill')
+)
+def _shifted_maximum(
+  x: Array, *, window: int, strides: int, padding: Padding, fill: float
+) -> Array:
+  """The maximum over square windows; arguments as for `max_pool`."""
+  copies = _shifted_copies(
+    x, (window, window), strides=strides, padding=padding, fill=fill
+  )
+  return functools.reduce(jnp.maximum, copies)
+
+
+@functools.partial(jax.jit, static_argnames=('window', 'strides', 'padding'))
+def _shifted_sum(
+  x: Array, *, window: int, strides: int, padding: Padding
+) -> Array:
+  """The sum over square windows; arguments as for `average_pool`."""
+  copies = _shifted_copies(
+    x, (window, window), strides=strides, padding=padding
+  )
+  return functools.reduce(operator.add, copies)
+
+
 def max_pool(
   x: Array, window: int, strides: int, padding: Padding, fill: float = -np.inf
 ) -> Array:
@@ -206,10 +232,9 @@ def max_pool(
   pads = tuple(_explicit_padding(x, (window, window), strides, padding))
 
   def on_cpu(x):
-    copies = _shifted_copies(
-      x, (window, window), strides=strides, padding=pads, fill=fill
+    return _shifted_maximum(
+      x, window=window, strides=strides, padding=pads, fill=float(fill)
     )
-    return functools.reduce(jnp.maximum, copies)
 
   def native(x):
     if fill != -np.inf:
@@ -243,15 +268,14 @@ def average_pool(
   pads = tuple(_explicit_padding(x, shape, strides, padding))
 
   def on_cpu(x):
-    copies = functools.partial(
-      _shifted_copies, window=shape, strides=strides, padding=pads
+    sum_windows = functools.partial(
+      _shifted_sum, window=window, strides=strides, padding=pads
     )
-    total = functools.reduce(operator.add, copies(x))
     if count_padding or pads == ((0, 0), (0, 0)):
-      return total / window**2
+      return sum_windows(x) / window**2
     # Folded to a constant when compiled: the shape is all that it depends on.
     ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
-    return total / functools.reduce(operator.add, copies(ones))
+    return sum_windows(x) / sum_windows(ones)
 
   def native(x):
     return nn.avg_pool(

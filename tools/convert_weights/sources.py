@@ -8,12 +8,14 @@ from typing import Any
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors
 from tf_transfer.networks import densenet as densenet_lib
+from tf_transfer.networks import nasnet as nasnet_lib
 from tf_transfer.networks import resnet as resnet_lib
 from tools.convert_weights import (
   densenet,
   efficientnet,
   inception,
   mobilenet,
+  nasnet,
   readers,
   resnet,
   rules,
@@ -481,6 +483,63 @@ def _inception_resnet_v2() -> tuple[Source, ...]:
   )
 
 
+_NASNET_RECIPE = (
+  'label smoothing 0.1, dropout, drop path and an auxiliary head; BN scale'
+)
+
+
+def _nasnet(
+  config: Mapping[str, Any],
+  size: int,
+  slim_top1: float,
+  keras_top1: float,
+  torch: Callable[[Callable[[], Rules]], Source],
+) -> tuple[Source, ...]:
+  repeats = config['repeats']
+  return (
+    _slim(
+      functools.partial(nasnet.slim, repeats),
+      size,
+      slim_top1,
+      recipe=_NASNET_RECIPE,
+    ),
+    _keras(
+      functools.partial(nasnet.keras, repeats),
+      size,
+      keras_top1,
+      options={'reduction_pools': 'zeros'},
+      recipe=_NASNET_RECIPE,
+      licence='Apache-2.0',
+    ),
+    torch(functools.partial(nasnet.torch, repeats)),
+  )
+
+
+def _cadene_nasnet_mobile(make_rules: Callable[[], Rules]) -> Source:
+  return Source(
+    name='pretrainedmodels',
+    make_rules=make_rules,
+    contract=_contract(224, _HALF),
+    imagenet_top1=0.741,
+    imagenet_top1_source="pretrainedmodels' table",
+    recipe='ported from TF-Slim; BN scale',
+    licence='BSD-3-Clause',
+  )
+
+
+def _timm_nasnet_large(make_rules: Callable[[], Rules]) -> Source:
+  return _timm(
+    make_rules,
+    331,
+    0.82638,
+    'tf_in1k',
+    scaling=_HALF,
+    crop_fraction=0.911,
+    options={'reduction_pools': 'zeros_average'},
+    recipe='ported from TF-Slim; BN scale',
+  )
+
+
 SOURCES: Mapping[str, tuple[Source, ...]] = {
   'inception_v1': _inception_v1(),
   'bn_inception': _bn_inception(),
@@ -517,6 +576,12 @@ SOURCES: Mapping[str, tuple[Source, ...]] = {
     ),
   ),
   'mobilenet_v2_140': _mobilenet_v2(0.749, 0.750, 0.76528),
+  'nasnet_mobile': _nasnet(
+    nasnet_lib.MOBILE, 224, 0.740, 0.744, _cadene_nasnet_mobile
+  ),
+  'nasnet_large': _nasnet(
+    nasnet_lib.LARGE, 331, 0.827, 0.825, _timm_nasnet_large
+  ),
   'efficientnet_lite0': (_efficientnet_lite(0, 224, 1.0, 1.0, 0.751),),
   'efficientnet_lite1': (_efficientnet_lite(1, 240, 1.0, 1.1, 0.767),),
   'efficientnet_lite2': (_efficientnet_lite(2, 260, 1.1, 1.2, 0.776),),
