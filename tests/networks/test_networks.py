@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tf_transfer import errors, networks
+from tf_transfer.networks import weights
 
 GOLDEN = pathlib.Path(__file__).parent.parent / 'golden'
 
@@ -107,3 +108,62 @@ def test_unknown_network_and_option():
     networks.build('efficientnet-lite0')
   with pytest.raises(errors.InputError, match='heads'):
     networks.build('efficientnet_lite0', heads=8)
+
+
+@pytest.mark.parametrize(
+  ('name', 'options'),
+  [
+    ('resnet50', {'stride_in': 'second'}),
+    ('resnet50', {'stem_pool': 'valid'}),
+    ('mobilenet_v2', {'padding': 'valid'}),
+    ('inception_v1', {'padding': 'valid'}),
+    ('bn_inception', {'stem': 'deep'}),
+    ('nasnet_mobile', {'reduction_pools': 'none'}),
+  ],
+)
+def test_unknown_value_of_an_option(name, options):
+  ((option, value),) = options.items()
+  with pytest.raises(errors.InputError, match=f"{option}: .*got '{value}'"):
+    networks.build(name, **options)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'name',
+  [
+    'resnet50',
+    'densenet121',
+    'mobilenet_v1',
+    'inception_v1',
+    'bn_inception',
+    'inception_v3',
+    'inception_v4',
+    'inception_resnet_v2',
+    'nasnet_mobile',
+  ],
+)
+def test_every_kind_trains(name):
+  """Gradients are finite and reach every parameter."""
+  model = networks.build(name, num_classes=3)
+  x = jnp.asarray(
+    np.random.default_rng(0).normal(size=(2, 96, 96, 3)), jnp.float32
+  )
+  variables = jax.jit(model.init)(jax.random.key(0), x)
+
+  @jax.jit
+  def gradients(params):
+    def loss(params):
+      logits, updates = model.apply(
+        {**variables, 'params': params}, x, train=True, mutable=['batch_stats']
+      )
+      return jnp.sum(jax.nn.log_softmax(logits)[:, 0]), updates
+
+    return jax.grad(loss, has_aux=True)(params)
+
+  found, updates = gradients(variables['params'])
+  for path, gradient in weights.flatten(found).items():
+    assert np.all(np.isfinite(gradient)), path
+    assert np.any(gradient), path
+  after = weights.flatten(updates['batch_stats'])
+  for path, before in weights.flatten(variables['batch_stats']).items():
+    assert np.any(after[path] != before), path

@@ -108,6 +108,34 @@ def test_source_is_told_by_its_variables(source, network):
   assert sources.recognised(network, names, path).name == source
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('source', 'network', 'wrong'),
+  [
+    ('torchvision', 'resnet50', {'stride_in': 'first_1x1'}),
+    ('torchvision', 'resnet50', {'stride_in': 'last_3x3'}),
+    ('torchvision', 'resnet50', {'stem_pool': 'same'}),
+    ('slim', 'mobilenet_v1', {'padding': 'symmetric'}),
+    ('slim', 'mobilenet_v2', {'padding': 'symmetric'}),
+    ('slim', 'mobilenet_v1', {'epsilon': 1e-5}),
+    ('keras', 'densenet121', {'epsilon': 1e-3}),
+    ('slim', 'inception_v1', {'padding': 'symmetric'}),
+    ('slim', 'bn_inception', {'padding': 'symmetric'}),
+    ('slim', 'bn_inception', {'count_padding': True}),
+    ('torchvision', 'inception_v3', {'count_padding': False}),
+    ('slim', 'nasnet_mobile', {'reduction_pools': 'zeros_average'}),
+    ('keras', 'nasnet_mobile', {'reduction_pools': 'zeros_average'}),
+  ],
+)
+def test_comparison_sees_a_wrong_option(source, network, wrong, golden_input):
+  model, variables = converted(source, network, 2.0)
+  model = model.clone(backbone=model.backbone.clone(**wrong))
+  x = golden_input(networks.row(network).image_size)
+  features, _ = outputs(model, variables, x)
+  with np.load(rule.FOLDER / source / f'{network}.npz') as golden:
+    assert relative_difference(features, golden['features']) > 10 * LIMIT
+
+
 def test_every_source_has_golden_outputs():
   known = {
     (source.name, network)
