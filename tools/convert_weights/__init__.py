@@ -7,11 +7,14 @@
 import importlib.metadata
 import os
 import pathlib
+from collections.abc import Mapping
+
+import numpy as np
 
 from tf_transfer import errors, networks
 from tf_transfer.networks import weights
 from tf_transfer.runtime import files
-from tools.convert_weights import readers, rules, sources
+from tools.convert_weights import publishers, readers, rules, sources
 
 
 def package_file(package: str) -> pathlib.Path:
@@ -35,7 +38,7 @@ def package_file(package: str) -> pathlib.Path:
   return pathlib.Path(found[0].locate())
 
 
-def source_of(network: str, source: str | None = None) -> sources.Source:
+def source_of(network: str, source: str | None = None) -> publishers.Source:
   """A source of a network's public weights, the first if none is named.
 
   Raises:
@@ -51,7 +54,7 @@ def source_of(network: str, source: str | None = None) -> sources.Source:
 
 
 def _header(
-  network: str, source: sources.Source, source_file: pathlib.Path
+  network: str, source: publishers.Source, source_file: pathlib.Path
 ) -> weights.Header:
   return weights.Header(
     network=network,
@@ -66,6 +69,29 @@ def _header(
     source_sha256=files.sha256(readers.file_of(source_file)),
     licence=source.licence,
   )
+
+
+def _converted(
+  tensors: Mapping[str, np.ndarray],
+  header: weights.Header,
+  source: publishers.Source,
+  source_file: pathlib.Path,
+) -> dict[str, np.ndarray]:
+  """The network's variables by path; an InputError lists what is wrong."""
+  converted, problems = rules.apply_rules(tensors, source.rules)
+  model = networks.build(
+    header.network, num_classes=header.num_classes, **header.options
+  )
+  problems += weights.mismatches(
+    converted,
+    networks.expected_variables(model, header.contract.image_size),
+  )
+  if problems:
+    raise errors.InputError(
+      f'{source_file} does not hold the weights of {header.network} as '
+      f'{source.name} names them:{weights.shorten(problems)}'
+    )
+  return converted
 
 
 def convert(
@@ -100,20 +126,8 @@ def convert(
   tensors = readers.read(source_file)
   if source is None:
     found = sources.recognised(network, tensors, source_file)
-  converted, problems = rules.apply_rules(tensors, found.rules)
   header = _header(network, found, source_file)
-  model = networks.build(
-    network, num_classes=header.num_classes, **header.options
-  )
-  problems += weights.mismatches(
-    converted,
-    networks.expected_variables(model, header.contract.image_size),
-  )
-  if problems:
-    raise errors.InputError(
-      f'{source_file} does not hold the weights of {network} as '
-      f'{found.name} names them:{weights.shorten(problems)}'
-    )
+  converted = _converted(tensors, header, found, source_file)
   files.make_directory(output.parent)
   weights.save(output, header, weights.unflatten(converted))
   return header

@@ -1,8 +1,7 @@
 """Public checkpoints: which there are, and what is known of them."""
 
-import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tf_transfer import contract as contract_lib
@@ -16,179 +15,17 @@ from tools.convert_weights import (
   inception,
   mobilenet,
   nasnet,
+  publishers,
   readers,
   resnet,
   rules,
 )
 
-Rules = Sequence[rules.Rule]
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-  """Public weights of one network.
-
-  Attributes:
-    name: of the source.
-    make_rules: makes the rules from its names to ours.
-    contract: the preprocessing the weights were trained with.
-    package: Python package that carries the file, or ''.
-    format: of its files, as `readers.format_of` calls it.
-    options: fields of the backbone that these weights need.
-    num_classes: number of logits; 1001 have background as class 0.
-    imagenet_top1: published accuracy in 0 to 1.
-    imagenet_top1_source: who published it.
-    recipe: what is known of the regularisers.
-    licence: of the weights.
-  """
-
-  name: str
-  make_rules: Callable[[], Rules]
-  contract: contract_lib.Contract
-  package: str = ''
-  format: str = 'torch'
-  options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  num_classes: int = 1000
-  imagenet_top1: float | None = None
-  imagenet_top1_source: str = ''
-  recipe: str = ''
-  licence: str = ''
-
-  @functools.cached_property
-  def rules(self) -> Rules:
-    """From the source's names to ours; the first that matches counts."""
-    return tuple(self.make_rules())
-
-  @property
-  def background(self) -> bool:
-    return self.num_classes == 1001
-
-
-# Mean and standard deviation on 0 to 255, and the order of the channels.
-_HALF = ((127.5,) * 3, (127.5,) * 3, 'rgb')
-_VGG = ((123.68, 116.78, 103.94), (1.0,) * 3, 'rgb')
-_CAFFE = ((103.939, 116.779, 123.68), (1.0,) * 3, 'bgr')
-_CAFFE_BN = ((104.0, 117.0, 128.0), (1.0,) * 3, 'bgr')
-_TORCH = (
-  (0.485 * 255, 0.456 * 255, 0.406 * 255),
-  (0.229 * 255, 0.224 * 255, 0.225 * 255),
-  'rgb',
-)
-
-
-def _contract(
-  size: int,
-  scaling: tuple[Any, Any, str],
-  *,
-  crop_fraction: float = 0.875,
-  interpolation: str = 'bilinear',
-  antialias: bool = True,
-) -> contract_lib.Contract:
-  mean, std, channels = scaling
-  return contract_lib.Contract(
-    image_size=size,
-    mean=mean,
-    std=std,
-    channels=channels,
-    crop_fraction=crop_fraction,
-    interpolation=interpolation,
-    antialias=antialias,
-  )
-
-
-def _slim(
-  make_rules: Callable[[], Rules],
-  size: int,
-  top1: float,
-  *,
-  scaling: tuple[Any, Any, str] = _HALF,
-  num_classes: int = 1001,
-  **fields: Any,
-) -> Source:
-  return Source(
-    name='slim',
-    make_rules=make_rules,
-    # TensorFlow 1 resizes without antialiasing.
-    contract=_contract(size, scaling, antialias=False),
-    format='tensorflow',
-    num_classes=num_classes,
-    imagenet_top1=top1,
-    imagenet_top1_source="TF-Slim's table of pretrained models",
-    licence='Apache-2.0',
-    **fields,
-  )
-
-
-def _keras(
-  make_rules: Callable[[], Rules],
-  size: int,
-  top1: float,
-  *,
-  scaling: tuple[Any, Any, str] = _HALF,
-  **fields: Any,
-) -> Source:
-  return Source(
-    name='keras',
-    make_rules=make_rules,
-    contract=_contract(size, scaling, antialias=False),
-    format='keras',
-    imagenet_top1=top1,
-    imagenet_top1_source="Keras's table of applications",
-    **fields,
-  )
-
-
-def _torchvision(
-  make_rules: Callable[[], Rules],
-  size: int,
-  top1: float,
-  *,
-  scaling: tuple[Any, Any, str] = _TORCH,
-  crop_fraction: float = 0.875,
-  **fields: Any,
-) -> Source:
-  return Source(
-    name='torchvision',
-    make_rules=make_rules,
-    contract=_contract(size, scaling, crop_fraction=crop_fraction),
-    imagenet_top1=top1,
-    imagenet_top1_source=(
-      "torchvision's table, for IMAGENET1K_V1; other versions differ"
-    ),
-    licence='BSD-3-Clause',
-    **fields,
-  )
-
-
-def _timm(
-  make_rules: Callable[[], Rules],
-  size: int,
-  top1: float | None,
-  tag: str,
-  *,
-  scaling: tuple[Any, Any, str] = _TORCH,
-  crop_fraction: float = 0.875,
-  **fields: Any,
-) -> Source:
-  published = f"timm's table of results, for the weights {tag}"
-  return Source(
-    name='timm',
-    make_rules=make_rules,
-    contract=_contract(
-      size, scaling, crop_fraction=crop_fraction, interpolation='bicubic'
-    ),
-    format='safetensors',
-    imagenet_top1=top1,
-    imagenet_top1_source=published if top1 else '',
-    licence='Apache-2.0',
-    **fields,
-  )
-
 
 def _efficientnet_lite(
   number: int, size: int, width: float, depth: float, top1: float
-) -> Source:
-  return Source(
+) -> publishers.Source:
+  return publishers.Source(
     name='efficientnet_lite_pytorch',
     make_rules=functools.partial(efficientnet.pytorch, width, depth),
     contract=contract_lib.Contract(
@@ -229,29 +66,31 @@ def _resnet(
   keras_top1: float,
   torchvision_top1: float,
   timm: tuple[str, float | None],
-) -> tuple[Source, ...]:
+) -> tuple[publishers.Source, ...]:
   torch_rules = functools.partial(resnet.torch, depths)
   return (
-    _slim(
+    publishers.slim(
       functools.partial(resnet.slim, f'resnet_v1_{layers}', depths),
       224,
       slim_top1,
-      scaling=_VGG,
+      scaling=publishers.VGG,
       num_classes=1000,
       options={'stride_in': 'last_3x3', 'stem_pool': 'same'},
       recipe=_NO_REGULARISER,
     ),
-    _keras(
+    publishers.keras(
       functools.partial(resnet.keras, depths),
       224,
       keras_top1,
-      scaling=_CAFFE,
+      scaling=publishers.CAFFE,
       options={'stride_in': 'first_1x1', 'epsilon': 1.001e-5},
       recipe=_NO_REGULARISER,
       licence='MIT',
     ),
-    _torchvision(torch_rules, 224, torchvision_top1, recipe=_NO_REGULARISER),
-    _timm(
+    publishers.torchvision(
+      torch_rules, 224, torchvision_top1, recipe=_NO_REGULARISER
+    ),
+    publishers.timm(
       torch_rules,
       224,
       timm[1],
@@ -267,20 +106,22 @@ def _densenet(
   keras_top1: float,
   torchvision_top1: float,
   timm: tuple[str, float],
-) -> tuple[Source, ...]:
+) -> tuple[publishers.Source, ...]:
   torch_rules = functools.partial(densenet.torch, depths)
   return (
-    _keras(
+    publishers.keras(
       functools.partial(densenet.keras, depths),
       224,
       keras_top1,
-      scaling=_TORCH,
+      scaling=publishers.TORCH,
       options={'epsilon': 1.001e-5},
       recipe=_NO_REGULARISER,
       licence='BSD-3-Clause',
     ),
-    _torchvision(torch_rules, 224, torchvision_top1, recipe=_NO_REGULARISER),
-    _timm(torch_rules, 224, timm[1], timm[0], recipe=_TIMM_RECIPE),
+    publishers.torchvision(
+      torch_rules, 224, torchvision_top1, recipe=_NO_REGULARISER
+    ),
+    publishers.timm(torch_rules, 224, timm[1], timm[0], recipe=_TIMM_RECIPE),
   )
 
 
@@ -292,22 +133,22 @@ _MOBILE_RECIPE = (
 )
 
 
-def _mobilenet_v1() -> tuple[Source, ...]:
+def _mobilenet_v1() -> tuple[publishers.Source, ...]:
   return (
-    _slim(mobilenet.slim_v1, 224, 0.709, recipe=_MOBILE_RECIPE),
-    _keras(
+    publishers.slim(mobilenet.slim_v1, 224, 0.709, recipe=_MOBILE_RECIPE),
+    publishers.keras(
       mobilenet.keras_v1,
       224,
       0.704,
       recipe=_MOBILE_RECIPE,
       licence='Apache-2.0',
     ),
-    _timm(
+    publishers.timm(
       mobilenet.timm_v1,
       224,
       0.75388,
       'ra4_e3600_r224_in1k',
-      scaling=_HALF,
+      scaling=publishers.HALF,
       options=_TORCH_MOBILE,
       recipe=_TIMM_RECIPE,
     ),
@@ -316,17 +157,17 @@ def _mobilenet_v1() -> tuple[Source, ...]:
 
 def _mobilenet_v2(
   slim_top1: float, keras_top1: float, timm_top1: float
-) -> tuple[Source, ...]:
+) -> tuple[publishers.Source, ...]:
   return (
-    _slim(mobilenet.slim_v2, 224, slim_top1, recipe=_MOBILE_RECIPE),
-    _keras(
+    publishers.slim(mobilenet.slim_v2, 224, slim_top1, recipe=_MOBILE_RECIPE),
+    publishers.keras(
       mobilenet.keras_v2,
       224,
       keras_top1,
       recipe=_MOBILE_RECIPE,
       licence='Apache-2.0',
     ),
-    _timm(
+    publishers.timm(
       mobilenet.timm_v2,
       224,
       timm_top1,
@@ -346,40 +187,40 @@ _EARLY_INCEPTION_RECIPE = (
 _NO_SCALE = {'use_scale': False}
 
 
-def _inception_v1() -> tuple[Source, ...]:
+def _inception_v1() -> tuple[publishers.Source, ...]:
   return (
-    _slim(
+    publishers.slim(
       inception.slim_v1,
       224,
       0.698,
       options=_NO_SCALE,
       recipe=_EARLY_INCEPTION_RECIPE,
     ),
-    _torchvision(
+    publishers.torchvision(
       inception.torchvision_v1,
       224,
       0.69778,
       # It undoes its own scaling: what remains is that of TF-Slim.
-      scaling=_HALF,
+      scaling=publishers.HALF,
       options={'padding': 'symmetric'},
       recipe='ported from TF-Slim; BN scale',
     ),
   )
 
 
-def _bn_inception() -> tuple[Source, ...]:
+def _bn_inception() -> tuple[publishers.Source, ...]:
   return (
-    _slim(
+    publishers.slim(
       inception.slim_bn,
       224,
       0.739,
       options=_NO_SCALE,
       recipe=_EARLY_INCEPTION_RECIPE,
     ),
-    Source(
+    publishers.Source(
       name='pretrainedmodels',
       make_rules=inception.cadene_bn,
-      contract=_contract(224, _CAFFE_BN),
+      contract=publishers.contract(224, publishers.CAFFE_BN),
       options={
         'stem': 'plain',
         'padding': 'symmetric',
@@ -395,16 +236,16 @@ def _bn_inception() -> tuple[Source, ...]:
   )
 
 
-def _inception_v3() -> tuple[Source, ...]:
+def _inception_v3() -> tuple[publishers.Source, ...]:
   return (
-    _slim(
+    publishers.slim(
       inception.slim_v3,
       299,
       0.780,
       options=_NO_SCALE,
       recipe=_INCEPTION_RECIPE,
     ),
-    _keras(
+    publishers.keras(
       inception.keras_v3,
       299,
       0.779,
@@ -412,58 +253,58 @@ def _inception_v3() -> tuple[Source, ...]:
       recipe=_INCEPTION_RECIPE,
       licence='Apache-2.0',
     ),
-    _torchvision(
+    publishers.torchvision(
       inception.torch_v3,
       299,
       0.77294,
       # As for Inception v1.
-      scaling=_HALF,
+      scaling=publishers.HALF,
       crop_fraction=299 / 342,
       options={'count_padding': True},
       recipe='ported from TF-Slim; BN scale',
     ),
-    _timm(
+    publishers.timm(
       inception.torch_v3,
       299,
       0.77472,
       'tv_in1k; gluon_in1k has the scaling of ImageNet, tf_in1k this one',
-      scaling=_HALF,
+      scaling=publishers.HALF,
       options={'count_padding': True},
       recipe=_TIMM_RECIPE,
     ),
   )
 
 
-def _inception_v4() -> tuple[Source, ...]:
+def _inception_v4() -> tuple[publishers.Source, ...]:
   return (
-    _slim(
+    publishers.slim(
       inception.slim_v4,
       299,
       0.802,
       options=_NO_SCALE,
       recipe=_INCEPTION_RECIPE,
     ),
-    _timm(
+    publishers.timm(
       inception.timm_v4,
       299,
       0.80144,
       'tf_in1k',
-      scaling=_HALF,
+      scaling=publishers.HALF,
       recipe='ported from TF-Slim; BN scale',
     ),
   )
 
 
-def _inception_resnet_v2() -> tuple[Source, ...]:
+def _inception_resnet_v2() -> tuple[publishers.Source, ...]:
   return (
-    _slim(
+    publishers.slim(
       inception.slim_resnet_v2,
       299,
       0.804,
       options=_NO_SCALE,
       recipe=_INCEPTION_RECIPE,
     ),
-    _keras(
+    publishers.keras(
       inception.keras_resnet_v2,
       299,
       0.803,
@@ -471,12 +312,12 @@ def _inception_resnet_v2() -> tuple[Source, ...]:
       recipe=_INCEPTION_RECIPE,
       licence='Apache-2.0',
     ),
-    _timm(
+    publishers.timm(
       inception.timm_resnet_v2,
       299,
       0.80434,
       'tf_in1k',
-      scaling=_HALF,
+      scaling=publishers.HALF,
       crop_fraction=0.8975,
       recipe='ported from TF-Slim; BN scale',
     ),
@@ -493,17 +334,17 @@ def _nasnet(
   size: int,
   slim_top1: float,
   keras_top1: float,
-  torch: Callable[[Callable[[], Rules]], Source],
-) -> tuple[Source, ...]:
+  torch: Callable[[Callable[[], publishers.Rules]], publishers.Source],
+) -> tuple[publishers.Source, ...]:
   repeats = config['repeats']
   return (
-    _slim(
+    publishers.slim(
       functools.partial(nasnet.slim, repeats),
       size,
       slim_top1,
       recipe=_NASNET_RECIPE,
     ),
-    _keras(
+    publishers.keras(
       functools.partial(nasnet.keras, repeats),
       size,
       keras_top1,
@@ -515,11 +356,13 @@ def _nasnet(
   )
 
 
-def _cadene_nasnet_mobile(make_rules: Callable[[], Rules]) -> Source:
-  return Source(
+def _cadene_nasnet_mobile(
+  make_rules: Callable[[], publishers.Rules],
+) -> publishers.Source:
+  return publishers.Source(
     name='pretrainedmodels',
     make_rules=make_rules,
-    contract=_contract(224, _HALF),
+    contract=publishers.contract(224, publishers.HALF),
     imagenet_top1=0.741,
     imagenet_top1_source="pretrainedmodels' table",
     recipe='ported from TF-Slim; BN scale',
@@ -527,20 +370,22 @@ def _cadene_nasnet_mobile(make_rules: Callable[[], Rules]) -> Source:
   )
 
 
-def _timm_nasnet_large(make_rules: Callable[[], Rules]) -> Source:
-  return _timm(
+def _timm_nasnet_large(
+  make_rules: Callable[[], publishers.Rules],
+) -> publishers.Source:
+  return publishers.timm(
     make_rules,
     331,
     0.82638,
     'tf_in1k',
-    scaling=_HALF,
+    scaling=publishers.HALF,
     crop_fraction=0.911,
     options={'reduction_pools': 'zeros_average'},
     recipe='ported from TF-Slim; BN scale',
   )
 
 
-SOURCES: Mapping[str, tuple[Source, ...]] = {
+SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
   'inception_v1': _inception_v1(),
   'bn_inception': _bn_inception(),
   'inception_v3': _inception_v3(),
@@ -567,7 +412,7 @@ SOURCES: Mapping[str, tuple[Source, ...]] = {
   'mobilenet_v1': _mobilenet_v1(),
   'mobilenet_v2': (
     *_mobilenet_v2(0.719, 0.713, 0.7291),
-    _torchvision(
+    publishers.torchvision(
       mobilenet.torchvision_v2,
       224,
       0.71878,
@@ -588,7 +433,7 @@ SOURCES: Mapping[str, tuple[Source, ...]] = {
 }
 
 
-def named(network: str, name: str | None) -> Source:
+def named(network: str, name: str | None) -> publishers.Source:
   """A network's source of that name; of None, the first.
 
   Raises:
@@ -603,7 +448,9 @@ def named(network: str, name: str | None) -> Source:
   return by_name[name]
 
 
-def recognised(network: str, names: Iterable[str], path: Any) -> Source:
+def recognised(
+  network: str, names: Iterable[str], path: Any
+) -> publishers.Source:
   """The source of a network that knows most of a checkpoint's names.
 
   torchvision and timm name some networks alike; then the format decides.
