@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -49,11 +50,87 @@ def test_depthwise(height, width, channels, kernel_size, strides, padding):
   )
 
 
-def test_pointwise():
+@pytest.mark.parametrize('strides', [1, 2, 3])
+@pytest.mark.parametrize('padding', ['SAME', 'VALID', ((1, 1), (0, 2))])
+def test_pointwise(strides, padding):
   x, kernel = random((2, 5, 6, 7)), random((1, 1, 7, 9), seed=1)
   np.testing.assert_allclose(
-    layers.convolution(x, kernel), native(x, kernel, 1, 'SAME', 1), atol=1e-5
+    layers.convolution(x, kernel, strides=strides, padding=padding),
+    native(x, kernel, strides, padding, 1),
+    atol=1e-5,
   )
+
+
+POOLS = pytest.mark.parametrize(
+  ('window', 'strides', 'padding'),
+  [
+    (3, 1, 'SAME'),
+    (3, 2, 'SAME'),
+    (3, 2, 'VALID'),
+    (2, 2, 'VALID'),
+    (2, 2, 'SAME'),
+    (3, 2, layers.symmetric(3)),
+  ],
+)
+
+
+@POOLS
+@pytest.mark.parametrize('fill', [-np.inf, 0.0])
+def test_max_pool(window, strides, padding, fill):
+  x = random((2, 7, 8, 3)) - 2  # Mostly negative: zeros would be seen.
+  pads = (
+    jax.lax.padtype_to_pads(
+      (7, 8), (window, window), (strides, strides), padding
+    )
+    if isinstance(padding, str)
+    else padding
+  )
+  padded = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
+  np.testing.assert_array_equal(
+    layers.max_pool(x, window, strides, padding, fill),
+    nn.max_pool(padded, (window, window), (strides, strides), 'VALID'),
+  )
+
+
+@POOLS
+@pytest.mark.parametrize('count_padding', [False, True])
+def test_average_pool(window, strides, padding, count_padding):
+  x = random((2, 7, 8, 3))
+  np.testing.assert_allclose(
+    layers.average_pool(x, window, strides, padding, count_padding),
+    nn.avg_pool(
+      x,
+      (window, window),
+      (strides, strides),
+      padding,
+      count_include_pad=count_padding,
+    ),
+    atol=1e-6,
+  )
+
+
+@pytest.mark.parametrize('kind', ['max', 'average'])
+def test_gradients_of_pools(kind):
+  x = random((2, 7, 8, 3))
+  ours, theirs = {
+    'max': (layers.max_pool, nn.max_pool),
+    'average': (
+      layers.average_pool,
+      lambda *a: nn.avg_pool(*a, count_include_pad=False),
+    ),
+  }[kind]
+  np.testing.assert_allclose(
+    jax.grad(lambda x: jnp.sum(ours(x, 3, 2, 'SAME') ** 2))(x),
+    jax.grad(lambda x: jnp.sum(theirs(x, (3, 3), (2, 2), 'SAME') ** 2))(x),
+    atol=1e-5,
+  )
+
+
+def test_padding_of_options():
+  assert layers.padding_of('symmetric', 7) == ((3, 3), (3, 3))
+  assert layers.padding_of('same', 3) == 'SAME'
+  with pytest.raises(ValueError, match="pad: expected one of .*got 'full'"):
+    layers.check_option('pad', 'full', ('same', 'symmetric'))
 
 
 @pytest.mark.parametrize(
@@ -99,6 +176,22 @@ def test_only_cpu_leaves_the_native_operation(
 ):
   text = lowered(platform, kernel_shape, groups)
   assert ('stablehlo.convolution' in text) == native
+
+
+@pytest.mark.parametrize(
+  ('platform', 'native'), [('cpu', False), ('cuda', True), ('tpu', True)]
+)
+def test_only_cpu_leaves_the_native_pooling(platform, native):
+  x = jax.ShapeDtypeStruct((1, 8, 8, 4), jnp.float32)
+
+  @jax.jit
+  def pools(x):
+    return layers.average_pool(
+      layers.max_pool(x, 3, 2, 'SAME'), 3, 1, 'SAME', count_padding=True
+    )
+
+  text = pools.trace(x).lower(lowering_platforms=(platform,)).as_text()
+  assert ('stablehlo.reduce_window' in text) == native
 
 
 def test_relu6():

@@ -18,7 +18,20 @@ from jax import lax
 
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors
-from tf_transfer.networks import classifier, efficientnet, weights
+from tf_transfer.networks import (
+  bn_inception,
+  classifier,
+  densenet,
+  efficientnet,
+  inception_resnet_v2,
+  inception_v1,
+  inception_v3,
+  inception_v4,
+  mobilenet,
+  nasnet,
+  resnet,
+  weights,
+)
 from tf_transfer.runtime import files
 
 
@@ -30,7 +43,9 @@ class Row:
     backbone: its backbone, given options as keywords.
     image_size: pixels, as it was trained.
     feature_dim: width of the pooled features.
-    parameters: trainable ones, without the head.
+    parameters: trainable ones of the default options, without the head. Batch
+      norm's scale counts; tables that leave it out, as for the Inceptions of
+      TF-Slim, print less.
     dropout: its authors' rate ahead of the head.
   """
 
@@ -45,8 +60,46 @@ class Row:
 _CHUNK = 2
 
 _lite = functools.partial(functools.partial, efficientnet.EfficientNetLite)
+_densenet = functools.partial(functools.partial, densenet.DenseNet)
+_mobilenet_v2 = functools.partial(functools.partial, mobilenet.MobileNetV2)
+_resnet = functools.partial(functools.partial, resnet.ResNet)
 
 TABLE: Mapping[str, Row] = {
+  'inception_v1': Row(
+    functools.partial(inception_v1.InceptionV1), 224, 1024, 5_599_904
+  ),
+  'bn_inception': Row(
+    functools.partial(bn_inception.BNInception), 224, 1024, 10_163_224
+  ),
+  'inception_v3': Row(
+    functools.partial(inception_v3.InceptionV3), 299, 2048, 21_785_568
+  ),
+  'inception_v4': Row(
+    functools.partial(inception_v4.InceptionV4), 299, 1536, 41_142_816
+  ),
+  'inception_resnet_v2': Row(
+    functools.partial(inception_resnet_v2.InceptionResNetV2),
+    299,
+    1536,
+    54_306_464,
+  ),
+  'resnet50': Row(_resnet(resnet.DEPTHS_50), 224, 2048, 23_508_032),
+  'resnet101': Row(_resnet(resnet.DEPTHS_101), 224, 2048, 42_500_160),
+  'resnet152': Row(_resnet(resnet.DEPTHS_152), 224, 2048, 58_143_808),
+  'densenet121': Row(_densenet(densenet.DEPTHS_121), 224, 1024, 6_953_856),
+  'densenet169': Row(_densenet(densenet.DEPTHS_169), 224, 1664, 12_484_480),
+  'densenet201': Row(_densenet(densenet.DEPTHS_201), 224, 1920, 18_092_928),
+  'mobilenet_v1': Row(
+    functools.partial(mobilenet.MobileNetV1), 224, 1024, 3_206_976
+  ),
+  'mobilenet_v2': Row(_mobilenet_v2(), 224, 1280, 2_223_872),
+  'mobilenet_v2_140': Row(_mobilenet_v2(width=1.4), 224, 1792, 4_315_776),
+  'nasnet_mobile': Row(
+    functools.partial(nasnet.NASNet, **nasnet.MOBILE), 224, 1056, 4_232_978
+  ),
+  'nasnet_large': Row(
+    functools.partial(nasnet.NASNet, **nasnet.LARGE), 331, 4032, 84_720_150
+  ),
   'efficientnet_lite0': Row(_lite(), 224, 1280, 3_371_008, 0.2),
   'efficientnet_lite1': Row(_lite(depth=1.1), 240, 1280, 4_135_680, 0.2),
   'efficientnet_lite2': Row(
@@ -78,11 +131,12 @@ def build(
     **options: fields of the backbone.
 
   Raises:
-    InputError: the name is unknown, or the backbone has no such option.
+    InputError: the name is unknown, or the backbone has no such option or
+      does not know its value.
   """
   try:
     backbone = row(name).backbone(**options)
-  except TypeError as error:
+  except (TypeError, ValueError) as error:
     raise errors.InputError(f'{name}: {error}') from error
   return classifier.Classifier(backbone, num_classes, dropout)
 

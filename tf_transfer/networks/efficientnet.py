@@ -46,7 +46,7 @@ def blocks(width: float, depth: float) -> tuple[Block, ...]:
     rows += [
       Block(
         f'stage{stage}_block{block}',
-        _scaled_width(channels, width),
+        layers.scaled_width(channels, width),
         kernel_size,
         strides if block == 1 else 1,
         expansion,
@@ -54,13 +54,6 @@ def blocks(width: float, depth: float) -> tuple[Block, ...]:
       for block in range(1, repeats + 1)
     ]
   return tuple(rows)
-
-
-def _scaled_width(channels: int, multiplier: float) -> int:
-  """Channels × multiplier, to a multiple of 8, never 10 % below."""
-  scaled = channels * multiplier
-  rounded = max(8, int(scaled + 4) // 8 * 8)
-  return rounded + 8 if rounded < 0.9 * scaled else rounded
 
 
 class InvertedResidual(nn.Module):

@@ -1,15 +1,19 @@
-"""Convolution, batch norm and activation, as every backbone uses them.
+"""Convolution, batch norm, activation and pooling, as the backbones use them.
 
 On CPU, XLA runs a depthwise convolution 25 to 50 times slower than need be
-and leaves speed behind in 1×1 ones. Both have an exact other form: a sum of
-shifted products, and a matrix product. Which form runs is decided where the
-program is lowered, so GPU and TPU keep their native convolutions.
+and leaves speed behind in 1×1 ones and in pooling. All have an exact other
+form: a sum (or maximum) of shifted copies, and a matrix product. Which form
+runs is decided where the program is lowered, so GPU and TPU keep their native
+operations.
 """
 
-from collections.abc import Callable, Sequence
+import functools
+import operator
+from collections.abc import Callable, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax import lax
 
@@ -22,15 +26,82 @@ def relu6(x: Array) -> Array:
   return jnp.clip(x, 0, 6)
 
 
+def scaled_width(channels: int, multiplier: float) -> int:
+  """Channels × multiplier, to a multiple of 8, never 10 % below."""
+  scaled = channels * multiplier
+  rounded = max(8, int(scaled + 4) // 8 * 8)
+  return rounded + 8 if rounded < 0.9 * scaled else rounded
+
+
+def symmetric(kernel_size: int) -> Padding:
+  """As many rows and columns before as after: PyTorch's usual padding.
+
+  'SAME' adds the odd row after when the strides are 2, so the two differ.
+  """
+  pad = (kernel_size - 1) // 2
+  return ((pad, pad), (pad, pad))
+
+
+def padding_of(name: str, kernel_size: int) -> Padding:
+  """The padding that an option names: 'same', 'symmetric' or 'valid'."""
+  return symmetric(kernel_size) if name == 'symmetric' else name.upper()
+
+
+def check_option(name: str, value: str, allowed: Sequence[str]) -> None:
+  """Raises a ValueError unless an option has one of the allowed values."""
+  if value not in allowed:
+    raise ValueError(f'{name}: expected one of {allowed}, got {value!r}')
+
+
 def _explicit_padding(
-  x: Array, kernel: Array, strides: int, padding: Padding
+  x: Array, window: Sequence[int], strides: int, padding: Padding
 ) -> list[tuple[int, int]]:
   """Rows before and after, columns before and after, as numbers."""
   if isinstance(padding, str):
     return lax.padtype_to_pads(
-      x.shape[1:3], kernel.shape[:2], (strides, strides), padding
+      x.shape[1:3], window, (strides, strides), padding
     )
   return list(padding)
+
+
+def _shifted_copies(
+  x: Array,
+  window: Sequence[int],
+  *,
+  strides: int,
+  padding: Padding,
+  fill: float = 0.0,
+) -> Iterator[Array]:
+  """What each cell of a window sees as it slides: rows * columns arrays.
+
+  Args:
+    x: [B, H, W, C].
+    window: its rows and columns.
+    strides: of both spatial axes.
+    padding: as for `convolution`.
+    fill: what the padding holds.
+
+  Yields:
+    [B, H', W', C], the window's cells row by row.
+  """
+  height, width = window
+  pads = _explicit_padding(x, window, strides, padding)
+  x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
+  rows = (x.shape[1] - height) // strides + 1
+  columns = (x.shape[2] - width) // strides + 1
+  for i in range(height):
+    for j in range(width):
+      yield lax.slice(
+        x,
+        (0, i, j, 0),
+        (
+          x.shape[0],
+          i + (rows - 1) * strides + 1,
+          j + (columns - 1) * strides + 1,
+          x.shape[3],
+        ),
+        (1, strides, strides, 1),
+      )
 
 
 def native_convolution(
@@ -52,6 +123,8 @@ def native_convolution(
   )
 
 
+# Networks repeat their shapes: one trace serves all layers of a shape.
+@functools.partial(jax.jit, static_argnames=('strides', 'padding'))
 def _shifted_products(
   x: Array, kernel: Array, *, strides: int, padding: Padding
 ) -> Array:
@@ -66,32 +139,18 @@ def _shifted_products(
   Returns:
     [B, H', W', C].
   """
-  height, width = kernel.shape[:2]
-  pads = _explicit_padding(x, kernel, strides, padding)
-  x = jnp.pad(x, ((0, 0), *pads, (0, 0)))
-  rows = (x.shape[1] - height) // strides + 1
-  columns = (x.shape[2] - width) // strides + 1
-  total = None
-  for i in range(height):
-    for j in range(width):
-      window = lax.slice(
-        x,
-        (0, i, j, 0),
-        (
-          x.shape[0],
-          i + (rows - 1) * strides + 1,
-          j + (columns - 1) * strides + 1,
-          x.shape[3],
-        ),
-        (1, strides, strides, 1),
-      )
-      product = window * kernel[i, j, 0]
-      total = product if total is None else total + product
-  return total
+  cells = kernel.reshape(-1, kernel.shape[-1])
+  copies = _shifted_copies(
+    x, kernel.shape[:2], strides=strides, padding=padding
+  )
+  return functools.reduce(
+    operator.add, (copy * cells[i] for i, copy in enumerate(copies))
+  )
 
 
-def _matrix_product(x: Array, kernel: Array) -> Array:
-  """1×1 convolution of stride 1: x [B, H, W, C], kernel [1, 1, C, D]."""
+def _matrix_product(x: Array, kernel: Array, strides: int) -> Array:
+  """1×1 convolution without padding: x [B, H, W, C], kernel [1, 1, C, D]."""
+  x = x[:, ::strides, ::strides]
   return lax.dot_general(x, kernel[0, 0], (((3,), (0,)), ((), ())))
 
 
@@ -128,23 +187,119 @@ def convolution(
 
     def on_cpu(x, kernel):
       return _shifted_products(x, kernel, strides=strides, padding=padding)
-  elif kernel.shape[:2] == (1, 1) and strides == 1 and groups == 1:
+  elif kernel.shape[:2] == (1, 1) and groups == 1 and isinstance(padding, str):
 
     def on_cpu(x, kernel):
-      return _matrix_product(x, kernel)
+      return _matrix_product(x, kernel, strides)
   else:
     return native(x, kernel)
   return lax.platform_dependent(x, kernel, cpu=on_cpu, default=native)
 
 
+@functools.partial(
+  jax.jit, static_argnames=('window', 'strides', 'padding', 'fill')
+)
+def _shifted_maximum(
+  x: Array, *, window: int, strides: int, padding: Padding, fill: float
+) -> Array:
+  """The maximum over square windows; arguments as for `max_pool`."""
+  copies = _shifted_copies(
+    x, (window, window), strides=strides, padding=padding, fill=fill
+  )
+  return functools.reduce(jnp.maximum, copies)
+
+
+@functools.partial(jax.jit, static_argnames=('window', 'strides', 'padding'))
+def _shifted_sum(
+  x: Array, *, window: int, strides: int, padding: Padding
+) -> Array:
+  """The sum over square windows; arguments as for `average_pool`."""
+  copies = _shifted_copies(
+    x, (window, window), strides=strides, padding=padding
+  )
+  return functools.reduce(operator.add, copies)
+
+
+def max_pool(
+  x: Array, window: int, strides: int, padding: Padding, fill: float = -np.inf
+) -> Array:
+  """Maximum over square windows.
+
+  Args:
+    x: [B, H, W, C].
+    window: rows and columns.
+    strides: of both spatial axes.
+    padding: as for `convolution`.
+    fill: what the padding holds: by default it never is the maximum.
+
+  Returns:
+    [B, H', W', C].
+  """
+  pads = tuple(_explicit_padding(x, (window, window), strides, padding))
+
+  def on_cpu(x):
+    return _shifted_maximum(
+      x, window=window, strides=strides, padding=pads, fill=float(fill)
+    )
+
+  def native(x):
+    if fill != -np.inf:
+      x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
+    inner = pads if fill == -np.inf else 'VALID'
+    return nn.max_pool(x, (window, window), (strides, strides), inner)
+
+  return lax.platform_dependent(x, cpu=on_cpu, default=native)
+
+
+def average_pool(
+  x: Array,
+  window: int,
+  strides: int,
+  padding: Padding,
+  count_padding: bool = False,
+) -> Array:
+  """Mean over square windows.
+
+  Args:
+    x: [B, H, W, C].
+    window: rows and columns.
+    strides: of both spatial axes.
+    padding: as for `convolution`.
+    count_padding: whether the zeros of the padding count in the mean.
+
+  Returns:
+    [B, H', W', C].
+  """
+  shape = (window, window)
+  pads = tuple(_explicit_padding(x, shape, strides, padding))
+
+  def on_cpu(x):
+    sum_windows = functools.partial(
+      _shifted_sum, window=window, strides=strides, padding=pads
+    )
+    if count_padding or pads == ((0, 0), (0, 0)):
+      return sum_windows(x) / window**2
+    # Folded to a constant when compiled: the shape is all that it depends on.
+    ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
+    return sum_windows(x) / sum_windows(ones)
+
+  def native(x):
+    return nn.avg_pool(
+      x, shape, (strides, strides), pads, count_include_pad=count_padding
+    )
+
+  return lax.platform_dependent(x, cpu=on_cpu, default=native)
+
+
 class Conv(nn.Module):
-  """Convolution without bias; its one parameter is `kernel`."""
+  """Convolution; its parameters are `kernel` and, if wanted, `bias`."""
 
   features: int
   kernel_size: tuple[int, int] = (1, 1)
   strides: int = 1
   padding: Padding = 'SAME'
   groups: int = 1
+  use_bias: bool = False
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -155,13 +310,16 @@ class Conv(nn.Module):
       nn.initializers.variance_scaling(2.0, 'fan_out', 'normal'),
       shape,
     )
-    return convolution(
+    x = convolution(
       x,
       kernel,
       strides=self.strides,
       padding=self.padding,
       groups=self.groups,
     )
+    if self.use_bias:
+      x = x + self.param('bias', nn.initializers.zeros, (self.features,))
+    return x
 
 
 class ConvBN(nn.Module):

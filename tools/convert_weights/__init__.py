@@ -1,17 +1,20 @@
 """Public checkpoints -> weights files.
 
-    python -m tools.convert_weights --network=efficientnet_lite0 \\
-        --input=FILE.pth --output=FILE.safetensors
+    python -m tools.convert_weights --network=resnet50 --input=FILE \\
+        --output=FILE.safetensors
 """
 
 import importlib.metadata
 import os
 import pathlib
+from collections.abc import Mapping
+
+import numpy as np
 
 from tf_transfer import errors, networks
 from tf_transfer.networks import weights
 from tf_transfer.runtime import files
-from tools.convert_weights import sources, torch_files
+from tools.convert_weights import publishers, readers, rules, sources
 
 
 def package_file(package: str) -> pathlib.Path:
@@ -35,11 +38,11 @@ def package_file(package: str) -> pathlib.Path:
   return pathlib.Path(found[0].locate())
 
 
-def source_of(network: str) -> sources.Source:
-  """The source of a network's public weights.
+def source_of(network: str, source: str | None = None) -> publishers.Source:
+  """A source of a network's public weights, the first if none is named.
 
   Raises:
-    InputError: the network is unknown, or none of its sources is.
+    InputError: the network is unknown, or it has no such source.
   """
   networks.row(network)
   if network not in sources.SOURCES:
@@ -47,18 +50,64 @@ def source_of(network: str) -> sources.Source:
       f'no public weights of {network} are known; there are some of '
       f'{", ".join(sources.SOURCES)}'
     )
-  return sources.SOURCES[network][0]
+  return sources.named(network, source)
+
+
+def _header(
+  network: str, source: publishers.Source, source_file: pathlib.Path
+) -> weights.Header:
+  return weights.Header(
+    network=network,
+    options=source.options,
+    contract=source.contract,
+    num_classes=source.num_classes,
+    background=source.background,
+    imagenet_top1=source.imagenet_top1,
+    imagenet_top1_source=source.imagenet_top1_source,
+    recipe=source.recipe,
+    source=source_file.name,
+    source_sha256=files.sha256(readers.file_of(source_file)),
+    licence=source.licence,
+  )
+
+
+def _converted(
+  tensors: Mapping[str, np.ndarray],
+  header: weights.Header,
+  source: publishers.Source,
+  source_file: pathlib.Path,
+) -> dict[str, np.ndarray]:
+  """The network's variables by path; an InputError lists what is wrong."""
+  converted, problems = rules.apply_rules(tensors, source.rules)
+  model = networks.build(
+    header.network, num_classes=header.num_classes, **header.options
+  )
+  problems += weights.mismatches(
+    converted,
+    networks.expected_variables(model, header.contract.image_size),
+  )
+  if problems:
+    raise errors.InputError(
+      f'{source_file} does not hold the weights of {header.network} as '
+      f'{source.name} names them:{weights.shorten(problems)}'
+    )
+  return converted
 
 
 def convert(
-  network: str, source_file: os.PathLike | str, output: os.PathLike | str
+  network: str,
+  source_file: os.PathLike | str,
+  output: os.PathLike | str,
+  source: str | None = None,
 ) -> weights.Header:
   """Converts a public checkpoint to a weights file.
 
   Args:
     network: name in the table of networks.
-    source_file: the checkpoint, a .pth file.
+    source_file: the checkpoint: a .pth, .safetensors or legacy Keras .h5
+      file, or a TensorFlow checkpoint (its prefix, or any of its parts).
     output: the .safetensors file to write.
+    source: who made the checkpoint, as slim; None to tell by its variables.
 
   Returns:
     The header of the file that was written.
@@ -68,39 +117,17 @@ def convert(
       that is wrong with it is listed), or the output cannot be written.
   """
   source_file, output = pathlib.Path(source_file), pathlib.Path(output)
-  source = source_of(network)
+  found = source_of(network, source)
   if output.suffix != '.safetensors':
     raise errors.InputError(
       f'output {output}: expected a name that ends in .safetensors'
     )
-  if not source_file.is_file():
-    raise errors.InputError(f'input {source_file}: no such file')
-  converted, problems = sources.apply_rules(
-    torch_files.read(source_file), source.rules
-  )
-  header = weights.Header(
-    network=network,
-    options=source.options,
-    contract=source.contract,
-    imagenet_top1=source.imagenet_top1,
-    imagenet_top1_source=source.imagenet_top1_source,
-    recipe=source.recipe,
-    source=source_file.name,
-    source_sha256=files.sha256(source_file),
-    licence=source.licence,
-  )
-  model = networks.build(
-    network, num_classes=header.num_classes, **header.options
-  )
-  problems += weights.mismatches(
-    converted,
-    networks.expected_variables(model, header.contract.image_size),
-  )
-  if problems:
-    raise errors.InputError(
-      f'{source_file} does not hold the weights of {network} as '
-      f'{source.name} names them:{weights.shorten(problems)}'
-    )
+  readers.file_of(source_file)
+  tensors = readers.read(source_file)
+  if source is None:
+    found = sources.recognised(network, tensors, source_file)
+  header = _header(network, found, source_file)
+  converted = _converted(tensors, header, found, source_file)
   files.make_directory(output.parent)
   weights.save(output, header, weights.unflatten(converted))
   return header

@@ -1,7 +1,7 @@
 """Converts a public checkpoint to a weights file.
 
-python -m tools.convert_weights --network=efficientnet_lite0 \\
-    --input=FILE.pth --output=FILE.safetensors
+python -m tools.convert_weights --network=resnet50 --input=FILE \\
+    --output=FILE.safetensors
 """
 
 import sys
@@ -11,7 +11,18 @@ from absl import app, flags
 _NETWORK = flags.DEFINE_string(
   'network', None, 'Name of the network, as efficientnet_lite0.', required=True
 )
-_INPUT = flags.DEFINE_string('input', None, 'The checkpoint, a .pth file.')
+_INPUT = flags.DEFINE_string(
+  'input',
+  None,
+  'The checkpoint: a .pth, .safetensors or Keras .h5 file, or a TensorFlow '
+  'checkpoint.',
+)
+_SOURCE = flags.DEFINE_string(
+  'source',
+  None,
+  'Who made it: slim, keras, torchvision, timm or pretrainedmodels; told by '
+  'its variables when left out.',
+)
 _PACKAGE = flags.DEFINE_string(
   'package', None, 'Instead of --input: an installed package that carries it.'
 )
@@ -31,13 +42,17 @@ def main(argv: list[str]) -> None:
 
   try:
     source_file = _INPUT.value or convert_weights.package_file(_PACKAGE.value)
-    header = convert_weights.convert(_NETWORK.value, source_file, _OUTPUT.value)
+    header = convert_weights.convert(
+      _NETWORK.value, source_file, _OUTPUT.value, _SOURCE.value
+    )
   except errors.InputError as error:
     sys.exit(f'error: {error}')
+  top1 = 'unknown'
+  if header.imagenet_top1 is not None:
+    top1 = f'{header.imagenet_top1:.1%} ({header.imagenet_top1_source})'
   print(
     f'{_OUTPUT.value}: {header.network}, {header.num_classes} classes, '
-    f'{header.contract.image_size} px, ImageNet top-1 '
-    f'{header.imagenet_top1:.1%} ({header.imagenet_top1_source})'
+    f'{header.contract.image_size} px, ImageNet top-1 {top1}'
   )
 
 

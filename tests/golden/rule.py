@@ -1,0 +1,76 @@
+"""The weights that the golden outputs belong to: functions of their names.
+
+An array is drawn from NumPy's PCG64, seeded with the first eight bytes of its
+name's SHA-256 (little-endian) with the lowest bit flipped, in float64 and in
+the shape that it has on disk. Kernels are scaled to variance gain / fan-in;
+biases and means to deviation 0.1; a scale is 1 + 0.1 n, a variance
+1 + 0.1 |n|. It is rounded to float32 once.
+"""
+
+import gzip
+import hashlib
+import json
+import math
+import pathlib
+
+import numpy as np
+
+FOLDER = pathlib.Path(__file__).parent
+_FLIP = 1
+
+
+def pairs() -> list[tuple[str, str]]:
+  """All (source, network) that there are golden outputs of."""
+  found = FOLDER.glob('*/*.json.gz')
+  return sorted((p.parent.name, p.name.removesuffix('.json.gz')) for p in found)
+
+
+def _fan_in(shape: list[int], kind: str, layout: str) -> int:
+  if layout == 'torch':
+    return math.prod(shape[1:])
+  return math.prod(shape[:2] if kind == 'depthwise_kernel' else shape[:-1])
+
+
+def array(
+  name: str, shape: list[int], kind: str, layout: str, gain: float
+) -> np.ndarray:
+  """One array of a checkpoint, in the layout of its source."""
+  if kind == 'int':
+    return np.zeros(shape, np.int64)
+  digest = hashlib.sha256(name.encode()).digest()
+  seed = int.from_bytes(digest[:8], 'little') ^ _FLIP
+  normal = np.random.Generator(np.random.PCG64(seed)).standard_normal(shape)
+  if kind.endswith('kernel'):
+    normal *= np.sqrt(gain / _fan_in(shape, kind, layout))
+  elif kind == 'gamma':
+    normal = 1 + 0.1 * normal
+  elif kind == 'moving_variance':
+    normal = 1 + 0.1 * np.abs(normal)
+  else:
+    normal = 0.1 * normal
+  return np.asarray(normal, np.float32)
+
+
+def shapes(source: str, network: str) -> dict[str, tuple[int, ...]]:
+  """The shapes of a checkpoint, by the names that its reader gives them."""
+  rows = _manifest(source, network)['variables']
+  return {_name(row): tuple(row[1]) for row in rows}
+
+
+def checkpoint(source: str, network: str, gain: float) -> dict[str, np.ndarray]:
+  """A whole checkpoint, by the names that its reader gives them."""
+  manifest = _manifest(source, network)
+  return {
+    _name(row): array(*row[:3], manifest['layout'], gain)
+    for row in manifest['variables']
+  }
+
+
+def _name(row: list) -> str:
+  """The last of [seed name, shape, kind, name in the file if another]."""
+  return row[3] if len(row) > 3 else row[0]
+
+
+def _manifest(source: str, network: str):
+  with gzip.open(FOLDER / source / f'{network}.json.gz') as file:
+    return json.load(file)

@@ -1,0 +1,170 @@
+"""Every network against other implementations, one for each source.
+
+TF-Slim, Keras, torchvision, timm and pretrainedmodels were given weights that
+are functions of their names (`tests/golden/rule.py`), and their outputs for
+`golden_input` were recorded. Here the same weights go through the converter's
+rules, and our outputs have to agree.
+"""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from tests.golden import rule
+from tf_transfer import networks
+from tf_transfer.networks import weights
+from tools import convert_weights
+from tools.convert_weights import rules, sources
+
+LIMIT = 1e-5
+PAIRS = rule.pairs()
+# Of each family one case at least, small; the others are marked slow.
+FAST = {
+  ('keras', 'resnet50'),
+  ('torchvision', 'resnet50'),
+  ('slim', 'mobilenet_v1'),
+  ('torchvision', 'mobilenet_v2'),
+  ('keras', 'densenet121'),
+  ('torchvision', 'inception_v1'),
+  ('slim', 'bn_inception'),
+  ('torchvision', 'inception_v3'),
+  ('slim', 'inception_v4'),
+  ('keras', 'inception_resnet_v2'),
+  ('keras', 'nasnet_mobile'),
+}
+
+
+def relative_difference(ours, golden):
+  return np.abs(np.asarray(ours) - golden).max() / np.abs(golden).max()
+
+
+def converted(source_name, network, gain):
+  """The module and the variables of a golden checkpoint."""
+  source = convert_weights.source_of(network, source_name)
+  tensors = rule.checkpoint(source_name, network, gain)
+  arrays, problems = rules.apply_rules(tensors, source.rules)
+  assert not problems
+  model = networks.build(
+    network, num_classes=source.num_classes, **source.options
+  )
+  return model, weights.unflatten(arrays)
+
+
+@jax.jit(static_argnums=0)
+def outputs(model, variables, x):
+  features = model.apply(variables, x, method='features')
+  return features, model.apply(variables, x)
+
+
+CASES = [
+  pytest.param(*pair, marks=() if pair in FAST else (pytest.mark.slow,))
+  for pair in PAIRS
+]
+
+
+@pytest.mark.parametrize(('source', 'network'), CASES)
+def test_golden_outputs(source, network, golden_input):
+  x = golden_input(networks.row(network).image_size)
+  with np.load(rule.FOLDER / source / f'{network}.npz') as golden:
+    # Residual sums grow so much under gain 2 that late biases vanish in
+    # float32; where they do, there are outputs for gain 1 as well.
+    for gain, suffix in ((2.0, ''), (1.0, '_gain1')):
+      if f'features{suffix}' in golden:
+        model, variables = converted(source, network, gain)
+        features, logits = outputs(model, variables, x)
+        wanted = golden[f'features{suffix}']
+        assert relative_difference(features, wanted) < LIMIT
+        assert relative_difference(logits, golden[f'logits{suffix}']) < LIMIT
+
+
+def blank(source, network):
+  return {
+    name: np.broadcast_to(np.float32(0), shape)
+    for name, shape in rule.shapes(source, network).items()
+  }
+
+
+@functools.cache
+def expected_backbone(network, **options):
+  """Shapes of the backbone's variables; tracing takes seconds."""
+  model = networks.build(network, **options)
+  size = networks.row(network).image_size
+  expected = networks.expected_variables(model, size)
+  return {p: v for p, v in expected.items() if '/backbone/' in p}
+
+
+def expected_of(source, network):
+  """Shapes of all variables of a network as a source has it."""
+  matter = ('use_scale', 'stem', 'wide_pools')
+  options = {k: v for k, v in source.options.items() if k in matter}
+  width = networks.row(network).feature_dim
+  classes = source.num_classes
+  return {
+    **expected_backbone(network, **options),
+    'params/head/kernel': jax.ShapeDtypeStruct((width, classes), np.float32),
+    'params/head/bias': jax.ShapeDtypeStruct((classes,), np.float32),
+  }
+
+
+@pytest.mark.parametrize(('source', 'network'), PAIRS)
+def test_rules_give_the_network_all_it_needs(source, network):
+  found = convert_weights.source_of(network, source)
+  arrays, problems = rules.apply_rules(blank(source, network), found.rules)
+  expected = expected_of(found, network)
+  assert problems + weights.mismatches(arrays, expected) == []
+
+
+@pytest.mark.parametrize(('source', 'network'), PAIRS)
+def test_source_is_told_by_its_variables(source, network):
+  suffix = {'timm': '.safetensors', 'keras': '.h5', 'slim': '.ckpt'}
+  path = f'file{suffix.get(source, ".pth")}'
+  names = rule.shapes(source, network)
+  assert sources.recognised(network, names, path).name == source
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('source', 'network', 'wrong'),
+  [
+    ('torchvision', 'resnet50', {'stride_in': 'first_1x1'}),
+    ('torchvision', 'resnet50', {'stride_in': 'last_3x3'}),
+    ('torchvision', 'resnet50', {'stem_pool': 'same'}),
+    ('slim', 'mobilenet_v1', {'padding': 'symmetric'}),
+    ('slim', 'mobilenet_v2', {'padding': 'symmetric'}),
+    ('slim', 'mobilenet_v1', {'epsilon': 1e-5}),
+    ('keras', 'densenet121', {'epsilon': 1e-3}),
+    ('slim', 'inception_v1', {'padding': 'symmetric'}),
+    ('slim', 'bn_inception', {'padding': 'symmetric'}),
+    ('slim', 'bn_inception', {'count_padding': True}),
+    ('torchvision', 'inception_v3', {'count_padding': False}),
+    ('slim', 'nasnet_mobile', {'reduction_pools': 'zeros_average'}),
+    ('keras', 'nasnet_mobile', {'reduction_pools': 'zeros_average'}),
+  ],
+)
+def test_comparison_sees_a_wrong_option(source, network, wrong, golden_input):
+  model, variables = converted(source, network, 2.0)
+  model = model.clone(backbone=model.backbone.clone(**wrong))
+  x = golden_input(networks.row(network).image_size)
+  features, _ = outputs(model, variables, x)
+  with np.load(rule.FOLDER / source / f'{network}.npz') as golden:
+    assert relative_difference(features, golden['features']) > 10 * LIMIT
+
+
+def test_every_source_has_golden_outputs():
+  known = {
+    (source.name, network)
+    for network, rows in sources.SOURCES.items()
+    for source in rows
+    if not source.package
+  }
+  assert known == set(PAIRS)
+
+
+def test_every_network_has_a_source_and_every_family_a_fast_case():
+  assert set(sources.SOURCES) == set(networks.TABLE)
+  backbones = {networks.row(network).backbone.func for _, network in FAST} | {
+    networks.row('efficientnet_lite0').backbone.func
+  }
+  assert backbones == {row.backbone.func for row in networks.TABLE.values()}

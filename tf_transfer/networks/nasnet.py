@@ -1,0 +1,295 @@
+"""NASNet-A (Zoph et al., 2018), mobile and large.
+
+A cell reads the outputs of the two cells before it: its input and the
+previous one. It makes five combinations, each the sum of two operations on
+what there is so far, and concatenates those that nothing else in the cell has
+used. Here the input is 0, the previous one 1, and the combinations are 2 to 6.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from tf_transfer.networks import layers
+
+_REDUCTION_POOLS = ('same', 'zeros', 'zeros_average')
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+  """What is done to one of the values of a cell.
+
+  Attributes:
+    kind: 'separable', 'max', 'average' or 'none'.
+    value: which it is done to.
+    size: rows and columns of the filter or window.
+  """
+
+  kind: str
+  value: int
+  size: int = 3
+
+
+Combination = tuple[Operation, Operation]
+
+
+def _separable(value: int, size: int) -> Operation:
+  return Operation('separable', value, size)
+
+
+NORMAL: tuple[Combination, ...] = (
+  (_separable(0, 5), _separable(1, 3)),
+  (_separable(1, 5), _separable(1, 3)),
+  (Operation('average', 0), Operation('none', 1)),
+  (Operation('average', 1), Operation('average', 1)),
+  (_separable(0, 3), Operation('none', 0)),
+)
+_NORMAL_OUTPUTS = (1, 2, 3, 4, 5, 6)
+
+REDUCTION: tuple[Combination, ...] = (
+  (_separable(0, 5), _separable(1, 7)),
+  (Operation('max', 0), _separable(1, 7)),
+  (Operation('average', 0), _separable(1, 5)),
+  (Operation('none', 3), Operation('average', 2)),
+  (_separable(2, 3), Operation('max', 0)),
+)
+_REDUCTION_OUTPUTS = (3, 4, 5, 6)
+
+SIDES = ('left', 'right')
+
+
+@dataclasses.dataclass(frozen=True)
+class CellRow:
+  """One cell of a network.
+
+  Attributes:
+    name: its submodule's.
+    reduction: whether it halves the image.
+    features: channels of each of its combinations.
+    previous: which output it has as the previous one, counted from the last
+      (-2 is the one before its input); None where it has only its input.
+  """
+
+  name: str
+  reduction: bool
+  features: int
+  previous: int | None
+
+
+def cells(
+  repeats: int, features: int, skip_reduction: bool
+) -> tuple[CellRow, ...]:
+  """All cells of a network in order.
+
+  Args:
+    repeats: normal cells in each of the three stages.
+    features: of the first stage; each stage doubles them.
+    skip_reduction: whether the cell behind a reduction has the previous
+      output of that reduction for its own, and not the reduction's input.
+  """
+  rows = [
+    CellRow('stem_cell1', True, features // 4, None),
+    CellRow('stem_cell2', True, features // 2, -2),
+  ]
+  for stage in range(3):
+    width = features * 2**stage
+    if stage:
+      rows.append(CellRow(f'reduction{stage}', True, width, -2))
+    for repeat in range(repeats):
+      behind = stage > 0 and repeat == 0
+      previous = -3 if behind and skip_reduction else -2
+      number = stage * repeats + repeat + 1
+      rows.append(CellRow(f'cell{number}', False, width, previous))
+  return tuple(rows)
+
+
+class Base(nn.Module):
+  """What all modules of a network share.
+
+  Attributes:
+    reduction_pools: how the strided poolings treat their padding: 'same' (not
+      at all: TF-Slim, pretrainedmodels), 'zeros' (its zeros are values like
+      others: Keras) or 'zeros_average' (those of average poolings only: timm).
+    epsilon: batch norm's.
+    momentum: share of batch norm's old moving statistics that is kept.
+    use_scale: whether batch norm has a scale.
+  """
+
+  reduction_pools: str = 'same'
+  epsilon: float = 1e-3
+  momentum: float = 0.9
+  use_scale: bool = True
+
+  def __post_init__(self):
+    layers.check_option(
+      'reduction_pools', self.reduction_pools, _REDUCTION_POOLS
+    )
+    super().__post_init__()
+
+  def shared(self) -> dict[str, str | float | bool]:
+    """The fields above, to build a part of this module with."""
+    return {'reduction_pools': self.reduction_pools, **self.batch_norm()}
+
+  def batch_norm(self) -> dict[str, float | bool]:
+    return {
+      'epsilon': self.epsilon,
+      'momentum': self.momentum,
+      'use_scale': self.use_scale,
+    }
+
+  def conv_bn(
+    self, x: jax.Array, features: int, train: bool, name: str
+  ) -> jax.Array:
+    """1×1 convolution and batch norm, no activation."""
+    return layers.ConvBN(
+      features, activation=None, name=name, **self.batch_norm()
+    )(x, train)
+
+
+class Separable(Base):
+  """ReLU, separable convolution and batch norm, twice; strides at first."""
+
+  features: int = 0
+  size: int = 3
+  strides: int = 1
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    for number, strides in ((1, self.strides), (2, 1)):
+      channels = x.shape[-1]
+      x = layers.Conv(
+        channels,
+        (self.size, self.size),
+        strides,
+        groups=channels,
+        name=f'depthwise{number}',
+      )(nn.relu(x))
+      x = self.conv_bn(x, self.features, train, f'pointwise{number}')
+    return x
+
+
+class Cell(Base):
+  """Input and previous output -> combinations, concatenated.
+
+  Attributes:
+    features: channels of each combination.
+    reduction: whether the cell halves the image.
+  """
+
+  features: int = 0
+  reduction: bool = False
+
+  @nn.compact
+  def __call__(
+    self, x: jax.Array, previous: jax.Array | None, train: bool = False
+  ) -> jax.Array:
+    """Maps [B, H, W, C] to [B, H', W', 4 or 6 × features].
+
+    Args:
+      x: the cell's input.
+      previous: the output before; None takes the input as it is.
+      train: whether batch norm uses the batch's statistics.
+    """
+    previous = x if previous is None else self._fitted(previous, x, train)
+    x = self.conv_bn(nn.relu(x), self.features, train, 'squeeze')
+    values = [x, previous]
+    rows = REDUCTION if self.reduction else NORMAL
+    for number, combination in enumerate(rows, start=1):
+      left, right = (
+        self._apply(operation, values, train, f'combine{number}_{side}')
+        for operation, side in zip(combination, SIDES, strict=True)
+      )
+      values.append(left + right)
+    outputs = _REDUCTION_OUTPUTS if self.reduction else _NORMAL_OUTPUTS
+    return jnp.concatenate([values[index] for index in outputs], axis=-1)
+
+  def _fitted(
+    self, previous: jax.Array, x: jax.Array, train: bool
+  ) -> jax.Array:
+    """The previous output, at the size of x and with the cell's channels."""
+    if previous.shape[1:3] == x.shape[1:3]:
+      return self.conv_bn(nn.relu(previous), self.features, train, 'previous')
+    previous = nn.relu(previous)
+    # The second path sees what the strides of the first leave out.
+    shifted = jnp.pad(previous, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:]
+    paths = [
+      layers.Conv(self.features // 2, name=f'previous_path{number}')(
+        values[:, ::2, ::2]
+      )
+      for number, values in ((1, previous), (2, shifted))
+    ]
+    return nn.BatchNorm(
+      use_running_average=not train, name='previous_bn', **self.batch_norm()
+    )(jnp.concatenate(paths, axis=-1))
+
+  def _apply(
+    self,
+    operation: Operation,
+    values: list[jax.Array],
+    train: bool,
+    name: str,
+  ) -> jax.Array:
+    x = values[operation.value]
+    strides = 2 if self.reduction and operation.value < 2 else 1
+    if operation.kind == 'separable':
+      return Separable(
+        features=self.features,
+        size=operation.size,
+        strides=strides,
+        name=name,
+        **self.shared(),
+      )(x, train)
+    if operation.kind == 'none':
+      return x
+    zeros = strides == 2 and self.reduction_pools != 'same'
+    if operation.kind == 'average':
+      return layers.average_pool(x, 3, strides, 'SAME', count_padding=zeros)
+    if zeros and self.reduction_pools == 'zeros':
+      return layers.max_pool(x, 3, strides, 'SAME', fill=0.0)
+    return layers.max_pool(x, 3, strides, 'SAME')
+
+
+class NASNet(Base):
+  """Backbone: [B, H, W, 3] -> features [B, 24 × features].
+
+  Attributes:
+    repeats: normal cells in each of the three stages.
+    features: of the first stage; each stage doubles them.
+    stem: channels of the first convolution.
+    skip_reduction: as for `cells`.
+  """
+
+  repeats: int = 4
+  features: int = 44
+  stem: int = 32
+  skip_reduction: bool = False
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    x = layers.ConvBN(
+      self.stem,
+      (3, 3),
+      strides=2,
+      padding='VALID',
+      activation=None,
+      name='stem',
+      **self.batch_norm(),
+    )(x, train)
+    outputs = [x]
+    cell = functools.partial(Cell, **self.shared())
+    for row in cells(self.repeats, self.features, self.skip_reduction):
+      previous = None if row.previous is None else outputs[row.previous]
+      outputs.append(
+        cell(features=row.features, reduction=row.reduction, name=row.name)(
+          outputs[-1], previous, train
+        )
+      )
+    return nn.relu(outputs[-1]).mean(axis=(1, 2))
+
+
+# The two networks of the paper, as keywords of NASNet.
+MOBILE = {'repeats': 4, 'features': 44, 'stem': 32, 'skip_reduction': False}
+LARGE = {'repeats': 6, 'features': 168, 'stem': 96, 'skip_reduction': True}

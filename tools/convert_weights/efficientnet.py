@@ -1,0 +1,25 @@
+"""EfficientNet-Lite: the PyTorch files that carry the authors' weights."""
+
+from collections.abc import Iterator
+
+from tf_transfer.networks import efficientnet
+from tools.convert_weights import rules
+
+
+def _layers(width: float, depth: float) -> Iterator[rules.Layer]:
+  yield rules.Layer('_conv_stem', '_bn0', 'stem')
+  yield rules.Layer('_conv_head', '_bn1', 'top')
+  for index, block in enumerate(efficientnet.blocks(width, depth)):
+    # The source numbers a block's batch norms from 0, expanding or not.
+    for bn, name in enumerate(('expand', 'depthwise', 'project')):
+      if name != 'expand' or block.expansion > 1:
+        prefix = f'_blocks.{index}'
+        yield rules.Layer(
+          f'{prefix}._{name}_conv',
+          f'{prefix}._bn{bn}',
+          f'{block.name}/{name}',
+        )
+
+
+def pytorch(width: float, depth: float) -> tuple[rules.Rule, ...]:
+  return rules.torch(_layers(width, depth), '_fc')

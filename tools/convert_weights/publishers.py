@@ -1,0 +1,172 @@
+"""Who publishes weights, and what all of a publisher's have in common."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tf_transfer import contract as contract_lib
+from tools.convert_weights import rules
+
+Rules = Sequence[rules.Rule]
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """Public weights of one network.
+
+  Attributes:
+    name: of the source.
+    make_rules: makes the rules from its names to ours.
+    contract: the preprocessing the weights were trained with.
+    package: Python package that carries the file, or ''.
+    format: of its files, as `readers.format_of` calls it.
+    options: fields of the backbone that these weights need.
+    num_classes: number of logits; 1001 have background as class 0.
+    imagenet_top1: published accuracy in 0 to 1.
+    imagenet_top1_source: who published it.
+    recipe: what is known of the regularisers.
+    licence: of the weights.
+  """
+
+  name: str
+  make_rules: Callable[[], Rules]
+  contract: contract_lib.Contract
+  package: str = ''
+  format: str = 'torch'
+  options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  num_classes: int = 1000
+  imagenet_top1: float | None = None
+  imagenet_top1_source: str = ''
+  recipe: str = ''
+  licence: str = ''
+
+  @functools.cached_property
+  def rules(self) -> Rules:
+    """From the source's names to ours; the first that matches counts."""
+    return tuple(self.make_rules())
+
+  @property
+  def background(self) -> bool:
+    return self.num_classes == 1001
+
+
+# Mean and standard deviation on 0 to 255, and the order of the channels.
+HALF = ((127.5,) * 3, (127.5,) * 3, 'rgb')
+VGG = ((123.68, 116.78, 103.94), (1.0,) * 3, 'rgb')
+CAFFE = ((103.939, 116.779, 123.68), (1.0,) * 3, 'bgr')
+CAFFE_BN = ((104.0, 117.0, 128.0), (1.0,) * 3, 'bgr')
+TORCH = (
+  (0.485 * 255, 0.456 * 255, 0.406 * 255),
+  (0.229 * 255, 0.224 * 255, 0.225 * 255),
+  'rgb',
+)
+
+
+def contract(
+  size: int,
+  scaling: tuple[Any, Any, str],
+  *,
+  crop_fraction: float = 0.875,
+  interpolation: str = 'bilinear',
+  antialias: bool = True,
+) -> contract_lib.Contract:
+  mean, std, channels = scaling
+  return contract_lib.Contract(
+    image_size=size,
+    mean=mean,
+    std=std,
+    channels=channels,
+    crop_fraction=crop_fraction,
+    interpolation=interpolation,
+    antialias=antialias,
+  )
+
+
+def slim(
+  make_rules: Callable[[], Rules],
+  size: int,
+  top1: float,
+  *,
+  scaling: tuple[Any, Any, str] = HALF,
+  num_classes: int = 1001,
+  **fields: Any,
+) -> Source:
+  return Source(
+    name='slim',
+    make_rules=make_rules,
+    # TensorFlow 1 resizes without antialiasing.
+    contract=contract(size, scaling, antialias=False),
+    format='tensorflow',
+    num_classes=num_classes,
+    imagenet_top1=top1,
+    imagenet_top1_source="TF-Slim's table of pretrained models",
+    licence='Apache-2.0',
+    **fields,
+  )
+
+
+def keras(
+  make_rules: Callable[[], Rules],
+  size: int,
+  top1: float,
+  *,
+  scaling: tuple[Any, Any, str] = HALF,
+  **fields: Any,
+) -> Source:
+  return Source(
+    name='keras',
+    make_rules=make_rules,
+    contract=contract(size, scaling, antialias=False),
+    format='keras',
+    imagenet_top1=top1,
+    imagenet_top1_source="Keras's table of applications",
+    **fields,
+  )
+
+
+def torchvision(
+  make_rules: Callable[[], Rules],
+  size: int,
+  top1: float,
+  *,
+  scaling: tuple[Any, Any, str] = TORCH,
+  crop_fraction: float = 0.875,
+  **fields: Any,
+) -> Source:
+  return Source(
+    name='torchvision',
+    make_rules=make_rules,
+    contract=contract(size, scaling, crop_fraction=crop_fraction),
+    imagenet_top1=top1,
+    imagenet_top1_source=(
+      "torchvision's table, for IMAGENET1K_V1; other versions differ"
+    ),
+    licence='BSD-3-Clause',
+    **fields,
+  )
+
+
+def timm(
+  make_rules: Callable[[], Rules],
+  size: int,
+  top1: float | None,
+  tag: str,
+  *,
+  scaling: tuple[Any, Any, str] = TORCH,
+  crop_fraction: float = 0.875,
+  **fields: Any,
+) -> Source:
+  published = f"timm's table of results, for the weights {tag}"
+  return Source(
+    name='timm',
+    make_rules=make_rules,
+    contract=contract(
+      size, scaling, crop_fraction=crop_fraction, interpolation='bicubic'
+    ),
+    format='safetensors',
+    imagenet_top1=top1,
+    imagenet_top1_source=published if top1 else '',
+    licence='Apache-2.0',
+    **fields,
+  )

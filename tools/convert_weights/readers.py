@@ -1,0 +1,63 @@
+"""Reads a checkpoint of any of the formats, told apart by its file's name."""
+
+import os
+import pathlib
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from tf_transfer import errors
+from tools.convert_weights import keras_files, tensorflow_files, torch_files
+
+_FORMATS = {
+  '.pth': 'torch',
+  '.pt': 'torch',
+  '.bin': 'torch',
+  '.safetensors': 'safetensors',
+  '.h5': 'keras',
+  '.hdf5': 'keras',
+}
+
+
+def format_of(path: os.PathLike | str) -> str:
+  """'torch', 'safetensors', 'keras', or else 'tensorflow'."""
+  return _FORMATS.get(pathlib.Path(path).suffix, 'tensorflow')
+
+
+def file_of(path: os.PathLike | str) -> pathlib.Path:
+  """The file that holds a checkpoint's values.
+
+  Raises:
+    InputError: there is no such file.
+  """
+  path = pathlib.Path(path)
+  if format_of(path) == 'tensorflow':
+    found = tensorflow_files.data_file(path)
+  else:
+    found = path if path.is_file() else None
+  if found is None:
+    raise errors.InputError(f'input {path}: no such file')
+  return found
+
+
+def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
+  """Reads the arrays of a checkpoint by the names that it gives them.
+
+  Raises:
+    InputError: it is not there, damaged, refused or of another format.
+  """
+  kind = format_of(path)
+  if kind == 'torch':
+    return torch_files.read(path)
+  if kind == 'keras':
+    return keras_files.read(path)
+  if kind == 'tensorflow':
+    return tensorflow_files.read(path)
+  try:
+    return safetensors.numpy.load_file(path)
+  except (safetensors.SafetensorError, OSError) as error:
+    raise errors.InputError(
+      f'{path} is no whole .safetensors file ({error}): it may be cut short. '
+      'Get it again.'
+    ) from error

@@ -1,0 +1,251 @@
+"""Rules: how a source names its variables, and what they are in a network.
+
+A rule is a pattern, the path that the variables it matches go to, and the
+transform of their layout. Everything that does not fit is collected, so that
+one error can list it. Sources of one kind (PyTorch, TF-Slim, Keras) name the
+variables of a layer alike; the families' tables name the layers only.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+  """Variables whose whole name matches `pattern` go to `path`.
+
+  Attributes:
+    pattern: regular expression.
+    path: in the network, with the pattern's groups as \\1, \\2; None drops
+      the variable.
+    transform: from the source's layout of the array to Flax's.
+    subtract: whether the variable is to be subtracted from the one at `path`,
+      as a convolution's bias from the mean of the batch norm behind it.
+  """
+
+  pattern: str
+  path: str | None
+  transform: Callable[[np.ndarray], np.ndarray] = np.asarray
+  subtract: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Layer:
+  """A convolution and its batch norm, as a source names them.
+
+  Attributes:
+    conv: name of the convolution.
+    bn: name of the batch norm.
+    path: of the layer in the backbone.
+  """
+
+  conv: str
+  bn: str
+  path: str
+
+
+def torch_kernel(array: np.ndarray) -> np.ndarray:
+  """[out, in, rows, columns] -> [rows, columns, in, out]."""
+  return array.transpose(2, 3, 1, 0)
+
+
+def depthwise_kernel(array: np.ndarray) -> np.ndarray:
+  """[rows, columns, channels, 1] -> [rows, columns, 1, channels]."""
+  return array.transpose(0, 1, 3, 2)
+
+
+def matrix(array: np.ndarray) -> np.ndarray:
+  """[in, out], or a 1×1 convolution [1, 1, in, out] -> [in, out]."""
+  if array.ndim == 4 and array.shape[:2] == (1, 1):
+    return array[0, 0]
+  return np.asarray(array)
+
+
+def torch_batch_norm(name: str, path: str) -> list[Rule]:
+  """PyTorch's four arrays of a batch norm; its counter is dropped."""
+  name = re.escape(name)
+  return [
+    Rule(rf'{name}\.weight', f'params/backbone/{path}/scale'),
+    Rule(rf'{name}\.bias', f'params/backbone/{path}/bias'),
+    Rule(rf'{name}\.running_mean', f'batch_stats/backbone/{path}/mean'),
+    Rule(rf'{name}\.running_var', f'batch_stats/backbone/{path}/var'),
+    Rule(rf'{name}\.num_batches_tracked', None),
+  ]
+
+
+def torch_conv(name: str, path: str) -> Rule:
+  """PyTorch's kernel of a convolution that no batch norm follows."""
+  return Rule(
+    rf'{re.escape(name)}\.weight',
+    f'params/backbone/{path}/kernel',
+    torch_kernel,
+  )
+
+
+def bias(name: str, path: str) -> Rule:
+  """A bias that stays one."""
+  return Rule(re.escape(name), path)
+
+
+def tf_conv(name: str, path: str) -> Rule:
+  """Keras's kernel of a convolution that no batch norm follows."""
+  return Rule(rf'{re.escape(name)}/kernel', f'params/backbone/{path}/kernel')
+
+
+def tf_batch_norm(name: str, path: str) -> list[Rule]:
+  """TensorFlow's four arrays of a batch norm; there may be no gamma."""
+  name = re.escape(name)
+  return [
+    Rule(rf'{name}/gamma', f'params/backbone/{path}/scale'),
+    Rule(rf'{name}/beta', f'params/backbone/{path}/bias'),
+    Rule(rf'{name}/moving_mean', f'batch_stats/backbone/{path}/mean'),
+    Rule(rf'{name}/moving_variance', f'batch_stats/backbone/{path}/var'),
+  ]
+
+
+def _folded_bias(pattern: str, path: str) -> Rule:
+  """A bias ahead of batch norm: the mean takes it, exactly."""
+  return Rule(pattern, f'batch_stats/backbone/{path}/bn/mean', subtract=True)
+
+
+def torch_head(name: str) -> tuple[Rule, ...]:
+  """PyTorch's linear layer for the logits."""
+  name = re.escape(name)
+  return (
+    Rule(rf'{name}\.weight', 'params/head/kernel', np.transpose),
+    Rule(rf'{name}\.bias', 'params/head/bias'),
+  )
+
+
+def torch(layers: Iterable[Layer], head: str) -> tuple[Rule, ...]:
+  """Rules of a PyTorch state dict, for its layers and its linear head."""
+  rules = []
+  for layer in layers:
+    conv = re.escape(layer.conv)
+    kernel = f'params/backbone/{layer.path}/conv/kernel'
+    rules.append(Rule(rf'{conv}\.weight', kernel, torch_kernel))
+    rules.append(_folded_bias(rf'{conv}\.bias', layer.path))
+    rules += torch_batch_norm(layer.bn, f'{layer.path}/bn')
+  return (*rules, *torch_head(head))
+
+
+def slim(layers: Iterable[tuple[str, str]], head: str) -> tuple[Rule, ...]:
+  """Rules of a TF-Slim checkpoint: (scope, path) of layers, and the head.
+
+  Its batch norm is in the scope of its convolution.
+  """
+  rules = []
+  for scope, path in layers:
+    name, kernel = re.escape(scope), f'params/backbone/{path}/conv/kernel'
+    rules += [
+      Rule(rf'{name}/weights', kernel),
+      Rule(rf'{name}/depthwise_weights', kernel, depthwise_kernel),
+      *tf_batch_norm(f'{scope}/BatchNorm', f'{path}/bn'),
+    ]
+  return (*rules, *slim_head(head))
+
+
+def slim_head(scope: str) -> tuple[Rule, ...]:
+  """The logits layer of TF-Slim, a dense layer or a 1×1 convolution."""
+  scope = re.escape(scope)
+  return (
+    Rule(rf'{scope}/weights', 'params/head/kernel', matrix),
+    Rule(rf'{scope}/biases', 'params/head/bias'),
+  )
+
+
+def keras(layers: Iterable[Layer], heads: Sequence[str]) -> tuple[Rule, ...]:
+  """Rules of a Keras file, for its layers and any name of its head."""
+  rules = []
+  for layer in layers:
+    conv = re.escape(layer.conv)
+    kernel = f'params/backbone/{layer.path}/conv/kernel'
+    rules += [
+      Rule(rf'{conv}/kernel', kernel),
+      Rule(rf'{conv}/depthwise_kernel', kernel, depthwise_kernel),
+      _folded_bias(rf'{conv}/bias', layer.path),
+      *tf_batch_norm(layer.bn, f'{layer.path}/bn'),
+    ]
+  return (*rules, *keras_head(heads))
+
+
+def keras_head(names: Sequence[str]) -> tuple[Rule, ...]:
+  """Keras's logits layer, dense or a 1×1 convolution, by any of its names."""
+  names = '|'.join(re.escape(name) for name in names)
+  return (
+    Rule(rf'(?:{names})/kernel', 'params/head/kernel', matrix),
+    Rule(rf'(?:{names})/bias', 'params/head/bias'),
+  )
+
+
+def drop(*patterns: str) -> tuple[Rule, ...]:
+  """Rules that leave variables out, as those of an auxiliary head."""
+  return tuple(Rule(pattern, None) for pattern in patterns)
+
+
+class _Matcher:
+  """Finds the rule of a name; literal patterns without a search."""
+
+  def __init__(self, rules: Sequence[Rule]):
+    self._literal = {rule.pattern: rule for rule in reversed(rules)}
+    self._compiled = [
+      (re.compile(rule.pattern), rule)
+      for rule in rules
+      # What escaping its plain text gives back has no regular expression.
+      if re.escape(_plain(rule.pattern)) != rule.pattern
+    ]
+
+  def find(self, name: str) -> tuple[Rule | None, str | None]:
+    """The first rule that matches, and the path that it gives the name."""
+    rule = self._literal.get(re.escape(name))
+    if rule is not None:
+      return rule, rule.path
+    for pattern, rule in self._compiled:
+      match = pattern.fullmatch(name)
+      if match:
+        return rule, rule.path and match.expand(rule.path)
+    return None, None
+
+
+def _plain(pattern: str) -> str:
+  return re.sub(r'\\(.)', r'\1', pattern)
+
+
+def apply_rules(
+  tensors: Mapping[str, np.ndarray], rules: Sequence[Rule]
+) -> tuple[dict[str, np.ndarray], list[str]]:
+  """Renames and transforms the variables of a checkpoint.
+
+  Returns:
+    The converted arrays by path, and what was wrong with the others.
+  """
+  converted, subtracted, problems = {}, {}, []
+  matcher = _Matcher(rules)
+  for name, array in tensors.items():
+    rule, path = matcher.find(name)
+    if rule is None:
+      problems.append(f'unknown variable {name} {array.shape}')
+    if path is None:
+      continue
+    into = subtracted if rule.subtract else converted
+    if path in into:
+      problems.append(f'{name} {array.shape}: a second variable for {path}')
+    try:
+      into[path] = rule.transform(array)
+    except ValueError as error:
+      problems.append(f'{name} {array.shape}: {error}')
+  for path, array in subtracted.items():
+    if path not in converted or converted[path].shape != array.shape:
+      problems.append(f'a bias {array.shape} without its {path}')
+    else:
+      converted[path] = converted[path] - array
+  return converted, problems
+
+
+def unknown_names(names: Iterable[str], rules: Sequence[Rule]) -> int:
+  """How many of the names no rule knows."""
+  matcher = _Matcher(rules)
+  return sum(matcher.find(name)[0] is None for name in names)
