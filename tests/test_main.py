@@ -62,7 +62,7 @@ def test_killed_at_any_moment(tmp_path, small_weights):
 
   killed = tmp_path / 'killed'
   moments = random.Random(0)
-  for _ in range(4):
+  for _ in range(3):
     process = subprocess.Popen(
       arguments(small_weights, killed),
       cwd=ROOT,

@@ -41,7 +41,7 @@ def sklearn_cell(splits, grid):
 
 
 @pytest.mark.parametrize(
-  'penalties', [12, pytest.param(45, marks=pytest.mark.slow)]
+  'penalties', [8, pytest.param(45, marks=pytest.mark.slow)]
 )
 def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties):
   config = logistic_regression.get_config().logistic_regression
