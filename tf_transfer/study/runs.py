@@ -246,7 +246,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       before stay finished.
   """
   _check(config)
-  sources = [weights_files.locate(name, config) for name in config.networks]
+  sources = [weights_files.locate(name) for name in config.networks]
   workdir = files.make_directory(workdir)
   nets = [
     networks.load(weights_files.prepare(source, config, workdir))

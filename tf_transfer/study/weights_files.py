@@ -17,12 +17,11 @@ class WeightsSource:
   path: pathlib.Path | None
 
 
-def locate(name: str, config: ml_collections.ConfigDict) -> WeightsSource:
+def locate(name: str) -> WeightsSource:
   """Tells a file from a name, and refuses what is neither.
 
   Args:
     name: a name of the table, or the path of a weights file.
-    config: of the job.
 
   Raises:
     InputError: no such file, or no such network.
