@@ -83,12 +83,18 @@ TABLE: Mapping[str, Row] = {
     1536,
     54_306_464,
   ),
-  'resnet50': Row(_resnet(resnet.DEPTHS_50), 224, 2048, 23_508_032),
-  'resnet101': Row(_resnet(resnet.DEPTHS_101), 224, 2048, 42_500_160),
-  'resnet152': Row(_resnet(resnet.DEPTHS_152), 224, 2048, 58_143_808),
-  'densenet121': Row(_densenet(densenet.DEPTHS_121), 224, 1024, 6_953_856),
-  'densenet169': Row(_densenet(densenet.DEPTHS_169), 224, 1664, 12_484_480),
-  'densenet201': Row(_densenet(densenet.DEPTHS_201), 224, 1920, 18_092_928),
+  'resnet50': Row(_resnet(depths=resnet.DEPTHS_50), 224, 2048, 23_508_032),
+  'resnet101': Row(_resnet(depths=resnet.DEPTHS_101), 224, 2048, 42_500_160),
+  'resnet152': Row(_resnet(depths=resnet.DEPTHS_152), 224, 2048, 58_143_808),
+  'densenet121': Row(
+    _densenet(depths=densenet.DEPTHS_121), 224, 1024, 6_953_856
+  ),
+  'densenet169': Row(
+    _densenet(depths=densenet.DEPTHS_169), 224, 1664, 12_484_480
+  ),
+  'densenet201': Row(
+    _densenet(depths=densenet.DEPTHS_201), 224, 1920, 18_092_928
+  ),
   'mobilenet_v1': Row(
     functools.partial(mobilenet.MobileNetV1), 224, 1024, 3_206_976
   ),

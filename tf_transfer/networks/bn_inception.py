@@ -105,6 +105,6 @@ class BNInception(mixed.Inception):
       x = SeparableStem(name='conv_1a')(x)
     else:
       first = conv(64, 7, 2, layers.padding_of(self.padding, 7))
-      x = self.conv_bn(x, first, train, 'conv_1a')
+      x = self.conv(x, first, train, 'conv_1a')
     x = self.run(x, steps(self.padding, self.wide_pools), train)
     return x.mean(axis=(1, 2))

@@ -112,7 +112,7 @@ class InceptionResNetV2(mixed.Inception):
           scale=1.0 if last else stage.scale,
           activate=not last,
           name=f'{stage.name}_{block}',
-          **self.shared(),
+          **self.shared(mixed.Base),
         )(x, train)
       x = self.run(x, (stage.after,), train)
     return x.mean(axis=(1, 2))

@@ -7,9 +7,11 @@ runs is decided where the program is lowered, so GPU and TPU keep their native
 operations.
 """
 
+import dataclasses
 import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -322,7 +324,39 @@ class Conv(nn.Module):
     return x
 
 
-class ConvBN(nn.Module):
+class Normalized(nn.Module, kw_only=True):
+  """A module with batch norm in it: its parts all share these fields.
+
+  Attributes:
+    epsilon: added to the variance.
+    momentum: share of the old moving statistics that an update keeps.
+    use_scale: whether batch norm has a scale (gamma).
+  """
+
+  epsilon: float = 1e-3
+  momentum: float = 0.9
+  use_scale: bool = True
+
+  def shared(self, base: type[nn.Module]) -> dict[str, Any]:
+    """The values of a base class's fields, to build a part of this with."""
+    return {
+      field.name: getattr(self, field.name)
+      for field in dataclasses.fields(base)
+      if field.name not in ('parent', 'name')
+    }
+
+  def conv_bn(self, *args: Any, **fields: Any) -> 'ConvBN':
+    """Convolution and batch norm; the arguments are the fields of ConvBN."""
+    return ConvBN(*args, **fields, **self.shared(Normalized))
+
+  def batch_norm(self, train: bool, name: str) -> nn.BatchNorm:
+    """Batch norm, by the batch's statistics in training."""
+    return nn.BatchNorm(
+      use_running_average=not train, name=name, **self.shared(Normalized)
+    )
+
+
+class ConvBN(Normalized):
   """Convolution, batch norm and, if given, an activation.
 
   Attributes:
@@ -332,9 +366,6 @@ class ConvBN(nn.Module):
     padding: as for `convolution`.
     depthwise: one filter for each channel; `features` must be the input's.
     activation: applied last; None for a linear layer.
-    epsilon: batch norm's, added to the variance.
-    momentum: share of the old moving statistics that an update keeps.
-    use_scale: whether batch norm has a scale (gamma).
   """
 
   features: int
@@ -343,9 +374,6 @@ class ConvBN(nn.Module):
   padding: Padding = 'SAME'
   depthwise: bool = False
   activation: Callable[[Array], Array] | None = nn.relu
-  epsilon: float = 1e-3
-  momentum: float = 0.9
-  use_scale: bool = True
 
   @nn.compact
   def __call__(self, x: Array, train: bool = False) -> Array:
@@ -357,11 +385,5 @@ class ConvBN(nn.Module):
       groups=self.features if self.depthwise else 1,
       name='conv',
     )(x)
-    x = nn.BatchNorm(
-      use_running_average=not train,
-      momentum=self.momentum,
-      epsilon=self.epsilon,
-      use_scale=self.use_scale,
-      name='bn',
-    )(x)
+    x = self.batch_norm(train, 'bn')(x)
     return x if self.activation is None else self.activation(x)

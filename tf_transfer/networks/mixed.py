@@ -113,41 +113,19 @@ def paths(steps: tuple[Step, ...]) -> Iterator[str]:
       yield from (f'{name}/{place.name}' for place in places(step))
 
 
-class Base(nn.Module):
+class Base(layers.Normalized):
   """What all modules of a network share.
 
   Attributes:
     count_padding: whether the zeros around an average pooling count.
-    epsilon: batch norm's.
-    momentum: share of batch norm's old moving statistics that is kept.
-    use_scale: whether batch norm has a scale.
   """
 
   count_padding: bool = False
-  epsilon: float = 1e-3
-  momentum: float = 0.9
-  use_scale: bool = True
 
-  def shared(self) -> dict[str, float | bool]:
-    """The fields above, to build a part of this module with."""
-    return {
-      field.name: getattr(self, field.name)
-      for field in dataclasses.fields(Base)
-      if field.name not in ('parent', 'name')
-    }
-
-  def conv_bn(
-    self, x: jax.Array, conv: Conv, train: bool, name: str
-  ) -> jax.Array:
-    return layers.ConvBN(
-      conv.features,
-      conv.size,
-      conv.strides,
-      conv.padding,
-      epsilon=self.epsilon,
-      momentum=self.momentum,
-      use_scale=self.use_scale,
-      name=name,
+  def conv(self, x: jax.Array, conv: Conv, train: bool, name: str) -> jax.Array:
+    """Applies a convolution of the table, with its batch norm and ReLU."""
+    return self.conv_bn(
+      conv.features, conv.size, conv.strides, conv.padding, name=name
     )(x, train)
 
   def pool(self, x: jax.Array, pool: Pool) -> jax.Array:
@@ -174,8 +152,7 @@ class Mixed(Base):
           y = self.pool(y, element)
         else:
           found = [
-            self.conv_bn(y, conv, train, next(names))
-            for conv in convs_of(element)
+            self.conv(y, conv, train, next(names)) for conv in convs_of(element)
           ]
           y = found[0] if len(found) == 1 else jnp.concatenate(found, axis=-1)
       outputs.append(y)
@@ -196,10 +173,10 @@ class Inception(Base):
     self, x: jax.Array, steps: tuple[Step, ...], train: bool
   ) -> jax.Array:
     """Applies steps to x [B, H, W, C]."""
-    mixed = functools.partial(Mixed, **self.shared())
+    mixed = functools.partial(Mixed, **self.shared(Base))
     for name, step in steps:
       if isinstance(step, Conv):
-        x = self.conv_bn(x, step, train, name)
+        x = self.conv(x, step, train, name)
       elif isinstance(step, Pool):
         x = self.pool(x, step)
       else:

@@ -106,22 +106,16 @@ def cells(
   return tuple(rows)
 
 
-class Base(nn.Module):
+class Base(layers.Normalized):
   """What all modules of a network share.
 
   Attributes:
     reduction_pools: how the strided poolings treat their padding: 'same' (not
       at all: TF-Slim, pretrainedmodels), 'zeros' (its zeros are values like
       others: Keras) or 'zeros_average' (those of average poolings only: timm).
-    epsilon: batch norm's.
-    momentum: share of batch norm's old moving statistics that is kept.
-    use_scale: whether batch norm has a scale.
   """
 
   reduction_pools: str = 'same'
-  epsilon: float = 1e-3
-  momentum: float = 0.9
-  use_scale: bool = True
 
   def __post_init__(self):
     layers.check_option(
@@ -129,24 +123,11 @@ class Base(nn.Module):
     )
     super().__post_init__()
 
-  def shared(self) -> dict[str, str | float | bool]:
-    """The fields above, to build a part of this module with."""
-    return {'reduction_pools': self.reduction_pools, **self.batch_norm()}
-
-  def batch_norm(self) -> dict[str, float | bool]:
-    return {
-      'epsilon': self.epsilon,
-      'momentum': self.momentum,
-      'use_scale': self.use_scale,
-    }
-
-  def conv_bn(
+  def pointwise(
     self, x: jax.Array, features: int, train: bool, name: str
   ) -> jax.Array:
     """1×1 convolution and batch norm, no activation."""
-    return layers.ConvBN(
-      features, activation=None, name=name, **self.batch_norm()
-    )(x, train)
+    return self.conv_bn(features, activation=None, name=name)(x, train)
 
 
 class Separable(Base):
@@ -167,7 +148,7 @@ class Separable(Base):
         groups=channels,
         name=f'depthwise{number}',
       )(nn.relu(x))
-      x = self.conv_bn(x, self.features, train, f'pointwise{number}')
+      x = self.pointwise(x, self.features, train, f'pointwise{number}')
     return x
 
 
@@ -194,7 +175,7 @@ class Cell(Base):
       train: whether batch norm uses the batch's statistics.
     """
     previous = x if previous is None else self._fitted(previous, x, train)
-    x = self.conv_bn(nn.relu(x), self.features, train, 'squeeze')
+    x = self.pointwise(nn.relu(x), self.features, train, 'squeeze')
     values = [x, previous]
     rows = REDUCTION if self.reduction else NORMAL
     for number, combination in enumerate(rows, start=1):
@@ -211,7 +192,7 @@ class Cell(Base):
   ) -> jax.Array:
     """The previous output, at the size of x and with the cell's channels."""
     if previous.shape[1:3] == x.shape[1:3]:
-      return self.conv_bn(nn.relu(previous), self.features, train, 'previous')
+      return self.pointwise(nn.relu(previous), self.features, train, 'previous')
     previous = nn.relu(previous)
     # The second path sees what the strides of the first leave out.
     shifted = jnp.pad(previous, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:]
@@ -221,9 +202,8 @@ class Cell(Base):
       )
       for number, values in ((1, previous), (2, shifted))
     ]
-    return nn.BatchNorm(
-      use_running_average=not train, name='previous_bn', **self.batch_norm()
-    )(jnp.concatenate(paths, axis=-1))
+    joined = jnp.concatenate(paths, axis=-1)
+    return self.batch_norm(train, 'previous_bn')(joined)
 
   def _apply(
     self,
@@ -240,7 +220,7 @@ class Cell(Base):
         size=operation.size,
         strides=strides,
         name=name,
-        **self.shared(),
+        **self.shared(Base),
       )(x, train)
     if operation.kind == 'none':
       return x
@@ -269,17 +249,11 @@ class NASNet(Base):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    x = layers.ConvBN(
-      self.stem,
-      (3, 3),
-      strides=2,
-      padding='VALID',
-      activation=None,
-      name='stem',
-      **self.batch_norm(),
+    x = self.conv_bn(
+      self.stem, (3, 3), 2, 'VALID', activation=None, name='stem'
     )(x, train)
     outputs = [x]
-    cell = functools.partial(Cell, **self.shared())
+    cell = functools.partial(Cell, **self.shared(Base))
     for row in cells(self.repeats, self.features, self.skip_reduction):
       previous = None if row.previous is None else outputs[row.previous]
       outputs.append(
