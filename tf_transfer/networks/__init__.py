@@ -126,6 +126,7 @@ def build(
   *,
   num_classes: int = 1000,
   dropout: float = 0.0,
+  auxiliary_head: bool = False,
   **options: Any,
 ) -> classifier.Classifier:
   """The named network as a Flax module, without weights.
@@ -134,17 +135,23 @@ def build(
     name: in the table.
     num_classes: number of logits.
     dropout: share of the features that training drops.
+    auxiliary_head: whether to train a second head in the middle of the
+      network; the Inceptions from v3 on and the NASNets have a place for one.
     **options: fields of the backbone.
 
   Raises:
-    InputError: the name is unknown, or the backbone has no such option or
-      does not know its value.
+    InputError: the name is unknown, or the backbone has no such option, does
+      not know its value, or has no place for an auxiliary head.
   """
   try:
     backbone = row(name).backbone(**options)
   except (TypeError, ValueError) as error:
     raise errors.InputError(f'{name}: {error}') from error
-  return classifier.Classifier(backbone, num_classes, dropout)
+  if auxiliary_head and not getattr(backbone, 'auxiliary_after', None):
+    raise errors.InputError(
+      f'{name} has no place for an auxiliary head: build it without'
+    )
+  return classifier.Classifier(backbone, num_classes, dropout, auxiliary_head)
 
 
 def expected_variables(

@@ -9,6 +9,7 @@ last element may split in two. Convolutions of a module are named
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -162,12 +163,26 @@ class Mixed(Base):
 class Inception(Base):
   """A backbone that is a row of steps: [B, H, W, 3] -> features [B, D]."""
 
+  # The step whose output an auxiliary head reads, where the network has one.
+  auxiliary_after: ClassVar[str | None] = None
+
   def steps(self) -> tuple[Step, ...]:
     raise NotImplementedError
 
-  @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    return self.run(x, self.steps(), train).mean(axis=(1, 2))
+    return self.with_auxiliary(x, train)[0]
+
+  @nn.compact
+  def with_auxiliary(
+    self, x: jax.Array, train: bool = False
+  ) -> tuple[jax.Array, jax.Array | None]:
+    """The features, and what an auxiliary head reads [B, H', W', C]."""
+    activations = None
+    for step in self.steps():
+      x = self.run(x, (step,), train)
+      if step[0] == self.auxiliary_after:
+        activations = x
+    return x.mean(axis=(1, 2)), activations
 
   def run(
     self, x: jax.Array, steps: tuple[Step, ...], train: bool

@@ -7,7 +7,6 @@ used. Here the input is 0, the previous one 1, and the combinations are 2 to 6.
 """
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -158,10 +157,13 @@ class Cell(Base):
   Attributes:
     features: channels of each combination.
     reduction: whether the cell halves the image.
+    drop_path: share of its operations' outputs that training drops, image by
+      image; None for none.
   """
 
   features: int = 0
   reduction: bool = False
+  drop_path: float | jax.Array | None = None
 
   @nn.compact
   def __call__(
@@ -180,7 +182,10 @@ class Cell(Base):
     rows = REDUCTION if self.reduction else NORMAL
     for number, combination in enumerate(rows, start=1):
       left, right = (
-        self._apply(operation, values, train, f'combine{number}_{side}')
+        self._drop_path(
+          self._apply(operation, values, train, f'combine{number}_{side}'),
+          train and operation.kind != 'none',
+        )
         for operation, side in zip(combination, SIDES, strict=True)
       )
       values.append(left + right)
@@ -204,6 +209,15 @@ class Cell(Base):
     ]
     joined = jnp.concatenate(paths, axis=-1)
     return self.batch_norm(train, 'previous_bn')(joined)
+
+  def _drop_path(self, x: jax.Array, active: bool) -> jax.Array:
+    """Sets whole images of x [B, H, W, C] to zero, and scales up the rest."""
+    if not active or self.drop_path is None:
+      return x
+    keep = 1 - self.drop_path
+    shape = (x.shape[0], 1, 1, 1)
+    kept = jax.random.bernoulli(self.make_rng('dropout'), keep, shape)
+    return jnp.where(kept, x / keep, 0)
 
   def _apply(
     self,
@@ -240,28 +254,52 @@ class NASNet(Base):
     features: of the first stage; each stage doubles them.
     stem: channels of the first convolution.
     skip_reduction: as for `cells`.
+    drop_path: what the last cell drops in training; those ahead of it drop
+      less, in proportion to their depth. It may be traced: ScheduledDropPath
+      (Zoph et al., 2018) lets it grow from 0 over the whole training, for the
+      large network to 0.3.
   """
 
   repeats: int = 4
   features: int = 44
   stem: int = 32
   skip_reduction: bool = False
+  drop_path: float | jax.Array | None = None
+
+  @property
+  def auxiliary_after(self) -> str:
+    """The cell that an auxiliary head reads: the second stage's last."""
+    return f'cell{2 * self.repeats}'
+
+  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    return self.with_auxiliary(x, train)[0]
 
   @nn.compact
-  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+  def with_auxiliary(
+    self, x: jax.Array, train: bool = False
+  ) -> tuple[jax.Array, jax.Array]:
+    """The features, and what an auxiliary head reads [B, H', W', C]."""
     x = self.conv_bn(
       self.stem, (3, 3), 2, 'VALID', activation=None, name='stem'
     )(x, train)
     outputs = [x]
-    cell = functools.partial(Cell, **self.shared(Base))
-    for row in cells(self.repeats, self.features, self.skip_reduction):
-      previous = None if row.previous is None else outputs[row.previous]
-      outputs.append(
-        cell(features=row.features, reduction=row.reduction, name=row.name)(
-          outputs[-1], previous, train
-        )
+    rows = cells(self.repeats, self.features, self.skip_reduction)
+    for number, row in enumerate(rows, start=1):
+      drop_path = self.drop_path
+      if drop_path is not None:
+        drop_path = drop_path * number / len(rows)
+      cell = Cell(
+        features=row.features,
+        reduction=row.reduction,
+        drop_path=drop_path,
+        name=row.name,
+        **self.shared(Base),
       )
-    return nn.relu(outputs[-1]).mean(axis=(1, 2))
+      previous = None if row.previous is None else outputs[row.previous]
+      outputs.append(cell(outputs[-1], previous, train))
+      if row.name == self.auxiliary_after:
+        activations = outputs[-1]
+    return nn.relu(outputs[-1]).mean(axis=(1, 2)), activations
 
 
 # The two networks of the paper, as keywords of NASNet.
