@@ -32,7 +32,7 @@ from tf_transfer.networks import (
   resnet,
   weights,
 )
-from tf_transfer.runtime import files
+from tf_transfer.runtime import devices, files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Row:
 
 
 # Images that pass through a network together on CPU.
-_CHUNK = 2
+_CHUNK = 4
 
 _lite = functools.partial(functools.partial, efficientnet.EfficientNetLite)
 _densenet = functools.partial(functools.partial, densenet.DenseNet)
@@ -233,11 +233,15 @@ class Network:
 
   @functools.cached_property
   def _features(self):
-    return jax.jit(self.apply_features)
+    return jax.jit(
+      self.apply_features, compiler_options=devices.compiler_options()
+    )
 
   @functools.cached_property
   def _logits(self):
-    return jax.jit(self.apply_logits)
+    return jax.jit(
+      self.apply_logits, compiler_options=devices.compiler_options()
+    )
 
   def _checked(self, x: Any) -> jax.Array:
     if np.ndim(x) != 4 or np.shape(x)[-1] != 3:
