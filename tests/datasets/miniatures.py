@@ -27,8 +27,9 @@ CLASSES = {r.name: r.classes for r in table.ROWS}
 class Photos:
   """Encodes images that differ, every few of them an odd one."""
 
-  def __init__(self, seed=0):
+  def __init__(self, seed=0, animated=True):
     self._rng = np.random.default_rng(seed)
+    self._animated = animated
     self._count = 0
 
   def __call__(self):
@@ -42,7 +43,7 @@ class Photos:
       image = image.convert('CMYK')
     elif odd == 7:
       image, kind = Image.fromarray(pixels[..., 0] * np.uint16(257)), 'PNG'
-    elif odd == 8:
+    elif odd == 8 and self._animated:
       kind = 'GIF'
       more = {
         'save_all': True,
@@ -108,7 +109,9 @@ def python2_pickle(value):
 def cifar(root, classes, meta, label_keys, files, binary):
   """One of the two; also the binary version, for TFDS's own reader."""
   rng = np.random.default_rng(len(classes))
-  lines(root, f'{binary}/names.txt', classes)
+  names = 'batches.meta' if len(classes) == 10 else 'fine_label_names'
+  lines(root, f'{binary}/{names}.txt', classes)
+  lines(root, f'{binary}/coarse_label_names.txt', synthetic(20))
   put(root, meta, python2_pickle({label_keys[1]: list(classes)}))
   for python, name, count in files:
     labels = np.tile(np.arange(len(classes)), count)
@@ -150,9 +153,9 @@ def cifar100(root, classes=None):
   )
 
 
-def birdsnap(root, classes=None):
+def birdsnap(root, classes=None, animated=True):
   """One image in ten is lost, as most of the real ones are."""
-  photo = Photos()
+  photo = Photos(animated=animated)
   classes = classes or synthetic(500)
   rows, test, number = [], [], 0
   for i, name in enumerate(classes):
@@ -202,8 +205,8 @@ def cars(root, classes=None):
     scipy.io.savemat(root / where, {'annotations': rows})
 
 
-def aircraft(root, classes=None):
-  photo = Photos()
+def aircraft(root, classes=None, animated=True):
+  photo = Photos(animated=animated)
   classes = classes or [f'Model {i}/{i}00' for i in range(100)]
   lines(root, 'data/variants.txt', classes)
   number = 1_000_000

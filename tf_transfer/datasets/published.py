@@ -64,25 +64,33 @@ def find(row: Row, data_dir: str | None) -> Found | None:
   """Finds a dataset: its official layout first, then TFDS's.
 
   The layout is looked for in DIR/NAME, in DIR/NAME/FOLDER and in DIR/FOLDER,
-  FOLDER being what the archive unpacks to; TFDS's in DIR, or where TFDS puts
-  it when there is no DIR.
+  FOLDER being what the archive unpacks to; TFDS's in DIR. Without a DIR it is
+  where TFDS puts things by default.
 
   Raises:
     InputError: `data_dir` is no directory.
   """
-  if data_dir is not None:
-    data_dir = os.path.expanduser(data_dir)
-    if not os.path.isdir(data_dir):
-      raise InputError(
-        f'data_dir {shown(data_dir)}: no such directory: name the one that '
-        'holds the datasets'
-      )
-    layout = LAYOUTS[row.name]
-    for path in places(row.name, data_dir):
-      if os.path.isdir(path) and not layout.missing(path):
-        return Found(path, layout=True)
+  where = directory(data_dir)
+  for path in places(row.name, where):
+    if os.path.isdir(path) and not LAYOUTS[row.name].missing(path):
+      return Found(path, layout=True)
   path = tfds_source.find(row.tfds, data_dir)
   return None if path is None else Found(path, layout=False)
+
+
+def directory(data_dir: str | None) -> str:
+  """Where datasets are looked for.
+
+  Raises:
+    InputError: `data_dir` is no directory.
+  """
+  where = tfds_source.directory(data_dir)
+  if data_dir is not None and not os.path.isdir(where):
+    raise InputError(
+      f'data_dir {shown(where)}: no such directory: name the one that holds '
+      'the datasets'
+    )
+  return where
 
 
 def places(name: str, data_dir: str) -> list[str]:
@@ -102,9 +110,19 @@ def how_to_get(row: Row) -> str:
   return (
     f'unpack the official archives (about {row.size}; {row.page}) so that '
     f'{folder} holds {", ".join(layout.needs)}, and give '
-    f'--config.data.dir=DIR; or have TFDS prepare it: '
-    f'{tfds_source.command(row.tfds)}'
+    f'--config.data.dir=DIR; or have TFDS prepare it there: {by_tfds(row)}'
   )
+
+
+def by_tfds(row: Row) -> str:
+  """How TFDS is made to prepare a dataset; for one it lacks, by our builder."""
+  command = (
+    f'python -m tf_transfer.main --config=configs/datasets.py:{row.name} '
+    '--config.data.dir=DIR --config.data.prepare=True'
+  )
+  if not row.tfds.manual:
+    return command
+  return f'put {row.tfds.manual} in DIR/downloads/manual, then {command}'
 
 
 def missing(row: Row, data_dir: str | None) -> InputError:

@@ -39,7 +39,7 @@ class Tfds:
     parts: our part -> the splits of TFDS that it is made of.
     name_feature: the feature that holds an image's official name; a version
       without it will do where the draw goes by content.
-    how: the command that prepares it, or what has to be done before.
+    manual: what a person has to put in its place before it can prepare it.
     note: how the images differ from the official ones, for records.
   """
 
@@ -47,7 +47,7 @@ class Tfds:
   major: int
   parts: Mapping[str, tuple[str, ...]]
   name_feature: str
-  how: str = ''
+  manual: str = ''
   note: str = ''
 
 
@@ -191,7 +191,7 @@ ROWS = (
       major=1,
       parts=_TRAIN_TEST,
       name_feature='file_name',
-      how='put the official layout in MANUAL_DIR, then',
+      manual='the folder birdsnap with the official layout',
     ),
     page='http://thomasberg.org/',
     size='8 MB of addresses; the images are fetched from Flickr one by one',
@@ -256,7 +256,7 @@ ROWS = (
       major=1,
       parts=_OFFICIAL,
       name_feature='file_name',
-      how='put the official layout in MANUAL_DIR, then',
+      manual='the folder fgvc-aircraft-2013b with the official layout',
     ),
     page='https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft/',
     size='2.8 GB',
@@ -373,8 +373,7 @@ ROWS = (
       major=5,
       parts={'train': ('train',), 'test': ('validation',)},
       name_feature='file_name',
-      how='put ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar in '
-      'MANUAL_DIR, then',
+      manual='ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar',
       note='23 odd images as TFDS encodes them anew',
     ),
     page='https://image-net.org/download-images',

@@ -66,12 +66,6 @@ def find(source: Tfds, data_dir: str | None) -> str | None:
   return next(reversed(prepared_in(source, directory(data_dir))), None)
 
 
-def command(source: Tfds) -> str:
-  """What prepares a dataset, in words."""
-  ask = '--config.data.prepare=True'
-  return f'{source.how} {ask}'.strip()
-
-
 def prepare(source: Tfds, data_dir: str | None) -> None:
   """Downloads and prepares a dataset with TFDS; two at once wait in line.
 
@@ -82,7 +76,7 @@ def prepare(source: Tfds, data_dir: str | None) -> None:
   where = files.make_directory(directory(data_dir))
   tf = tensorflow.without_accelerator()
   import tensorflow_datasets as tfds
-  from tensorflow_datasets.core.download import download_manager
+  from tensorflow_datasets.core.download import download_manager, extractor
   from tensorflow_datasets.core.download.util import DownloadError
 
   # Importing this defines them, which is all that TFDS needs.
@@ -95,8 +89,9 @@ def prepare(source: Tfds, data_dir: str | None) -> None:
         tfds.builder(name, data_dir=where).download_and_prepare()
   except (
     *(OSError, AssertionError, ImportError, DownloadError),
-    download_manager.NonMatchingChecksumError,
-    tf.errors.OpError,
+    *(download_manager.NonMatchingChecksumError, extractor.ExtractError),
+    # What its writers raise TFDS raises again as a RuntimeError.
+    *(RuntimeError, tf.errors.OpError),
   ) as error:
     reason = ' '.join(str(error).split())
     raise InputError(
