@@ -161,13 +161,14 @@ def birdsnap(root, classes=None, animated=True):
   for i, name in enumerate(classes):
     for k in range(5 + TEST):
       path = f'{name}/{number}.jpg'
-      rows.append(f'http://nowhere/{number}\tmd5\t{path}\t{i + 1}\t1\t2')
+      # A part that is not to be seen has no place.
+      rows.append(f'http://nowhere/{number}\tmd5\t{path}\t{i + 1}\t1\t')
       if k >= 5:
         test.append(path)
       if number % 10 != 4:
         put(root, f'images/{path}', photo())
       number += 1
-  header = 'url\tmd5\tpath\tspecies_id\tbb_x1\tbb_y1'
+  header = 'url\tmd5\tpath\tspecies_id\tbb_x1\tnape_x'
   lines(root, 'images.txt', [header, *rows])
   lines(root, 'test_images.txt', ['path', *test])
   species = [f'{i + 1}\t{n}\tAvis {i}\t{n}' for i, n in enumerate(classes)]

@@ -70,18 +70,19 @@ def _food101(root: str) -> Contents:
 
 def _birdsnap(root: str) -> Contents:
   """Most of the links in the list are dead: what survived is what there is."""
-  species = read_table(root, 'species.txt')
-  images = read_table(root, 'images.txt')
-  test = set(read_table(root, 'test_images.txt')['path'])
-  unknown = sorted(test - set(images['path']))
+  ids, classes = read_table(root, 'species.txt', ('id', 'common'))
+  names, kinds = read_table(root, 'images.txt', ('path', 'species_id'))
+  (listed,) = read_table(root, 'test_images.txt', ('path',))
+  test = set(listed)
+  unknown = sorted(test.difference(names))
   if unknown:
     raise InputError(
       f'{shown(join(root, "test_images.txt"))}: names images that images.txt '
       f'does not ({shown_listing(unknown)}): restore both from one archive'
     )
-  labels = indices(root, 'images.txt', species['id'], images['species_id'])
+  labels = indices(root, 'images.txt', ids, kinds)
   folders = [n for n in ('images', 'download/images') if is_dir(root, n)]
-  paths = [join(root, *folders[:1], path) for path in images['path']]
+  paths = [join(root, *folders[:1], path) for path in names]
   there = present(paths)
   if not there:
     raise InputError(
@@ -92,15 +93,13 @@ def _birdsnap(root: str) -> Contents:
   found = [i for i, path in enumerate(paths) if path in there]
   parts = {}
   for part in ('train', 'test'):
-    chosen = [
-      i for i in found if (images['path'][i] in test) == (part == 'test')
-    ]
+    chosen = [i for i in found if (names[i] in test) == (part == 'test')]
     parts[part] = Examples(
-      tuple(images['path'][i] for i in chosen),
+      tuple(names[i] for i in chosen),
       labels[chosen],
       whole_files(paths[i] for i in chosen),
     )
-  return Contents(tuple(species['common']), parts)
+  return Contents(classes, parts)
 
 
 def _sun397(root: str) -> Contents:

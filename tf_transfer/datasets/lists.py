@@ -48,30 +48,31 @@ def read_lines(root: str, where: str) -> list[str]:
   return lines
 
 
-def read_table(root: str, where: str) -> dict[str, list[str]]:
-  """Columns, by name, of tab-separated lines under a line of names."""
-  header, *rows = (line.split('\t') for line in read_lines(root, where))
-  if any(len(row) != len(header) for row in rows):
+def read_table(
+  root: str, where: str, wanted: Sequence[str]
+) -> list[tuple[str, ...]]:
+  """Columns, by name, of tab-separated lines under a line of names.
+
+  Fields may be empty, the last ones too, and there may be other columns.
+  """
+  path = join(root, where)
+  lines = [line for line in read_text(path).splitlines() if line.strip()]
+  header, *rows = [line.split('\t') for line in lines] or [['nothing']]
+  missing = [name for name in wanted if name not in header]
+  if missing:
     raise InputError(
-      f'{shown(join(root, where))}: expected {len(header)} fields a line, '
-      'separated by tabs, as its first line has: restore the original'
+      f'{shown(path)}: no column {", ".join(missing)}, only '
+      f"{', '.join(header)}: this is another dataset's file, or an older "
+      'version of it'
     )
-  columns = zip(*rows, strict=True) if rows else ([] for _ in header)
-  return _Columns(shown(join(root, where)), zip(header, columns, strict=True))
-
-
-class _Columns(dict):
-  """Says which file lacks a column that is asked for."""
-
-  def __init__(self, where: str, columns: Iterable[tuple[str, Sequence[str]]]):
-    super().__init__(columns)
-    self._where = where
-
-  def __missing__(self, name: str):
+  columns = [header.index(name) for name in wanted]
+  short = [row for row in rows if len(row) <= max(columns)]
+  if short or not rows:
     raise InputError(
-      f'{self._where}: no column {name}, only {", ".join(self)}: this is '
-      "another dataset's file, or an older version of it"
+      f'{shown(path)}: {len(short)} of its {len(rows)} lines are cut short: '
+      'restore the original'
     )
+  return [tuple(row[i] for row in rows) for i in columns]
 
 
 def read_mat(root: str, where: str, key: str) -> Any:
