@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import struct
 
@@ -408,3 +409,93 @@ def test_taps_at_the_edge_by_hand():
   np.testing.assert_allclose(
     dense, [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]
   )
+
+
+# Evaluation as the publishers of weights do it.
+
+
+def with_crop(fraction, **fields):
+  made = contract(**{'size': 56, 'interpolation': 'bilinear'} | fields)
+  return dataclasses.replace(made, crop_fraction=fraction)
+
+
+def torchvisions(image, resize_size, crop_size, kernel):
+  """Resize and CenterCrop of torchvision on a PIL image."""
+  width, height = image.size
+  if width < height:
+    size = (resize_size, int(resize_size * height / width))
+  else:
+    size = (int(resize_size * width / height), resize_size)
+  left, top = (round((side - crop_size) / 2.0) for side in size)
+  box = (left, top, left + crop_size, top + crop_size)
+  return np.array(image.resize(size, kernel).crop(box))
+
+
+@pytest.mark.parametrize(
+  ('interpolation', 'kernel'),
+  [('bilinear', Image.BILINEAR), ('bicubic', Image.BICUBIC)],
+)
+@pytest.mark.parametrize(
+  ('crop_size', 'fraction', 'resize_size'),
+  [
+    (56, 0.875, 64),
+    # A quotient that is a hair off: torchvision's Inception v3.
+    (299, 299 / 342, 342),
+    # timm takes the integer below: 331 / 0.911 = 363.3.
+    (331, 0.911, 363),
+    (56, 1.0, 56),
+  ],
+)
+def test_resize_then_crop_is_torchvisions_and_timms(
+  photo, interpolation, kernel, crop_size, fraction, resize_size
+):
+  made = with_crop(
+    fraction, size=crop_size, interpolation=interpolation, antialias=True
+  )
+  for shape in ((48, 64), (64, 47), (33, 33), (91, 37)):
+    image = Image.fromarray(photo).resize(shape[::-1])
+    np.testing.assert_array_equal(
+      images.resize_then_crop(np.array(image), made),
+      torchvisions(image, resize_size, crop_size, kernel),
+    )
+
+
+def test_resize_then_crop_without_antialias_is_tensorflows(photo):
+  tf = pytest.importorskip('tensorflow')
+  made = with_crop(0.875, antialias=False)
+  found = images.resize_then_crop(photo, made)
+  # The shorter side to 64, so 48 x 64 to 64 x 85: 4 and 14 pixels cut away.
+  expected = tf.image.resize(photo, (64, 85))[4:60, 14:70]
+  near(found, np.rint(expected), 1)
+
+
+@pytest.mark.parametrize('antialias', [False, True])
+@pytest.mark.parametrize('fraction', [0.875, 0.5, 1.0])
+def test_crop_then_resize_is_tensorflows(photo, antialias, fraction):
+  tf = pytest.importorskip('tensorflow')
+  made = with_crop(fraction, antialias=antialias)
+  for image in (photo, photo[:37, :51], photo[:1, :2]):
+    cropped = tf.image.central_crop(image, fraction)
+    expected = tf.image.resize(cropped, (56, 56), antialias=antialias)
+    near(images.crop_then_resize(image, made), np.rint(expected), 1)
+
+
+def test_whole_image_is_kerass_loading(photo, tmp_path):
+  keras = pytest.importorskip('keras')
+  path = tmp_path / 'photo.png'
+  Image.fromarray(photo).save(path)
+  for interpolation in ('bilinear', 'bicubic'):
+    expected = keras.utils.load_img(
+      path, target_size=(24, 24), interpolation=interpolation
+    )
+    found = whole_image(photo, contract(24, interpolation, True))
+    np.testing.assert_array_equal(found, np.array(expected))
+
+
+def test_every_resize_gives_the_networks_input_size():
+  for shape in SHAPES:
+    image = np.full((*shape, 3), 99, np.uint8)
+    for resize in images.RESIZES.values():
+      for antialias in (True, False):
+        found = resize(image, with_crop(0.8, size=21, antialias=antialias))
+        np.testing.assert_array_equal(found, np.full((21, 21, 3), 99))

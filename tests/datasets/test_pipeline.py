@@ -7,7 +7,7 @@ import pytest
 from tf_transfer.contract import Contract
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Split
-from tf_transfer.datasets.images import CorruptImage
+from tf_transfer.datasets.images import RESIZES, CorruptImage
 from tf_transfer.datasets.pipeline import READ_AHEAD, batches
 from tf_transfer.errors import InputError
 
@@ -76,6 +76,22 @@ def test_shapes_types_and_padding(split):
   assert last['index'].tolist() == [20, 21, 22, -1, -1]
   assert last['label'][3:].tolist() == [0, 0]
   assert not last['image'][3:].any()
+
+
+@pytest.mark.parametrize('resize', RESIZES)
+def test_each_resize(split, resize):
+  found = list(batches(split, CONTRACT, 23, resize=resize))
+  expected = [RESIZES[resize](split.read(i), CONTRACT) for i in range(23)]
+  np.testing.assert_array_equal(found[0]['image'], expected)
+
+
+def test_several_labels_each(split):
+  labels = np.arange(69).reshape(23, 3) % 3 - 1
+  object.__setattr__(split, 'labels', labels.astype(np.int32))
+  last = list(batches(split, CONTRACT, 5))[-1]
+  assert last['label'].dtype == np.int32
+  np.testing.assert_array_equal(last['label'][:3], labels[20:])
+  assert not last['label'][3:].any()
 
 
 def test_a_part_of_a_split(split):
@@ -147,6 +163,7 @@ def test_other_errors_are_never_skipped(split):
   [
     ({'batch_size': 0}, InputError, 'batch_size: expected 1 or more, got 0'),
     ({'workers': 0}, InputError, 'workers: expected 1'),
+    ({'resize': 'crop'}, InputError, "unknown resize 'crop'"),
     ({'corrupt': 'ignore'}, InputError, "expected 'error' or 'skip'"),
     ({'start': -1}, ValueError, 'no examples -1 to 23'),
     ({'stop': 24}, ValueError, 'no examples 0 to 24, it has 23'),

@@ -2,10 +2,12 @@
 
 import functools
 import io
+import math
 import re
 import struct
 import warnings
 import zlib
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from PIL import Image
@@ -89,9 +91,7 @@ def whole_image(image: np.ndarray, contract: Contract) -> np.ndarray:
   """Resizes the whole image to a network's input, not keeping its aspect.
 
   This is how the paper shows images to fixed networks: nothing is cropped
-  away. With antialiasing it is Pillow's resize to the bit, which rounds and
-  clips to 0..255 between its two passes; without, it is TensorFlow's, which
-  does so once, at the end.
+  away.
 
   Args:
     image: uint8 [H, W, 3].
@@ -100,17 +100,88 @@ def whole_image(image: np.ndarray, contract: Contract) -> np.ndarray:
   Returns:
     uint8 [S, S, 3].
   """
+  return _resize(image, contract.image_size, contract.image_size, contract)
+
+
+def resize_then_crop(image: np.ndarray, contract: Contract) -> np.ndarray:
+  """Resizes the shorter side to S / crop_fraction; the central S x S of that.
+
+  The aspect is kept. This is how torchvision, timm and TF-Slim's ResNets
+  evaluate; sizes and offsets are rounded as the first two do.
+
+  Args:
+    image: uint8 [H, W, 3].
+    contract: image size S, crop fraction, interpolation and antialiasing.
+
+  Returns:
+    uint8 [S, S, 3].
+  """
   size = contract.image_size
+  # A fraction that is a quotient, such as 299 / 342, must give 342 again.
+  side = math.floor(size / contract.crop_fraction + 1e-6)
+  height, width = image.shape[:2]
+  short = min(height, width)
+  height, width = side * height // short, side * width // short
+  resized = _resize(image, height, width, contract)
+  top, left = round((height - size) / 2), round((width - size) / 2)
+  return resized[top : top + size, left : left + size]
+
+
+def crop_then_resize(image: np.ndarray, contract: Contract) -> np.ndarray:
+  """Resizes the centre of the image, crop_fraction of each side, to S x S.
+
+  The aspect is not kept. This is how TF-Slim evaluates its Inceptions,
+  MobileNets and NASNets, with a fraction of 87.5 %.
+
+  Args:
+    image: uint8 [H, W, 3].
+    contract: image size S, crop fraction, interpolation and antialiasing.
+
+  Returns:
+    uint8 [S, S, 3].
+  """
+  height, width = image.shape[:2]
+  top, left = (
+    int((side - side * contract.crop_fraction) / 2) for side in (height, width)
+  )
+  return whole_image(image[top : height - top, left : width - left], contract)
+
+
+# How an image becomes a network's input when nothing is left to chance.
+RESIZES: Mapping[str, Callable[[np.ndarray, Contract], np.ndarray]] = {
+  'whole_image': whole_image,
+  'resize_then_crop': resize_then_crop,
+  'crop_then_resize': crop_then_resize,
+}
+
+
+def _resize(
+  image: np.ndarray, height: int, width: int, contract: Contract
+) -> np.ndarray:
+  """Resizes as the contract says.
+
+  With antialiasing it is Pillow's resize to the bit, which rounds and clips
+  to 0..255 between its two passes; without, it is TensorFlow's, which does so
+  once, at the end.
+
+  Args:
+    image: uint8 [H, W, 3].
+    height: of the result.
+    width: of the result.
+    contract: interpolation and antialiasing.
+
+  Returns:
+    uint8 [height, width, 3].
+  """
   if contract.antialias:
     kernel = _PILLOW_KERNELS[contract.interpolation]
-    return np.array(Image.fromarray(image).resize((size, size), kernel))
-  height, width = image.shape[:2]
-  rows, row_weights = _taps(height, size, contract.interpolation)
-  cols, col_weights = _taps(width, size, contract.interpolation)
+    return np.array(Image.fromarray(image).resize((width, height), kernel))
+  rows, row_weights = _taps(image.shape[0], height, contract.interpolation)
+  cols, col_weights = _taps(image.shape[1], width, contract.interpolation)
   # Channels as columns of their own, of which there are three times as many:
   # NumPy is several times slower with an innermost axis of three.
-  flat = image.reshape(height, width * 3)
-  cols = (cols[:, None] * 3 + np.arange(3)[:, None]).reshape(size * 3, -1)
+  flat = image.reshape(len(image), -1)
+  cols = (cols[:, None] * 3 + np.arange(3)[:, None]).reshape(width * 3, -1)
   col_weights = np.repeat(col_weights, 3, axis=0)
   # Rows first: only those that some tap needs are ever converted to float.
   tall = sum(
@@ -120,7 +191,7 @@ def whole_image(image: np.ndarray, contract: Contract) -> np.ndarray:
     col_weights[:, k] * tall[:, cols[:, k]] for k in range(cols.shape[1])
   )
   pixels = np.clip(np.rint(result), 0, 255).astype(np.uint8)
-  return pixels.reshape(size, size, 3)
+  return pixels.reshape(height, width, 3)
 
 
 @functools.lru_cache(maxsize=1024)
