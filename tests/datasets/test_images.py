@@ -499,3 +499,110 @@ def test_every_resize_gives_the_networks_input_size():
       for antialias in (True, False):
         found = resize(image, with_crop(0.8, size=21, antialias=antialias))
         np.testing.assert_array_equal(found, np.full((21, 21, 3), 99))
+
+
+# For training: a part of an image, and the fast resize.
+
+
+def large(rng, height=67, width=93):
+  small = rng.integers(0, 256, (height // 7, width // 7, 3), dtype=np.uint8)
+  return Image.fromarray(small).resize((width, height), Image.BICUBIC)
+
+
+JPEGS = [
+  {},
+  {'subsampling': 0},
+  {'subsampling': 1},
+  {'quality': 30},
+  {'progressive': True},
+  {'restart_marker_blocks': 2},
+]
+
+
+@pytest.mark.parametrize('options', JPEGS)
+@pytest.mark.parametrize('mode', ['RGB', 'L'])
+def test_a_part_of_a_jpeg_is_to_the_bit_that_of_the_whole(options, mode):
+  rng = np.random.default_rng(4)
+  data = encode(large(rng).convert(mode), 'JPEG', **options)
+  whole = decode(data, 'x')
+  height, width = whole.shape[:2]
+  for _ in range(60):
+    top, left = rng.integers(0, height), rng.integers(0, width)
+    box = images.Box(
+      int(top),
+      int(left),
+      int(rng.integers(1, height - top + 1)),
+      int(rng.integers(1, width - left + 1)),
+    )
+    sizes = []
+
+    def choose(*size, box=box, sizes=sizes):
+      sizes.append(size)
+      return box
+
+    found = images.decode_part(data, 'x', choose)
+    np.testing.assert_array_equal(found, box.cut(whole))
+    assert sizes == [(height, width)]
+
+
+def test_only_the_part_of_a_jpeg_is_decoded(monkeypatch):
+  def forbidden(*_):
+    raise AssertionError('decoded as a whole')
+
+  data = encode(large(np.random.default_rng(5)), 'JPEG')
+  monkeypatch.setattr(images, 'decode', forbidden)
+  images.decode_part(data, 'x', lambda *_: images.Box(3, 4, 5, 6))
+
+
+def odd_files():
+  image = large(np.random.default_rng(6))
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  return {
+    'turned': encode(image, 'JPEG', exif=exif),
+    'CMYK': encode(image.convert('CMYK'), 'JPEG'),
+    'PNG': encode(image, 'PNG'),
+    'GIF': encode(image, 'GIF'),
+  }
+
+
+@pytest.mark.parametrize('kind', ['turned', 'CMYK', 'PNG', 'GIF'])
+def test_a_part_of_anything_else_is_cut_out_of_the_whole(kind):
+  data = odd_files()[kind]
+  box = images.Box(3, 20, 40, 30)
+  np.testing.assert_array_equal(
+    images.decode_part(data, 'x', lambda *_: box), box.cut(decode(data, 'x'))
+  )
+
+
+def test_a_part_of_a_corrupt_file_is_an_error_that_names_it():
+  data = encode(large(np.random.default_rng(7)), 'JPEG')
+  for broken in (b'', b'\xff\xd8', data[:200], data[:-40], b'text'):
+    with pytest.raises(CorruptImage, match=r'cat\.jpg: not a readable image'):
+      images.decode_part(broken, 'cat.jpg', lambda h, w: images.Box(0, 0, h, w))
+
+
+@pytest.mark.parametrize('installed', [True, False])
+@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
+def test_fast_resize_is_pillows_within_a_level(
+  monkeypatch, interpolation, installed
+):
+  if installed:
+    pytest.importorskip('cykooz_resizer')
+  else:
+    monkeypatch.setattr(images, 'cykooz_resizer', None)
+  rng = np.random.default_rng(8)
+  made = contract(31, interpolation, True)
+  kernel = getattr(Image, interpolation.upper())
+  for shape in [(31, 31), (64, 47), (300, 7), (1, 1), (12, 200)]:
+    # Away from black and white: which pass comes first matters to clipping.
+    image = rng.integers(64, 192, (*shape, 3), dtype=np.uint8)
+    expected = np.array(Image.fromarray(image).resize((31, 31), kernel))
+    near(images.resize_fast(image, made), expected, 1)
+
+
+def test_fast_resize_without_antialias_is_the_exact_one(photo):
+  made = contract(31, 'bilinear', False)
+  np.testing.assert_array_equal(
+    images.resize_fast(photo, made), whole_image(photo, made)
+  )

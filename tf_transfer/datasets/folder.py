@@ -376,11 +376,17 @@ def _split(part: str, root: str, files: _Files) -> Split:
     digests=files.digests,
     read=functools.partial(_read, files),
     describe=lambda i: _shown(files.paths[i]),
+    encoded=functools.partial(_encoded, files),
   )
 
 
 def _read(files: _Files, i: int) -> np.ndarray:
   """Image i as uint8 [H, W, 3]."""
+  return images.decode(_encoded(files, i), _shown(files.paths[i]))
+
+
+def _encoded(files: _Files, i: int) -> bytes:
+  """The file of image i."""
   path = files.paths[i]
   data = _read_bytes(path)
   # Splits and caches go by the digest: it has to be that of what is used.
@@ -389,7 +395,7 @@ def _read(files: _Files, i: int) -> np.ndarray:
       f'{_shown(path)}: the file has changed since the dataset was opened: '
       'start again when nothing writes there any more'
     )
-  return images.decode(data, _shown(path))
+  return data
 
 
 def _read_bytes(path: str) -> bytes:

@@ -1,10 +1,12 @@
 """From the bytes of an image file to the pixels that a network is given."""
 
+import dataclasses
 import functools
 import io
 import math
 import re
 import struct
+import threading
 import warnings
 import zlib
 from collections.abc import Callable, Mapping
@@ -14,6 +16,13 @@ from PIL import Image
 
 from tf_transfer.contract import Contract
 from tf_transfer.errors import InputError
+
+try:
+  # Pillow's resizing with the processor's vector instructions. There is no
+  # wheel of it for every platform.
+  import cykooz_resizer
+except ModuleNotFoundError:
+  cykooz_resizer = None
 
 # Content decides, not the extension. The list is closed: some of Pillow's
 # other readers start programs (Ghostscript) on what they are given.
@@ -44,6 +53,9 @@ _PILLOW_KERNELS = {
   'bilinear': Image.Resampling.BILINEAR,
   'bicubic': Image.Resampling.BICUBIC,
 }
+
+# A resizer serves one thread at a time.
+_RESIZER = threading.local()
 
 
 class CorruptImage(InputError):
@@ -85,6 +97,78 @@ def decode(data: bytes, name: str) -> np.ndarray:
   if not rgb.size:
     raise _corrupt(name, 'it has no pixels')
   return np.ascontiguousarray(_turn(rgb, orientation))
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+  """A part of an image, in pixels."""
+
+  top: int
+  left: int
+  height: int
+  width: int
+
+  def cut(self, image: np.ndarray) -> np.ndarray:
+    """The part [height, width, 3] of an image [H, W, 3]."""
+    return image[
+      self.top : self.top + self.height, self.left : self.left + self.width
+    ]
+
+
+def decode_part(
+  data: bytes, name: str, choose: Callable[[int, int], Box]
+) -> np.ndarray:
+  """Decodes a part of an image file, of a JPEG hardly more than that part.
+
+  The pixels are those of `decode`, to the bit.
+
+  Args:
+    data: the whole file.
+    name: what to call it in an error.
+    choose: choose(height, width) says which part of an image of that size; a
+      function of nothing else.
+
+  Returns:
+    uint8 [h, w, 3].
+
+  Raises:
+    CorruptImage: as of `decode`. Damage behind the part may go unnoticed.
+  """
+  size = _upright_jpeg_size(data)
+  if size is not None:
+    part = _decode_jpeg_part(data, size, choose(*size))
+    if part is not None:
+      return part
+  image = decode(data, name)
+  return choose(*image.shape[:2]).cut(image)
+
+
+def resize_fast(image: np.ndarray, contract: Contract) -> np.ndarray:
+  """`whole_image` for training: two to three times as fast.
+
+  With antialiasing it differs from it by at most one grey level, but for
+  bicubic overshoots, which may be clipped in another order.
+
+  Args:
+    image: uint8 [H, W, 3].
+    contract: image size S, interpolation and antialiasing.
+
+  Returns:
+    uint8 [S, S, 3].
+  """
+  if cykooz_resizer is None or not contract.antialias:
+    return whole_image(image, contract)
+  if not hasattr(_RESIZER, 'resizer'):
+    _RESIZER.resizer = cykooz_resizer.Resizer()
+  pixel_type = cykooz_resizer.PixelType.U8x3
+  height, width = image.shape[:2]
+  size = contract.image_size
+  source = cykooz_resizer.ImageData(width, height, pixel_type, image.tobytes())
+  resized = cykooz_resizer.ImageData(size, size, pixel_type)
+  _RESIZER.resizer.resize(
+    source, resized, _fast_options(contract.interpolation)
+  )
+  return np.frombuffer(resized.get_buffer(), np.uint8).reshape(size, size, 3)
 
 
 def whole_image(image: np.ndarray, contract: Contract) -> np.ndarray:
@@ -231,6 +315,63 @@ def _keys(distance: np.ndarray) -> np.ndarray:
   near = ((a + 2) * d - (a + 3)) * d * d + 1
   far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
   return np.where(d <= 1, near, np.where(d < 2, far, 0))
+
+
+def _upright_jpeg_size(data: bytes) -> tuple[int, int] | None:
+  """Height and width, if it is a JPEG whose pixels are stored as shown."""
+  _quiet_pillow()
+  if not data.startswith(b'\xff\xd8'):
+    return None
+  try:
+    with Image.open(io.BytesIO(data), formats=('JPEG',)) as image:
+      if image.mode not in ('RGB', 'L') or _orientation(image) != 1:
+        return None
+      return image.height, image.width
+  except _BROKEN:
+    # To be named by whoever decodes it.
+    return None
+
+
+def _decode_jpeg_part(
+  data: bytes, size: tuple[int, int], box: Box
+) -> np.ndarray | None:
+  """A part of a JPEG as uint8 [h, w, 3]; None if TensorFlow cannot read it."""
+  tf = _tensorflow()
+  # Colours are interpolated between neighbours: the pixels at the edge need
+  # those beyond it.
+  top, left = max(box.top - 1, 0), max(box.left - 1, 0)
+  bottom = min(box.top + box.height + 1, size[0])
+  right = min(box.left + box.width + 1, size[1])
+  try:
+    pixels = tf.raw_ops.DecodeAndCropJpeg(
+      contents=data,
+      crop_window=[top, left, bottom - top, right - left],
+      channels=3,
+      dct_method='INTEGER_ACCURATE',
+    ).numpy()
+  except tf.errors.InvalidArgumentError:
+    return None
+  return Box(box.top - top, box.left - left, box.height, box.width).cut(pixels)
+
+
+@functools.cache
+def _tensorflow():
+  """TensorFlow, whose decoder alone can leave out what is not asked for."""
+  import tensorflow as tf
+
+  tf.config.set_visible_devices([], 'GPU')
+  return tf
+
+
+@functools.cache
+def _fast_options(interpolation: str):
+  kernel = {
+    'bilinear': cykooz_resizer.FilterType.bilinear,
+    'bicubic': cykooz_resizer.FilterType.catmull_rom,
+  }[interpolation]
+  return cykooz_resizer.ResizeOptions(
+    resize_alg=cykooz_resizer.ResizeAlg.convolution(kernel)
+  )
 
 
 def _corrupt(name: str, reason: str) -> CorruptImage:
