@@ -6,6 +6,7 @@ any epoch can be made alone, anywhere.
 """
 
 import functools
+import math
 
 import numpy as np
 
@@ -93,7 +94,15 @@ def crop_and_flip(
   else:
     image = images.decode_part(data, split.describe(index), choose)
   image = images.resize_fast(image, contract)
-  return image[:, ::-1] if mirrored else image
+  return _mirror(image) if mirrored else image
+
+
+def _mirror(image: np.ndarray) -> np.ndarray:
+  # NumPy takes four times as long over pixels as over planes.
+  mirrored = np.empty_like(image)
+  for channel in range(3):
+    mirrored[..., channel] = image[:, ::-1, channel]
+  return mirrored
 
 
 def random_crop(height: int, width: int, numbers: np.ndarray) -> Box:
@@ -109,10 +118,10 @@ def random_crop(height: int, width: int, numbers: np.ndarray) -> Box:
     numbers: [A, 4] in [0, 1): what area, aspect and the place of the top and
       the left edge are made of, for each of A draws.
   """
-  low, high = np.log(ASPECT)
+  low, high = math.log(ASPECT[0]), math.log(ASPECT[1])
   for area, aspect, top, left in numbers.tolist():
     area = (AREA[0] + area * (AREA[1] - AREA[0])) * height * width
-    aspect = float(np.exp(low + aspect * (high - low)))
+    aspect = math.exp(low + aspect * (high - low))
     rows, columns = round((area / aspect) ** 0.5), round((area * aspect) ** 0.5)
     if 0 < rows <= height and 0 < columns <= width:
       return Box(
