@@ -24,6 +24,10 @@ def no_progress(iterable: Iterable[Any], **_: Any) -> Iterable[Any]:
   return iterable
 
 
+def _not_encoded(i: int) -> None:
+  del i
+
+
 # eq=False: arrays do not compare to one truth value; `hash` compares content.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
@@ -38,6 +42,8 @@ class Split:
     read: read(i) is example i as uint8 RGB [H, W, 3]. May be called from
       several threads at once.
     describe: describe(i) says in a few words which example i is.
+    encoded: encoded(i) is the image file that example i is read from, or None
+      where its pixels are at hand. As `read`, but for that.
   """
 
   name: str
@@ -45,6 +51,7 @@ class Split:
   digests: np.ndarray
   read: Callable[[int], np.ndarray]
   describe: Callable[[int], str]
+  encoded: Callable[[int], bytes | None] = _not_encoded
 
   def __post_init__(self):
     labels = np.array(self.labels, np.int32)

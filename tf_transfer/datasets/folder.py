@@ -19,6 +19,7 @@ from tf_transfer.datasets.image_files import (
   read_bytes,
   shown,
   shown_listing,
+  split_of,
   unreadable,
   whole_files,
 )
@@ -376,14 +377,7 @@ def _split(part: str, root: str, files: _Files) -> Split:
   """A split whose images are read from their files when asked for."""
   names = [_relative(root, path) for path in files.paths]
   files = files.take(splits.content_order(files.labels, files.digests, names))
-  stored = whole_files(files.paths)
-  return Split(
-    name=part,
-    labels=files.labels,
-    digests=files.digests,
-    read=lambda i: stored.checked(i, files.digests[i]),
-    describe=stored.whats.__getitem__,
-  )
+  return split_of(part, files.labels, files.digests, whole_files(files.paths))
 
 
 def _relative(root: str, path: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from tf_transfer.datasets import images, splits
-from tf_transfer.datasets.dataset import Progress, listing
+from tf_transfer.datasets.dataset import Progress, Split, listing
 from tf_transfer.errors import InputError
 
 
@@ -42,8 +42,8 @@ class ImageFiles:
       *(None if array is None else array[positions] for array in arrays),
     )
 
-  def encoded(self, i: int) -> bytes:
-    """The bytes of image i, as they are stored."""
+  def stored(self, i: int) -> bytes:
+    """The bytes of image i, as they are now."""
     if self.offsets is None:
       return read_bytes(self.paths[i])
     return read_bytes(self.paths[i], int(self.offsets[i]), int(self.sizes[i]))
@@ -61,27 +61,31 @@ class ImageFiles:
     numbers = progress(
       range(count), total=count, desc=f'reading {name}', unit='file'
     )
-    joined = b''.join(hashlib.sha256(self.encoded(i)).digest() for i in numbers)
+    joined = b''.join(hashlib.sha256(self.stored(i)).digest() for i in numbers)
     return np.frombuffer(joined, np.uint8).reshape(-1, splits.DIGEST_SIZE)
 
-  def checked(self, i: int, digest: np.ndarray) -> np.ndarray:
-    """Image i as uint8 [H, W, 3], if it still is what was hashed.
+  def encoded(self, i: int, digest: np.ndarray) -> bytes:
+    """The bytes of image i, if they still are what was hashed.
 
     Args:
       i: its number.
       digest: uint8 [32], the SHA-256 that its bytes had.
 
     Raises:
-      InputError: it cannot be read or decoded, or it has changed.
+      InputError: they cannot be read, or have changed.
     """
-    data = self.encoded(i)
+    data = self.stored(i)
     # Splits and caches go by the digest: it has to be that of what is used.
     if hashlib.sha256(data).digest() != digest.tobytes():
       raise InputError(
         f'{self.whats[i]}: the file has changed since the dataset was opened: '
         'start again when nothing writes there any more'
       )
-    return images.decode(data, self.whats[i])
+    return data
+
+  def read(self, i: int, digest: np.ndarray) -> np.ndarray:
+    """The same, decoded: uint8 [H, W, 3]."""
+    return images.decode(self.encoded(i, digest), self.whats[i])
 
 
 def whole_files(paths: Iterable[str]) -> ImageFiles:
@@ -169,10 +173,31 @@ class Pixels:
     del name, progress
     return splits.content_digests([image.tobytes() for image in self.values])
 
-  def checked(self, i: int, digest: np.ndarray) -> np.ndarray:
+  def encoded(self, i: int, digest: np.ndarray) -> None:
+    """None: there is no file to decode a part of."""
+    del i, digest
+
+  def read(self, i: int, digest: np.ndarray) -> np.ndarray:
     """Image i as uint8 [H, W, 3]; in memory nothing changes it."""
     del digest
     return self.values[i].copy()
+
+
+def split_of(
+  name: str,
+  labels: np.ndarray,
+  digests: np.ndarray,
+  stored: ImageFiles | Pixels,
+) -> Split:
+  """A split whose images are read where they are stored, when asked for."""
+  return Split(
+    name=name,
+    labels=labels,
+    digests=digests,
+    read=lambda i: stored.read(i, digests[i]),
+    describe=stored.whats.__getitem__,
+    encoded=lambda i: stored.encoded(i, digests[i]),
+  )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from tf_transfer.datasets.image_files import (
   Examples,
   ImageFiles,
   shown,
+  split_of,
 )
 from tf_transfer.datasets.layouts import LAYOUTS, recognise
 from tf_transfer.datasets.table import Row
@@ -288,15 +289,8 @@ def divide(
 def _split(name: str, examples: Examples, digests: np.ndarray) -> Split:
   """A split in its fixed order: by label, then content, then name."""
   order = splits.content_order(examples.labels, digests, examples.names)
-  examples, digests = examples.take(order), digests[order]
-  images = examples.images
-  return Split(
-    name=name,
-    labels=examples.labels,
-    digests=digests,
-    read=lambda i: images.checked(i, digests[i]),
-    describe=images.whats.__getitem__,
-  )
+  examples = examples.take(order)
+  return split_of(name, examples.labels, digests[order], examples.images)
 
 
 def _without_banner(split: Split) -> Split:
@@ -307,5 +301,8 @@ def _without_banner(split: Split) -> Split:
   )
   digests = np.frombuffer(joined, np.uint8).reshape(len(split), -1)
   return dataclasses.replace(
-    split, digests=digests, read=lambda i: split.read(i)[:-BANNER]
+    split,
+    digests=digests,
+    read=lambda i: split.read(i)[:-BANNER],
+    encoded=lambda i: None,
   )

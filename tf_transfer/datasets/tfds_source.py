@@ -259,8 +259,7 @@ def _part(
 def _decoded(stored: ImageFiles) -> Pixels:
   """Small images, decoded: their identity is that of their pixels."""
   values = [
-    images.decode(stored.encoded(i), stored.whats[i])
-    for i in range(len(stored))
+    images.decode(stored.stored(i), stored.whats[i]) for i in range(len(stored))
   ]
   return Pixels(np.stack(values), stored.whats)
 

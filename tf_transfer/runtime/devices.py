@@ -1,8 +1,10 @@
-"""The mesh, what is sharded over it, and keeping TensorFlow off it."""
+"""The mesh, and what is sharded over it."""
 
-from collections.abc import Sequence
+import collections
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 DATA_AXIS = 'data'
@@ -27,6 +29,31 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 def sharding(mesh: Mesh, spec: PartitionSpec) -> NamedSharding:
   """Where an array goes: `REPLICATED` or `BATCH` over a mesh."""
   return NamedSharding(mesh, spec)
+
+
+def on_devices(
+  made: Iterable[Mapping[str, np.ndarray]],
+  sharding: NamedSharding,
+  ahead: int = 2,
+) -> Iterator[dict[str, jax.Array]]:
+  """Batches whose transfer to the devices runs ahead of their use.
+
+  Args:
+    made: batches, of this process where there are several.
+    sharding: of each array's first axis.
+    ahead: how many batches are on their way beyond the one in use.
+  """
+  waiting = collections.deque()
+  for batch in made:
+    waiting.append(
+      {
+        name: jax.make_array_from_process_local_data(sharding, part)
+        for name, part in batch.items()
+      }
+    )
+    if len(waiting) > ahead:
+      yield waiting.popleft()
+  yield from waiting
 
 
 def describe() -> str:
