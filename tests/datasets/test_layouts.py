@@ -469,6 +469,15 @@ def test_directories_that_may_not_be_read(data_dir, monkeypatch, function):
     open_in(data_dir, name)
 
 
+def test_a_dataset_that_may_not_be_read(tmp_path, monkeypatch):
+  (tmp_path / 'pets').mkdir()
+  monkeypatch.setattr(
+    'tf_transfer.datasets.published.os.access', lambda path, mode: False
+  )
+  with pytest.raises(InputError, match='pets cannot be read: make it readable'):
+    datasets.check('pets', str(tmp_path))
+
+
 def test_nothing_there(tmp_path):
   with pytest.raises(InputError, match='official archives') as found:
     datasets.check('sun397', str(tmp_path))

@@ -186,6 +186,11 @@ def open_tfds(path):
   )
 
 
+def _broken(records):
+  """The same with nonsense in the first record, which begins at byte 12."""
+  return records[:12] + b'\xff' * 30 + records[42:]
+
+
 def test_what_is_wrong_with_prepared_data(prepared):
   """One after the other, each mended before the next."""
   shard = prepared / 'fgvc_aircraft-train.tfrecord-00000-of-00001'
@@ -193,10 +198,11 @@ def test_what_is_wrong_with_prepared_data(prepared):
   info = prepared / 'dataset_info.json'
   for path, content, message in (
     (shard, shard.read_bytes()[:-1000], 'train.*: ends inside a record'),
+    (shard, _broken(shard.read_bytes()), 'the record at byte 12 is broken'),
     (shard, shard.read_bytes()[:5], 'train.*: ends inside a record'),
     (shard, shard.read_bytes() + b'x' * 40, 'train.*: ends inside a record'),
     (shard, None, 'train.tfrecord-00000-of-00001: not there'),
-    (labels, None, r'no label\.labels\.txt'),
+    (labels, None, r'label\.labels\.txt: cannot be read'),
     (
       labels,
       b'\n'.join(labels.read_bytes().splitlines()[:90]),

@@ -132,6 +132,10 @@ def missing(row: Row, data_dir: str | None) -> InputError:
   for path in places(row.name, where):
     if not os.path.isdir(path) or tfds_source.prepared_in(row.tfds, where):
       continue
+    if not os.access(path, os.R_OK | os.X_OK):
+      return InputError(
+        f'{row.name}: {shown(path)} cannot be read: make it readable'
+      )
     lacking = ', '.join(LAYOUTS[row.name].missing(path))
     other = recognise(path)
     like = f'; it looks like {other}' if other else ''

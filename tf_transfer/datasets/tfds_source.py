@@ -26,6 +26,7 @@ from tf_transfer.datasets.image_files import (
   Examples,
   ImageFiles,
   Pixels,
+  read_text,
   shown,
   unreadable,
 )
@@ -52,8 +53,12 @@ def prepared_in(source: Tfds, where: str) -> list[str]:
   folder = os.path.join(where, *source.name.split('/'))
   if not os.path.isdir(folder):
     return []
+  try:
+    names = os.listdir(folder)
+  except OSError as error:
+    raise unreadable(folder, error) from error
   versions = []
-  for name in os.listdir(folder):
+  for name in names:
     numbers = re.fullmatch(r'(\d+)\.(\d+)\.(\d+)', name)
     info = os.path.join(folder, name, 'dataset_info.json')
     if numbers and int(numbers[1]) == source.major and os.path.isfile(info):
@@ -192,10 +197,7 @@ def shards(path: str, info: dict[str, Any], name: str) -> list[str]:
 def _json(path: str, name: str) -> dict[str, Any]:
   file = os.path.join(path, name)
   try:
-    with open(file, encoding='utf-8') as opened:
-      return json.load(opened)
-  except OSError as error:
-    raise unreadable(file, error) from error
+    return json.loads(read_text(file))
   except ValueError as error:
     raise InputError(
       f'{shown(file)}: {error}: prepare the dataset again'
@@ -204,14 +206,7 @@ def _json(path: str, name: str) -> dict[str, Any]:
 
 def _class_names(path: str, label: str) -> list[str]:
   """The names of the classes, which TFDS keeps in a text file."""
-  for name in (f'{label}.labels.txt', f'{label}-feature.labels.txt'):
-    file = os.path.join(path, name)
-    if os.path.isfile(file):
-      with open(file, encoding='utf-8') as opened:
-        return opened.read().splitlines()
-  raise InputError(
-    f'{shown(path)}: no {label}.labels.txt: prepare the dataset again'
-  )
+  return read_text(os.path.join(path, f'{label}.labels.txt')).splitlines()
 
 
 def _part(
@@ -268,6 +263,7 @@ def _index(
   row: Row, paths: list[str], name: str, progress: Progress
 ) -> remembered.Arrays:
   """Reads every record once: where its image is, its label, name, SHA-256."""
+  from google.protobuf.message import DecodeError
   from tensorflow_datasets.proto import tf_example_generated_pb2
 
   columns = {
@@ -284,13 +280,20 @@ def _index(
   for shard, offset, data in progress(
     records, desc=f'reading {row.name} {name}', unit='record'
   ):
-    example = tf_example_generated_pb2.Example.FromString(data)
-    feature = example.features.feature
-    image = feature['image'].bytes_list.value[0]
+    try:
+      feature = tf_example_generated_pb2.Example.FromString(
+        data
+      ).features.feature
+      image = feature['image'].bytes_list.value[0]
+      columns['labels'].append(_label(row, feature))
+    except (DecodeError, IndexError) as error:
+      raise InputError(
+        f'{shown(paths[shard])}: the record at byte {offset} is broken: copy '
+        'the file again, or prepare the dataset again'
+      ) from error
     columns['shards'].append(shard)
     columns['offsets'].append(offset + data.index(image))
     columns['sizes'].append(len(image))
-    columns['labels'].append(_label(row, feature))
     written = feature[row.tfds.name_feature].bytes_list.value
     columns['names'].append(written[0] if written else b'')
     digests.append(hashlib.sha256(image).digest())
