@@ -4,8 +4,9 @@
       --config=configs/logistic_regression.py:NETWORK,DATASET
 
 NETWORK is a name of the table (efficientnet_lite0) or the path of a weights
-file; DATASET is digits, fashion_mnist, or folder:PATH with a directory of
-images that has a folder per class, or train/, val/ and test/ folders of such.
+file; DATASET is digits, fashion_mnist, one of the paper's (configs/datasets.py
+lists them, and says which are here), or folder:PATH with a directory of images
+that has a folder per class, or train/, val/ and test/ folders of such.
 
 Expect: efficientnet_lite0,digits takes a minute on two cores and reaches
 about 98 % of digits' test split.
@@ -27,7 +28,8 @@ def get_config(
   # The cells: every network × every dataset × every setting.
   # Names of the table, or paths of weights files.
   config.networks = (network,)
-  # digits, fashion_mnist, folder:PATH.
+  # digits, fashion_mnist, folder:PATH, or food101 cifar10 cifar100 birdsnap
+  # sun397 cars aircraft voc2007 dtd pets caltech101 flowers imagenet.
   config.datasets = (dataset or 'digits',)
   # The paper's settings; one so far.
   config.settings = ('logistic_regression',)
@@ -37,14 +39,25 @@ def get_config(
   config.weights_dir = ''
 
   config.data = ml_collections.ConfigDict()
-  # Where datasets are looked for: for fashion_mnist the directory of the four
-  # IDX files; '' is TFDS's own place.
+  # Where datasets are looked for. Of the paper's: the official layout in
+  # DIR/NAME or in DIR/ what the archive unpacks to, else what TFDS prepared in
+  # DIR; for fashion_mnist the directory of the four IDX files. '' is TFDS's
+  # own place.
   config.data.dir = ''
+  # Whether TFDS may download and prepare a dataset that is not there.
+  config.data.prepare = False
+  # Where it is remembered which digests images have, so that they are read
+  # once only; '' is WORKDIR/digests. Several workdirs may share one.
+  config.data.cache_dir = ''
+  # Whether the 20 px at the bottom of aircraft's images, which carry the
+  # photographer's name, are cut off. The paper does not say that it did.
+  config.data.cut_banner = False
   # An image that cannot be decoded: 'error' stops and names it, 'skip' leaves
   # it out, counted and listed in the record.
   config.data.corrupt = 'error'
   # Where a dataset has no official split, whether an image is held out is
-  # drawn from the hash of its content and this seed.
+  # drawn from the hash of its content or name and this seed; 0 is the
+  # published draw. The fractions are for digits and folders.
   config.data.split_seed = 0
   config.data.val_fraction = 0.2
   config.data.test_fraction = 0.2

@@ -21,12 +21,15 @@ from tf_transfer import errors
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The config, as configs/quickstart.py.', lock_config=True
 )
-_WORKDIR = flags.DEFINE_string(
-  'workdir', None, 'Where everything is written.', required=True
-)
+_WORKDIR = flags.DEFINE_string('workdir', None, 'Where everything is written.')
 
 # Modules, imported only when their job runs: --help waits for none of them.
-_JOBS = {'study': 'tf_transfer.study.runs'}
+_JOBS = {
+  'study': 'tf_transfer.study.runs',
+  'datasets': 'tf_transfer.datasets.doctor',
+}
+# Those that have nothing to write need no workdir.
+_WITHOUT_WORKDIR = ('datasets',)
 
 
 def _config() -> ml_collections.ConfigDict:
@@ -42,6 +45,16 @@ def _config() -> ml_collections.ConfigDict:
       'Commands are run from the top of the checkout.'
     )
   return _CONFIG.value
+
+
+def _workdir(job: str) -> pathlib.Path | None:
+  if _WORKDIR.value:
+    return pathlib.Path(_WORKDIR.value).expanduser()
+  if job in _WITHOUT_WORKDIR:
+    return None
+  raise errors.InputError(
+    '--workdir is missing: name the directory where everything is written'
+  )
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
@@ -71,8 +84,8 @@ def main(argv: list[str]) -> None:
     config = _config()
     if config.job not in _JOBS:
       raise errors.unknown_name('job', config.job, _JOBS)
-    job = importlib.import_module(_JOBS[config.job])
-    job.run(config, pathlib.Path(_WORKDIR.value).expanduser())
+    workdir = _workdir(config.job)
+    importlib.import_module(_JOBS[config.job]).run(config, workdir)
   except errors.InputError as error:
     sys.exit(f'error: {error}')
   except KeyboardInterrupt:

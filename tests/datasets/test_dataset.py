@@ -47,7 +47,7 @@ def test_split_is_fixed():
 
 
 def test_split_checks_shapes():
-  with pytest.raises(ValueError, match=r'expected \[N\] and \[N, 32\]'):
+  with pytest.raises(ValueError, match=r'or \[N, C\], and \[N, 32\]'):
     dataset.Split('val', np.zeros(2), np.zeros((3, 32)), None, None)
 
 
@@ -92,3 +92,32 @@ def test_grey_split_selects_orders_and_names():
   assert (
     part.digests[1].tobytes() == hashlib.sha256(images[0].tobytes()).digest()
   )
+
+
+def test_several_labels():
+  labels = np.array([[1, 0, -1], [0, 1, 0]])
+  part = dataclasses.replace(split('train', [0, 0]), labels=labels)
+  pairs = b''.join(
+    hashlib.sha256(f'train {i}'.encode()).digest() + struct.pack('<3i', *row)
+    for i, row in enumerate(labels.tolist())
+  )
+  assert part.hash == hashlib.sha256(pairs).hexdigest()
+  # The third class is there as a difficult object only.
+  assert dataset.missing_classes(('a', 'b', 'c'), part) == ['c']
+  with pytest.raises(ValueError, match=r'labels \(2, 3, 1\)'):
+    dataclasses.replace(part, labels=labels[..., None])
+
+
+@pytest.mark.parametrize('name', ['train', 'val'])
+def test_selection_on_test_is_refused(name):
+  test = split('test', [0, 1])
+  parts = {'train': split('train', [0, 1]), 'val': split('val', [0, 1])}
+  dataset.Dataset('toy', ('cat', 'dog'), 'top1', {**parts, 'test': test})
+  for disguised in (test, dataclasses.replace(test, name=name)):
+    with pytest.raises(InputError, match=f'toy: {name} is the test split'):
+      dataset.Dataset(
+        'toy',
+        ('cat', 'dog'),
+        'top1',
+        {**parts, 'test': test, name: disguised},
+      )

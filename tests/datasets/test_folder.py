@@ -9,7 +9,7 @@ from PIL import Image
 
 from tf_transfer import datasets
 from tf_transfer.datasets import folder
-from tf_transfer.datasets.images import CorruptImage
+from tf_transfer.datasets.images import CorruptImage, decode
 from tf_transfer.errors import InputError
 
 
@@ -79,6 +79,16 @@ def test_folder_of_classes(tmp_path):
         (number + 1000 * part.labels[i]) // 256,
         7,
       ]
+
+
+def test_the_encoded_image_is_the_file(tmp_path):
+  write(tmp_path, animals())
+  files = {png(number) for number in animals().values()}
+  split = open_at(tmp_path).splits['train']
+  for i in range(len(split)):
+    data = split.encoded(i)
+    assert data in files
+    np.testing.assert_array_equal(decode(data, 'x'), split.read(i))
 
 
 def test_order_of_the_file_system_changes_nothing(tmp_path, monkeypatch):

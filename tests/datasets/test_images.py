@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import struct
 
@@ -408,3 +409,222 @@ def test_taps_at_the_edge_by_hand():
   np.testing.assert_allclose(
     dense, [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]
   )
+
+
+# Evaluation as the publishers of weights do it.
+
+
+def with_crop(fraction, **fields):
+  made = contract(**{'size': 56, 'interpolation': 'bilinear'} | fields)
+  return dataclasses.replace(made, crop_fraction=fraction)
+
+
+def torchvisions(image, resize_size, crop_size, kernel):
+  """Resize and CenterCrop of torchvision on a PIL image."""
+  width, height = image.size
+  if width < height:
+    size = (resize_size, int(resize_size * height / width))
+  else:
+    size = (int(resize_size * width / height), resize_size)
+  left, top = (round((side - crop_size) / 2.0) for side in size)
+  box = (left, top, left + crop_size, top + crop_size)
+  return np.array(image.resize(size, kernel).crop(box))
+
+
+@pytest.mark.parametrize(
+  ('interpolation', 'kernel'),
+  [('bilinear', Image.BILINEAR), ('bicubic', Image.BICUBIC)],
+)
+@pytest.mark.parametrize(
+  ('crop_size', 'fraction', 'resize_size'),
+  [
+    (56, 0.875, 64),
+    # A quotient that is a hair off: torchvision's Inception v3.
+    (299, 299 / 342, 342),
+    # timm takes the integer below: 331 / 0.911 = 363.3.
+    (331, 0.911, 363),
+    (56, 1.0, 56),
+  ],
+)
+def test_resize_then_crop_is_torchvisions_and_timms(
+  photo, interpolation, kernel, crop_size, fraction, resize_size
+):
+  made = with_crop(
+    fraction, size=crop_size, interpolation=interpolation, antialias=True
+  )
+  for shape in ((48, 64), (64, 47), (33, 33), (91, 37)):
+    image = Image.fromarray(photo).resize(shape[::-1])
+    np.testing.assert_array_equal(
+      images.resize_then_crop(np.array(image), made),
+      torchvisions(image, resize_size, crop_size, kernel),
+    )
+
+
+def test_resize_then_crop_without_antialias_is_tensorflows(photo):
+  tf = pytest.importorskip('tensorflow')
+  made = with_crop(0.875, antialias=False)
+  found = images.resize_then_crop(photo, made)
+  # The shorter side to 64, so 48 x 64 to 64 x 85: 4 and 14 pixels cut away.
+  expected = tf.image.resize(photo, (64, 85))[4:60, 14:70]
+  near(found, np.rint(expected), 1)
+
+
+@pytest.mark.parametrize('antialias', [False, True])
+@pytest.mark.parametrize('fraction', [0.875, 0.5, 1.0])
+def test_crop_then_resize_is_tensorflows(photo, antialias, fraction):
+  tf = pytest.importorskip('tensorflow')
+  made = with_crop(fraction, antialias=antialias)
+  for image in (photo, photo[:37, :51], photo[:1, :2]):
+    cropped = tf.image.central_crop(image, fraction)
+    expected = tf.image.resize(cropped, (56, 56), antialias=antialias)
+    near(images.crop_then_resize(image, made), np.rint(expected), 1)
+
+
+def test_whole_image_is_kerass_loading(photo, tmp_path):
+  keras = pytest.importorskip('keras')
+  path = tmp_path / 'photo.png'
+  Image.fromarray(photo).save(path)
+  for interpolation in ('bilinear', 'bicubic'):
+    expected = keras.utils.load_img(
+      path, target_size=(24, 24), interpolation=interpolation
+    )
+    found = whole_image(photo, contract(24, interpolation, True))
+    np.testing.assert_array_equal(found, np.array(expected))
+
+
+def test_every_resize_gives_the_networks_input_size():
+  for shape in SHAPES:
+    image = np.full((*shape, 3), 99, np.uint8)
+    for resize in images.RESIZES.values():
+      for antialias in (True, False):
+        found = resize(image, with_crop(0.8, size=21, antialias=antialias))
+        np.testing.assert_array_equal(found, np.full((21, 21, 3), 99))
+
+
+# For training: a part of an image, and the fast resize.
+
+
+def large(rng, height=67, width=93):
+  small = rng.integers(0, 256, (height // 7, width // 7, 3), dtype=np.uint8)
+  return Image.fromarray(small).resize((width, height), Image.BICUBIC)
+
+
+JPEGS = [
+  {},
+  {'subsampling': 0},
+  {'subsampling': 1},
+  {'quality': 30},
+  {'progressive': True},
+  {'restart_marker_blocks': 2},
+]
+
+
+@pytest.mark.parametrize('options', JPEGS)
+@pytest.mark.parametrize('mode', ['RGB', 'L'])
+def test_a_part_of_a_jpeg_is_to_the_bit_that_of_the_whole(options, mode):
+  rng = np.random.default_rng(4)
+  data = encode(large(rng).convert(mode), 'JPEG', **options)
+  whole = decode(data, 'x')
+  height, width = whole.shape[:2]
+  for _ in range(25):
+    top, left = rng.integers(0, height), rng.integers(0, width)
+    box = images.Box(
+      int(top),
+      int(left),
+      int(rng.integers(1, height - top + 1)),
+      int(rng.integers(1, width - left + 1)),
+    )
+    sizes = []
+
+    def choose(*size, box=box, sizes=sizes):
+      sizes.append(size)
+      return box
+
+    found = images.decode_part(data, 'x', choose)
+    np.testing.assert_array_equal(found, box.cut(whole))
+    assert sizes == [(height, width)]
+
+
+def test_only_the_part_of_a_jpeg_is_decoded(monkeypatch):
+  def forbidden(*_):
+    raise AssertionError('decoded as a whole')
+
+  data = encode(large(np.random.default_rng(5)), 'JPEG')
+  monkeypatch.setattr(images, 'decode', forbidden)
+  images.decode_part(data, 'x', lambda *_: images.Box(3, 4, 5, 6))
+
+
+def odd_files():
+  image = large(np.random.default_rng(6))
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  return {
+    'turned': encode(image, 'JPEG', exif=exif),
+    'CMYK': encode(image.convert('CMYK'), 'JPEG'),
+    'PNG': encode(image, 'PNG'),
+    'GIF': encode(image, 'GIF'),
+  }
+
+
+@pytest.mark.parametrize('kind', ['turned', 'CMYK', 'PNG', 'GIF'])
+def test_a_part_of_anything_else_is_cut_out_of_the_whole(kind):
+  data = odd_files()[kind]
+  box = images.Box(3, 20, 40, 30)
+  np.testing.assert_array_equal(
+    images.decode_part(data, 'x', lambda *_: box), box.cut(decode(data, 'x'))
+  )
+
+
+def test_a_part_of_a_corrupt_file_is_an_error_that_names_it():
+  data = encode(large(np.random.default_rng(7)), 'JPEG')
+  for broken in (b'', b'\xff\xd8', data[:200], data[:-40], b'text'):
+    with pytest.raises(CorruptImage, match=r'cat\.jpg: not a readable image'):
+      images.decode_part(broken, 'cat.jpg', lambda h, w: images.Box(0, 0, h, w))
+
+
+@pytest.mark.parametrize('installed', [True, False])
+@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
+def test_fast_resize_is_pillows_within_a_level(
+  monkeypatch, interpolation, installed
+):
+  if installed:
+    pytest.importorskip('cykooz_resizer')
+  else:
+    monkeypatch.setattr(images, 'cykooz_resizer', None)
+  rng = np.random.default_rng(8)
+  made = contract(31, interpolation, True)
+  kernel = getattr(Image, interpolation.upper())
+  for shape in [(31, 31), (64, 47), (300, 7), (1, 1), (12, 200)]:
+    # Away from black and white: which pass comes first matters to clipping.
+    image = rng.integers(64, 192, (*shape, 3), dtype=np.uint8)
+    expected = np.array(Image.fromarray(image).resize((31, 31), kernel))
+    near(images.resize_fast(image, made), expected, 1)
+
+
+def test_fast_resize_without_antialias_is_the_exact_one(photo):
+  made = contract(31, 'bilinear', False)
+  np.testing.assert_array_equal(
+    images.resize_fast(photo, made), whole_image(photo, made)
+  )
+
+
+def test_a_part_of_broken_bytes_is_pixels_or_an_error():
+  rng = np.random.default_rng(9)
+  image = large(rng)
+  box = images.Box(3, 4, 5, 6)
+  corrupt = 0
+  for options in ({}, {'progressive': True}):
+    data = encode(image, 'JPEG', **options)
+    for _ in range(40):
+      broken = np.frombuffer(data, np.uint8).copy()
+      reach = rng.choice([30, 700, len(data)])
+      where = rng.integers(0, min(reach, len(data)), rng.integers(1, 5))
+      broken[where] = rng.integers(0, 256, len(where))
+      try:
+        pixels = images.decode_part(broken.tobytes(), 'x', lambda *_: box)
+      except CorruptImage:
+        corrupt += 1
+      else:
+        # Sizes that damage has changed may be smaller than the box.
+        assert pixels.ndim == 3
+  assert corrupt > 5

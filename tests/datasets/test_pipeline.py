@@ -7,8 +7,9 @@ import pytest
 from tf_transfer.contract import Contract
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Split
-from tf_transfer.datasets.images import CorruptImage
-from tf_transfer.datasets.pipeline import READ_AHEAD, batches
+from tf_transfer.datasets.decoded import keep_decoded
+from tf_transfer.datasets.images import RESIZES, CorruptImage
+from tf_transfer.datasets.pipeline import READ_AHEAD, batches, training_batches
 from tf_transfer.errors import InputError
 
 CONTRACT = Contract(4, mean=(0, 0, 0), std=(1, 1, 1))
@@ -76,6 +77,22 @@ def test_shapes_types_and_padding(split):
   assert last['index'].tolist() == [20, 21, 22, -1, -1]
   assert last['label'][3:].tolist() == [0, 0]
   assert not last['image'][3:].any()
+
+
+@pytest.mark.parametrize('resize', RESIZES)
+def test_each_resize(split, resize):
+  found = list(batches(split, CONTRACT, 23, resize=resize))
+  expected = [RESIZES[resize](split.read(i), CONTRACT) for i in range(23)]
+  np.testing.assert_array_equal(found[0]['image'], expected)
+
+
+def test_several_labels_each(split):
+  labels = np.arange(69).reshape(23, 3) % 3 - 1
+  object.__setattr__(split, 'labels', labels.astype(np.int32))
+  last = list(batches(split, CONTRACT, 5))[-1]
+  assert last['label'].dtype == np.int32
+  np.testing.assert_array_equal(last['label'][:3], labels[20:])
+  assert not last['label'][3:].any()
 
 
 def test_a_part_of_a_split(split):
@@ -147,6 +164,7 @@ def test_other_errors_are_never_skipped(split):
   [
     ({'batch_size': 0}, InputError, 'batch_size: expected 1 or more, got 0'),
     ({'workers': 0}, InputError, 'workers: expected 1'),
+    ({'resize': 'crop'}, InputError, "unknown resize 'crop'"),
     ({'corrupt': 'ignore'}, InputError, "expected 'error' or 'skip'"),
     ({'start': -1}, ValueError, 'no examples -1 to 23'),
     ({'stop': 24}, ValueError, 'no examples 0 to 24, it has 23'),
@@ -156,3 +174,177 @@ def test_other_errors_are_never_skipped(split):
 def test_bad_arguments_fail_at_the_call(split, arguments, error, message):
   with pytest.raises(error, match=message):
     batches(split, CONTRACT, **{'batch_size': 2} | arguments)
+
+
+# Training.
+
+
+@pytest.fixture(scope='module')
+def varied():
+  """29 noisy examples, each unlike the others, of several sizes."""
+  rng = np.random.default_rng(0)
+  made = [
+    rng.integers(0, 256, (9 + i % 5, 8 + i % 7, 3), dtype=np.uint8)
+    for i in range(29)
+  ]
+  return Split(
+    name='train',
+    labels=np.arange(29) % 4,
+    digests=splits.content_digests([image.tobytes() for image in made]),
+    read=made.__getitem__,
+    describe=lambda i: f'example {i}',
+  )
+
+
+def train(split, batch_size=8, seed=5, stop=9, **options):
+  return list(
+    training_batches(
+      split, CONTRACT, batch_size, seed=seed, stop=stop, **options
+    )
+  )
+
+
+def assert_same(found, expected):
+  assert len(found) == len(expected)
+  for one, other in zip(found, expected, strict=True):
+    assert one.keys() == other.keys()
+    for name in one:
+      np.testing.assert_array_equal(one[name], other[name])
+
+
+def test_every_epoch_sees_every_example_once_in_another_order(varied):
+  index = np.concatenate([batch['index'] for batch in train(varied, stop=11)])
+  assert len(index) == 88
+  epochs = [index[:29], index[29:58], index[58:87]]
+  for epoch in epochs:
+    np.testing.assert_array_equal(np.sort(epoch), np.arange(29))
+  assert len({epoch.tobytes() for epoch in epochs}) == 3
+  assert (epochs[0] != np.arange(29)).any()
+
+
+def test_shapes_and_types_in_training(varied):
+  for batch in train(varied, colour=True):
+    assert {k: (v.shape, v.dtype.name) for k, v in batch.items()} == {
+      'image': ((8, 4, 4, 3), 'uint8'),
+      'label': ((8,), 'int32'),
+      'mask': ((8,), 'bool'),
+      'index': ((8,), 'int32'),
+      'colour': ((8, 5), 'float32'),
+    }
+    assert batch['mask'].all()
+    np.testing.assert_array_equal(batch['label'], batch['index'] % 4)
+  assert 'colour' not in train(varied)[0]
+
+
+def test_each_visit_of_an_example_is_another(varied):
+  seen = {}
+  for batch in train(varied, stop=29, colour=True):
+    for i, image, colour in zip(
+      batch['index'], batch['image'], batch['colour'], strict=True
+    ):
+      seen.setdefault(int(i), []).append(image.tobytes() + colour.tobytes())
+  for visits in seen.values():
+    assert len(visits) == 8
+    assert len(set(visits)) == 8
+
+
+def test_the_seed_decides_all(varied):
+  expected = train(varied, colour=True)
+  assert_same(train(varied, colour=True), expected)
+  other = train(varied, colour=True, seed=6)
+  for name in ('index', 'image', 'colour'):
+    assert (other[0][name] != expected[0][name]).any()
+
+
+@pytest.mark.parametrize('workers', [1, 7])
+def test_workers_change_nothing(varied, workers):
+  assert_same(train(varied, workers=workers), train(varied, workers=3))
+  assert not decoding_threads()
+
+
+@pytest.mark.parametrize('start', [1, 3, 4, 8, 9])
+def test_going_on_at_any_step_is_as_if_never_stopped(varied, start):
+  expected = train(varied, colour=True)[start:]
+  assert_same(train(varied, colour=True, start=start), expected)
+
+
+@pytest.mark.parametrize('count', [2, 4])
+def test_processes_share_each_batch(varied, count):
+  whole = train(varied, colour=True)
+  parts = [train(varied, colour=True, process=(i, count)) for i in range(count)]
+  joined = [
+    {k: np.concatenate([part[k] for part in step]) for k in step[0]}
+    for step in zip(*parts, strict=True)
+  ]
+  assert_same(joined, whole)
+
+
+@pytest.mark.parametrize('count', [2, 3, 6])
+def test_processes_share_each_batch_of_an_evaluation(varied, count):
+  whole = list(batches(varied, CONTRACT, 6))
+  parts = [
+    list(batches(varied, CONTRACT, 6, process=(i, count))) for i in range(count)
+  ]
+  joined = [
+    {k: np.concatenate([part[k] for part in step]) for k in step[0]}
+    for step in zip(*parts, strict=True)
+  ]
+  assert_same(joined, whole)
+  # 29 of 30 rows: padded at the very end only.
+  assert [batch['mask'].sum() for batch in joined] == [6, 6, 6, 6, 5]
+
+
+def test_a_batch_larger_than_the_split(varied):
+  batch = train(varied, batch_size=64, stop=1)[0]
+  np.testing.assert_array_equal(
+    np.bincount(batch['index'], minlength=29)[[0, 1]] >= 2, True
+  )
+  assert batch['mask'].all()
+
+
+def test_decoded_images_in_memory_change_nothing(varied):
+  expected = train(varied)
+  for budget in (0, 2000, 10**6):
+    assert_same(train(keep_decoded(varied, budget)), expected)
+
+
+def test_a_corrupt_image_in_training(half_corrupt):
+  with pytest.raises(CorruptImage, match='example (3|22)'):
+    train(half_corrupt, stop=3)
+  found = train(half_corrupt, stop=3, corrupt='skip')
+  index = np.concatenate([batch['index'] for batch in found])
+  mask = np.concatenate([batch['mask'] for batch in found])
+  np.testing.assert_array_equal(~mask, np.isin(index, [3, 22]))
+  assert not decoding_threads()
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'error', 'message'),
+  [
+    ({'batch_size': 0}, InputError, 'batch_size: expected 1 or more'),
+    ({'seed': -1}, InputError, 'seed: expected 0 or more, got -1'),
+    ({'start': 4, 'stop': 3}, InputError, 'expected 0 <= start <= stop'),
+    ({'process': (0, 3)}, InputError, 'a multiple of the 3 processes, got 8'),
+    ({'process': (2, 2)}, ValueError, 'no number 2 of 2'),
+    ({'corrupt': 'no'}, InputError, "expected 'error' or 'skip'"),
+  ],
+)
+def test_bad_arguments_of_training_fail_at_the_call(
+  varied, arguments, error, message
+):
+  options = {'batch_size': 8, 'seed': 0, 'stop': 9} | arguments
+  batch_size = options.pop('batch_size')
+  with pytest.raises(error, match=message):
+    training_batches(varied, CONTRACT, batch_size, **options)
+
+
+def test_nothing_to_train_on(varied):
+  empty = Split(
+    name='train',
+    labels=np.zeros(0),
+    digests=np.zeros((0, 32)),
+    read=varied.read,
+    describe=str,
+  )
+  with pytest.raises(InputError, match='nothing to train on'):
+    training_batches(empty, CONTRACT, 8, seed=0, stop=1)

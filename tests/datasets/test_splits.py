@@ -144,3 +144,33 @@ def test_names_decide_between_copies():
 def test_draws_that_make_no_sense(fields, message):
   with pytest.raises(InputError, match=message):
     splits.Draw(**fields)
+
+
+@hypothesis.given(
+  contents=st.sets(st.binary(max_size=8), min_size=1, max_size=30),
+  seed=st.integers(0, 5),
+  count=st.integers(0, 31),
+  data=st.data(),
+)
+def test_lowest_draws_so_many_whatever_the_order(contents, seed, count, data):
+  contents = sorted(contents)
+  shuffled = data.draw(st.permutations(contents))
+  drawn = []
+  for order in (contents, shuffled):
+    digests = splits.content_digests(order)
+    mask = splits.lowest(digests, seed, count)
+    assert mask.sum() == min(count, len(contents))
+    drawn.append({c for c, m in zip(order, mask, strict=True) if m})
+  assert drawn[0] == drawn[1]
+  more = splits.lowest(splits.content_digests(contents), seed, count + 1)
+  assert drawn[0] <= {c for c, m in zip(contents, more, strict=True) if m}
+
+
+def test_lowest_of_each_class():
+  digests = splits.content_digests([bytes([i]) for i in range(60)])
+  labels = np.arange(60) % 7
+  drawn = splits.lowest(digests, 0, 3, labels)
+  assert np.bincount(labels[drawn]).tolist() == [3] * 7
+  for label in range(7):
+    alone = splits.lowest(digests[labels == label], 0, 3)
+    np.testing.assert_array_equal(drawn[labels == label], alone)

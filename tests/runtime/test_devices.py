@@ -1,4 +1,4 @@
-"""Compiler options."""
+"""Compiler options, and batches on their way to the devices."""
 
 import jax
 import numpy as np
@@ -24,3 +24,42 @@ def test_options_keep_convolutions_from_ynnpack():
     .compile()
   )
   assert 'ynn_fusion' not in compiled.as_text()
+
+
+def made(count, taken):
+  for step in range(count):
+    taken.append(step)
+    yield {
+      'image': np.full((16, 2, 2, 3), step, np.uint8),
+      'label': np.arange(16, dtype=np.int32) + step,
+    }
+
+
+def test_batches_arrive_in_order_and_sharded():
+  sharding = devices.sharding(devices.data_mesh(), devices.BATCH)
+  found = list(devices.on_devices(made(5, []), sharding))
+  assert len(found) == 5
+  for step, batch in enumerate(found):
+    np.testing.assert_array_equal(batch['label'], np.arange(16) + step)
+    assert (np.asarray(batch['image']) == step).all()
+    for array in batch.values():
+      assert array.sharding == sharding
+      assert len(array.addressable_shards) == jax.device_count()
+
+
+def test_two_batches_ahead_and_no_more():
+  sharding = devices.sharding(devices.data_mesh(), devices.BATCH)
+  taken = []
+  batches = devices.on_devices(made(9, taken), sharding, ahead=2)
+  assert taken == []
+  next(batches)
+  assert taken == [0, 1, 2]
+  next(batches)
+  assert taken == [0, 1, 2, 3]
+  assert len(list(batches)) == 7
+
+
+def test_fewer_batches_than_ahead():
+  sharding = devices.sharding(devices.data_mesh(), devices.BATCH)
+  assert len(list(devices.on_devices(made(1, []), sharding))) == 1
+  assert list(devices.on_devices(made(0, []), sharding)) == []

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.datasets import miniatures
 from tf_transfer import errors
+from tf_transfer.datasets import table
 from tf_transfer.networks import weights
 from tf_transfer.study import runs
 
@@ -156,3 +158,30 @@ def test_two_networks_that_share_a_name(tmp_path, small_config, small_lite0):
   first, second = records(tmp_path / 'work')
   assert first['weights_sha256'] != second['weights_sha256']
   assert second['imagenet_top1'] is None
+
+
+def test_one_of_the_papers_datasets(
+  tmp_path, small_config, monkeypatch, capsys
+):
+  """VOC in miniature, from its official layout to the table."""
+  monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+  miniatures.make('voc2007', tmp_path / 'data')
+  small_config.datasets = ('voc2007',)
+  with pytest.raises(errors.InputError, match='official archives'):
+    runs.run(small_config, tmp_path / 'work')
+  assert not (tmp_path / 'work').exists()
+  small_config.data.dir = str(tmp_path / 'data')
+  small_config.features.cache_dir = ''
+  runs.run(small_config, tmp_path / 'work')
+  (record,) = records(tmp_path / 'work')
+  assert record['metric'] == 'map11'
+  assert record['test']['examples'] == 40
+  assert 0 < record['test']['value'] < 1
+  with np.load(tmp_path / 'work' / record['predictions']) as predictions:
+    assert predictions['prediction'].shape == (40, 20)
+    assert predictions['correct'].shape == (40, 20)
+    assert set(np.unique(predictions['label'])) == {-1, 0, 1}
+  out = capsys.readouterr().out
+  assert 'voc2007: 20 classes, 40 train, 20 val, 40 test' in out
+  assert '11-point mean average precision' in out
+  assert len(list((tmp_path / 'work/digests').iterdir())) == 3

@@ -108,3 +108,59 @@ def test_metric_of_the_dataset_is_the_one_that_chooses(monkeypatch):
   )
   # All tie, so the largest penalty is taken.
   assert outcome.chosen['penalty'] == pytest.approx(1e5)
+
+
+def several_labels(seed, count, name):
+  """Features in which three classes show, and difficult labels among them."""
+  rng = np.random.default_rng(seed)
+  labels = rng.choice([-1, 0, 1], (count, 3), p=[0.1, 0.6, 0.3])
+  values = rng.normal(size=(count, 8)) + (labels == 1) @ np.eye(3, 8)
+  split = datasets.Split(
+    name=name,
+    labels=labels,
+    digests=rng.integers(0, 256, (count, 32)),
+    read=lambda i: np.zeros((1, 1, 3), np.uint8),
+    describe=str,
+  )
+  return split, values.astype(np.float32)
+
+
+def test_several_labels_against_scikit_learn():
+  """Each class on its own, without the examples where it is difficult."""
+  made = {
+    name: several_labels(seed, count, name)
+    for seed, (name, count) in enumerate(
+      {'train': 120, 'val': 60, 'test': 90}.items()
+    )
+  }
+  splits = {name: split for name, (split, _) in made.items()}
+  dataset = datasets.Dataset('toy', ('a', 'b', 'c'), 'map11', splits)
+
+  def extract(split, _):
+    return features.Features(
+      made[split.name][1], split.labels, np.arange(len(split)), (), 0
+    )
+
+  config = logistic_regression.get_config().logistic_regression
+  config.penalties = 5
+  # What is compared are the scores, which the root of this bounds.
+  config.tolerance = 1e-12
+  outcome = fixed_features.evaluate(extract, dataset, config, 'toy')
+  values = np.concatenate([made['train'][1], made['val'][1]])
+  labels = np.concatenate([splits['train'].labels, splits['val'].labels])
+  for c in range(3):
+    counted = labels[:, c] != -1
+    model = sklearn.linear_model.LogisticRegression(
+      C=1 / outcome.chosen['penalty'], tol=1e-8, max_iter=10_000
+    )
+    model.fit(values[counted].astype(np.float64), labels[counted, c])
+    expected = model.decision_function(made['test'][1].astype(np.float64))
+    np.testing.assert_allclose(
+      outcome.predictions['prediction'][:, c], expected, atol=1e-5
+    )
+  scores, labels = outcome.predictions['prediction'], splits['test'].labels
+  assert outcome.test.value == metrics.map11(labels, scores)
+  np.testing.assert_array_equal(outcome.predictions['label'], labels)
+  np.testing.assert_array_equal(
+    outcome.predictions['correct'], (scores > 0) == (labels == 1)
+  )

@@ -24,6 +24,10 @@ def no_progress(iterable: Iterable[Any], **_: Any) -> Iterable[Any]:
   return iterable
 
 
+def _not_encoded(i: int) -> None:
+  del i
+
+
 # eq=False: arrays do not compare to one truth value; `hash` compares content.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
@@ -31,11 +35,15 @@ class Split:
 
   Attributes:
     name: 'train', 'val' or 'test'.
-    labels: int32 [N], indices into the dataset's classes.
+    labels: int32 [N], indices into the dataset's classes; or, where an
+      example may belong to several, int32 [N, C]: 1 it does, 0 it does not,
+      -1 it counts neither way (VOC's difficult objects).
     digests: uint8 [N, 32], the SHA-256 of each example's content.
     read: read(i) is example i as uint8 RGB [H, W, 3]. May be called from
       several threads at once.
     describe: describe(i) says in a few words which example i is.
+    encoded: encoded(i) is the image file that example i is read from, or None
+      where its pixels are at hand. As `read`, but for that.
   """
 
   name: str
@@ -43,14 +51,16 @@ class Split:
   digests: np.ndarray
   read: Callable[[int], np.ndarray]
   describe: Callable[[int], str]
+  encoded: Callable[[int], bytes | None] = _not_encoded
 
   def __post_init__(self):
     labels = np.array(self.labels, np.int32)
     digests = np.array(self.digests, np.uint8)
-    if labels.ndim != 1 or digests.shape != (len(labels), splits.DIGEST_SIZE):
+    expected = (len(labels), splits.DIGEST_SIZE)
+    if labels.ndim not in (1, 2) or digests.shape != expected:
       raise ValueError(
         f'{self.name}: labels {labels.shape} and digests {digests.shape}, '
-        f'expected [N] and [N, {splits.DIGEST_SIZE}]'
+        f'expected [N] or [N, C], and [N, {splits.DIGEST_SIZE}]'
       )
     for name, array in (('labels', labels), ('digests', digests)):
       array.flags.writeable = False
@@ -63,9 +73,10 @@ class Split:
   def hash(self) -> str:
     """SHA-256, in hex, over the pairs of digest and label in order.
 
-    A label counts as four bytes, least significant first.
+    A label counts as four bytes, least significant first; of several, each.
     """
-    labels = self.labels.astype('<i4').view(np.uint8).reshape(-1, 4)
+    labels = self.labels.astype('<i4').view(np.uint8)
+    labels = labels.reshape(len(self), 4 * self.labels[:1].size or 4)
     pairs = np.concatenate([self.digests, labels], axis=1)
     return hashlib.sha256(pairs.tobytes()).hexdigest()
 
@@ -77,11 +88,14 @@ class Dataset:
   Attributes:
     name: as it was asked for.
     classes: the name of each class; a label is an index into it.
-    metric: 'top1' or 'mean_per_class'.
+    metric: 'top1', 'mean_per_class', or 'map11' where labels are [N, C].
     splits: train, val and test. What the paper calls trainval is train
       followed by val.
     notes: what a record of a result must say about the data, one sentence
       each; mostly empty.
+
+  Raises:
+    InputError: hyperparameters would be chosen on test.
   """
 
   name: str
@@ -89,6 +103,22 @@ class Dataset:
   metric: str
   splits: Mapping[str, Split]
   notes: tuple[str, ...] = ()
+
+  def __post_init__(self):
+    test = self.splits['test']
+    for name in ('train', 'val'):
+      given = self.splits[name]
+      if given.name == 'test' or (len(given) and given.hash == test.hash):
+        raise InputError(
+          f'{self.name}: {name} is the test split: hyperparameters must not '
+          'be chosen on the examples that the result is measured on; give '
+          'others, or leave val out to have it held out of train'
+        )
+
+  @property
+  def multi_label(self) -> bool:
+    """Whether an example may belong to several classes."""
+    return self.splits['train'].labels.ndim == 2
 
 
 def listing(names: Iterable[str], limit: int = 5) -> str:
@@ -100,7 +130,10 @@ def listing(names: Iterable[str], limit: int = 5) -> str:
 
 def missing_classes(classes: tuple[str, ...], split: Split) -> list[str]:
   """The classes that no example of a split belongs to."""
-  present = set(split.labels.tolist())
+  if split.labels.ndim == 2:
+    present = np.flatnonzero((split.labels == 1).any(axis=0)).tolist()
+  else:
+    present = set(split.labels.tolist())
   return [name for i, name in enumerate(classes) if i not in present]
 
 

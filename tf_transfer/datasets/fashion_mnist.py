@@ -19,6 +19,7 @@ from tf_transfer.datasets.dataset import (
   grey_split,
 )
 from tf_transfer.errors import InputError
+from tf_transfer.runtime import tensorflow
 
 CLASSES = (
   'T-shirt/top',
@@ -232,14 +233,11 @@ def _divide(
 def _from_tfds(data_dir: str | None) -> _Parts:
   """Reads the same arrays through TFDS, which downloads them if need be."""
   try:
-    # TensorFlow takes seconds to import, and is for this source only.
-    import tensorflow as tf
+    tensorflow.without_accelerator()
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import download_manager
     from tensorflow_datasets.core.download.util import DownloadError
 
-    # JAX needs the accelerator's memory; TensorFlow would take all of it.
-    tf.config.set_visible_devices([], 'GPU')
     data_dir = data_dir and os.path.expanduser(data_dir)
     builder = tfds.builder(TFDS_NAME, data_dir=data_dir)
     failures = (

@@ -1,21 +1,27 @@
 """A directory of images, with a folder for each class."""
 
 import dataclasses
-import functools
 import hashlib
 import os
 from collections.abc import Mapping
 
 import numpy as np
 
-from tf_transfer.datasets import images, splits
+from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import (
   PARTS,
   Dataset,
   Progress,
   Split,
   complete,
-  listing,
+)
+from tf_transfer.datasets.image_files import (
+  read_bytes,
+  shown,
+  shown_listing,
+  split_of,
+  unreadable,
+  whole_files,
 )
 from tf_transfer.errors import InputError
 
@@ -106,9 +112,9 @@ def open_folder(
       files |= {part: train.take(chosen[part]) for part in chosen}
   for part in PARTS:
     notes += _contradictions(root, part, files[part])
-  shown = tuple(_shown(label) for label in classes)
+  class_names = tuple(shown(label) for label in classes)
   parts = [_split(part, root, files[part]) for part in files]
-  return complete(name, shown, metric, parts, notes)
+  return complete(name, class_names, metric, parts, notes)
 
 
 def check_folder(path: str) -> None:
@@ -138,22 +144,23 @@ def find_parts(root: str) -> dict[str, str]:
     part = SPLIT_FOLDERS[name.casefold()]
     if part in parts:
       raise InputError(
-        f'{_shown(root)}: {_shown(os.path.basename(parts[part]))} and '
-        f'{_shown(name)} both name the split {part}: remove one of them'
+        f'{shown(root)}: {shown(os.path.basename(parts[part]))} and '
+        f'{shown(name)} both name the split {part}: remove one of them'
       )
     parts[part] = os.path.join(root, name)
   if others and _are_classes(parts):
     return {_WHOLE: root}
   if others:
     raise InputError(
-      f'{_shown(root)}: holds folders named like splits '
-      f'({_listing(named)}) beside others ({_listing(others)}): {_LAYOUTS}; '
-      'move the others away, or rename a class that is called like a split'
+      f'{shown(root)}: holds folders named like splits '
+      f'({shown_listing(named)}) beside others ({shown_listing(others)}): '
+      f'{_LAYOUTS}; move the others away, or rename a class that is called '
+      'like a split'
     )
   for part in ('train', 'test'):
     if part not in parts:
       raise InputError(
-        f'{_shown(root)}: no folder {part} beside {_listing(named)}: '
+        f'{shown(root)}: no folder {part} beside {shown_listing(named)}: '
         f'{_LAYOUTS}; without val, validation is held out of train'
       )
   # Not in the order of their names: train comes first where files are read.
@@ -175,10 +182,10 @@ def _require_directory(root: str) -> None:
   if not root:
     raise InputError('folder: has no path: give folder:PATH')
   if not os.path.lexists(root):
-    raise InputError(f'{_shown(root)}: no such directory: {_LAYOUTS}')
+    raise InputError(f'{shown(root)}: no such directory: {_LAYOUTS}')
   if not os.path.isdir(root):
     raise InputError(
-      f'{_shown(root)}: not a directory: {_LAYOUTS}; unpack an archive first'
+      f'{shown(root)}: not a directory: {_LAYOUTS}; unpack an archive first'
     )
 
 
@@ -198,7 +205,7 @@ def _scan(folder: str) -> tuple[list[str], list[str]]:
         elif entry.name.lower().endswith(EXTENSIONS):
           files.append(entry.name)
   except OSError as error:
-    raise _unreadable(folder, error) from error
+    raise unreadable(folder, error) from error
   return sorted(folders), sorted(files)
 
 
@@ -213,7 +220,7 @@ def _images_below(folder: str) -> list[str]:
     try:
       status = os.stat(folder)
     except OSError as error:
-      raise _unreadable(folder, error) from error
+      raise unreadable(folder, error) from error
     if (status.st_dev, status.st_ino) in seen:
       continue
     seen.add((status.st_dev, status.st_ino))
@@ -229,15 +236,15 @@ def _class_folders(folder: str) -> list[str]:
   folders, files = _scan(folder)
   if not folders and files:
     raise InputError(
-      f'{_shown(folder)}: images ({_listing(files)}) that are in no class '
+      f'{shown(folder)}: images ({shown_listing(files)}) that are in no class '
       f'folder: {_LAYOUTS}'
     )
   if not folders:
-    raise InputError(f'{_shown(folder)}: no class folders: {_LAYOUTS}')
+    raise InputError(f'{shown(folder)}: no class folders: {_LAYOUTS}')
   if len(folders) == 1:
-    inner = _shown(os.path.join(folder, folders[0]))
+    inner = shown(os.path.join(folder, folders[0]))
     raise InputError(
-      f'{_shown(folder)}: only one class, {_shown(folders[0])}: there must '
+      f'{shown(folder)}: only one class, {shown(folders[0])}: there must '
       f'be two or more; if the classes are inside it, give folder:{inner}'
     )
   return folders
@@ -253,14 +260,14 @@ def _images_of_classes(folder: str) -> dict[str, list[str]]:
   suffixes = ' '.join(suffix[1:] for suffix in EXTENSIONS)
   if len(empty) == len(found):
     raise InputError(
-      f'{_shown(folder)}: no images in any of its {len(found)} class folders: '
+      f'{shown(folder)}: no images in any of its {len(found)} class folders: '
       f'expected files that end in one of {suffixes}'
     )
   if empty:
-    first = _shown(os.path.join(folder, empty[0]))
+    first = shown(os.path.join(folder, empty[0]))
     raise InputError(
       f'{first}: a class without images (so are {len(empty)} of '
-      f'{len(found)}: {_listing(empty)}): add images that end in one of '
+      f'{len(found)}: {shown_listing(empty)}): add images that end in one of '
       f'{suffixes}, or remove the folder'
     )
   return found
@@ -277,8 +284,8 @@ def _same_classes(
     for names, has, lacks in ((extra, part, first), (lacking, first, part)):
       if names:
         raise InputError(
-          f'{_shown(folders[lacks])}: no folder for {len(names)} of the '
-          f'classes in {_shown(folders[has])} ({_listing(names)}): every '
+          f'{shown(folders[lacks])}: no folder for {len(names)} of the '
+          f'classes in {shown(folders[has])} ({shown_listing(names)}): every '
           'split must have the same classes; add or remove these'
         )
   return tuple(sorted(found[first]))
@@ -301,7 +308,7 @@ def _digest(
   for part, label, path in progress(
     listed, total=len(listed), desc=f'reading {name}', unit='file'
   ):
-    digest = hashlib.sha256(_read_bytes(path)).digest()
+    digest = hashlib.sha256(read_bytes(path)).digest()
     rows[part].append((path, label, digest))
   files = {}
   for part, columns in rows.items():
@@ -370,54 +377,8 @@ def _split(part: str, root: str, files: _Files) -> Split:
   """A split whose images are read from their files when asked for."""
   names = [_relative(root, path) for path in files.paths]
   files = files.take(splits.content_order(files.labels, files.digests, names))
-  return Split(
-    name=part,
-    labels=files.labels,
-    digests=files.digests,
-    read=functools.partial(_read, files),
-    describe=lambda i: _shown(files.paths[i]),
-  )
-
-
-def _read(files: _Files, i: int) -> np.ndarray:
-  """Image i as uint8 [H, W, 3]."""
-  path = files.paths[i]
-  data = _read_bytes(path)
-  # Splits and caches go by the digest: it has to be that of what is used.
-  if hashlib.sha256(data).digest() != files.digests[i].tobytes():
-    raise InputError(
-      f'{_shown(path)}: the file has changed since the dataset was opened: '
-      'start again when nothing writes there any more'
-    )
-  return images.decode(data, _shown(path))
-
-
-def _read_bytes(path: str) -> bytes:
-  # A pipe would make the reading wait for ever.
-  if os.path.exists(path) and not os.path.isfile(path):
-    raise InputError(f'{_shown(path)}: not a regular file: remove it')
-  try:
-    with open(path, 'rb') as file:
-      return file.read()
-  except OSError as error:
-    raise _unreadable(path, error) from error
-
-
-def _unreadable(path: str, error: OSError) -> InputError:
-  return InputError(
-    f'{_shown(path)}: cannot be read ({error.strerror}): restore it, make it '
-    'readable or remove it, and start again'
-  )
+  return split_of(part, files.labels, files.digests, whole_files(files.paths))
 
 
 def _relative(root: str, path: str) -> str:
-  return _shown(os.path.relpath(path, root))
-
-
-def _shown(path: str) -> str:
-  """A path that can be printed, whatever bytes it is made of."""
-  return os.fsencode(path).decode('utf-8', 'backslashreplace')
-
-
-def _listing(names: list[str]) -> str:
-  return listing(_shown(name) for name in names)
+  return shown(os.path.relpath(path, root))

@@ -1,9 +1,11 @@
-"""Which example goes where, as a pure function of its content.
+"""Which example goes where, as a pure function of what it is.
 
-Every held-out draw is a threshold on a number between 0 and 1 that is derived
-from the SHA-256 of the example's content and a seed. So an example's side
-depends on nothing else: not on the order of files, not on names, not on other
-examples or classes; and identical content is always on the same side.
+Every held-out draw goes by a number between 0 and 1 that is derived from the
+SHA-256 of the example's content (or of its official name) and a seed. Where a
+share is held out the draw is a threshold on that number: an example's side
+depends on nothing else, not on the order of files, not on names, not on other
+examples or classes, and identical content is always on the same side. Where a
+published size has to be met, the examples with the lowest numbers are drawn.
 """
 
 import dataclasses
@@ -114,6 +116,35 @@ def train_val(
   return {'train': np.flatnonzero(~val), 'val': np.flatnonzero(val)}
 
 
+def lowest(
+  digests: np.ndarray,
+  seed: int,
+  count: int,
+  labels: np.ndarray | None = None,
+) -> np.ndarray:
+  """Draws exactly so many examples: those with the lowest numbers.
+
+  Args:
+    digests: uint8 [N, 32], of the examples' contents or names.
+    seed: any integer.
+    count: how many; of each class, where labels are given. Where there are
+      fewer, all of them are drawn.
+    labels: int [N], to draw from each class apart.
+
+  Returns:
+    bool [N], whether an example is drawn.
+  """
+  number = uniforms(digests, seed)
+  # Digests decide between equal numbers, so that order never does.
+  keys = [(x, row.tobytes()) for x, row in zip(number, digests, strict=True)]
+  labels = np.zeros(len(keys), int) if labels is None else labels
+  drawn = np.zeros(len(keys), bool)
+  for label in np.unique(labels):
+    members = np.flatnonzero(labels == label).tolist()
+    drawn[sorted(members, key=keys.__getitem__)[:count]] = True
+  return drawn
+
+
 def also_in(digests: np.ndarray, other: np.ndarray) -> np.ndarray:
   """Which contents occur in another set too.
 
@@ -136,7 +167,7 @@ def content_order(
   The name decides between identical contents of one class only.
 
   Args:
-    labels: int [N].
+    labels: int [N], or [N, C], whose rows count as they are.
     digests: uint8 [N, 32].
     names: N names, or None where identical examples need no telling apart.
 
@@ -145,7 +176,9 @@ def content_order(
   """
   names = names if names is not None else [''] * len(labels)
   keys = [
-    (int(label), digest.tobytes(), name)
-    for label, digest, name in zip(labels, digests, names, strict=True)
+    (label, digest.tobytes(), name)
+    for label, digest, name in zip(
+      np.asarray(labels).tolist(), digests, names, strict=True
+    )
   ]
   return np.array(sorted(range(len(keys)), key=keys.__getitem__), np.int64)

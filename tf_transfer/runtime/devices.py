@@ -1,9 +1,11 @@
 """The mesh, what is sharded over it, and how to compile for it."""
 
+import collections
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import jax
+import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 DATA_AXIS = 'data'
@@ -51,6 +53,31 @@ def _accepted(options: dict[str, str]) -> bool:
   except jax.errors.JaxRuntimeError:
     return False
   return True
+
+
+def on_devices(
+  made: Iterable[Mapping[str, np.ndarray]],
+  sharding: NamedSharding,
+  ahead: int = 2,
+) -> Iterator[dict[str, jax.Array]]:
+  """Batches whose transfer to the devices runs ahead of their use.
+
+  Args:
+    made: batches, of this process where there are several.
+    sharding: of each array's first axis.
+    ahead: how many batches are on their way beyond the one in use.
+  """
+  waiting = collections.deque()
+  for batch in made:
+    waiting.append(
+      {
+        name: jax.make_array_from_process_local_data(sharding, part)
+        for name, part in batch.items()
+      }
+    )
+    if len(waiting) > ahead:
+      yield waiting.popleft()
+  yield from waiting
 
 
 def describe() -> str:

@@ -9,14 +9,12 @@ import pathlib
 import shutil
 from collections.abc import Iterator, Mapping
 
-from tf_transfer.runtime import files
+from tf_transfer.runtime import files, tensorflow
 
 
 def _clu():
   """CLU's metric writers, with TensorFlow kept off the accelerator."""
-  import tensorflow as tf
-
-  tf.config.set_visible_devices([], 'GPU')
+  tf = tensorflow.without_accelerator()
   from clu import metric_writers
 
   return metric_writers, tf.errors.OpError

@@ -127,6 +127,7 @@ def _panel(axis, records: Sequence[Mapping[str, Any]]) -> None:
   metric = {
     'top1': 'Top-1 accuracy',
     'mean_per_class': 'Mean per-class accuracy',
+    'map11': 'Mean average precision',
   }[records[0]['metric']]
   axis.set_xlabel('ImageNet top-1 accuracy')
   axis.set_ylabel(f'{metric}, {examples:,} test images')

@@ -55,7 +55,7 @@ def _check(config: ml_collections.ConfigDict) -> None:
     if setting not in SETTINGS:
       raise errors.unknown_name('setting', setting, SETTINGS)
   for name in config.datasets:
-    datasets.check(name, config.data.dir or None)
+    datasets.check(name, config.data.dir or None, config.data.prepare)
   if config.data.corrupt not in ('error', 'skip'):
     raise errors.InputError(
       "config.data.corrupt: expected 'error' or 'skip', "
@@ -99,7 +99,9 @@ def _determinants(
 
 
 def _cells(
-  nets: list[networks.Network], config: ml_collections.ConfigDict
+  nets: list[networks.Network],
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
 ) -> Iterator[Cell]:
   for name in config.datasets:
     dataset = datasets.open(
@@ -108,6 +110,9 @@ def _cells(
       seed=config.data.split_seed,
       val_fraction=config.data.val_fraction,
       test_fraction=config.data.test_fraction,
+      cut_banner=config.data.cut_banner,
+      prepare=config.data.prepare,
+      cache_dir=config.data.cache_dir or workdir / 'digests',
       progress=progress.bar,
     )
     print(
@@ -254,7 +259,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   ]
   ledger = ledger_lib.Ledger(workdir)
   done = ledger.read()
-  cells = list(_cells(nets, config))
+  cells = list(_cells(nets, config, workdir))
   missing = [cell for cell in cells if cell.identity not in done]
   print(
     f'{len(cells)} cells: {len(cells) - len(missing)} found in '

@@ -35,6 +35,7 @@ _HEADINGS = (
 _METRIC_NAMES = {
   'top1': 'top-1 accuracy',
   'mean_per_class': 'mean per-class accuracy',
+  'map11': '11-point mean average precision',
 }
 _TEXT_COLUMNS = 2  # left-aligned; the others hold numbers
 

@@ -34,7 +34,7 @@ class Features:
 
   Attributes:
     values: [N, D] float32, in the order of the split.
-    labels: [N] int32.
+    labels: [N] int32, or [N, C] where several count.
     kept: [N] int, the examples' numbers in the split.
     skipped: names of the corrupt images that were left out.
     computed: how many images went through the network just now; the others

@@ -28,7 +28,9 @@ class Outcome:
     curve: the metric on val for each value searched.
     chosen: the hyperparameters that were chosen.
     solver: how well the optimum was reached.
-    predictions: per test example: digest, label, prediction, correct.
+    predictions: per test example: digest, label, prediction, correct. Where
+      several labels count, prediction is the classes' scores [N, C] and
+      correct says for each class whether the score's sign is right.
     skipped: names of the corrupt images that were left out.
   """
 
@@ -46,6 +48,11 @@ def penalties(config: ml_collections.ConfigDict) -> np.ndarray:
   return np.logspace(
     np.log10(config.penalty_min), np.log10(config.penalty_max), config.penalties
   )
+
+
+def predictions(dataset: datasets.Dataset, logits: np.ndarray) -> np.ndarray:
+  """What the dataset's metric looks at: the best class, or all scores."""
+  return logits if dataset.multi_label else logits.argmax(axis=1)
 
 
 def evaluate(
@@ -85,7 +92,7 @@ def evaluate(
     val.values,
     val.labels,
     lambda labels, logits: metrics.METRICS[dataset.metric](
-      labels, logits.argmax(axis=1)
+      labels, predictions(dataset, logits)
     ),
   )
   both = features_lib.concatenate(train, val)
@@ -98,7 +105,9 @@ def evaluate(
   )
   test = extract(dataset.splits['test'], f'{dataset.name} test')
   predicted = {
-    name: logistic.logits(solution[0], solution[1], split.values).argmax(axis=1)
+    name: predictions(
+      dataset, logistic.logits(solution[0], solution[1], split.values)
+    )
     for name, solution, split in (
       ('val', (path.weights[index], path.bias[index]), val),
       ('test', (final.weights[0], final.bias[0]), test),
@@ -123,7 +132,14 @@ def evaluate(
       'digest': np.asarray(dataset.splits['test'].digests)[test.kept],
       'label': test.labels,
       'prediction': predicted['test'],
-      'correct': predicted['test'] == test.labels,
+      'correct': _correct(test.labels, predicted['test']),
     },
     skipped=train.skipped + val.skipped + test.skipped,
   )
+
+
+def _correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+  """Whether each prediction is right: bool [N], or [N, C] of scores."""
+  if labels.ndim == 2:
+    return (predicted > 0) == (labels == 1)
+  return predicted == labels

@@ -9,7 +9,6 @@ newer), and the legacy one, five pickles in a row followed by the storages.
 import collections
 import dataclasses
 import os
-import pickle
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from tf_transfer import errors
+from tf_transfer.runtime import pickles
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
@@ -35,21 +35,6 @@ _STORAGES = {
   'ByteStorage': np.uint8,
   'BoolStorage': np.bool_,
 }
-
-# What a damaged or hostile pickle makes Python's unpickler raise.
-_PICKLE_ERRORS = (
-  pickle.UnpicklingError,
-  AttributeError,
-  EOFError,
-  ImportError,
-  IndexError,
-  KeyError,
-  MemoryError,
-  OverflowError,
-  TypeError,
-  ValueError,
-  struct.error,
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +53,6 @@ class _Tensor:
   strides: tuple[int, ...]  # in elements
 
 
-class _Refused(Exception):
-  """The pickle names something that a file of weights has no need of."""
-
-
 def _rebuild_tensor(storage, offset, shape, strides, *_):
   if not isinstance(storage, _Storage):
     raise ValueError('a tensor without a storage')
@@ -86,19 +67,19 @@ def _rebuild_parameter(tensor, *_):
   return tensor
 
 
-class _Unpickler(pickle.Unpickler):
-  """Admits the names below; resolves storages to descriptions of them."""
+_ADMITTED = {
+  ('collections', 'OrderedDict'): collections.OrderedDict,
+  ('torch._utils', '_rebuild_tensor_v2'): _rebuild_tensor,
+  ('torch._utils', '_rebuild_parameter'): _rebuild_parameter,
+  **{('torch', name): np.dtype(dtype) for name, dtype in _STORAGES.items()},
+}
 
-  def find_class(self, module: str, name: str) -> Any:
-    if (module, name) == ('collections', 'OrderedDict'):
-      return collections.OrderedDict
-    if module == 'torch' and name in _STORAGES:
-      return np.dtype(_STORAGES[name])
-    if (module, name) == ('torch._utils', '_rebuild_tensor_v2'):
-      return _rebuild_tensor
-    if (module, name) == ('torch._utils', '_rebuild_parameter'):
-      return _rebuild_parameter
-    raise _Refused(f'{module}.{name}')
+
+class _Unpickler(pickles.Unpickler):
+  """Admits the names above; resolves storages to descriptions of them."""
+
+  def __init__(self, file: IO[bytes]):
+    super().__init__(file, _ADMITTED)
 
   def persistent_load(self, pid: Any) -> _Storage:
     kind, dtype, key, _, length, *view = pid
@@ -207,7 +188,7 @@ def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
       is_zip = file.read(4) == b'PK\x03\x04'
       file.seek(0)
       return _read_zip(file) if is_zip else _read_legacy(file)
-  except _Refused as error:
+  except pickles.Refused as error:
     raise errors.InputError(
       f'{path} is refused: its pickle names {error}, and only tensor storages '
       'and plain containers are admitted. Loading it with PyTorch could run '
@@ -217,7 +198,7 @@ def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
     raise errors.InputError(
       f'{path} cannot be read: {error.strerror or error}'
     ) from error
-  except (*_PICKLE_ERRORS, zipfile.BadZipFile) as error:
+  except (*pickles.ERRORS, zipfile.BadZipFile) as error:
     raise errors.InputError(
       f'{path} is no whole .pth file ({error}): it may be cut short or of '
       'another format. Get it again.'
