@@ -42,9 +42,8 @@ def torch(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
 
 
 def keras(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
-  # The file says conv1/conv where today's code says conv1_conv.
-  convs = {'conv1/conv': 'stem/conv', 'conv1_conv': 'stem/conv'}
-  norms = {'conv1/bn': 'stem/bn', 'conv1_bn': 'stem/bn', 'bn': 'norm'}
+  convs = {'conv1_conv': 'stem/conv'}
+  norms = {'conv1_bn': 'stem/bn', 'bn': 'norm'}
   for block, layer in _layers(depths):
     name = f'conv{block + 1}_block{layer}'
     path = f'block{block}_layer{layer}'
@@ -56,7 +55,7 @@ def keras(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
     name = f'pool{number + 1}'
     norms[f'{name}_bn'] = f'transition{number}_norm'
     convs[f'{name}_conv'] = f'transition{number}_conv'
-  found = list(rules.keras_head(('predictions', 'fc1000')))
+  found = list(rules.keras_head('predictions'))
   found += [rules.tf_conv(name, path) for name, path in convs.items()]
   for norm, path in norms.items():
     found += rules.tf_batch_norm(norm, path)

@@ -157,8 +157,8 @@ def slim_head(scope: str) -> tuple[Rule, ...]:
   )
 
 
-def keras(layers: Iterable[Layer], heads: Sequence[str]) -> tuple[Rule, ...]:
-  """Rules of a Keras file, for its layers and any name of its head."""
+def keras(layers: Iterable[Layer], head: str) -> tuple[Rule, ...]:
+  """Rules of a Keras file, for its layers and its head."""
   rules = []
   for layer in layers:
     conv = re.escape(layer.conv)
@@ -169,15 +169,15 @@ def keras(layers: Iterable[Layer], heads: Sequence[str]) -> tuple[Rule, ...]:
       _folded_bias(rf'{conv}/bias', layer.path),
       *tf_batch_norm(layer.bn, f'{layer.path}/bn'),
     ]
-  return (*rules, *keras_head(heads))
+  return (*rules, *keras_head(head))
 
 
-def keras_head(names: Sequence[str]) -> tuple[Rule, ...]:
-  """Keras's logits layer, dense or a 1×1 convolution, by any of its names."""
-  names = '|'.join(re.escape(name) for name in names)
+def keras_head(name: str) -> tuple[Rule, ...]:
+  """Keras's logits layer, dense or a 1×1 convolution."""
+  name = re.escape(name)
   return (
-    Rule(rf'(?:{names})/kernel', 'params/head/kernel', matrix),
-    Rule(rf'(?:{names})/bias', 'params/head/bias'),
+    Rule(rf'{name}/kernel', 'params/head/kernel', matrix),
+    Rule(rf'{name}/bias', 'params/head/bias'),
   )
 
 
