@@ -82,21 +82,19 @@ def package_file(package: str) -> pathlib.Path:
 
 def _keras_file(source: publishers.Source) -> pathlib.Path:
   """Has Keras put its file into its cache; it checks the file's hash."""
+  keras = packages.needed('keras', 'a Keras model')
   try:
     source.application.build(weights='imagenet')
+    # Where the cache is only this function says; nothing is left to fetch.
+    path = keras.utils.get_file(
+      source.file, origin='file:///nowhere', cache_subdir='models'
+    )
   # Keras raises nothing more special where it has no network.
   except Exception as error:
     if not str(error).startswith(_KERAS_FAILURES):
       raise
     raise _failure(source, error) from error
-  keras = packages.needed('keras', 'a Keras model')
-  path = pathlib.Path(keras.config.keras_home(), 'models', source.file)
-  if not path.is_file():
-    raise errors.InputError(
-      f'Keras has fetched its weights, but not to {path}: give the file with '
-      '--input'
-    )
-  return path
+  return pathlib.Path(path)
 
 
 def _hub_file(source: publishers.Source) -> pathlib.Path:

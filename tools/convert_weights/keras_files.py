@@ -79,7 +79,13 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class _Stored:
-  """A layer with weights of a file: its name there, if any, and the arrays."""
+  """A layer with weights of a file.
+
+  Attributes:
+    key: of its group in the file.
+    name: the layer's own, or '' where the file does not say.
+    arrays: by name or number, in Keras's order.
+  """
 
   key: str
   name: str
@@ -142,8 +148,7 @@ def read(
 
   Returns:
     {'layer/weight': array}, as conv1_conv/kernel, under the names of the
-    model's layers. What has no place in the model keeps its name in the
-    file.
+    model's layers; what has no place in the model, under that in the file.
 
   Raises:
     InputError: no such file, cut short, or of another kind; or its named
@@ -166,8 +171,8 @@ def read(
   tensors, problems = _placed(groups, layers)
   if problems:
     raise errors.InputError(
-      f'{path}: its layers are not in the order of '
-      f'{application.name}:{weights_lib.shorten(problems)}'
+      f'{path}: its layers are not those of {application.name} in their '
+      f'order:{weights_lib.shorten(problems)}'
     )
   return tensors
 
@@ -237,22 +242,26 @@ def _legacy_layers(root: Any, names: Sequence[str]) -> list[_Stored]:
         raise ValueError(f'{layer}/{name} twice')
       arrays[name] = _array(root[layer][weight])
     if arrays:
-      name = renumbered.get(layer, layer)
-      layers.append(_Stored(name, name, arrays))
+      layers.append(_Stored(layer, renumbered.get(layer, layer), arrays))
   return layers
 
 
 def _layers_by_kind(root: Any) -> dict[str, list[_Stored]]:
+  names = {
+    key: str(group['vars'].attrs.get('name', ''))
+    for key, group in root.items()
+    if 'vars' in group
+  }
+  renumbered = _renumbered(names.values())
   numbered = collections.defaultdict(list)
-  for key, group in root.items():
-    variables = group.get('vars', {})
+  for key, name in names.items():
+    variables = root[key]['vars']
     if len(variables):
       kind, number = re.fullmatch(r'(.*?)(?:_(\d+))?', key).groups()
       arrays = {
-        name: _array(variables[name]) for name in sorted(variables, key=int)
+        index: _array(variables[index]) for index in sorted(variables, key=int)
       }
-      name = str(variables.attrs.get('name', ''))
-      stored = _Stored(key, name, arrays)
+      stored = _Stored(key, renumbered.get(name, name), arrays)
       numbered[kind].append((int(number or 0), stored))
   return {
     kind: [layer for _, layer in sorted(found, key=lambda item: item[0])]
@@ -266,7 +275,8 @@ def _placed(
   """Gives the arrays of a file the names of the layers in their places.
 
   Where the layers of a group and their weights are not as many as the
-  model's, none has a place: they keep their names in the file.
+  model's, none has a place: they are left to their names, for an error to
+  say which are missing and which too many.
 
   Returns:
     The arrays by name; and which named layers stand in another's place.
@@ -280,14 +290,25 @@ def _placed(
     places = [layer for layer in layers if kind in (_ALL, layer.kind)]
     counts = [len(layer.weights) for layer in places]
     if counts != [len(layer.arrays) for layer in stored]:
-      places = [Layer(s.key, kind, tuple(s.arrays)) for s in stored]
-    else:
-      problems += [
-        f'{found.name} stands in the place of {place.name}'
-        for found, place in zip(stored, places, strict=True)
-        if found.name in known and found.name != place.name
-      ]
+      places = _by_name(stored, layers)
     for found, place in zip(stored, places, strict=True):
+      if found.name in known and found.name != place.name:
+        problems.append(f'{found.name} stands in the place of {place.name}')
       for name, array in zip(place.weights, found.arrays.values(), strict=True):
-        tensors[f'{place.name}/{name}'] = array
+        path = f'{place.name}/{name}'
+        if path in tensors:
+          problems.append(f'{path} is there twice')
+        tensors[path] = array
   return tensors, problems
+
+
+def _by_name(stored: Sequence[_Stored], layers: Sequence[Layer]) -> list[Layer]:
+  """The layers that the names in a file say, as far as the model has them."""
+  known = {(layer.name, len(layer.weights)): layer for layer in layers}
+  return [
+    known.get(
+      (found.name, len(found.arrays)),
+      Layer(found.key, '', tuple(found.arrays)),
+    )
+    for found in stored
+  ]

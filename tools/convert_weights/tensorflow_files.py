@@ -57,7 +57,8 @@ def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
       for name in names
       if not _TRAINING.fullmatch(name.removesuffix(_AVERAGE))
     }
-  except (tf.errors.OpError, ValueError, RuntimeError) as error:
+  # The last is for a .data that ends before a variable does.
+  except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
     raise errors.InputError(
       f'{path} is no whole TensorFlow checkpoint ({error}): it may be cut '
       'short, miss a part, or be of another format. Get it again.'
@@ -98,6 +99,8 @@ def read_graph(path: os.PathLike | str) -> dict[str, np.ndarray]:
       for node in graph.node
       if node.op == 'Const'
     }
+    if not constants:
+      raise ValueError('no node of kind Const')
   except (DecodeError, OSError, TypeError, ValueError) as error:
     raise errors.InputError(
       f'{path} is no whole frozen graph ({error}): it may be cut short or of '
