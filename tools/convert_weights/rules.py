@@ -64,15 +64,28 @@ def matrix(array: np.ndarray) -> np.ndarray:
   return np.asarray(array)
 
 
+def _batch_norm(
+  name: str, path: str, arrays: tuple[str, str, str, str]
+) -> list[Rule]:
+  """A batch norm's arrays: what follows its name for scale to variance."""
+  paths = (
+    f'params/backbone/{path}/scale',
+    f'params/backbone/{path}/bias',
+    f'batch_stats/backbone/{path}/mean',
+    f'batch_stats/backbone/{path}/var',
+  )
+  return [
+    Rule(re.escape(name + array), ours)
+    for array, ours in zip(arrays, paths, strict=True)
+  ]
+
+
 def torch_batch_norm(name: str, path: str) -> list[Rule]:
   """PyTorch's four arrays of a batch norm; its counter is dropped."""
-  name = re.escape(name)
+  arrays = ('.weight', '.bias', '.running_mean', '.running_var')
   return [
-    Rule(rf'{name}\.weight', f'params/backbone/{path}/scale'),
-    Rule(rf'{name}\.bias', f'params/backbone/{path}/bias'),
-    Rule(rf'{name}\.running_mean', f'batch_stats/backbone/{path}/mean'),
-    Rule(rf'{name}\.running_var', f'batch_stats/backbone/{path}/var'),
-    Rule(rf'{name}\.num_batches_tracked', None),
+    *_batch_norm(name, path, arrays),
+    *drop(re.escape(f'{name}.num_batches_tracked')),
   ]
 
 
@@ -97,13 +110,8 @@ def tf_conv(name: str, path: str) -> Rule:
 
 def tf_batch_norm(name: str, path: str) -> list[Rule]:
   """TensorFlow's four arrays of a batch norm; there may be no gamma."""
-  name = re.escape(name)
-  return [
-    Rule(rf'{name}/gamma', f'params/backbone/{path}/scale'),
-    Rule(rf'{name}/beta', f'params/backbone/{path}/bias'),
-    Rule(rf'{name}/moving_mean', f'batch_stats/backbone/{path}/mean'),
-    Rule(rf'{name}/moving_variance', f'batch_stats/backbone/{path}/var'),
-  ]
+  arrays = ('/gamma', '/beta', '/moving_mean', '/moving_variance')
+  return _batch_norm(name, path, arrays)
 
 
 def _folded_bias(pattern: str, path: str) -> Rule:
