@@ -46,8 +46,8 @@ def fetch(network: str, name: str | None) -> pathlib.Path:
   if source.name == 'torchvision':
     hint = " (torch.hub.load_state_dict_from_url fetches torchvision's)"
   raise errors.InputError(
-    f'{name} has no downloader that could fetch its weights of {network}: '
-    f'get {source.file}{hint} and give it with --input'
+    f'{source.name} has no downloader that could fetch its weights of '
+    f'{network}: get {source.file}{hint} and give it with --input'
   )
 
 
