@@ -43,9 +43,7 @@ _VERIFY = flags.DEFINE_bool(
 )
 
 
-def _check_flags(argv: list[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+def _check_flags() -> None:
   if _OUTPUT.value is None:
     raise app.UsageError('give --output=FILE.safetensors, or --list')
   if _NETWORK.value is None:
@@ -79,13 +77,15 @@ def _convert() -> None:
 
 
 def main(argv: list[str]) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
   # Imported late: --help should not wait for JAX.
   if _LIST.value:
     from tools.convert_weights import listing
 
     print(listing.render())
     return
-  _check_flags(argv)
+  _check_flags()
   from tf_transfer import errors
   from tools.convert_weights import fingerprint
 
