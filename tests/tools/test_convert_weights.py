@@ -30,9 +30,11 @@ def test_command(tmp_path, weights_dir):
     '--network=efficientnet_lite0',
     f'--input={convert_weights.package_file(PACKAGE)}',
     f'--output={output}',
+    '--verify',
   )
   assert result.returncode == 0, result.stderr
   assert 'ImageNet top-1 75.1%' in result.stdout
+  assert 'fingerprint: norm ' in result.stdout
   # The same file, byte for byte, as when the package is named.
   expected = weights_dir / 'efficientnet_lite0.safetensors'
   assert output.read_bytes() == expected.read_bytes()
@@ -50,6 +52,22 @@ def test_command_reports_in_one_line(tmp_path):
     'pip install no-such-package'
   )
   assert 'Traceback' not in result.stderr
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    ((), 'give --output'),
+    (('--output=a.safetensors',), 'give --network'),
+    (('--output=a', '--verify', '--source=timm'), 'give --network'),
+    (('--output=a', '--network=b', '--input=c', '--package=d'), 'not both'),
+    (('--list', 'extra'), 'unexpected arguments: extra'),
+  ],
+)
+def test_command_line_that_makes_no_sense(arguments, message):
+  result = command(*arguments)
+  assert result.returncode == 1
+  assert message in result.stdout + result.stderr
 
 
 def test_header_says_where_the_weights_come_from(lite0):

@@ -47,13 +47,13 @@ def test_bias_ahead_of_batch_norm_is_folded_into_the_mean():
     'conv/bias': np.float32([1, 2]),
     'bn/moving_mean': np.float32([5, 5]),
   }
-  arrays, problems = rules.apply_rules(tensors, rules.keras(layers, ('out',)))
+  arrays, problems = rules.apply_rules(tensors, rules.keras(layers, 'out'))
   assert not problems
   np.testing.assert_array_equal(
     arrays['batch_stats/backbone/x/bn/mean'], [4, 3]
   )
   del tensors['bn/moving_mean']
-  _, problems = rules.apply_rules(tensors, rules.keras(layers, ('out',)))
+  _, problems = rules.apply_rules(tensors, rules.keras(layers, 'out'))
   assert 'a bias (2,) without its' in problems[0]
 
 

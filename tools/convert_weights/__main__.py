@@ -2,6 +2,11 @@
 
 python -m tools.convert_weights --network=resnet50 --input=FILE \\
     --output=FILE.safetensors
+
+--list prints what public weights there are, and the files to look for.
+--source=keras or --source=timm in place of --input fetches the weights.
+--verify prints a fingerprint of what was written; alone with --output, that
+of a weights file that is there.
 """
 
 import sys
@@ -9,44 +14,59 @@ import sys
 from absl import app, flags
 
 _NETWORK = flags.DEFINE_string(
-  'network', None, 'Name of the network, as efficientnet_lite0.', required=True
+  'network', None, 'Name of the network, as efficientnet_lite0.'
 )
 _INPUT = flags.DEFINE_string(
   'input',
   None,
-  'The checkpoint: a .pth, .safetensors or Keras .h5 file, or a TensorFlow '
-  'checkpoint.',
+  'The checkpoint: a .pth, .safetensors or .pb file, a .h5, .weights.h5 or '
+  '.keras file of Keras, or a TensorFlow checkpoint. Without it, the weights '
+  'of --source are fetched as their own library does.',
 )
 _SOURCE = flags.DEFINE_string(
   'source',
   None,
-  'Who made it: slim, keras, torchvision, timm or pretrainedmodels; told by '
-  'its variables when left out.',
+  'Who made it, as --list names them: slim, keras, torchvision, timm ...; '
+  'told by its variables when left out.',
 )
 _PACKAGE = flags.DEFINE_string(
   'package', None, 'Instead of --input: an installed package that carries it.'
 )
-_OUTPUT = flags.DEFINE_string(
-  'output', None, 'The .safetensors file to write.', required=True
+_OUTPUT = flags.DEFINE_string('output', None, 'The .safetensors file to write.')
+_LIST = flags.DEFINE_bool(
+  'list', False, 'Print networks, sources and the files to look for.'
+)
+_VERIFY = flags.DEFINE_bool(
+  'verify',
+  False,
+  'Read --output again and print a fingerprint: features of a fixed image.',
 )
 
 
-def main(argv: list[str]) -> None:
-  if len(argv) > 1:
-    raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-  if (_INPUT.value is None) == (_PACKAGE.value is None):
-    raise app.UsageError('give one of --input=FILE and --package=NAME')
-  # Imported late: --help should not wait for JAX.
-  from tf_transfer import errors
-  from tools import convert_weights
+def _check_flags() -> None:
+  if _OUTPUT.value is None:
+    raise app.UsageError('give --output=FILE.safetensors, or --list')
+  if _NETWORK.value is None:
+    given = (_INPUT.value, _PACKAGE.value, _SOURCE.value)
+    if not _VERIFY.value or any(given):
+      raise app.UsageError('give --network=NAME; --list prints the names')
+  if _INPUT.value is not None and _PACKAGE.value is not None:
+    raise app.UsageError('give --input=FILE or --package=NAME, not both')
 
-  try:
-    source_file = _INPUT.value or convert_weights.package_file(_PACKAGE.value)
-    header = convert_weights.convert(
-      _NETWORK.value, source_file, _OUTPUT.value, _SOURCE.value
-    )
-  except errors.InputError as error:
-    sys.exit(f'error: {error}')
+
+def _convert() -> None:
+  from tools import convert_weights
+  from tools.convert_weights import downloads
+
+  if _INPUT.value is not None:
+    source_file = _INPUT.value
+  elif _PACKAGE.value is not None:
+    source_file = downloads.package_file(_PACKAGE.value)
+  else:
+    source_file = downloads.fetch(_NETWORK.value, _SOURCE.value)
+  header = convert_weights.convert(
+    _NETWORK.value, source_file, _OUTPUT.value, _SOURCE.value
+  )
   top1 = 'unknown'
   if header.imagenet_top1 is not None:
     top1 = f'{header.imagenet_top1:.1%} ({header.imagenet_top1_source})'
@@ -54,6 +74,28 @@ def main(argv: list[str]) -> None:
     f'{_OUTPUT.value}: {header.network}, {header.num_classes} classes, '
     f'{header.contract.image_size} px, ImageNet top-1 {top1}'
   )
+
+
+def main(argv: list[str]) -> None:
+  if len(argv) > 1:
+    raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+  # Imported late: --help should not wait for JAX.
+  if _LIST.value:
+    from tools.convert_weights import listing
+
+    print(listing.render())
+    return
+  _check_flags()
+  from tf_transfer import errors
+  from tools.convert_weights import fingerprint
+
+  try:
+    if _NETWORK.value is not None:
+      _convert()
+    if _VERIFY.value:
+      print(f'fingerprint: {fingerprint.fingerprint(_OUTPUT.value)}')
+  except errors.InputError as error:
+    sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

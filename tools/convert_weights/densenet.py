@@ -1,15 +1,70 @@
 """DenseNet: Keras, and PyTorch (torchvision and timm name it alike)."""
 
+import dataclasses
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from tools.convert_weights import rules
 
 
-def _layers(depths: Sequence[int]) -> Iterator[tuple[int, int]]:
+@dataclasses.dataclass(frozen=True)
+class _Names:
+  """What a source calls the parts of the network.
+
+  Attributes:
+    stem: its convolution and batch norm.
+    norm: the last batch norm.
+    layer: format of a layer's name; `stage` is one more than `block`.
+    parts: what follows it for norm, 1×1 convolution, norm, 3×3 convolution.
+    transition: format of a transition's name.
+    transition_parts: what follows it for norm and convolution.
+  """
+
+  stem: tuple[str, str]
+  norm: str
+  layer: str
+  parts: tuple[str, str, str, str]
+  transition: str
+  transition_parts: tuple[str, str]
+
+
+_TORCH = _Names(
+  stem=('features.conv0', 'features.norm0'),
+  norm='features.norm5',
+  layer='features.denseblock{block}.denselayer{layer}',
+  parts=('.norm1', '.conv1', '.norm2', '.conv2'),
+  transition='features.transition{block}',
+  transition_parts=('.norm', '.conv'),
+)
+_KERAS = _Names(
+  stem=('conv1_conv', 'conv1_bn'),
+  norm='bn',
+  layer='conv{stage}_block{layer}',
+  parts=('_0_bn', '_1_conv', '_1_bn', '_2_conv'),
+  transition='pool{stage}',
+  transition_parts=('_bn', '_conv'),
+)
+
+
+def _paths(
+  names: _Names, depths: Sequence[int]
+) -> tuple[dict[str, str], dict[str, str]]:
+  """Our paths of the convolutions and of the batch norms, by their names."""
+  convs = {names.stem[0]: 'stem/conv'}
+  norms = {names.stem[1]: 'stem/bn', names.norm: 'norm'}
   for block, depth in enumerate(depths, start=1):
     for layer in range(1, depth + 1):
-      yield block, layer
+      name = names.layer.format(block=block, stage=block + 1, layer=layer)
+      path = f'block{block}_layer{layer}'
+      norm1, conv1, norm2, conv2 = (name + part for part in names.parts)
+      norms |= {norm1: f'{path}_norm', norm2: f'{path}_narrow/bn'}
+      convs |= {conv1: f'{path}_narrow/conv', conv2: f'{path}_grow'}
+    if block < len(depths):
+      name = names.transition.format(block=block, stage=block + 1)
+      norm, conv = (name + part for part in names.transition_parts)
+      norms[norm] = f'transition{block}_norm'
+      convs[conv] = f'transition{block}_conv'
+  return convs, norms
 
 
 def _torch_names(name: str) -> list[str]:
@@ -19,19 +74,7 @@ def _torch_names(name: str) -> list[str]:
 
 
 def torch(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
-  convs = {'features.conv0': 'stem/conv'}
-  norms = {'features.norm0': 'stem/bn', 'features.norm5': 'norm'}
-  for block, layer in _layers(depths):
-    name = f'features.denseblock{block}.denselayer{layer}'
-    path = f'block{block}_layer{layer}'
-    norms[f'{name}.norm1'] = f'{path}_norm'
-    convs[f'{name}.conv1'] = f'{path}_narrow/conv'
-    norms[f'{name}.norm2'] = f'{path}_narrow/bn'
-    convs[f'{name}.conv2'] = f'{path}_grow'
-  for number in range(1, len(depths)):
-    name = f'features.transition{number}'
-    norms[f'{name}.norm'] = f'transition{number}_norm'
-    convs[f'{name}.conv'] = f'transition{number}_conv'
+  convs, norms = _paths(_TORCH, depths)
   found = list(rules.torch_head('classifier'))
   for conv, path in convs.items():
     found += [rules.torch_conv(name, path) for name in _torch_names(conv)]
@@ -42,21 +85,8 @@ def torch(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
 
 
 def keras(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
-  # The file says conv1/conv where today's code says conv1_conv.
-  convs = {'conv1/conv': 'stem/conv', 'conv1_conv': 'stem/conv'}
-  norms = {'conv1/bn': 'stem/bn', 'conv1_bn': 'stem/bn', 'bn': 'norm'}
-  for block, layer in _layers(depths):
-    name = f'conv{block + 1}_block{layer}'
-    path = f'block{block}_layer{layer}'
-    norms[f'{name}_0_bn'] = f'{path}_norm'
-    convs[f'{name}_1_conv'] = f'{path}_narrow/conv'
-    norms[f'{name}_1_bn'] = f'{path}_narrow/bn'
-    convs[f'{name}_2_conv'] = f'{path}_grow'
-  for number in range(1, len(depths)):
-    name = f'pool{number + 1}'
-    norms[f'{name}_bn'] = f'transition{number}_norm'
-    convs[f'{name}_conv'] = f'transition{number}_conv'
-  found = list(rules.keras_head(('predictions', 'fc1000')))
+  convs, norms = _paths(_KERAS, depths)
+  found = list(rules.keras_head('predictions'))
   found += [rules.tf_conv(name, path) for name, path in convs.items()]
   for norm, path in norms.items():
     found += rules.tf_batch_norm(norm, path)

@@ -102,7 +102,7 @@ def _numbered(paths: Iterable[str]) -> list[rules.Layer]:
 
 def keras_v3() -> tuple[rules.Rule, ...]:
   layers = _numbered(mixed.paths(inception_v3.STEPS))
-  return rules.keras(layers, ('predictions',))
+  return rules.keras(layers, 'predictions')
 
 
 def _torch_layer(name: str, path: str) -> rules.Layer:
@@ -245,7 +245,7 @@ def slim_resnet_v2() -> list[rules.Rule]:
 def keras_resnet_v2() -> tuple[rules.Rule, ...]:
   *paths, last = mixed.paths(inception_resnet_v2.steps())
   layers = [*_numbered(paths), rules.Layer('conv_7b', 'conv_7b_bn', last)]
-  found = list(rules.keras(layers, ('predictions',)))
+  found = list(rules.keras(layers, 'predictions'))
   for name, *_ in _residual_blocks():
     ours = f'params/backbone/{name}/up'
     found += [

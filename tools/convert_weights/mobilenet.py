@@ -43,7 +43,7 @@ def keras_v1() -> tuple[rules.Rule, ...]:
     for block in _V1
     for short, part in (('dw', 'depthwise'), ('pw', 'pointwise'))
   ]
-  return rules.keras(layers, ('conv_preds',))
+  return rules.keras(layers, 'conv_preds')
 
 
 def _timm_blocks(repeats: Sequence[int]) -> Iterator[tuple[int, str]]:
@@ -86,7 +86,7 @@ def keras_v2() -> tuple[rules.Rule, ...]:
       rules.Layer(f'{name}_{part}', f'{name}_{part}_BN', f'block{block}_{part}')
       for part in _parts_v2(block)
     ]
-  return rules.keras(layers, ('predictions', 'Logits'))
+  return rules.keras(layers, 'predictions')
 
 
 def torchvision_v2() -> tuple[rules.Rule, ...]:

@@ -121,7 +121,7 @@ def keras(repeats: int) -> tuple[rules.Rule, ...]:
   found += [rules.tf_conv(name, path) for name, path in convs.items()]
   for name, path in norms.items():
     found += rules.tf_batch_norm(name, path)
-  return (*found, *rules.keras_head(('predictions',)))
+  return (*found, *rules.keras_head('predictions'))
 
 
 def _shrinking(repeats: int) -> tuple[str, ...]:

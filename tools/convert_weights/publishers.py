@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tf_transfer import contract as contract_lib
-from tools.convert_weights import rules
+from tools.convert_weights import keras_files, rules
 
 Rules = Sequence[rules.Rule]
 
@@ -19,7 +19,10 @@ class Source:
     name: of the source.
     make_rules: makes the rules from its names to ours.
     contract: the preprocessing the weights were trained with.
+    file: what to look for: the published file's name, and what is in it where
+      it is an archive; of timm, the repository on the Hugging Face hub.
     package: Python package that carries the file, or ''.
+    application: Keras's model that has these weights.
     format: of its files, as `readers.format_of` calls it.
     options: fields of the backbone that these weights need.
     num_classes: number of logits; 1001 have background as class 0.
@@ -32,7 +35,9 @@ class Source:
   name: str
   make_rules: Callable[[], Rules]
   contract: contract_lib.Contract
+  file: str
   package: str = ''
+  application: keras_files.Application | None = None
   format: str = 'torch'
   options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   num_classes: int = 1000
@@ -87,6 +92,7 @@ def slim(
   make_rules: Callable[[], Rules],
   size: int,
   top1: float,
+  file: str,
   *,
   scaling: tuple[Any, Any, str] = HALF,
   num_classes: int = 1001,
@@ -97,6 +103,7 @@ def slim(
     make_rules=make_rules,
     # TensorFlow 1 resizes without antialiasing.
     contract=contract(size, scaling, antialias=False),
+    file=file,
     format='tensorflow',
     num_classes=num_classes,
     imagenet_top1=top1,
@@ -110,7 +117,10 @@ def keras(
   make_rules: Callable[[], Rules],
   size: int,
   top1: float,
+  application: str,
+  file: str,
   *,
+  arguments: tuple[tuple[str, Any], ...] = (),
   scaling: tuple[Any, Any, str] = HALF,
   **fields: Any,
 ) -> Source:
@@ -118,6 +128,8 @@ def keras(
     name='keras',
     make_rules=make_rules,
     contract=contract(size, scaling, antialias=False),
+    file=file,
+    application=keras_files.Application(application, arguments),
     format='keras',
     imagenet_top1=top1,
     imagenet_top1_source="Keras's table of applications",
@@ -129,6 +141,7 @@ def torchvision(
   make_rules: Callable[[], Rules],
   size: int,
   top1: float,
+  file: str,
   *,
   scaling: tuple[Any, Any, str] = TORCH,
   crop_fraction: float = 0.875,
@@ -138,6 +151,7 @@ def torchvision(
     name='torchvision',
     make_rules=make_rules,
     contract=contract(size, scaling, crop_fraction=crop_fraction),
+    file=file,
     imagenet_top1=top1,
     imagenet_top1_source=(
       "torchvision's table, for IMAGENET1K_V1; other versions differ"
@@ -151,19 +165,21 @@ def timm(
   make_rules: Callable[[], Rules],
   size: int,
   top1: float | None,
-  tag: str,
+  weights: str,
   *,
+  name: str = 'timm',
   scaling: tuple[Any, Any, str] = TORCH,
   crop_fraction: float = 0.875,
   **fields: Any,
 ) -> Source:
-  published = f"timm's table of results, for the weights {tag}"
+  published = f"timm's table of results, for the weights {weights}"
   return Source(
-    name='timm',
+    name=name,
     make_rules=make_rules,
     contract=contract(
       size, scaling, crop_fraction=crop_fraction, interpolation='bicubic'
     ),
+    file=f'timm/{weights}',
     format='safetensors',
     imagenet_top1=top1,
     imagenet_top1_source=published if top1 else '',

@@ -17,11 +17,13 @@ _FORMATS = {
   '.safetensors': 'safetensors',
   '.h5': 'keras',
   '.hdf5': 'keras',
+  '.keras': 'keras',
+  '.pb': 'graph',
 }
 
 
 def format_of(path: os.PathLike | str) -> str:
-  """'torch', 'safetensors', 'keras', or else 'tensorflow'."""
+  """'torch', 'safetensors', 'keras', 'graph', or else 'tensorflow'."""
   return _FORMATS.get(pathlib.Path(path).suffix, 'tensorflow')
 
 
@@ -41,8 +43,16 @@ def file_of(path: os.PathLike | str) -> pathlib.Path:
   return found
 
 
-def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
-  """Reads the arrays of a checkpoint by the names that it gives them.
+def read(
+  path: os.PathLike | str,
+  application: keras_files.Application | None = None,
+) -> dict[str, np.ndarray]:
+  """Reads the arrays of a checkpoint by name.
+
+  Args:
+    path: of the checkpoint.
+    application: the model that gives the arrays of a Keras file their names;
+      other files name their arrays themselves.
 
   Raises:
     InputError: it is not there, damaged, refused or of another format.
@@ -51,7 +61,9 @@ def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
   if kind == 'torch':
     return torch_files.read(path)
   if kind == 'keras':
-    return keras_files.read(path)
+    return keras_files.read(path, application)
+  if kind == 'graph':
+    return tensorflow_files.read_graph(path)
   if kind == 'tensorflow':
     return tensorflow_files.read(path)
   try:

@@ -56,4 +56,4 @@ def slim(scope: str, depths: Sequence[int]) -> tuple[rules.Rule, ...]:
 
 
 def keras(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
-  return rules.keras(_keras_layers(depths), ('predictions', 'fc1000', 'probs'))
+  return rules.keras(_keras_layers(depths), 'predictions')

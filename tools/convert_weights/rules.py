@@ -64,15 +64,28 @@ def matrix(array: np.ndarray) -> np.ndarray:
   return np.asarray(array)
 
 
+def _batch_norm(
+  name: str, path: str, arrays: tuple[str, str, str, str]
+) -> list[Rule]:
+  """A batch norm's arrays: what follows its name for scale to variance."""
+  paths = (
+    f'params/backbone/{path}/scale',
+    f'params/backbone/{path}/bias',
+    f'batch_stats/backbone/{path}/mean',
+    f'batch_stats/backbone/{path}/var',
+  )
+  return [
+    Rule(re.escape(name + array), ours)
+    for array, ours in zip(arrays, paths, strict=True)
+  ]
+
+
 def torch_batch_norm(name: str, path: str) -> list[Rule]:
   """PyTorch's four arrays of a batch norm; its counter is dropped."""
-  name = re.escape(name)
+  arrays = ('.weight', '.bias', '.running_mean', '.running_var')
   return [
-    Rule(rf'{name}\.weight', f'params/backbone/{path}/scale'),
-    Rule(rf'{name}\.bias', f'params/backbone/{path}/bias'),
-    Rule(rf'{name}\.running_mean', f'batch_stats/backbone/{path}/mean'),
-    Rule(rf'{name}\.running_var', f'batch_stats/backbone/{path}/var'),
-    Rule(rf'{name}\.num_batches_tracked', None),
+    *_batch_norm(name, path, arrays),
+    *drop(re.escape(f'{name}.num_batches_tracked')),
   ]
 
 
@@ -97,13 +110,8 @@ def tf_conv(name: str, path: str) -> Rule:
 
 def tf_batch_norm(name: str, path: str) -> list[Rule]:
   """TensorFlow's four arrays of a batch norm; there may be no gamma."""
-  name = re.escape(name)
-  return [
-    Rule(rf'{name}/gamma', f'params/backbone/{path}/scale'),
-    Rule(rf'{name}/beta', f'params/backbone/{path}/bias'),
-    Rule(rf'{name}/moving_mean', f'batch_stats/backbone/{path}/mean'),
-    Rule(rf'{name}/moving_variance', f'batch_stats/backbone/{path}/var'),
-  ]
+  arrays = ('/gamma', '/beta', '/moving_mean', '/moving_variance')
+  return _batch_norm(name, path, arrays)
 
 
 def _folded_bias(pattern: str, path: str) -> Rule:
@@ -157,8 +165,8 @@ def slim_head(scope: str) -> tuple[Rule, ...]:
   )
 
 
-def keras(layers: Iterable[Layer], heads: Sequence[str]) -> tuple[Rule, ...]:
-  """Rules of a Keras file, for its layers and any name of its head."""
+def keras(layers: Iterable[Layer], head: str) -> tuple[Rule, ...]:
+  """Rules of a Keras file, for its layers and its head."""
   rules = []
   for layer in layers:
     conv = re.escape(layer.conv)
@@ -169,15 +177,15 @@ def keras(layers: Iterable[Layer], heads: Sequence[str]) -> tuple[Rule, ...]:
       _folded_bias(rf'{conv}/bias', layer.path),
       *tf_batch_norm(layer.bn, f'{layer.path}/bn'),
     ]
-  return (*rules, *keras_head(heads))
+  return (*rules, *keras_head(head))
 
 
-def keras_head(names: Sequence[str]) -> tuple[Rule, ...]:
-  """Keras's logits layer, dense or a 1×1 convolution, by any of its names."""
-  names = '|'.join(re.escape(name) for name in names)
+def keras_head(name: str) -> tuple[Rule, ...]:
+  """Keras's logits layer, dense or a 1×1 convolution."""
+  name = re.escape(name)
   return (
-    Rule(rf'(?:{names})/kernel', 'params/head/kernel', matrix),
-    Rule(rf'(?:{names})/bias', 'params/head/bias'),
+    Rule(rf'{name}/kernel', 'params/head/kernel', matrix),
+    Rule(rf'{name}/bias', 'params/head/bias'),
   )
 
 

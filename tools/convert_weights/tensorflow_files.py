@@ -1,7 +1,9 @@
-"""Reads TensorFlow checkpoints, V1 (one file) and V2 (.index and .data).
+"""Reads TensorFlow checkpoints, V1 and V2, and frozen graphs.
 
-Where training kept moving averages of the variables, those are the weights
-to use: they were evaluated.
+A V1 checkpoint is one file, a V2 an .index and its .data. Where training kept
+moving averages of the variables, those are the weights to use: they were
+evaluated. A frozen graph is a .pb file, a GraphDef whose variables have become
+nodes of kind Const under the variables' names.
 """
 
 import os
@@ -11,6 +13,7 @@ import re
 import numpy as np
 
 from tf_transfer import errors
+from tools.convert_weights import packages
 
 _AVERAGE = '/ExponentialMovingAverage'
 # What a training script keeps beside the network.
@@ -45,13 +48,7 @@ def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
   Raises:
     InputError: no such checkpoint, cut short, or TensorFlow is missing.
   """
-  try:
-    import tensorflow as tf
-  except ModuleNotFoundError as error:
-    raise errors.InputError(
-      'reading a TensorFlow checkpoint needs TensorFlow: '
-      'pip install tensorflow-cpu'
-    ) from error
+  tf = packages.tensorflow('reading a TensorFlow checkpoint')
   try:
     reader = tf.train.load_checkpoint(prefix(path))
     names = sorted(reader.get_variable_to_shape_map())
@@ -60,7 +57,8 @@ def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
       for name in names
       if not _TRAINING.fullmatch(name.removesuffix(_AVERAGE))
     }
-  except (tf.errors.OpError, ValueError, RuntimeError) as error:
+  # The last is for a .data that ends before a variable does.
+  except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
     raise errors.InputError(
       f'{path} is no whole TensorFlow checkpoint ({error}): it may be cut '
       'short, miss a part, or be of another format. Get it again.'
@@ -77,3 +75,47 @@ def averaged(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
   }
   plain = {n: a for n, a in tensors.items() if not n.endswith(_AVERAGE)}
   return {**plain, **averages}
+
+
+def read_graph(path: os.PathLike | str) -> dict[str, np.ndarray]:
+  """Reads the network's variables of a frozen graph.
+
+  Nodes that the network's operations brought along (shapes, axes, an epsilon)
+  are integers or scalars; variables are arrays of floating point numbers.
+
+  Raises:
+    InputError: no such file, no graph, one without variables, or TensorFlow
+      is missing.
+  """
+  # TensorFlow's own definition of the message: it knows all dtypes and both
+  # ways of packing values, and reading a checkpoint needs it anyway.
+  tf = packages.tensorflow('reading a frozen graph')
+  from google.protobuf.message import DecodeError
+
+  try:
+    graph = tf.compat.v1.GraphDef.FromString(pathlib.Path(path).read_bytes())
+    constants = {
+      node.name: tf.make_ndarray(node.attr['value'].tensor)
+      for node in graph.node
+      if node.op == 'Const'
+    }
+    if not constants:
+      raise ValueError('no node of kind Const')
+  except (DecodeError, OSError, TypeError, ValueError) as error:
+    raise errors.InputError(
+      f'{path} is no whole frozen graph ({error}): it may be cut short or of '
+      'another format. Get it again.'
+    ) from error
+  tensors = {
+    name: array
+    for name, array in constants.items()
+    if array.ndim and np.issubdtype(array.dtype, np.floating)
+  }
+  if not any(name.endswith('/moving_mean') for name in tensors):
+    raise errors.InputError(
+      f'{path} is no frozen graph of variables: among its '
+      f'{len(constants)} Const nodes there is no moving_mean of a batch norm. '
+      'If they were folded into the kernels or quantised, take the checkpoint '
+      'that the graph was made from.'
+    )
+  return averaged(tensors)

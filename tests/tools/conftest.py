@@ -1,0 +1,23 @@
+"""What tests of several formats share."""
+
+import functools
+
+import pytest
+
+from tests.tools import checkpoint_files
+from tf_transfer import networks
+
+
+@pytest.fixture
+def fake_torch():
+  with checkpoint_files.fake_torch() as torch:
+    yield torch
+
+
+@pytest.fixture(scope='module')
+def traced_once():
+  """Tracing a network takes longer than converting one: once is enough."""
+  original = networks.expected_variables
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(networks, 'expected_variables', functools.cache(original))
+    yield

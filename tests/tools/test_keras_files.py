@@ -1,0 +1,256 @@
+"""Keras's files: written by Keras itself, and by us as older ones wrote them.
+
+keras.applications is the oracle: whatever a file calls its layers, our
+network has to compute what the Keras model that wrote it computes.
+"""
+
+import dataclasses
+import re
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from tests.golden import rule
+from tests.tools import checkpoint_files
+from tf_transfer import errors, networks
+from tf_transfer.networks import weights
+from tools import convert_weights
+from tools.convert_weights import keras_files, readers, sources
+
+LIMIT = 1e-5
+KERAS = [network for network in sources.SOURCES if sources.application(network)]
+# Small enough to run each time; the others are marked slow.
+FAST = ('mobilenet_v1',)
+FORMATS = ('.h5', '.weights.h5', '.keras')
+SIZE = 96
+
+
+def cases(networks_to_run, fast):
+  return [
+    pytest.param(n, marks=() if n in fast else (pytest.mark.slow,))
+    for n in networks_to_run
+  ]
+
+
+def randomised(network):
+  """A Keras model whose statistics, scales and biases all matter."""
+  application = sources.application(network)
+  options = dict(application.options)
+  model = dataclasses.replace(
+    application,
+    options=tuple(
+      {
+        **options,
+        'input_shape': (SIZE, SIZE, 3),
+        'classifier_activation': None,
+      }.items()
+    ),
+  ).build()
+  rng = np.random.default_rng(0)
+  for variable in model.weights:
+    noise = rng.normal(size=variable.shape)
+    if variable.name == 'moving_variance':
+      variable.assign(1 + 0.1 * np.abs(noise))
+    elif variable.name == 'gamma':
+      variable.assign(1 + 0.1 * noise)
+    elif variable.name in ('beta', 'bias', 'moving_mean'):
+      variable.assign(0.1 * noise)
+  return model
+
+
+def outputs(model, x):
+  """Pooled features and logits of a Keras model."""
+  import keras
+
+  kinds = [type(layer).__name__ for layer in model.layers]
+  pooled = model.layers[kinds.index('GlobalAveragePooling2D')].output
+  both = keras.Model(model.input, [pooled, model.output])
+  features, logits = both.predict(x, verbose=0)
+  return features.reshape(len(x), -1), logits
+
+
+def close(ours, theirs):
+  difference = np.abs(np.asarray(ours) - theirs).max()
+  return difference < LIMIT * np.abs(theirs).max()
+
+
+@pytest.mark.parametrize('network', cases(KERAS, FAST))
+def test_files_that_keras_writes(tmp_path, network):
+  model = randomised(network)
+  x = np.random.default_rng(1).uniform(-1, 1, (2, SIZE, SIZE, 3))
+  x = x.astype(np.float32)
+  features, logits = outputs(model, x)
+  variables = []
+  output = tmp_path / 'a.safetensors'
+  for suffix in FORMATS:
+    path = tmp_path / f'a{suffix}'
+    save = model.save_weights if suffix == '.weights.h5' else model.save
+    save(path)
+    header = convert_weights.convert(network, path, output)
+    assert header.options == sources.named(network, 'keras').options
+    variables.append(weights.read(output)[1])
+  same(variables[0], variables[1])
+  same(variables[0], variables[2])
+  net = networks.load(output)
+  assert close(net.features(x), features)
+  assert close(net.logits(x), logits)
+
+
+@pytest.mark.parametrize(
+  'network',
+  cases(KERAS, ('mobilenet_v1', 'inception_v3', 'resnet50', 'densenet121')),
+)
+def test_layers_of_keras_are_those_of_the_golden_checkpoints(network):
+  model = sources.application(network).build()
+  found = {
+    f'{layer.name}/{weight}': tuple(variable.shape)
+    for layer, variables in zip(
+      keras_files.layers_of(model),
+      [layer.weights for layer in model.layers if layer.weights],
+      strict=True,
+    )
+    for weight, variable in zip(layer.weights, variables, strict=True)
+  }
+  wanted = rule.shapes('keras', network)
+  assert found == wanted
+  assert list(found) == list(wanted)
+
+
+def golden(network):
+  return rule.checkpoint('keras', network, 2.0)
+
+
+def read(path, network):
+  return readers.read(path, sources.application(network))
+
+
+def same(found, wanted):
+  assert found.keys() == wanted.keys()
+  for name in wanted:
+    np.testing.assert_array_equal(found[name], wanted[name])
+
+
+def other_session(name):
+  """conv2d_1 -> conv2d_95: as if other models had been built before."""
+  return re.sub(
+    r'^(conv2d|batch_normalization)_(\d+)$',
+    lambda match: f'{match[1]}_{int(match[2]) + 94}',
+    name,
+  )
+
+
+RENAMINGS = {
+  'as they are': lambda index, name: name,
+  'another session': lambda index, name: other_session(name),
+  'Keras 2': lambda index, name: name.replace('conv1_', 'conv1/'),
+  'nothing in common': lambda index, name: f'layer_{index * 7 % 1000}',
+}
+
+
+@pytest.mark.parametrize('network', ['inception_v3', 'densenet121'])
+@pytest.mark.parametrize('renaming', RENAMINGS)
+def test_legacy_file_is_read_by_position(tmp_path, network, renaming):
+  layers = checkpoint_files.layers_of(golden(network))
+  rename = RENAMINGS[renaming]
+  renamed = {rename(i, n): a for i, (n, a) in enumerate(layers.items())}
+  assert len(renamed) == len(layers)
+  path = tmp_path / 'a.h5'
+  # Keras splits the list of names where it would be too long.
+  checkpoint_files.write_keras(path, renamed, split=renaming != 'as they are')
+  same(read(path, network), golden(network))
+
+
+def test_legacy_file_of_a_whole_model(tmp_path):
+  path = tmp_path / 'a.h5'
+  checkpoint_files.write_keras(
+    path, checkpoint_files.layers_of(golden('mobilenet_v1'))
+  )
+  with h5py.File(path, 'a') as file:
+    keys = list(file)
+    group = file.create_group('model_weights')
+    group.attrs['layer_names'] = file.attrs['layer_names']
+    del file.attrs['layer_names']
+    for key in keys:
+      file.move(key, f'model_weights/{key}')
+  same(read(path, 'mobilenet_v1'), golden('mobilenet_v1'))
+
+
+@pytest.mark.parametrize('network', ['inception_v3', 'mobilenet_v2'])
+@pytest.mark.parametrize('names', [True, False])
+@pytest.mark.parametrize(
+  ('suffix', 'root'),
+  [
+    ('.weights.h5', 'layers'),
+    ('.weights.h5', '_layer_checkpoint_dependencies'),
+    ('.keras', 'layers'),
+  ],
+)
+def test_keras_3_with_and_without_names(tmp_path, network, names, suffix, root):
+  path = tmp_path / f'a{suffix}'
+  layers = checkpoint_files.layers_of(golden(network))
+  checkpoint_files.write_keras3(path, layers, names, root)
+  same(read(path, network), golden(network))
+
+
+@pytest.mark.parametrize('suffix', ['.h5', '.weights.h5'])
+def test_named_layer_in_the_place_of_another(tmp_path, suffix):
+  layers = list(checkpoint_files.layers_of(golden('mobilenet_v1')).items())
+  first, second = (
+    next(i for i, (name, _) in enumerate(layers) if name == wanted)
+    for wanted in ('conv_pw_7', 'conv_pw_8')  # of one shape
+  )
+  layers[first], layers[second] = layers[second], layers[first]
+  path = tmp_path / f'a{suffix}'
+  write = (
+    checkpoint_files.write_keras
+    if suffix == '.h5'
+    else checkpoint_files.write_keras3
+  )
+  write(path, dict(layers))
+  with pytest.raises(errors.InputError) as caught:
+    read(path, 'mobilenet_v1')
+  assert 'not those of MobileNet in their order' in str(caught.value)
+  assert 'conv_pw_8 stands in the place of conv_pw_7' in str(caught.value)
+
+
+def test_network_that_keras_does_not_have(tmp_path):
+  path = tmp_path / 'a.h5'
+  checkpoint_files.write(path, golden('mobilenet_v1'))
+  with pytest.raises(errors.InputError, match='unknown variable conv1/kernel'):
+    convert_weights.convert('inception_v4', path, tmp_path / 'a.safetensors')
+
+
+@pytest.mark.parametrize('entry', ['model.weights.h5', 'weights.h5'])
+def test_archive_of_something_else(tmp_path, entry):
+  path = tmp_path / 'a.keras'
+  with zipfile.ZipFile(path, 'w') as archive:
+    archive.writestr(entry, b'hello')
+  with pytest.raises(errors.InputError, match='no whole Keras file'):
+    readers.read(path)
+
+
+def test_archive_that_may_be_a_bomb(tmp_path):
+  path = tmp_path / 'a.keras'
+  with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+    archive.writestr('model.weights.h5', bytes(1_000_000))
+  with pytest.raises(errors.InputError, match='compressed weights'):
+    readers.read(path)
+
+
+def test_array_larger_than_the_file(tmp_path):
+  path = tmp_path / 'a.weights.h5'
+  with h5py.File(path, 'w') as file:
+    file.create_dataset('layers/conv2d/vars/0', (10**6, 10**6), chunks=True)
+  with pytest.raises(errors.InputError, match='not all in the file'):
+    readers.read(path)
+
+
+@pytest.mark.parametrize('key', ['layers', 'layers/dense/vars'])
+def test_array_where_a_group_should_be(tmp_path, key):
+  path = tmp_path / 'a.weights.h5'
+  with h5py.File(path, 'w') as file:
+    file[key] = np.ones(3)
+  with pytest.raises(errors.InputError, match='no whole Keras file'):
+    readers.read(path)

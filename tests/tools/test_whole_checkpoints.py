@@ -1,0 +1,239 @@
+"""Whole checkpoints in every format: converted, and refused where bad.
+
+Golden checkpoints (`tests/golden/rule.py`) are written as their sources write
+them, with what varies among public files, and with what may be wrong.
+"""
+
+import re
+
+import numpy as np
+import pytest
+
+from tests.golden import rule
+from tests.tools import checkpoint_files
+from tf_transfer import errors
+from tf_transfer.networks import weights
+from tools import convert_weights
+from tools.convert_weights import sources
+
+pytestmark = pytest.mark.usefixtures('traced_once')
+
+NETWORK = 'mobilenet_v1'
+# A name of a file of each format, and who makes such files.
+FILES = {
+  'a.pth': 'timm',
+  'a.safetensors': 'timm',
+  'a.h5': 'keras',
+  'a.weights.h5': 'keras',
+  'a.keras': 'keras',
+  'v1.ckpt': 'slim',
+  'v2.ckpt': 'slim',
+  'a.pb': 'slim',
+}
+AVERAGE = '/ExponentialMovingAverage'
+
+
+def converted(path, network, tensors):
+  """The source that was recognised, and the variables it gave."""
+  checkpoint_files.write(path, tensors)
+  output = path.parent / 'out.safetensors'
+  convert_weights.convert(network, path, output)
+  return weights.read(output)
+
+
+def same(found, wanted):
+  assert found.keys() == wanted.keys()
+  for name in wanted:
+    np.testing.assert_array_equal(found[name], wanted[name])
+
+
+@pytest.mark.parametrize('file', FILES)
+def test_every_format_is_recognised_and_gives_the_same(tmp_path, file):
+  tensors = rule.checkpoint(FILES[file], NETWORK, 2.0)
+  header, found = converted(tmp_path / file, NETWORK, tensors)
+  source = sources.named(NETWORK, FILES[file])
+  assert header.contract == source.contract
+  assert header.options == source.options
+  assert header.source == file
+  arrays, problems = convert_weights.rules.apply_rules(tensors, source.rules)
+  assert not problems
+  same(found, arrays)
+
+
+def averages_only(tensors):
+  return {name + AVERAGE: array for name, array in tensors.items()}
+
+
+def averages_alongside(tensors):
+  """MobileNet's way: other values under the plain names, but statistics."""
+  plain = {
+    name: array if 'moving_' in name else array + np.float32(0.05)
+    for name, array in tensors.items()
+  }
+  averages = {
+    name + AVERAGE: array
+    for name, array in tensors.items()
+    if 'moving_' not in name
+  }
+  slots = {f'{name}/RMSProp': array for name, array in plain.items()}
+  return {**plain, **averages, **slots, 'global_step': np.int64(1)}
+
+
+def without(pattern):
+  def change(tensors):
+    kept = {n: a for n, a in tensors.items() if not re.search(pattern, n)}
+    assert len(kept) < len(tensors)
+    return kept
+
+  return change
+
+
+def old_densenet_keys(tensors):
+  pattern = r'(denselayer\d+\.(?:norm|conv))([12])\.'
+  renamed = {re.sub(pattern, r'\1.\2.', n): a for n, a in tensors.items()}
+  assert renamed.keys() != tensors.keys()
+  return renamed
+
+
+VARIANTS = [
+  ('v1.ckpt', 'slim', 'mobilenet_v1', averages_only),
+  ('v1.ckpt', 'slim', 'mobilenet_v1', averages_alongside),
+  ('v2.ckpt', 'slim', 'mobilenet_v1', averages_only),
+  ('v2.ckpt', 'slim', 'mobilenet_v1', averages_alongside),
+  ('a.pth', 'torchvision', 'mobilenet_v2', without('num_batches_tracked')),
+  ('a.pth', 'torchvision', 'densenet121', old_densenet_keys),
+  ('a.pth', 'torchvision', 'inception_v1', without(r'aux\d')),
+  ('v1.ckpt', 'slim', 'nasnet_mobile', without('aux_')),
+]
+
+
+@pytest.mark.parametrize(('file', 'source', 'network', 'change'), VARIANTS)
+def test_variants_of_public_files(tmp_path, file, source, network, change):
+  tensors = rule.checkpoint(source, network, 2.0)
+  header, found = converted(tmp_path / file, network, change(tensors))
+  assert header.contract == sources.named(network, source).contract
+  wanted, _ = convert_weights.rules.apply_rules(
+    tensors, sources.named(network, source).rules
+  )
+  same(found, wanted)
+
+
+def a_bias(tensors):
+  head = '(conv_preds|classifier|Conv2d_1c_1x1).*bias'
+  return next(name for name in tensors if re.search(head, name))
+
+
+def a_kernel(tensors):
+  return next(n for n in tensors if re.search('weight|kernel', n))
+
+
+def changed(pick, change):
+  def apply(tensors):
+    name = pick(tensors)
+    return {**tensors, name: change(tensors[name].copy())}
+
+  return apply
+
+
+def dropped(tensors):
+  victim = a_kernel(tensors)
+  return {name: array for name, array in tensors.items() if name != victim}
+
+
+def with_extra(tensors):
+  kernel = a_kernel(tensors)
+  return {**tensors, 'extra/kernel': tensors[kernel]}
+
+
+def spoilt(value):
+  def change(array):
+    array.flat[-1] = value
+    return array
+
+  return change
+
+
+def half(data):
+  return data[: len(data) // 2]
+
+
+BAD = {
+  'missing': (dropped, 'missing params/backbone/stem/conv/kernel'),
+  'extra': (with_extra, r'unknown variable (extra|conv2d)'),
+  'transposed': (changed(a_kernel, np.transpose), r'expected shape \(3, 3, 3'),
+  'NaN': (changed(a_bias, spoilt(np.nan)), 'head/bias: holds NaN or inf'),
+  'infinity': (changed(a_bias, spoilt(-np.inf)), 'head/bias: holds NaN or inf'),
+}
+
+
+def refused(tmp_path, path, message, source=None):
+  """The one error, and nothing written."""
+  before = sorted(tmp_path.iterdir())
+  with pytest.raises(errors.InputError, match=message) as caught:
+    convert_weights.convert(NETWORK, path, tmp_path / 'out.safetensors', source)
+  assert sorted(tmp_path.iterdir()) == before
+  assert str(path) in str(caught.value)
+  return str(caught.value)
+
+
+@pytest.mark.parametrize('file', FILES)
+@pytest.mark.parametrize('wrong', BAD)
+def test_what_is_wrong_is_listed(tmp_path, file, wrong):
+  change, message = BAD[wrong]
+  path = tmp_path / file
+  checkpoint_files.write(
+    path, change(rule.checkpoint(FILES[file], NETWORK, 2.0))
+  )
+  refused(tmp_path, path, message)
+
+
+@pytest.mark.parametrize('file', FILES)
+def test_another_network(tmp_path, file):
+  path = tmp_path / file
+  checkpoint_files.write(
+    path, rule.checkpoint(FILES[file], 'mobilenet_v2', 2.0)
+  )
+  message = refused(tmp_path, path, 'does not hold the weights of mobilenet_v1')
+  assert 'unknown variable' in message
+  assert re.search(r'\.\.\. and \d+ more', message)
+
+
+@pytest.mark.parametrize('file', FILES)
+def test_another_source_than_named(tmp_path, file):
+  path = tmp_path / file
+  checkpoint_files.write(path, rule.checkpoint(FILES[file], NETWORK, 2.0))
+  other = 'timm' if FILES[file] != 'timm' else 'slim'
+  refused(tmp_path, path, f'as {other} names them', other)
+
+
+@pytest.mark.parametrize('file', FILES)
+def test_cut_short(tmp_path, file):
+  path = tmp_path / file
+  checkpoint_files.write(path, rule.checkpoint(FILES[file], NETWORK, 2.0))
+  data = path if path.exists() else tmp_path / f'{file}.data-00000-of-00001'
+  data.write_bytes(half(data.read_bytes()))
+  refused(tmp_path, path, 'no whole')
+
+
+def test_source_has_to_be_one_of_the_network(tmp_path):
+  with pytest.raises(errors.InputError, match="source of mobilenet_v1 'kers'"):
+    convert_weights.convert(NETWORK, 'a.h5', tmp_path / 'a.safetensors', 'kers')
+
+
+def test_variables_that_do_not_tell_the_source(tmp_path):
+  tensors = rule.checkpoint('timm', 'inception_v3', 2.0)
+  path = tmp_path / 'model.safetensors'
+  checkpoint_files.write(path, tensors)
+  output = tmp_path / 'out.safetensors'
+  with pytest.raises(errors.InputError) as caught:
+    convert_weights.convert('inception_v3', path, output)
+  assert '--source=timm (timm/inception_v3.tv_in1k)' in str(caught.value)
+  assert '--source=timm_gluon (timm/inception_v3.gluon' in str(caught.value)
+  assert not output.exists()
+  headers = [
+    convert_weights.convert('inception_v3', path, output, name)
+    for name in ('timm', 'timm_gluon')
+  ]
+  means = [header.contract.mean[0] for header in headers]
+  assert means == [127.5, pytest.approx(0.485 * 255)]
+  assert 'gluon_in1k' in headers[1].imagenet_top1_source
