@@ -151,6 +151,13 @@ def test_config_field_that_does_not_exist(tmp_path, more, words):
   assert not (tmp_path / 'work').exists()
 
 
+def test_a_study_needs_a_workdir():
+  """The doctor does not: see its own tests."""
+  command = [sys.executable, '-m', 'tf_transfer.main']
+  result = run([*command, '--config=configs/quickstart.py'])
+  assert_one_clear_line(result, '--workdir is missing')
+
+
 def test_config_file_that_does_not_exist(tmp_path):
   command = [sys.executable, '-m', 'tf_transfer.main']
   command += ['--config=configs/quikstart.py', f'--workdir={tmp_path}/work']

@@ -42,9 +42,20 @@ def write_or_check(
         file.write(line.encode('utf-8', 'surrogateescape'))
     print(f'manifest: {len(found):,} files written to {path}')
     return
-  written = _read(path)
-  names = set(names)
-  written = {k: v for k, v in written.items() if k.split('/', 1)[0] in names}
+  asked = set(names)
+  written = {
+    name: digest
+    for name, digest in _read(path).items()
+    if name.split('/', 1)[0] in asked
+  }
+  _compare(path, written, found)
+  print(f'manifest: all {len(found):,} files are as {path} has them')
+
+
+def _compare(
+  path: str, written: Mapping[str, str], found: Mapping[str, str]
+) -> None:
+  """Raises InputError, with what differs, unless both are the same."""
   changed = [k for k in written if k in found and found[k] != written[k]]
   gone = [k for k in written if k not in found]
   new = [k for k in found if k not in written]
@@ -62,7 +73,6 @@ def write_or_check(
       f'{path}: of {len(written):,} files {"; ".join(problems)}: restore them, '
       'or remove the manifest to have it written anew'
     )
-  print(f'manifest: all {len(found):,} files are as {path} has them')
 
 
 def _hashes(

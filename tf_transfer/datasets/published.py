@@ -130,7 +130,7 @@ def missing(row: Row, data_dir: str | None) -> InputError:
   """The error to raise where a dataset is not there."""
   where = tfds_source.directory(data_dir)
   for path in places(row.name, where):
-    if not os.path.isdir(path) or tfds_source.prepared_in(row.tfds, where):
+    if not os.path.isdir(path):
       continue
     if not os.access(path, os.R_OK | os.X_OK):
       return InputError(
@@ -165,13 +165,12 @@ def open_published(row: Row, options: Options) -> Dataset:
   contents = read(row, found, options)
   notes = list(contents.notes) + check_counts(row, found, contents)
   parts = divide(row, contents.parts, options)
-  made = []
-  for name, (examples, digests) in parts.items():
-    if options.cut_banner and row.name == 'aircraft':
-      made.append(_without_banner(_split(name, examples, digests)))
-    else:
-      made.append(_split(name, examples, digests))
+  made = [
+    _split(name, examples, digests)
+    for name, (examples, digests) in parts.items()
+  ]
   if options.cut_banner and row.name == 'aircraft':
+    made = [_without_banner(split) for split in made]
     notes.append(f'the lowest {BANNER} rows of each image are cut off')
   return complete(row.name, contents.classes, row.metric, made, notes)
 
@@ -260,34 +259,46 @@ def divide(
     for part, examples in parts.items()
   }
   rule = row.held_out
-  pairs = {part: (parts[part], digests[part]) for part in parts}
+  divided = {part: (parts[part], digests[part]) for part in parts}
   if rule is None:
-    return pairs
+    return divided
   source = 'train' if rule.test_from is None else 'whole'
-  given = parts[source]
+  given, known = divided.pop(source)
+  ids = known
   if rule.by == 'name':
-    ids = splits.content_digests([name.encode() for name in given.names])
-  else:
-    ids = digests[source]
-  labels = None if rule.each is None else given.labels
-  if rule.test_from is None:
-    kept = np.ones(len(given), bool)
-  else:
-    kept = splits.lowest(ids, options.seed, rule.test_from, labels)
-  count = rule.each
-  if count is None:
+    ids = splits.content_digests([os.fsencode(name) for name in given.names])
+  for part, drawn in _draw(row, ids, given.labels, options.seed).items():
+    positions = np.flatnonzero(drawn)
+    divided[part] = given.take(positions), known[positions]
+  return divided
+
+
+def _draw(
+  row: Row, ids: np.ndarray, labels: np.ndarray, seed: int
+) -> dict[str, np.ndarray]:
+  """Draws validation, and where it is not official test, by the row's rule.
+
+  Args:
+    row: with its rule.
+    ids: uint8 [N, 32], of the names or contents of all that may be drawn.
+    labels: int [N].
+    seed: any integer.
+
+  Returns:
+    bool [N] for each part that is drawn.
+  """
+  rule = row.held_out
+  if rule.each is None:
     # Of what survives, the share that the whole would give.
     whole = row.counts['train'] + row.counts['val']
-    count = round(row.counts['val'] * len(given) / whole)
-  val = splits.lowest(ids, options.seed, count, labels)
-  chosen = {'train': kept & ~val, 'val': val}
-  if rule.test_from is not None:
-    chosen['test'] = ~kept
-  drawn = {}
-  for part, mask in chosen.items():
-    positions = np.flatnonzero(mask)
-    drawn[part] = given.take(positions), digests[source][positions]
-  return pairs | drawn
+    count = round(row.counts['val'] * len(ids) / whole)
+    val = splits.lowest(ids, seed, count)
+  else:
+    val = splits.lowest(ids, seed, rule.each, labels)
+  if rule.test_from is None:
+    return {'train': ~val, 'val': val}
+  kept = splits.lowest(ids, seed, rule.test_from, labels)
+  return {'train': kept & ~val, 'val': val, 'test': ~kept}
 
 
 def _split(name: str, examples: Examples, digests: np.ndarray) -> Split:

@@ -263,51 +263,48 @@ def _index(
   row: Row, paths: list[str], name: str, progress: Progress
 ) -> remembered.Arrays:
   """Reads every record once: where its image is, its label, name, SHA-256."""
-  from google.protobuf.message import DecodeError
-  from tensorflow_datasets.proto import tf_example_generated_pb2
-
-  columns = {
-    'shards': [],
-    'offsets': [],
-    'sizes': [],
-    'labels': [],
-    'names': [],
-  }
-  digests = []
   records = itertools.chain.from_iterable(
     ((i, *record) for record in _records(file)) for i, file in enumerate(paths)
   )
+  rows = []
   for shard, offset, data in progress(
     records, desc=f'reading {row.name} {name}', unit='record'
   ):
-    try:
-      feature = tf_example_generated_pb2.Example.FromString(
-        data
-      ).features.feature
-      image = feature['image'].bytes_list.value[0]
-      columns['labels'].append(_label(row, feature))
-    except (DecodeError, IndexError) as error:
-      raise InputError(
-        f'{shown(paths[shard])}: the record at byte {offset} is broken: copy '
-        'the file again, or prepare the dataset again'
-      ) from error
-    columns['shards'].append(shard)
-    columns['offsets'].append(offset + data.index(image))
-    columns['sizes'].append(len(image))
-    written = feature[row.tfds.name_feature].bytes_list.value
-    columns['names'].append(written[0] if written else b'')
-    digests.append(hashlib.sha256(image).digest())
-  arrays = {
-    key: np.array(columns[key], np.int64)
-    for key in ('shards', 'offsets', 'sizes')
-  }
-  joined = np.frombuffer(b''.join(digests), np.uint8)
+    image, label, written = _parse(row, paths[shard], offset, data)
+    digest = hashlib.sha256(image).digest()
+    start = offset + data.index(image)
+    rows.append((shard, start, len(image), label, written, digest))
+  columns = list(zip(*rows, strict=True)) or [()] * 6
+  shards, offsets, sizes = (np.array(c, np.int64) for c in columns[:3])
+  joined = np.frombuffer(b''.join(columns[5]), np.uint8)
   return {
-    **arrays,
-    'labels': np.array(columns['labels'], np.int32),
-    'names': np.array(columns['names'], np.bytes_),
+    'shards': shards,
+    'offsets': offsets,
+    'sizes': sizes,
+    'labels': np.array(columns[3], np.int32),
+    'names': np.array(columns[4], np.bytes_),
     'digests': joined.reshape(-1, splits.DIGEST_SIZE),
   }
+
+
+def _parse(
+  row: Row, path: str, offset: int, data: bytes
+) -> tuple[bytes, int | list[int], bytes]:
+  """Encoded image, label or labels, and name of a record."""
+  from google.protobuf.message import DecodeError
+  from tensorflow_datasets.proto import tf_example_generated_pb2
+
+  try:
+    example = tf_example_generated_pb2.Example.FromString(data)
+    feature = example.features.feature
+    image = feature['image'].bytes_list.value[0]
+    names = feature[row.tfds.name_feature].bytes_list.value
+    return image, _label(row, feature), names[0] if names else b''
+  except (DecodeError, IndexError) as error:
+    raise InputError(
+      f'{shown(path)}: the record at byte {offset} is broken: copy the file '
+      'again, or prepare the dataset again'
+    ) from error
 
 
 def _label(row: Row, feature: Any) -> int | list[int]:
