@@ -26,7 +26,10 @@ _WORKDIR = flags.DEFINE_string(
 )
 
 # Modules, imported only when their job runs: --help waits for none of them.
-_JOBS = {'study': 'tf_transfer.study.runs'}
+_JOBS = {
+  'study': 'tf_transfer.study.runs',
+  'leaks': 'tf_transfer.study.leaks',
+}
 
 
 def _config() -> ml_collections.ConfigDict:
