@@ -195,8 +195,8 @@ def whole_image(image: np.ndarray, contract: Contract) -> np.ndarray:
 def resize_then_crop(image: np.ndarray, contract: Contract) -> np.ndarray:
   """Resizes the shorter side to S / crop_fraction; the central S x S of that.
 
-  The aspect is kept. This is how torchvision, timm and TF-Slim's ResNets
-  evaluate; sizes and offsets are rounded as the first two do.
+  The aspect is kept. This is how torchvision and timm evaluate, whose rounding
+  it is, and TF-Slim its ResNets, which rounds the longer side to the nearest.
 
   Args:
     image: uint8 [H, W, 3].
@@ -265,8 +265,9 @@ def _resize(
   if contract.antialias:
     kernel = _PILLOW_KERNELS[contract.interpolation]
     return np.array(Image.fromarray(image).resize((width, height), kernel))
-  rows, row_weights = _taps(image.shape[0], height, contract.interpolation)
-  cols, col_weights = _taps(image.shape[1], width, contract.interpolation)
+  how = contract.interpolation, contract.pixel_centres
+  rows, row_weights = _taps(image.shape[0], height, *how)
+  cols, col_weights = _taps(image.shape[1], width, *how)
   # Channels as columns of their own, of which there are three times as many:
   # NumPy is several times slower with an innermost axis of three.
   flat = image.reshape(len(image), -1)
@@ -285,22 +286,24 @@ def _resize(
 
 @functools.lru_cache(maxsize=1024)
 def _taps(
-  length: int, size: int, interpolation: str
+  length: int, size: int, interpolation: str, centres: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
   """Which samples make each output sample, and with what weights.
 
-  Half-pixel centres; the kernel is never widened; taps beyond the edge do
-  not count and the others are scaled up to sum to 1, as TensorFlow does.
+  The kernel is never widened; taps beyond the edge do not count and the
+  others are scaled up to sum to 1, as TensorFlow does.
 
   Args:
     length: samples of the input.
     size: samples of the output.
     interpolation: 'bilinear' or 'bicubic'.
+    centres: whether a sample lies at the centre of its pixel, or the corner.
 
   Returns:
     int64 [size, K] positions in the input and float32 [size, K] weights.
   """
-  centre = (np.arange(size) + 0.5) * (length / size) - 0.5
+  shift = 0.5 if centres else 0.0
+  centre = (np.arange(size) + shift) * (length / size) - shift
   reach = {'bilinear': 1, 'bicubic': 2}[interpolation]
   first = np.floor(centre).astype(np.int64) - (reach - 1)
   position = first[:, None] + np.arange(2 * reach)
