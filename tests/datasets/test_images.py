@@ -628,11 +628,19 @@ def test_fast_resize_is_pillows_within_a_level(
     near(images.resize_fast(image, made), expected, 1)
 
 
-def test_fast_resize_without_antialias_is_the_exact_one(photo):
-  made = contract(31, 'bilinear', False)
-  np.testing.assert_array_equal(
-    images.resize_fast(photo, made), whole_image(photo, made)
+@pytest.mark.parametrize(
+  ('interpolation', 'pixel_centres'),
+  [('bilinear', True), ('bilinear', False), ('bicubic', True)],
+)
+def test_fast_resize_without_antialias(interpolation, pixel_centres):
+  pytest.importorskip('tensorflow')
+  rng = np.random.default_rng(8)
+  made = dataclasses.replace(
+    contract(31, interpolation, False), pixel_centres=pixel_centres
   )
+  for shape in [(31, 31), (64, 47), (300, 7), (1, 1), (12, 200)]:
+    image = rng.choice([0, 90, 255], (*shape, 3)).astype(np.uint8)
+    near(images.resize_fast(image, made), whole_image(image, made), 1)
 
 
 def test_a_part_of_broken_bytes_is_pixels_or_an_error():

@@ -149,19 +149,21 @@ def decode_part(
 
 
 def resize_fast(image: np.ndarray, contract: Contract) -> np.ndarray:
-  """`whole_image` for training: two to three times as fast.
+  """`whole_image` for training: several times as fast.
 
-  With antialiasing it differs from it by at most one grey level, but for
-  bicubic overshoots, which may be clipped in another order.
+  It differs from it by at most one grey level, but for antialiased bicubic
+  overshoots, which may be clipped in another order.
 
   Args:
     image: uint8 [H, W, 3].
-    contract: image size S, interpolation and antialiasing.
+    contract: image size S, interpolation, antialiasing, place of samples.
 
   Returns:
     uint8 [S, S, 3].
   """
-  if cykooz_resizer is None or not contract.antialias:
+  if not contract.antialias:
+    return _resize_by_tensorflow(image, contract)
+  if cykooz_resizer is None:
     return whole_image(image, contract)
   if not hasattr(_RESIZER, 'resizer'):
     _RESIZER.resizer = cykooz_resizer.Resizer()
@@ -170,9 +172,8 @@ def resize_fast(image: np.ndarray, contract: Contract) -> np.ndarray:
   size = contract.image_size
   source = cykooz_resizer.ImageData(width, height, pixel_type, image.tobytes())
   resized = cykooz_resizer.ImageData(size, size, pixel_type)
-  _RESIZER.resizer.resize(
-    source, resized, _fast_options(contract.interpolation)
-  )
+  options = _fast_options(contract.interpolation)
+  _RESIZER.resizer.resize(source, resized, options)
   return np.frombuffer(resized.get_buffer(), np.uint8).reshape(size, size, 3)
 
 
@@ -377,6 +378,21 @@ def _decode_jpeg_part(
   except tf.errors.InvalidArgumentError:
     return None
   return Box(box.top - top, box.left - left, box.height, box.width).cut(pixels)
+
+
+def _resize_by_tensorflow(image: np.ndarray, contract: Contract) -> np.ndarray:
+  """Resizes to S x S without antialiasing."""
+  tf = _tensorflow()
+  resize = {
+    'bilinear': tf.raw_ops.ResizeBilinear,
+    'bicubic': tf.raw_ops.ResizeBicubic,
+  }[contract.interpolation]
+  pixels = resize(
+    images=image[None],
+    size=[contract.image_size] * 2,
+    half_pixel_centers=contract.pixel_centres,
+  )
+  return np.clip(np.rint(pixels.numpy()[0]), 0, 255).astype(np.uint8)
 
 
 @functools.cache
