@@ -1,120 +1,191 @@
-"""Images per second of feature extraction, beside the plain forms and timm.
+"""Images per second of feature extraction, beside Keras and timm.
 
-  python -m benchmarks.throughput --networks=efficientnet_lite0 --batch_size=64
+  python -m benchmarks.throughput --networks=resnet50,mobilenet_v1
 
-In one process, the candidates taking turns, so that what else the machine
-does falls on all of them alike: `ours`; `one batch`, the same without chunks;
-`native`, XLA's own convolutions throughout; and, where PyTorch and timm are
-installed, timm's network of the same architecture. Weights are random: they
-do not change the time. Prints the best of the turns and the ratios.
+Same architecture, same images, same precision, random weights (which do not
+change the time); the candidates take turns. keras.applications runs compiled
+on TensorFlow, on CPU only; timm (torchvision's for GoogLeNet), where PyTorch is
+installed, channels-last, with torch.compile on a GPU. Of each candidate the
+median of its turns counts.
 """
 
 import functools
 import importlib.util
 import os
-import time
+import statistics
 from collections.abc import Callable
 
-import jax
 import numpy as np
 from absl import app, flags
 
-from tf_transfer import networks
-from tf_transfer.networks import layers
+from benchmarks import turns
 
-_NETWORKS = flags.DEFINE_list(
-  'networks', list(networks.TABLE), 'Names of the table.'
+_NETWORKS = flags.DEFINE_list('networks', [], 'Names of the table; empty: all.')
+_BATCH_SIZE = flags.DEFINE_integer('batch_size', 16, 'Images at once.')
+_PRECISION = flags.DEFINE_enum(
+  'precision', 'float32', ['float32', 'bfloat16'], 'Of weights and arithmetic.'
 )
-_BATCH_SIZE = flags.DEFINE_integer('batch_size', 64, 'Images at once.')
-_TURNS = flags.DEFINE_integer('turns', 3, 'Times that each candidate runs.')
+_TURNS = flags.DEFINE_integer('turns', 5, 'Times that each candidate runs.')
+_SECONDS = flags.DEFINE_float('seconds', 1.0, 'How long a turn lasts.')
 
-_TIMM_NAMES = {
-  f'efficientnet_lite{i}': f'tf_efficientnet_lite{i}' for i in range(3)
+# The same networks elsewhere: keras.applications, and timm or torchvision.
+PEERS = {
+  'inception_v1': (None, 'torchvision:googlenet'),
+  'inception_v3': ('InceptionV3', 'inception_v3'),
+  'inception_v4': (None, 'inception_v4'),
+  'inception_resnet_v2': ('InceptionResNetV2', 'inception_resnet_v2'),
+  'resnet50': ('ResNet50', 'resnet50'),
+  'resnet101': ('ResNet101', 'resnet101'),
+  'resnet152': ('ResNet152', 'resnet152'),
+  'densenet121': ('DenseNet121', 'densenet121'),
+  'densenet169': ('DenseNet169', 'densenet169'),
+  'densenet201': ('DenseNet201', 'densenet201'),
+  'mobilenet_v1': ('MobileNet', 'mobilenetv1_100'),
+  'mobilenet_v2': ('MobileNetV2', 'mobilenetv2_100'),
+  'mobilenet_v2_140': (('MobileNetV2', 1.4), 'mobilenetv2_140'),
+  'nasnet_mobile': ('NASNetMobile', None),
+  'nasnet_large': ('NASNetLarge', 'nasnetalarge'),
+  'efficientnet_lite0': (None, 'tf_efficientnet_lite0'),
+  'efficientnet_lite1': (None, 'tf_efficientnet_lite1'),
+  'efficientnet_lite2': (None, 'tf_efficientnet_lite2'),
 }
 
 
-def _flax(name: str, x: np.ndarray, chunks: bool) -> Callable[[], object]:
-  """A compiled call of the network on the batch x."""
+def _images(batch_size: int, size: int) -> np.ndarray:
+  rng = np.random.default_rng(0)
+  return rng.uniform(-1, 1, (batch_size, size, size, 3)).astype(np.float32)
+
+
+def ours(name: str, batch_size: int, precision: str) -> Callable[[], object]:
+  """The library face: a network's features."""
+  import jax
+  import jax.numpy as jnp
+
+  from tf_transfer import contract, networks
+  from tf_transfer.networks import weights
+  from tf_transfer.runtime import devices
+
+  size = networks.row(name).image_size
   model = networks.build(name)
-  variables = jax.jit(model.init)(jax.random.key(0), x[:1])
-  apply = functools.partial(model.apply, method='features')
-  if chunks:
-    function = jax.jit(
-      lambda v, x: networks.map_chunks(functools.partial(apply, v), x)
+  rng = np.random.default_rng(0)
+  variables = {
+    path: jnp.asarray(
+      np.abs(rng.normal(size=v.shape, scale=0.05)), jnp.dtype(precision)
     )
-  else:
-    function = jax.jit(apply)
-  image = jax.device_put(x)
-  compiled = function.lower(variables, image).compile()
-  return lambda: jax.block_until_ready(compiled(variables, image))
+    for path, v in networks.expected_variables(model, size).items()
+  }
+  net = networks.Network(
+    weights.Header(name, {}, contract.Contract(size, (0,) * 3, (1,) * 3)),
+    model,
+    weights.unflatten(variables),
+    sha256='',
+  )
+  x = jax.device_put(_images(batch_size, size).astype(jnp.dtype(precision)))
+  features = jax.jit(
+    net.apply_features, compiler_options=devices.compiler_options()
+  )
+  return lambda: jax.block_until_ready(features(net.variables, x))
 
 
-def _native(name: str, x: np.ndarray) -> Callable[[], object]:
-  """The same without the forms that suit a CPU."""
-  ours = layers.convolution
-  layers.convolution = layers.native_convolution
-  try:
-    return _flax(name, x, chunks=False)
-  finally:
-    layers.convolution = ours
-
-
-def _timm(name: str, x: np.ndarray) -> Callable[[], object] | None:
-  if name not in _TIMM_NAMES or not importlib.util.find_spec('timm'):
+def keras(
+  name: str, batch_size: int, precision: str
+) -> Callable[[], object] | None:
+  """keras.applications on TensorFlow, compiled to a graph."""
+  application = PEERS.get(name, (None, None))[0]
+  if application is None or precision != 'float32':
     return None
-  import timm
+  os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'
+  os.environ['KERAS_BACKEND'] = 'tensorflow'
+  import keras as keras_lib
+  import tensorflow as tf
+
+  from tf_transfer import networks
+
+  options = {}
+  if isinstance(application, tuple):
+    application, options['alpha'] = application
+  size = networks.row(name).image_size
+  model = getattr(keras_lib.applications, application)(
+    weights=None,
+    include_top=False,
+    pooling='avg',
+    input_shape=(size, size, 3),
+    **options,
+  )
+  x = tf.constant(_images(batch_size, size))
+  compiled = tf.function(functools.partial(model, training=False))
+  return lambda: compiled(x).numpy()
+
+
+def timm(
+  name: str, batch_size: int, precision: str
+) -> Callable[[], object] | None:
+  """timm or torchvision on PyTorch, channels-last."""
+  model_name = PEERS.get(name, (None, None))[1]
+  if model_name is None or not importlib.util.find_spec('timm'):
+    return None
   import torch
 
+  from tf_transfer import networks
+
+  size = networks.row(name).image_size
+  device = 'cuda' if torch.cuda.is_available() else 'cpu'
   torch.set_num_threads(os.cpu_count())
-  model = timm.create_model(_TIMM_NAMES[name], num_classes=0).eval()
-  model = model.to(memory_format=torch.channels_last)
-  image = torch.from_numpy(x).permute(0, 3, 1, 2)
+  package, _, model_name = model_name.rpartition(':')
+  if package:
+    from torchvision import models
+
+    model = getattr(models, model_name)(
+      weights=None, init_weights=False, aux_logits=False
+    )
+    model.fc = torch.nn.Identity()
+  else:
+    import timm as timm_lib
+
+    model = timm_lib.create_model(model_name, num_classes=0)
+  to = {'device': device, 'dtype': getattr(torch, precision)}
+  model = model.eval().to(memory_format=torch.channels_last, **to)
+  x = torch.from_numpy(_images(batch_size, size)).permute(0, 3, 1, 2).to(**to)
+  run = torch.compile(model) if device == 'cuda' else model
 
   def call():
     with torch.inference_mode():
-      return model(image)
+      return run(x).float().cpu()
 
   return call
-
-
-def measure(name: str, batch_size: int, turns: int) -> dict[str, float]:
-  """Images per second of each candidate, the best of its turns."""
-  size = networks.row(name).image_size
-  rng = np.random.default_rng(0)
-  x = rng.uniform(-1, 1, (batch_size, size, size, 3)).astype(np.float32)
-  on_cpu = jax.default_backend() == 'cpu'
-  candidates = {
-    'ours': _flax(name, x, chunks=on_cpu),
-    'one batch': _flax(name, x, chunks=False),
-    'native': _native(name, x),
-    'timm': _timm(name, x),
-  }
-  best = {}
-  for turn in range(turns + 1):
-    for label, call in candidates.items():
-      if call is None:
-        continue
-      started = time.perf_counter()
-      call()
-      rate = batch_size / (time.perf_counter() - started)
-      if turn:  # the first is a warm-up
-        best[label] = max(best.get(label, 0.0), rate)
-  return best
 
 
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
-  device = jax.devices()[0].device_kind
-  print(f'{device}, {os.cpu_count()} cores, float32, batch {_BATCH_SIZE.value}')
-  for name in _NETWORKS.value:
-    rates = measure(name, _BATCH_SIZE.value, _TURNS.value)
-    line = ', '.join(
-      f'{label} {rate:.0f}/s'
-      + ('' if label == 'ours' else f' (ours × {rates["ours"] / rate:.2f})')
-      for label, rate in rates.items()
+  names = _NETWORKS.value or list(PEERS)
+  print(
+    f'{os.cpu_count()} cores, {_PRECISION.value}, batch {_BATCH_SIZE.value}; '
+    'images per second'
+  )
+  print(f'{"network":<22}{"ours":>8}{"keras":>8}{"timm":>8}  ours ÷ the faster')
+  for name in names:
+    arguments = (name, _BATCH_SIZE.value, _PRECISION.value)
+    times = turns.seconds_per_call(
+      {
+        'ours': (ours, arguments),
+        'keras': (keras, arguments),
+        'timm': (timm, arguments),
+      },
+      _TURNS.value,
+      _SECONDS.value,
     )
-    print(f'{name}: {line}', flush=True)
+    rates = {
+      label: _BATCH_SIZE.value / statistics.median(found)
+      for label, found in times.items()
+    }
+    cells = ''.join(
+      f'{rates[label]:>8.1f}' if label in rates else f'{"-":>8}'
+      for label in ('ours', 'keras', 'timm')
+    )
+    peers = [rate for label, rate in rates.items() if label != 'ours']
+    ratio = f'{rates["ours"] / max(peers):.2f}' if peers else 'no peer'
+    print(f'{name:<22}{cells}  {ratio}', flush=True)
 
 
 if __name__ == '__main__':

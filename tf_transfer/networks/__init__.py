@@ -32,7 +32,7 @@ from tf_transfer.networks import (
   resnet,
   weights,
 )
-from tf_transfer.runtime import files
+from tf_transfer.runtime import devices, files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Row:
 
 
 # Images that pass through a network together on CPU.
-_CHUNK = 2
+_CHUNK = 4
 
 _lite = functools.partial(functools.partial, efficientnet.EfficientNetLite)
 _densenet = functools.partial(functools.partial, densenet.DenseNet)
@@ -83,12 +83,18 @@ TABLE: Mapping[str, Row] = {
     1536,
     54_306_464,
   ),
-  'resnet50': Row(_resnet(resnet.DEPTHS_50), 224, 2048, 23_508_032),
-  'resnet101': Row(_resnet(resnet.DEPTHS_101), 224, 2048, 42_500_160),
-  'resnet152': Row(_resnet(resnet.DEPTHS_152), 224, 2048, 58_143_808),
-  'densenet121': Row(_densenet(densenet.DEPTHS_121), 224, 1024, 6_953_856),
-  'densenet169': Row(_densenet(densenet.DEPTHS_169), 224, 1664, 12_484_480),
-  'densenet201': Row(_densenet(densenet.DEPTHS_201), 224, 1920, 18_092_928),
+  'resnet50': Row(_resnet(depths=resnet.DEPTHS_50), 224, 2048, 23_508_032),
+  'resnet101': Row(_resnet(depths=resnet.DEPTHS_101), 224, 2048, 42_500_160),
+  'resnet152': Row(_resnet(depths=resnet.DEPTHS_152), 224, 2048, 58_143_808),
+  'densenet121': Row(
+    _densenet(depths=densenet.DEPTHS_121), 224, 1024, 6_953_856
+  ),
+  'densenet169': Row(
+    _densenet(depths=densenet.DEPTHS_169), 224, 1664, 12_484_480
+  ),
+  'densenet201': Row(
+    _densenet(depths=densenet.DEPTHS_201), 224, 1920, 18_092_928
+  ),
   'mobilenet_v1': Row(
     functools.partial(mobilenet.MobileNetV1), 224, 1024, 3_206_976
   ),
@@ -120,6 +126,7 @@ def build(
   *,
   num_classes: int = 1000,
   dropout: float = 0.0,
+  auxiliary_head: bool = False,
   **options: Any,
 ) -> classifier.Classifier:
   """The named network as a Flax module, without weights.
@@ -128,17 +135,23 @@ def build(
     name: in the table.
     num_classes: number of logits.
     dropout: share of the features that training drops.
+    auxiliary_head: whether to train a second head in the middle of the
+      network; the Inceptions from v3 on and the NASNets have a place for one.
     **options: fields of the backbone.
 
   Raises:
-    InputError: the name is unknown, or the backbone has no such option or
-      does not know its value.
+    InputError: the name is unknown, or the backbone has no such option, does
+      not know its value, or has no place for an auxiliary head.
   """
   try:
     backbone = row(name).backbone(**options)
   except (TypeError, ValueError) as error:
     raise errors.InputError(f'{name}: {error}') from error
-  return classifier.Classifier(backbone, num_classes, dropout)
+  if auxiliary_head and not getattr(backbone, 'auxiliary_after', None):
+    raise errors.InputError(
+      f'{name} has no place for an auxiliary head: build it without'
+    )
+  return classifier.Classifier(backbone, num_classes, dropout, auxiliary_head)
 
 
 def expected_variables(
@@ -220,11 +233,15 @@ class Network:
 
   @functools.cached_property
   def _features(self):
-    return jax.jit(self.apply_features)
+    return jax.jit(
+      self.apply_features, compiler_options=devices.compiler_options()
+    )
 
   @functools.cached_property
   def _logits(self):
-    return jax.jit(self.apply_logits)
+    return jax.jit(
+      self.apply_logits, compiler_options=devices.compiler_options()
+    )
 
   def _checked(self, x: Any) -> jax.Array:
     if np.ndim(x) != 4 or np.shape(x)[-1] != 3:

@@ -100,11 +100,13 @@ class BNInception(mixed.Inception):
     super().__post_init__()
 
   @nn.compact
-  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+  def with_auxiliary(
+    self, x: jax.Array, train: bool = False
+  ) -> tuple[jax.Array, None]:
     if self.stem == 'separable':
       x = SeparableStem(name='conv_1a')(x)
     else:
       first = conv(64, 7, 2, layers.padding_of(self.padding, 7))
-      x = self.conv_bn(x, first, train, 'conv_1a')
+      x = self.conv(x, first, train, 'conv_1a')
     x = self.run(x, steps(self.padding, self.wide_pools), train)
-    return x.mean(axis=(1, 2))
+    return x.mean(axis=(1, 2)), None

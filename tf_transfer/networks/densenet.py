@@ -1,7 +1,5 @@
 """DenseNet (Huang et al., 2017), with bottlenecks and compression 0.5."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -17,7 +15,7 @@ DEPTHS_169 = (6, 12, 32, 32)
 DEPTHS_201 = (6, 12, 48, 32)
 
 
-class DenseNet(nn.Module):
+class DenseNet(layers.Normalized):
   """Backbone: [B, H, W, 3] -> features [B, D].
 
   A layer's batch norm comes ahead of its convolution here. So the norm of the
@@ -26,41 +24,28 @@ class DenseNet(nn.Module):
 
   Attributes:
     depths: layers in each of the four blocks.
-    epsilon: batch norm's.
-    momentum: share of batch norm's old moving statistics that is kept.
-    use_scale: whether batch norm has a scale.
   """
 
   depths: tuple[int, ...] = DEPTHS_121
   epsilon: float = 1e-5
-  momentum: float = 0.9
-  use_scale: bool = True
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    batch_norm = {
-      'epsilon': self.epsilon,
-      'momentum': self.momentum,
-      'use_scale': self.use_scale,
-    }
-    conv_bn = functools.partial(layers.ConvBN, **batch_norm)
-    norm = functools.partial(
-      nn.BatchNorm, use_running_average=not train, **batch_norm
+    stem = self.conv_bn(
+      2 * _GROWTH, (7, 7), 2, layers.symmetric(7), name='stem'
     )
-    x = conv_bn(2 * _GROWTH, (7, 7), 2, layers.symmetric(7), name='stem')(
-      x, train
-    )
+    x = stem(x, train)
     x = layers.max_pool(x, 3, 2, layers.symmetric(3))
     for block, depth in enumerate(self.depths, start=1):
       for layer in range(1, depth + 1):
         name = f'block{block}_layer{layer}'
-        y = nn.relu(norm(name=f'{name}_norm')(x))
-        y = conv_bn(_BOTTLENECK * _GROWTH, name=f'{name}_narrow')(y, train)
+        y = nn.relu(self.batch_norm(train, f'{name}_norm')(x))
+        y = self.conv_bn(_BOTTLENECK * _GROWTH, name=f'{name}_narrow')(y, train)
         y = layers.Conv(_GROWTH, (3, 3), name=f'{name}_grow')(y)
         x = jnp.concatenate([x, y], axis=-1)
       if block < len(self.depths):
-        x = nn.relu(norm(name=f'transition{block}_norm')(x))
+        x = nn.relu(self.batch_norm(train, f'transition{block}_norm')(x))
         width = x.shape[-1] // 2
         x = layers.Conv(width, name=f'transition{block}_conv')(x)
         x = layers.average_pool(x, 2, 2, 'VALID')
-    return nn.relu(norm(name='norm')(x)).mean(axis=(1, 2))
+    return nn.relu(self.batch_norm(train, 'norm')(x)).mean(axis=(1, 2))

@@ -56,24 +56,17 @@ def blocks(width: float, depth: float) -> tuple[Block, ...]:
   return tuple(rows)
 
 
-class InvertedResidual(nn.Module):
+class InvertedResidual(layers.Normalized):
   """Expand by a 1×1, filter each channel, project; add where shapes agree."""
 
   features: int
   kernel_size: int
   strides: int
   expansion: int
-  epsilon: float
-  momentum: float
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    conv_bn = functools.partial(
-      layers.ConvBN,
-      epsilon=self.epsilon,
-      momentum=self.momentum,
-      activation=layers.relu6,
-    )
+    conv_bn = functools.partial(self.conv_bn, activation=layers.relu6)
     inputs = x
     width = x.shape[-1] * self.expansion
     if self.expansion != 1:
@@ -91,29 +84,21 @@ class InvertedResidual(nn.Module):
     return x
 
 
-class EfficientNetLite(nn.Module):
+class EfficientNetLite(layers.Normalized):
   """Backbone: [B, H, W, 3] -> features [B, 1280].
 
   Attributes:
     width: multiplier of the channels of all stages.
     depth: multiplier of the blocks of all stages but the first and last.
-    epsilon: batch norm's.
-    momentum: share of batch norm's old moving statistics that is kept.
   """
 
   width: float = 1.0
   depth: float = 1.0
-  epsilon: float = 1e-3
   momentum: float = 0.99
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    conv_bn = functools.partial(
-      layers.ConvBN,
-      epsilon=self.epsilon,
-      momentum=self.momentum,
-      activation=layers.relu6,
-    )
+    conv_bn = functools.partial(self.conv_bn, activation=layers.relu6)
     x = conv_bn(32, (3, 3), strides=2, name='stem')(x, train)
     for block in blocks(self.width, self.depth):
       x = InvertedResidual(
@@ -121,9 +106,8 @@ class EfficientNetLite(nn.Module):
         block.kernel_size,
         block.strides,
         block.expansion,
-        self.epsilon,
-        self.momentum,
         name=block.name,
+        **self.shared(layers.Normalized),
       )(x, train)
     x = conv_bn(1280, name='top')(x, train)
     return x.mean(axis=(1, 2))

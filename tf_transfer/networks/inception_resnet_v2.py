@@ -1,6 +1,7 @@
 """Inception-ResNet v2 (Szegedy et al., 2017)."""
 
 import dataclasses
+from typing import ClassVar
 
 import jax
 from flax import linen as nn
@@ -101,18 +102,25 @@ class Residual(mixed.Mixed):
 class InceptionResNetV2(mixed.Inception):
   """Backbone: [B, H, W, 3] -> features [B, 1536]."""
 
+  auxiliary_after: ClassVar[str | None] = 'block17_20'
+
   @nn.compact
-  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+  def with_auxiliary(
+    self, x: jax.Array, train: bool = False
+  ) -> tuple[jax.Array, jax.Array]:
     x = self.run(x, _STEM, train)
     for stage in STAGES:
       for block in range(1, stage.repeats + 1):
         last = stage is STAGES[-1] and block == stage.repeats
+        name = f'{stage.name}_{block}'
         x = Residual(
           branches=stage.branches,
           scale=1.0 if last else stage.scale,
           activate=not last,
-          name=f'{stage.name}_{block}',
-          **self.shared(),
+          name=name,
+          **self.shared(mixed.Base),
         )(x, train)
+        if name == self.auxiliary_after:
+          activations = x
       x = self.run(x, (stage.after,), train)
-    return x.mean(axis=(1, 2))
+    return x.mean(axis=(1, 2)), activations

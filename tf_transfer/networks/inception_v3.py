@@ -1,5 +1,7 @@
 """Inception v3 (Szegedy et al., 2016)."""
 
+from typing import ClassVar
+
 from tf_transfer.networks import mixed
 from tf_transfer.networks.mixed import Pool, Split, conv
 
@@ -81,6 +83,8 @@ class InceptionV3(mixed.Inception):
   The average poolings of torchvision and timm count their padding, those of
   TF-Slim and Keras do not.
   """
+
+  auxiliary_after: ClassVar[str | None] = 'mixed_6e'
 
   def steps(self) -> tuple[mixed.Step, ...]:
     return STEPS

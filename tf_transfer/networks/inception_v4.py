@@ -1,5 +1,7 @@
 """Inception v4 (Szegedy et al., 2017)."""
 
+from typing import ClassVar
+
 from tf_transfer.networks import mixed
 from tf_transfer.networks.mixed import Pool, Split, conv
 
@@ -77,6 +79,8 @@ STEPS: tuple[mixed.Step, ...] = (
 
 class InceptionV4(mixed.Inception):
   """Backbone: [B, H, W, 3] -> features [B, 1536]."""
+
+  auxiliary_after: ClassVar[str | None] = 'mixed_6h'
 
   def steps(self) -> tuple[mixed.Step, ...]:
     return STEPS

@@ -9,6 +9,7 @@ last element may split in two. Convolutions of a module are named
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -113,41 +114,19 @@ def paths(steps: tuple[Step, ...]) -> Iterator[str]:
       yield from (f'{name}/{place.name}' for place in places(step))
 
 
-class Base(nn.Module):
+class Base(layers.Normalized):
   """What all modules of a network share.
 
   Attributes:
     count_padding: whether the zeros around an average pooling count.
-    epsilon: batch norm's.
-    momentum: share of batch norm's old moving statistics that is kept.
-    use_scale: whether batch norm has a scale.
   """
 
   count_padding: bool = False
-  epsilon: float = 1e-3
-  momentum: float = 0.9
-  use_scale: bool = True
 
-  def shared(self) -> dict[str, float | bool]:
-    """The fields above, to build a part of this module with."""
-    return {
-      field.name: getattr(self, field.name)
-      for field in dataclasses.fields(Base)
-      if field.name not in ('parent', 'name')
-    }
-
-  def conv_bn(
-    self, x: jax.Array, conv: Conv, train: bool, name: str
-  ) -> jax.Array:
-    return layers.ConvBN(
-      conv.features,
-      conv.size,
-      conv.strides,
-      conv.padding,
-      epsilon=self.epsilon,
-      momentum=self.momentum,
-      use_scale=self.use_scale,
-      name=name,
+  def conv(self, x: jax.Array, conv: Conv, train: bool, name: str) -> jax.Array:
+    """Applies a convolution of the table, with its batch norm and ReLU."""
+    return self.conv_bn(
+      conv.features, conv.size, conv.strides, conv.padding, name=name
     )(x, train)
 
   def pool(self, x: jax.Array, pool: Pool) -> jax.Array:
@@ -174,8 +153,7 @@ class Mixed(Base):
           y = self.pool(y, element)
         else:
           found = [
-            self.conv_bn(y, conv, train, next(names))
-            for conv in convs_of(element)
+            self.conv(y, conv, train, next(names)) for conv in convs_of(element)
           ]
           y = found[0] if len(found) == 1 else jnp.concatenate(found, axis=-1)
       outputs.append(y)
@@ -185,21 +163,35 @@ class Mixed(Base):
 class Inception(Base):
   """A backbone that is a row of steps: [B, H, W, 3] -> features [B, D]."""
 
+  # The step whose output an auxiliary head reads, where the network has one.
+  auxiliary_after: ClassVar[str | None] = None
+
   def steps(self) -> tuple[Step, ...]:
     raise NotImplementedError
 
-  @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    return self.run(x, self.steps(), train).mean(axis=(1, 2))
+    return self.with_auxiliary(x, train)[0]
+
+  @nn.compact
+  def with_auxiliary(
+    self, x: jax.Array, train: bool = False
+  ) -> tuple[jax.Array, jax.Array | None]:
+    """The features, and what an auxiliary head reads [B, H', W', C]."""
+    activations = None
+    for step in self.steps():
+      x = self.run(x, (step,), train)
+      if step[0] == self.auxiliary_after:
+        activations = x
+    return x.mean(axis=(1, 2)), activations
 
   def run(
     self, x: jax.Array, steps: tuple[Step, ...], train: bool
   ) -> jax.Array:
     """Applies steps to x [B, H, W, C]."""
-    mixed = functools.partial(Mixed, **self.shared())
+    mixed = functools.partial(Mixed, **self.shared(Base))
     for name, step in steps:
       if isinstance(step, Conv):
-        x = self.conv_bn(x, step, train, name)
+        x = self.conv(x, step, train, name)
       elif isinstance(step, Pool):
         x = self.pool(x, step)
       else:

@@ -35,21 +35,16 @@ STAGES_V2 = (
 _PADDINGS = ('same', 'symmetric')
 
 
-class MobileNetV1(nn.Module):
+class MobileNetV1(layers.Normalized):
   """Backbone: [B, H, W, 3] -> features [B, 1024].
 
   Attributes:
     padding: of the strided convolutions: 'same' (TF-Slim; Keras at even
       sizes), or 'symmetric' (timm).
     epsilon: batch norm's: 1e-3, or 1e-5 (timm).
-    momentum: share of batch norm's old moving statistics that is kept.
-    use_scale: whether batch norm has a scale.
   """
 
   padding: str = 'same'
-  epsilon: float = 1e-3
-  momentum: float = 0.9
-  use_scale: bool = True
 
   def __post_init__(self):
     layers.check_option('padding', self.padding, _PADDINGS)
@@ -57,13 +52,7 @@ class MobileNetV1(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    conv_bn = functools.partial(
-      layers.ConvBN,
-      activation=layers.relu6,
-      epsilon=self.epsilon,
-      momentum=self.momentum,
-      use_scale=self.use_scale,
-    )
+    conv_bn = functools.partial(self.conv_bn, activation=layers.relu6)
     padding = layers.padding_of(self.padding, 3)
     x = conv_bn(32, (3, 3), 2, padding, name='stem')(x, train)
     for block, (features, strides) in enumerate(BLOCKS_V1, start=1):
@@ -79,7 +68,7 @@ class MobileNetV1(nn.Module):
     return x.mean(axis=(1, 2))
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(layers.Normalized):
   """Backbone: [B, H, W, 3] -> features [B, 1280 × max(1, width)].
 
   Attributes:
@@ -87,15 +76,10 @@ class MobileNetV2(nn.Module):
     padding: of the strided convolutions: 'same' (TF-Slim; Keras at even
       sizes), or 'symmetric' (torchvision, timm).
     epsilon: batch norm's: 1e-3, or 1e-5 (torchvision, timm).
-    momentum: share of batch norm's old moving statistics that is kept.
-    use_scale: whether batch norm has a scale.
   """
 
   width: float = 1.0
   padding: str = 'same'
-  epsilon: float = 1e-3
-  momentum: float = 0.9
-  use_scale: bool = True
 
   def __post_init__(self):
     layers.check_option('padding', self.padding, _PADDINGS)
@@ -103,13 +87,7 @@ class MobileNetV2(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    conv_bn = functools.partial(
-      layers.ConvBN,
-      activation=layers.relu6,
-      epsilon=self.epsilon,
-      momentum=self.momentum,
-      use_scale=self.use_scale,
-    )
+    conv_bn = functools.partial(self.conv_bn, activation=layers.relu6)
     padding = layers.padding_of(self.padding, 3)
     stem = layers.scaled_width(32, self.width)
     x = conv_bn(stem, (3, 3), 2, padding, name='stem')(x, train)

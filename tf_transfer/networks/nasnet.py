@@ -7,7 +7,6 @@ used. Here the input is 0, the previous one 1, and the combinations are 2 to 6.
 """
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -106,22 +105,16 @@ def cells(
   return tuple(rows)
 
 
-class Base(nn.Module):
+class Base(layers.Normalized):
   """What all modules of a network share.
 
   Attributes:
     reduction_pools: how the strided poolings treat their padding: 'same' (not
       at all: TF-Slim, pretrainedmodels), 'zeros' (its zeros are values like
       others: Keras) or 'zeros_average' (those of average poolings only: timm).
-    epsilon: batch norm's.
-    momentum: share of batch norm's old moving statistics that is kept.
-    use_scale: whether batch norm has a scale.
   """
 
   reduction_pools: str = 'same'
-  epsilon: float = 1e-3
-  momentum: float = 0.9
-  use_scale: bool = True
 
   def __post_init__(self):
     layers.check_option(
@@ -129,24 +122,11 @@ class Base(nn.Module):
     )
     super().__post_init__()
 
-  def shared(self) -> dict[str, str | float | bool]:
-    """The fields above, to build a part of this module with."""
-    return {'reduction_pools': self.reduction_pools, **self.batch_norm()}
-
-  def batch_norm(self) -> dict[str, float | bool]:
-    return {
-      'epsilon': self.epsilon,
-      'momentum': self.momentum,
-      'use_scale': self.use_scale,
-    }
-
-  def conv_bn(
+  def pointwise(
     self, x: jax.Array, features: int, train: bool, name: str
   ) -> jax.Array:
     """1×1 convolution and batch norm, no activation."""
-    return layers.ConvBN(
-      features, activation=None, name=name, **self.batch_norm()
-    )(x, train)
+    return self.conv_bn(features, activation=None, name=name)(x, train)
 
 
 class Separable(Base):
@@ -167,7 +147,7 @@ class Separable(Base):
         groups=channels,
         name=f'depthwise{number}',
       )(nn.relu(x))
-      x = self.conv_bn(x, self.features, train, f'pointwise{number}')
+      x = self.pointwise(x, self.features, train, f'pointwise{number}')
     return x
 
 
@@ -177,10 +157,13 @@ class Cell(Base):
   Attributes:
     features: channels of each combination.
     reduction: whether the cell halves the image.
+    drop_path: share of its operations' outputs that training drops, image by
+      image; None for none.
   """
 
   features: int = 0
   reduction: bool = False
+  drop_path: float | jax.Array | None = None
 
   @nn.compact
   def __call__(
@@ -194,12 +177,15 @@ class Cell(Base):
       train: whether batch norm uses the batch's statistics.
     """
     previous = x if previous is None else self._fitted(previous, x, train)
-    x = self.conv_bn(nn.relu(x), self.features, train, 'squeeze')
+    x = self.pointwise(nn.relu(x), self.features, train, 'squeeze')
     values = [x, previous]
     rows = REDUCTION if self.reduction else NORMAL
     for number, combination in enumerate(rows, start=1):
       left, right = (
-        self._apply(operation, values, train, f'combine{number}_{side}')
+        self._drop_path(
+          self._apply(operation, values, train, f'combine{number}_{side}'),
+          train and operation.kind != 'none',
+        )
         for operation, side in zip(combination, SIDES, strict=True)
       )
       values.append(left + right)
@@ -211,7 +197,7 @@ class Cell(Base):
   ) -> jax.Array:
     """The previous output, at the size of x and with the cell's channels."""
     if previous.shape[1:3] == x.shape[1:3]:
-      return self.conv_bn(nn.relu(previous), self.features, train, 'previous')
+      return self.pointwise(nn.relu(previous), self.features, train, 'previous')
     previous = nn.relu(previous)
     # The second path sees what the strides of the first leave out.
     shifted = jnp.pad(previous, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:]
@@ -221,9 +207,17 @@ class Cell(Base):
       )
       for number, values in ((1, previous), (2, shifted))
     ]
-    return nn.BatchNorm(
-      use_running_average=not train, name='previous_bn', **self.batch_norm()
-    )(jnp.concatenate(paths, axis=-1))
+    joined = jnp.concatenate(paths, axis=-1)
+    return self.batch_norm(train, 'previous_bn')(joined)
+
+  def _drop_path(self, x: jax.Array, active: bool) -> jax.Array:
+    """Sets whole images of x [B, H, W, C] to zero, and scales up the rest."""
+    if not active or self.drop_path is None:
+      return x
+    keep = 1 - self.drop_path
+    shape = (x.shape[0], 1, 1, 1)
+    kept = jax.random.bernoulli(self.make_rng('dropout'), keep, shape)
+    return jnp.where(kept, x / keep, 0)
 
   def _apply(
     self,
@@ -240,7 +234,7 @@ class Cell(Base):
         size=operation.size,
         strides=strides,
         name=name,
-        **self.shared(),
+        **self.shared(Base),
       )(x, train)
     if operation.kind == 'none':
       return x
@@ -260,34 +254,52 @@ class NASNet(Base):
     features: of the first stage; each stage doubles them.
     stem: channels of the first convolution.
     skip_reduction: as for `cells`.
+    drop_path: what the last cell drops in training; those ahead of it drop
+      less, in proportion to their depth. It may be traced: ScheduledDropPath
+      (Zoph et al., 2018) lets it grow from 0 over the whole training, for the
+      large network to 0.3.
   """
 
   repeats: int = 4
   features: int = 44
   stem: int = 32
   skip_reduction: bool = False
+  drop_path: float | jax.Array | None = None
+
+  @property
+  def auxiliary_after(self) -> str:
+    """The cell that an auxiliary head reads: the second stage's last."""
+    return f'cell{2 * self.repeats}'
+
+  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    return self.with_auxiliary(x, train)[0]
 
   @nn.compact
-  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    x = layers.ConvBN(
-      self.stem,
-      (3, 3),
-      strides=2,
-      padding='VALID',
-      activation=None,
-      name='stem',
-      **self.batch_norm(),
+  def with_auxiliary(
+    self, x: jax.Array, train: bool = False
+  ) -> tuple[jax.Array, jax.Array]:
+    """The features, and what an auxiliary head reads [B, H', W', C]."""
+    x = self.conv_bn(
+      self.stem, (3, 3), 2, 'VALID', activation=None, name='stem'
     )(x, train)
     outputs = [x]
-    cell = functools.partial(Cell, **self.shared())
-    for row in cells(self.repeats, self.features, self.skip_reduction):
-      previous = None if row.previous is None else outputs[row.previous]
-      outputs.append(
-        cell(features=row.features, reduction=row.reduction, name=row.name)(
-          outputs[-1], previous, train
-        )
+    rows = cells(self.repeats, self.features, self.skip_reduction)
+    for number, row in enumerate(rows, start=1):
+      drop_path = self.drop_path
+      if drop_path is not None:
+        drop_path = drop_path * number / len(rows)
+      cell = Cell(
+        features=row.features,
+        reduction=row.reduction,
+        drop_path=drop_path,
+        name=row.name,
+        **self.shared(Base),
       )
-    return nn.relu(outputs[-1]).mean(axis=(1, 2))
+      previous = None if row.previous is None else outputs[row.previous]
+      outputs.append(cell(outputs[-1], previous, train))
+      if row.name == self.auxiliary_after:
+        activations = outputs[-1]
+    return nn.relu(outputs[-1]).mean(axis=(1, 2)), activations
 
 
 # The two networks of the paper, as keywords of NASNet.

@@ -4,8 +4,6 @@ The public weights disagree about where a stage halves its input, and about
 the padding of the first pooling; both are options.
 """
 
-import functools
-
 import jax
 from flax import linen as nn
 
@@ -22,56 +20,44 @@ DEPTHS_152 = (3, 8, 36, 3)
 _STRIDES_IN = ('first_3x3', 'first_1x1', 'last_3x3')
 
 
-class Bottleneck(nn.Module):
+class Bottleneck(layers.Normalized):
   """1×1 to narrow, 3×3, 1×1 to widen, added to the input or its projection.
 
   Attributes:
     features: channels of the 3×3; the output has four times as many.
     strides: of the block.
     stride_in: 1 or 3, the kernel size of the convolution that has them.
-    epsilon: batch norm's.
-    momentum: share of batch norm's old moving statistics that is kept.
-    use_scale: whether batch norm has a scale.
   """
 
   features: int
   strides: int
   stride_in: int
-  epsilon: float
-  momentum: float
-  use_scale: bool
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    conv_bn = functools.partial(
-      layers.ConvBN,
-      epsilon=self.epsilon,
-      momentum=self.momentum,
-      use_scale=self.use_scale,
-    )
     width = self.features * _EXPANSION
     first, second = (
       self.strides if self.stride_in == size else 1 for size in (1, 3)
     )
     if x.shape[-1] != width:
-      shortcut = conv_bn(
+      shortcut = self.conv_bn(
         width, strides=self.strides, activation=None, name='shortcut'
       )(x, train)
     else:
       shortcut = x[:, :: self.strides, :: self.strides]
-    x = conv_bn(self.features, strides=first, name='conv1')(x, train)
-    x = conv_bn(
+    x = self.conv_bn(self.features, strides=first, name='conv1')(x, train)
+    x = self.conv_bn(
       self.features,
       (3, 3),
       second,
       padding=layers.symmetric(3),
       name='conv2',
     )(x, train)
-    x = conv_bn(width, activation=None, name='conv3')(x, train)
+    x = self.conv_bn(width, activation=None, name='conv3')(x, train)
     return nn.relu(x + shortcut)
 
 
-class ResNet(nn.Module):
+class ResNet(layers.Normalized):
   """Backbone: [B, H, W, 3] -> features [B, 2048].
 
   Attributes:
@@ -81,17 +67,12 @@ class ResNet(nn.Module):
       Keras), or 'last_3x3', that of the last block of the stage before
       (TF-Slim).
     stem_pool: padding of the first pooling, 'symmetric' or 'same' (TF-Slim).
-    epsilon: batch norm's.
-    momentum: share of batch norm's old moving statistics that is kept.
-    use_scale: whether batch norm has a scale.
   """
 
   depths: tuple[int, ...] = DEPTHS_50
   stride_in: str = 'first_3x3'
   stem_pool: str = 'symmetric'
   epsilon: float = 1e-5
-  momentum: float = 0.9
-  use_scale: bool = True
 
   def __post_init__(self):
     layers.check_option('stride_in', self.stride_in, _STRIDES_IN)
@@ -106,16 +87,7 @@ class ResNet(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    x = layers.ConvBN(
-      64,
-      (7, 7),
-      strides=2,
-      padding=layers.symmetric(7),
-      epsilon=self.epsilon,
-      momentum=self.momentum,
-      use_scale=self.use_scale,
-      name='stem',
-    )(x, train)
+    x = self.conv_bn(64, (7, 7), 2, layers.symmetric(7), name='stem')(x, train)
     x = layers.max_pool(x, 3, 2, layers.padding_of(self.stem_pool, 3))
     for stage, depth in enumerate(self.depths, start=1):
       for block in range(1, depth + 1):
@@ -123,9 +95,7 @@ class ResNet(nn.Module):
           _WIDTHS[stage - 1],
           self._strides(stage, block),
           1 if self.stride_in == 'first_1x1' else 3,
-          self.epsilon,
-          self.momentum,
-          self.use_scale,
           name=f'stage{stage}_block{block}',
+          **self.shared(layers.Normalized),
         )(x, train)
     return x.mean(axis=(1, 2))

@@ -102,7 +102,8 @@ class Extractor:
         mesh=mesh,
         in_specs=(devices.REPLICATED, devices.BATCH),
         out_specs=devices.BATCH,
-      )
+      ),
+      compiler_options=devices.compiler_options(),
     )
 
   def key(self, split: datasets.Split) -> dict[str, object]:
