@@ -57,6 +57,16 @@ def test_from_json_names_missing_and_unknown_fields():
     ({'image_size': 224.0}, 'image_size'),
     ({'channels': 'grb'}, 'channels'),
     ({'interpolation': 'lanczos'}, 'interpolation'),
+    ({'pixel_centres': 1.5}, 'pixel_centres: expected one of'),
+    ({'pixel_centres': False}, 'with antialias=True'),
+    (
+      {
+        'pixel_centres': False,
+        'antialias': False,
+        'interpolation': 'bicubic',
+      },
+      'not bicubic',
+    ),
     ({'crop_fraction': 87.5}, 'crop_fraction'),
   ],
 )

@@ -1,5 +1,6 @@
 """The program as its users start it: kills, bad input, what it imports."""
 
+import importlib
 import json
 import os
 import pathlib
@@ -11,7 +12,10 @@ import time
 
 import pytest
 
+from tf_transfer import main
+
 ROOT = pathlib.Path(__file__).parent.parent
+CONFIGS = sorted(path.stem for path in ROOT.glob('configs/*.py'))
 CONFIG = '--config=configs/logistic_regression.py'
 
 
@@ -156,6 +160,14 @@ def test_a_study_needs_a_workdir():
   command = [sys.executable, '-m', 'tf_transfer.main']
   result = run([*command, '--config=configs/quickstart.py'])
   assert_one_clear_line(result, '--workdir is missing')
+
+
+@pytest.mark.parametrize(
+  'path', sorted(ROOT.glob('configs/*.py')), ids=lambda p: p.stem
+)
+def test_every_config_names_a_job(path):
+  config = importlib.import_module(f'configs.{path.stem}').get_config()
+  assert callable(importlib.import_module(main._JOBS[config.job]).run)
 
 
 def test_config_file_that_does_not_exist(tmp_path):

@@ -18,6 +18,9 @@ class Contract:
     interpolation: 'bilinear' or 'bicubic' (Keys' cubic, a = -0.5).
     antialias: whether the kernel is widened when an image shrinks, as Pillow
       does and TensorFlow by default does not.
+    pixel_centres: whether samples are taken at the centres of the pixels that
+      are made, as all but TensorFlow 1 do, or at their corners, as its
+      bilinear resize does without antialiasing.
     crop_fraction: side of the central crop at ImageNet evaluation, as a
       fraction of the image's shorter side.
   """
@@ -28,6 +31,7 @@ class Contract:
   channels: str = 'rgb'
   interpolation: str = 'bilinear'
   antialias: bool = True
+  pixel_centres: bool = True
   crop_fraction: float = 0.875
 
   def __post_init__(self):
@@ -44,11 +48,19 @@ class Contract:
       ('channels', ('rgb', 'bgr')),
       ('interpolation', ('bilinear', 'bicubic')),
       ('antialias', (True, False)),
+      ('pixel_centres', (True, False)),
     ):
       if getattr(self, name) not in allowed:
         raise ValueError(
           f'{name}: expected one of {allowed}, got {getattr(self, name)!r}'
         )
+    if not self.pixel_centres and (
+      self.antialias or self.interpolation != 'bilinear'
+    ):
+      raise ValueError(
+        'pixel_centres: samples at corners are bilinear without antialiasing, '
+        f'not {self.interpolation} with antialias={self.antialias}'
+      )
     if not 0 < self.crop_fraction <= 1:
       raise ValueError(
         f'crop_fraction: expected 0 to 1, got {self.crop_fraction}'

@@ -480,6 +480,33 @@ def test_crop_then_resize_is_tensorflows(photo, antialias, fraction):
     near(images.crop_then_resize(image, made), np.rint(expected), 1)
 
 
+@pytest.mark.parametrize('fraction', [0.875, 1.0])
+def test_crop_then_resize_is_tf_slims(photo, fraction):
+  """preprocess_for_eval of TF-Slim's inception_preprocessing, op for op."""
+  tf = pytest.importorskip('tensorflow')
+  made = dataclasses.replace(
+    with_crop(fraction, antialias=False), pixel_centres=False
+  )
+  rng = np.random.default_rng(11)
+  noise = rng.choice([0, 255], (300, 201, 3)).astype(np.uint8)
+  for image in (photo, noise, photo[:1, :2]):
+    pixels = tf.image.convert_image_dtype(image, tf.float32)
+    if fraction < 1:
+      pixels = tf.image.central_crop(pixels, central_fraction=fraction)
+    pixels = tf.compat.v1.image.resize_bilinear(
+      pixels[None], [56, 56], align_corners=False
+    )[0]
+    near(images.crop_then_resize(image, made), np.rint(255 * pixels), 1)
+
+
+@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
+def test_whole_image_is_kerass_resizing_layer(photo, interpolation):
+  keras = pytest.importorskip('keras')
+  layer = keras.layers.Resizing(24, 24, interpolation=interpolation)
+  found = whole_image(photo, contract(24, interpolation, False))
+  near(found, np.rint(np.asarray(layer(photo[None].astype(np.float32)))[0]), 1)
+
+
 def test_whole_image_is_kerass_loading(photo, tmp_path):
   keras = pytest.importorskip('keras')
   path = tmp_path / 'photo.png'
@@ -601,11 +628,19 @@ def test_fast_resize_is_pillows_within_a_level(
     near(images.resize_fast(image, made), expected, 1)
 
 
-def test_fast_resize_without_antialias_is_the_exact_one(photo):
-  made = contract(31, 'bilinear', False)
-  np.testing.assert_array_equal(
-    images.resize_fast(photo, made), whole_image(photo, made)
+@pytest.mark.parametrize(
+  ('interpolation', 'pixel_centres'),
+  [('bilinear', True), ('bilinear', False), ('bicubic', True)],
+)
+def test_fast_resize_without_antialias(interpolation, pixel_centres):
+  pytest.importorskip('tensorflow')
+  rng = np.random.default_rng(8)
+  made = dataclasses.replace(
+    contract(31, interpolation, False), pixel_centres=pixel_centres
   )
+  for shape in [(31, 31), (64, 47), (300, 7), (1, 1), (12, 200)]:
+    image = rng.choice([0, 90, 255], (*shape, 3)).astype(np.uint8)
+    near(images.resize_fast(image, made), whole_image(image, made), 1)
 
 
 def test_a_part_of_broken_bytes_is_pixels_or_an_error():

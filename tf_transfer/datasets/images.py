@@ -16,6 +16,7 @@ from PIL import Image
 
 from tf_transfer.contract import Contract
 from tf_transfer.errors import InputError
+from tf_transfer.runtime import tensorflow
 
 try:
   # Pillow's resizing with the processor's vector instructions. There is no
@@ -149,19 +150,21 @@ def decode_part(
 
 
 def resize_fast(image: np.ndarray, contract: Contract) -> np.ndarray:
-  """`whole_image` for training: two to three times as fast.
+  """`whole_image` for training: several times as fast.
 
-  With antialiasing it differs from it by at most one grey level, but for
-  bicubic overshoots, which may be clipped in another order.
+  It differs from it by at most one grey level, but for antialiased bicubic
+  overshoots, which may be clipped in another order.
 
   Args:
     image: uint8 [H, W, 3].
-    contract: image size S, interpolation and antialiasing.
+    contract: image size S, interpolation, antialiasing, place of samples.
 
   Returns:
     uint8 [S, S, 3].
   """
-  if cykooz_resizer is None or not contract.antialias:
+  if not contract.antialias:
+    return _resize_by_tensorflow(image, contract)
+  if cykooz_resizer is None:
     return whole_image(image, contract)
   if not hasattr(_RESIZER, 'resizer'):
     _RESIZER.resizer = cykooz_resizer.Resizer()
@@ -170,9 +173,8 @@ def resize_fast(image: np.ndarray, contract: Contract) -> np.ndarray:
   size = contract.image_size
   source = cykooz_resizer.ImageData(width, height, pixel_type, image.tobytes())
   resized = cykooz_resizer.ImageData(size, size, pixel_type)
-  _RESIZER.resizer.resize(
-    source, resized, _fast_options(contract.interpolation)
-  )
+  options = _fast_options(contract.interpolation)
+  _RESIZER.resizer.resize(source, resized, options)
   return np.frombuffer(resized.get_buffer(), np.uint8).reshape(size, size, 3)
 
 
@@ -195,8 +197,8 @@ def whole_image(image: np.ndarray, contract: Contract) -> np.ndarray:
 def resize_then_crop(image: np.ndarray, contract: Contract) -> np.ndarray:
   """Resizes the shorter side to S / crop_fraction; the central S x S of that.
 
-  The aspect is kept. This is how torchvision, timm and TF-Slim's ResNets
-  evaluate; sizes and offsets are rounded as the first two do.
+  The aspect is kept. This is how torchvision and timm evaluate, whose rounding
+  it is, and TF-Slim its ResNets, which rounds the longer side to the nearest.
 
   Args:
     image: uint8 [H, W, 3].
@@ -265,8 +267,9 @@ def _resize(
   if contract.antialias:
     kernel = _PILLOW_KERNELS[contract.interpolation]
     return np.array(Image.fromarray(image).resize((width, height), kernel))
-  rows, row_weights = _taps(image.shape[0], height, contract.interpolation)
-  cols, col_weights = _taps(image.shape[1], width, contract.interpolation)
+  how = contract.interpolation, contract.pixel_centres
+  rows, row_weights = _taps(image.shape[0], height, *how)
+  cols, col_weights = _taps(image.shape[1], width, *how)
   # Channels as columns of their own, of which there are three times as many:
   # NumPy is several times slower with an innermost axis of three.
   flat = image.reshape(len(image), -1)
@@ -285,22 +288,24 @@ def _resize(
 
 @functools.lru_cache(maxsize=1024)
 def _taps(
-  length: int, size: int, interpolation: str
+  length: int, size: int, interpolation: str, centres: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
   """Which samples make each output sample, and with what weights.
 
-  Half-pixel centres; the kernel is never widened; taps beyond the edge do
-  not count and the others are scaled up to sum to 1, as TensorFlow does.
+  The kernel is never widened; taps beyond the edge do not count and the
+  others are scaled up to sum to 1, as TensorFlow does.
 
   Args:
     length: samples of the input.
     size: samples of the output.
     interpolation: 'bilinear' or 'bicubic'.
+    centres: whether a sample lies at the centre of its pixel, or the corner.
 
   Returns:
     int64 [size, K] positions in the input and float32 [size, K] weights.
   """
-  centre = (np.arange(size) + 0.5) * (length / size) - 0.5
+  shift = 0.5 if centres else 0.0
+  centre = (np.arange(size) + shift) * (length / size) - shift
   reach = {'bilinear': 1, 'bicubic': 2}[interpolation]
   first = np.floor(centre).astype(np.int64) - (reach - 1)
   position = first[:, None] + np.arange(2 * reach)
@@ -358,7 +363,7 @@ def _decode_jpeg_part(
   data: bytes, size: tuple[int, int], box: Box
 ) -> np.ndarray | None:
   """A part of a JPEG as uint8 [h, w, 3]; None if TensorFlow cannot read it."""
-  tf = _tensorflow()
+  tf = tensorflow.without_accelerator()
   # Colours are interpolated between neighbours: the pixels at the edge need
   # those beyond it.
   top, left = max(box.top - 1, 0), max(box.left - 1, 0)
@@ -376,13 +381,19 @@ def _decode_jpeg_part(
   return Box(box.top - top, box.left - left, box.height, box.width).cut(pixels)
 
 
-@functools.cache
-def _tensorflow():
-  """TensorFlow, whose decoder alone can leave out what is not asked for."""
-  import tensorflow as tf
-
-  tf.config.set_visible_devices([], 'GPU')
-  return tf
+def _resize_by_tensorflow(image: np.ndarray, contract: Contract) -> np.ndarray:
+  """Resizes to S x S without antialiasing."""
+  tf = tensorflow.without_accelerator()
+  resize = {
+    'bilinear': tf.raw_ops.ResizeBilinear,
+    'bicubic': tf.raw_ops.ResizeBicubic,
+  }[contract.interpolation]
+  pixels = resize(
+    images=image[None],
+    size=[contract.image_size] * 2,
+    half_pixel_centers=contract.pixel_centres,
+  )
+  return np.clip(np.rint(pixels.numpy()[0]), 0, 255).astype(np.uint8)
 
 
 @functools.cache

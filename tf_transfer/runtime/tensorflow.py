@@ -4,9 +4,11 @@ It takes seconds to import: so it is imported by those who use it, when they
 do, through this function.
 """
 
+import functools
 from typing import Any
 
 
+@functools.cache
 def without_accelerator() -> Any:
   """The module `tensorflow`, which sees no GPU: JAX needs its memory.
 

@@ -75,6 +75,7 @@ def contract(
   crop_fraction: float = 0.875,
   interpolation: str = 'bilinear',
   antialias: bool = True,
+  pixel_centres: bool = True,
 ) -> contract_lib.Contract:
   mean, std, channels = scaling
   return contract_lib.Contract(
@@ -85,6 +86,7 @@ def contract(
     crop_fraction=crop_fraction,
     interpolation=interpolation,
     antialias=antialias,
+    pixel_centres=pixel_centres,
   )
 
 
@@ -101,8 +103,8 @@ def slim(
   return Source(
     name='slim',
     make_rules=make_rules,
-    # TensorFlow 1 resizes without antialiasing.
-    contract=contract(size, scaling, antialias=False),
+    # TensorFlow 1 resizes without antialiasing, from corner to corner.
+    contract=contract(size, scaling, antialias=False, pixel_centres=False),
     file=file,
     format='tensorflow',
     num_classes=num_classes,
