@@ -65,6 +65,10 @@ def get_config(
   config.features = ml_collections.ConfigDict()
   # Images at once on all devices together; it does not change the features.
   config.features.batch_size = 64
+  # How images become a network's input: 'whole_image', as in the paper,
+  # 'resize_then_crop' (the shorter side, then the centre), 'crop_then_resize'
+  # (the central part, not keeping its aspect).
+  config.features.resize = 'whole_image'
   # Where feature matrices are kept; '' is WORKDIR/features. Several workdirs
   # may share one.
   config.features.cache_dir = ''

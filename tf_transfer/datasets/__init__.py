@@ -18,7 +18,7 @@ from tf_transfer.datasets.folder import check_folder, open_folder
 from tf_transfer.datasets.images import CorruptImage
 from tf_transfer.datasets.splits import Draw
 from tf_transfer.datasets.table import FOLDER, ROWS, Row, row
-from tf_transfer.errors import unknown_name
+from tf_transfer.errors import InputError, unknown_name
 
 __all__ = [
   'ROWS',
@@ -29,6 +29,7 @@ __all__ = [
   'check',
   'names',
   'open',
+  'open_test',
   'row',
 ]
 
@@ -101,6 +102,37 @@ def open(
     return open_folder(name, name.removeprefix(FOLDER.name), **common)
   opener = {'digits': open_digits, 'fashion_mnist': open_fashion_mnist}[name]
   return opener(name, data_dir=data_dir, **common)
+
+
+def open_test(
+  name: str,
+  *,
+  data_dir: str | None = None,
+  cache_dir: str | os.PathLike | None = None,
+  progress: Progress = no_progress,
+) -> Split:
+  """Opens what one of the paper's datasets, or ImageNet, is tested on.
+
+  For networks that are trained on it already: nothing else is read, and what
+  is left of the split will do. Arguments as for `open`.
+
+  Raises:
+    InputError: no such dataset, or its data cannot be used.
+  """
+  given = _row(name)
+  if not given.published:
+    raise InputError(f"{name}: expected one of the paper's datasets")
+  return published.open_test(
+    given,
+    published.Options(
+      data_dir,
+      seed=0,
+      cache_dir=cache_dir,
+      prepare=False,
+      cut_banner=False,
+      progress=progress,
+    ),
+  )
 
 
 def _row(name: str) -> Row:

@@ -242,27 +242,33 @@ _IMAGENET_DEVKIT = 'ILSVRC2012_devkit_t12/data'
 
 
 def _imagenet(root: str) -> Contents:
-  classes = listdir(join(root, 'train'), folders=True)
+  """Train may be missing: to evaluate a network, val is enough."""
+  folders = listdir(join(root, 'val'), folders=True)
+  if folders:
+    found = [(w, f) for w in folders for f in listdir(join(root, 'val', w))]
+    wnids = [wnid for wnid, _ in found]
+    test_paths = [join(root, 'val', wnid, file) for wnid, file in found]
+  else:
+    files = listdir(join(root, 'val'))
+    wnids = _imagenet_truth(root, len(files))
+    test_paths = [join(root, 'val', file) for file in files]
+  with_train = is_dir(root, 'train')
+  classes = (
+    listdir(join(root, 'train'), folders=True)
+    if with_train
+    else sorted({*folders, *wnids})
+  )
   names, labels, paths = [], [], []
-  for label, wnid in enumerate(classes):
+  for label, wnid in enumerate(classes if with_train else ()):
     for file in listdir(join(root, 'train', wnid)):
       names.append(file)
       labels.append(label)
       paths.append(join(root, 'train', wnid, file))
   train = Examples(tuple(names), np.array(labels, np.int32), whole_files(paths))
-  folders = listdir(join(root, 'val'), folders=True)
-  if folders:
-    found = [(w, f) for w in folders for f in listdir(join(root, 'val', w))]
-    wnids = [wnid for wnid, _ in found]
-    paths = [join(root, 'val', wnid, file) for wnid, file in found]
-  else:
-    files = listdir(join(root, 'val'))
-    wnids = _imagenet_truth(root, len(files))
-    paths = [join(root, 'val', file) for file in files]
   test = Examples(
-    tuple(os.path.basename(path) for path in paths),
+    tuple(os.path.basename(path) for path in test_paths),
     indices(root, 'val', classes, wnids),
-    whole_files(paths),
+    whole_files(test_paths),
   )
   return Contents(tuple(classes), {'train': train, 'test': test})
 
@@ -337,7 +343,7 @@ LAYOUTS = {
   'flowers': Layout(
     'flowers-102', ('setid.mat', 'imagelabels.mat', 'jpg'), flowers.read_flowers
   ),
-  'imagenet': Layout('ILSVRC2012', ('train', 'val'), _imagenet),
+  'imagenet': Layout('ILSVRC2012', ('val',), _imagenet),
 }
 
 

@@ -8,6 +8,7 @@ define none -> train, val and test.
 import dataclasses
 import hashlib
 import os
+from collections.abc import Collection
 
 import numpy as np
 
@@ -175,11 +176,53 @@ def open_published(row: Row, options: Options) -> Dataset:
   return complete(row.name, contents.classes, row.metric, made, notes)
 
 
-def read(row: Row, found: Found, options: Options) -> Contents:
-  """Reads what is where a dataset was found; no image, of a layout."""
+def open_test(row: Row, options: Options) -> Split:
+  """Opens what a dataset is tested on and nothing else, as much as is there.
+
+  For networks that are not trained on it any more. Its train, of ImageNet
+  140 GB, is not read, and of a layout it need not be there.
+
+  Raises:
+    InputError: it is not there, or classes are missing.
+  """
+  found = find(row, options.data_dir)
+  if found is None:
+    raise missing(row, options.data_dir)
+  contents = read(row, found, options, wanted=('test',))
+  _check_classes(row, found, contents)
+  examples = contents.parts['test']
+  digests = digests_of(row.name, 'test', examples, options)
+  return _split('test', examples, digests)
+
+
+def read(
+  row: Row,
+  found: Found,
+  options: Options,
+  wanted: Collection[str] | None = None,
+) -> Contents:
+  """Reads what is where a dataset was found; no image, of a layout.
+
+  Args:
+    row: of the dataset.
+    found: where it is.
+    options: how it is opened.
+    wanted: the parts that matter, where reading others costs time.
+  """
   if found.layout:
     return LAYOUTS[row.name].read(found.path)
-  return tfds_source.read(row, found.path, options.cache_dir, options.progress)
+  return tfds_source.read(
+    row, found.path, options.cache_dir, options.progress, wanted
+  )
+
+
+def _check_classes(row: Row, found: Found, contents: Contents) -> None:
+  if len(contents.classes) != row.classes:
+    raise InputError(
+      f'{row.name} in {shown(found.path)}: {len(contents.classes)} classes, '
+      f'expected {row.classes}: this is another dataset or another version of '
+      'it'
+    )
 
 
 def check_counts(row: Row, found: Found, contents: Contents) -> list[str]:
@@ -192,11 +235,7 @@ def check_counts(row: Row, found: Found, contents: Contents) -> list[str]:
     InputError: they differ.
   """
   where = f'{row.name} in {shown(found.path)}'
-  if len(contents.classes) != row.classes:
-    raise InputError(
-      f'{where}: {len(contents.classes)} classes, expected {row.classes}: this '
-      'is another dataset or another version of it'
-    )
+  _check_classes(row, found, contents)
   official = official_counts(row)
   counts = {part: len(examples) for part, examples in contents.parts.items()}
   wrong = {part for part in official if counts.get(part) != official[part]}

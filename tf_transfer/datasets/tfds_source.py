@@ -14,7 +14,7 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -117,6 +117,7 @@ def read(
   path: str,
   cache_dir: str | os.PathLike | None,
   progress: Progress,
+  wanted: Collection[str] | None = None,
 ) -> Contents:
   """Reads what TFDS has prepared.
 
@@ -125,6 +126,7 @@ def read(
     path: the directory of the prepared version.
     cache_dir: where it is remembered which image is where; None: nowhere.
     progress: shows how far the reading is.
+    wanted: the parts that are read; None for all.
 
   Raises:
     InputError: a file is missing, cut short, or of another format.
@@ -134,6 +136,8 @@ def read(
   classes = _class_names(path, label)
   parts = {}
   for part, names in row.tfds.parts.items():
+    if wanted is not None and part not in wanted:
+      continue
     joined = [
       _part(row, path, info, name, classes, cache_dir, progress)
       for name in names

@@ -232,6 +232,16 @@ class Network:
       return lax.platform_dependent(variables, x, cpu=in_chunks, default=whole)
 
   @functools.cached_property
+  def _head(self):
+    def head(variables, features):
+      with jax.default_matmul_precision('highest'):
+        return self.model.apply(
+          variables, features, method=lambda model, x: model.head(x)
+        )
+
+    return jax.jit(head)
+
+  @functools.cached_property
   def _features(self):
     return jax.jit(
       self.apply_features, compiler_options=devices.compiler_options()
@@ -273,6 +283,10 @@ class Network:
   def logits(self, x: Any) -> jax.Array:
     """Logits [B, header.num_classes] of images; x as for `features`."""
     return self._logits(self.variables, self._checked(x))
+
+  def logits_of(self, features: Any) -> jax.Array:
+    """Logits [B, header.num_classes] of features [B, feature_dim]."""
+    return self._head(self.variables, jnp.asarray(features))
 
 
 def load(path: os.PathLike | str) -> Network:

@@ -19,6 +19,7 @@ from absl import logging
 
 import tf_transfer
 from tf_transfer import datasets, errors, networks
+from tf_transfer.datasets import images
 from tf_transfer.runtime import devices, files, progress, writers
 from tf_transfer.study import figures, table, weights_files
 from tf_transfer.study import ledger as ledger_lib
@@ -61,6 +62,10 @@ def _check(config: ml_collections.ConfigDict) -> None:
       "config.data.corrupt: expected 'error' or 'skip', "
       f'found {config.data.corrupt!r}'
     )
+  if config.features.resize not in images.RESIZES:
+    raise errors.unknown_name(
+      'config.features.resize', config.features.resize, images.RESIZES
+    )
   solver = config.logistic_regression
   if not 0 < solver.penalty_min <= solver.penalty_max:
     raise errors.InputError(
@@ -92,7 +97,7 @@ def _determinants(
     },
     'setting': setting,
     'metric': dataset.metric,
-    'preprocessing': 'whole_image',
+    'preprocessing': config.features.resize,
     'corrupt': config.data.corrupt,
     'search': config.logistic_regression.to_dict(),
   }
@@ -175,6 +180,7 @@ def _run_cell(
     cell.network,
     pathlib.Path(config.features.cache_dir or workdir / 'features'),
     batch_size=config.features.batch_size,
+    resize=config.features.resize,
     corrupt=config.data.corrupt,
   )
   outcome = fixed_features.evaluate(

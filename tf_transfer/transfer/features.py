@@ -71,6 +71,7 @@ class Extractor:
     cache_dir: pathlib.Path,
     *,
     batch_size: int = 64,
+    resize: str = 'whole_image',
     corrupt: str = 'error',
     mesh: jax.sharding.Mesh | None = None,
   ):
@@ -81,11 +82,13 @@ class Extractor:
       cache_dir: where feature matrices are kept.
       batch_size: images at once on all devices together, rounded up to a
         multiple of their number. It does not change the features.
+      resize: how images become the network's input, as for `batches`.
       corrupt: 'error', or 'skip' to leave out what cannot be decoded.
       mesh: the devices; default all.
     """
     self._net = net
     self._cache_dir = cache_dir
+    self._resize = resize
     self._corrupt = corrupt
     mesh = devices.data_mesh() if mesh is None else mesh
     self._batch_size = -(-batch_size // mesh.size) * mesh.size
@@ -112,7 +115,7 @@ class Extractor:
       'version': _VERSION,
       'weights': self._net.sha256,
       'contract': self._net.contract.to_json(),
-      'resize': 'whole_image',
+      'resize': self._resize,
       'dtype': 'float32',
       'split': split.hash,
     }
@@ -222,6 +225,7 @@ class Extractor:
       split,
       self._net.contract,
       self._batch_size,
+      resize=self._resize,
       start=start,
       stop=stop,
       corrupt=self._corrupt,
