@@ -208,16 +208,16 @@ def _pets(root: str) -> Contents:
   ):
     # Name, class, species, number within the species.
     rows = [line.split() for line in read_lines(root, where)]
-    rows = [row for row in rows if row and not row[0].startswith('#')]
     ids = [row[1] if len(row) == 4 else row for row in rows]
+    breeds = [row[0].rpartition('_')[0] for row in rows]
+    count = len(classes) if classes else len(set(breeds))
+    labels = numbers(root, where, ids, count)
     if part == 'train':
-      for row, number in zip(rows, ids, strict=True):
-        classes.setdefault(str(number), row[0].rpartition('_')[0])
-    labels = numbers(root, where, ids, len(classes))
+      classes = dict(zip(labels.tolist(), breeds, strict=True))
     names = [f'{row[0]}.jpg' for row in rows]
     paths = [f'images/{name}' for name in names]
     parts[part] = examples(root, where, names, labels, paths)
-  names = [classes[str(i + 1)] for i in range(len(classes))]
+  names = [classes[label] for label in sorted(classes)]
   return Contents(tuple(names), parts)
 
 

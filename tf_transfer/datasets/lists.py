@@ -38,7 +38,7 @@ def folder_of(name: str) -> str:
 
 
 def read_lines(root: str, where: str) -> list[str]:
-  """The lines of a list, without blank ones, none twice."""
+  """The lines of a list, without the blanks around them; at least one."""
   text = read_text(join(root, where))
   lines = [line.strip() for line in text.splitlines() if line.strip()]
   if not lines:
@@ -99,6 +99,7 @@ def read_mat(root: str, where: str, key: str) -> Any:
 
 
 def field(root: str, where: str, row: Any, name: str) -> Any:
+  """What an annotation of a MATLAB file has under a name."""
   if not isinstance(row, dict) or name not in row:
     raise InputError(
       f'{shown(join(root, where))}: an annotation without {name}: expected '
