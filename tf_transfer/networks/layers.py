@@ -28,11 +28,11 @@ def relu6(x: Array) -> Array:
   return jnp.clip(x, 0, 6)
 
 
-def scaled_width(channels: int, multiplier: float) -> int:
-  """Channels × multiplier, to a multiple of 8, never 10 % below."""
+def scaled_width(channels: int, multiplier: float, least: float = 0.9) -> int:
+  """Channels × multiplier, to a multiple of 8, never below `least` of it."""
   scaled = channels * multiplier
   rounded = max(8, int(scaled + 4) // 8 * 8)
-  return rounded + 8 if rounded < 0.9 * scaled else rounded
+  return rounded + 8 if rounded < least * scaled else rounded
 
 
 def symmetric(kernel_size: int) -> Padding:

@@ -7,11 +7,13 @@ from typing import Any
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors
 from tf_transfer.networks import densenet as densenet_lib
+from tf_transfer.networks import efficientnet_v2 as efficientnet_v2_lib
 from tf_transfer.networks import nasnet as nasnet_lib
 from tf_transfer.networks import resnet as resnet_lib
 from tools.convert_weights import (
   densenet,
   efficientnet,
+  efficientnet_v2,
   inception,
   mobilenet,
   nasnet,
@@ -385,6 +387,57 @@ def _timm_nasnet_large(
   )
 
 
+_EFFICIENTNET_V2_RECIPE = (
+  'label smoothing 0.1, dropout, drop connect; no auxiliary head; BN scale'
+)
+
+
+def _efficientnet_v2(
+  architecture: efficientnet_v2_lib.Architecture,
+  size: int,
+  keras_top1: float,
+  timm: tuple[str, float],
+  crop_fraction: float,
+  keras_fields: Mapping[str, Any],
+  timm_scaling: tuple[Any, Any, str],
+) -> tuple[publishers.Source, ...]:
+  return (
+    publishers.keras(
+      functools.partial(efficientnet_v2.keras, architecture),
+      size,
+      keras_top1,
+      crop_fraction=crop_fraction,
+      recipe=_EFFICIENTNET_V2_RECIPE,
+      licence='Apache-2.0',
+      **keras_fields,
+    ),
+    publishers.timm(
+      functools.partial(efficientnet_v2.timm, architecture),
+      size,
+      timm[1],
+      timm[0],
+      scaling=timm_scaling,
+      crop_fraction=crop_fraction,
+      recipe=f'ported from TensorFlow: {_EFFICIENTNET_V2_RECIPE}',
+    ),
+  )
+
+
+# Preprocessed as the first EfficientNets were.
+_efficientnet_v2_base = functools.partial(
+  _efficientnet_v2,
+  keras_fields={'scaling': publishers.TORCH, 'interpolation': 'bicubic'},
+  timm_scaling=publishers.TORCH,
+)
+# Evaluated on the whole image.
+_efficientnet_v2_large = functools.partial(
+  _efficientnet_v2,
+  crop_fraction=1.0,
+  keras_fields={'scaling': publishers.EFFICIENTNET_V2},
+  timm_scaling=publishers.HALF,
+)
+
+
 SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
   'inception_v1': _inception_v1(),
   'bn_inception': _bn_inception(),
@@ -430,6 +483,40 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
   'efficientnet_lite0': (_efficientnet_lite(0, 224, 1.0, 1.0, 0.751),),
   'efficientnet_lite1': (_efficientnet_lite(1, 240, 1.0, 1.1, 0.767),),
   'efficientnet_lite2': (_efficientnet_lite(2, 260, 1.1, 1.2, 0.776),),
+  'efficientnet_v2_b0': _efficientnet_v2_base(
+    efficientnet_v2_lib.B0, 224, 0.787, ('in1k', 0.78386), 0.875
+  ),
+  'efficientnet_v2_b1': _efficientnet_v2_base(
+    efficientnet_v2_lib.B1, 240, 0.798, ('in1k', 0.79518), 0.882
+  ),
+  'efficientnet_v2_b2': _efficientnet_v2_base(
+    efficientnet_v2_lib.B2, 260, 0.805, ('in1k', 0.80226), 0.890
+  ),
+  'efficientnet_v2_b3': _efficientnet_v2_base(
+    efficientnet_v2_lib.B3,
+    300,
+    0.820,
+    ('in1k; in21k_ft_in1k (0.82634) is scaled to -1 to 1', 0.81960),
+    0.904,
+  ),
+  'efficientnet_v2_s': _efficientnet_v2_large(
+    efficientnet_v2_lib.S,
+    384,
+    0.839,
+    ('in1k; in21k_ft_in1k has 0.84332', 0.83900),
+  ),
+  'efficientnet_v2_m': _efficientnet_v2_large(
+    efficientnet_v2_lib.M,
+    480,
+    0.853,
+    ('in1k; in21k_ft_in1k has 0.86014', 0.85208),
+  ),
+  'efficientnet_v2_l': _efficientnet_v2_large(
+    efficientnet_v2_lib.L,
+    480,
+    0.857,
+    ('in1k; in21k_ft_in1k has 0.86802', 0.85660),
+  ),
 }
 
 
