@@ -53,16 +53,6 @@ def converted(source_name, network, gain):
   return model, weights.unflatten(arrays)
 
 
-def gains(golden):
-  """The gains of the kernels, by how their outputs' names end.
-
-  Residual sums grow so much under gain 2 that late biases vanish in float32;
-  where they do, there are outputs for another gain.
-  """
-  suffixes = [key.removeprefix('features') for key in golden if 'feat' in key]
-  return {s: float(s.removeprefix('_gain') or 2) for s in suffixes}
-
-
 @jax.jit(static_argnums=0)
 def outputs(model, variables, x):
   features = model.apply(variables, x, method='features')
@@ -79,7 +69,7 @@ CASES = [
 def test_golden_outputs(source, network, golden_input):
   x = golden_input(networks.row(network).image_size)
   with np.load(rule.FOLDER / source / f'{network}.npz') as golden:
-    for suffix, gain in gains(golden).items():
+    for suffix, gain in rule.gains(source, network).items():
       model, variables = converted(source, network, gain)
       features, logits = outputs(model, variables, x)
       wanted = golden[f'features{suffix}']
