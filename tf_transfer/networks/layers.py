@@ -368,9 +368,11 @@ def average_pool(
     return sum_windows(x) / sum_windows(ones)
 
   def native(x):
-    return nn.avg_pool(
+    y = nn.avg_pool(
       x, shape, (strides, strides), pads, count_include_pad=count_padding
     )
+    # It divides by a NumPy integer: float64, where JAX is let to have that.
+    return y.astype(x.dtype)
 
   return lax.platform_dependent(x, cpu=on_cpu, default=native)
 
