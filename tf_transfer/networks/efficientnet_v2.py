@@ -203,14 +203,14 @@ class EfficientNetV2(layers.Normalized):
 
   Attributes:
     architecture: one of this module's.
-    drop_connect: what the share of examples for which training leaves out a
+    drop_path: what the share of examples for which training leaves out a
       block rises to, from 0 at the first block; 0.2 in the paper. (Keras
       divides a block's number by B0's count of blocks whatever the depth: its
       B1 to B3 rise beyond the rate.)
   """
 
   architecture: Architecture
-  drop_connect: float = 0.0
+  drop_path: float = 0.0
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -221,7 +221,7 @@ class EfficientNetV2(layers.Normalized):
     for index, block in enumerate(blocks):
       x = MBConv(
         block,
-        self.drop_connect * index / len(blocks),
+        self.drop_path * index / len(blocks),
         name=block.name,
         **self.shared(layers.Normalized),
       )(x, train)
