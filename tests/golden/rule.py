@@ -25,6 +25,19 @@ def pairs() -> list[tuple[str, str]]:
   return sorted((p.parent.name, p.name.removesuffix('.json.gz')) for p in found)
 
 
+def gains(source: str, network: str) -> dict[str, float]:
+  """The gains that there are outputs for, by how the outputs' names end.
+
+  Residual sums grow so much under gain 2 that late biases vanish in float32;
+  where they do, there are outputs for another gain.
+  """
+  with np.load(FOLDER / source / f'{network}.npz') as outputs:
+    suffixes = [
+      name.removeprefix('features') for name in outputs if 'features' in name
+    ]
+  return {s: float(s.removeprefix('_gain') or 2) for s in suffixes}
+
+
 def _fan_in(shape: list[int], kind: str, layout: str) -> int:
   if layout == 'torch':
     return math.prod(shape[1:])

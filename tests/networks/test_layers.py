@@ -124,6 +124,17 @@ def test_average_pool(window, strides, padding, count_padding):
   )
 
 
+@pytest.mark.parametrize('dtype', ['float32', 'float64'])
+@pytest.mark.parametrize('count_padding', [False, True])
+def test_average_pool_keeps_the_type_of_its_input(dtype, count_padding):
+  with jax.enable_x64(True):
+    x = jnp.ones((2, 7, 8, 3), dtype)
+    pool = jax.jit(
+      lambda x: layers.average_pool(x, 3, 2, 'SAME', count_padding)
+    )
+    assert pool(x).dtype == dtype
+
+
 @pytest.mark.parametrize('kind', ['max', 'average'])
 def test_gradients_of_pools(kind):
   x = random((2, 7, 8, 3))

@@ -33,6 +33,7 @@ FAST = {
   ('slim', 'inception_v4'),
   ('keras', 'inception_resnet_v2'),
   ('keras', 'nasnet_mobile'),
+  ('timm', 'efficientnet_v2_b0'),
 }
 
 
@@ -68,15 +69,12 @@ CASES = [
 def test_golden_outputs(source, network, golden_input):
   x = golden_input(networks.row(network).image_size)
   with np.load(rule.FOLDER / source / f'{network}.npz') as golden:
-    # Residual sums grow so much under gain 2 that late biases vanish in
-    # float32; where they do, there are outputs for gain 1 as well.
-    for gain, suffix in ((2.0, ''), (1.0, '_gain1')):
-      if f'features{suffix}' in golden:
-        model, variables = converted(source, network, gain)
-        features, logits = outputs(model, variables, x)
-        wanted = golden[f'features{suffix}']
-        assert relative_difference(features, wanted) < LIMIT
-        assert relative_difference(logits, golden[f'logits{suffix}']) < LIMIT
+    for suffix, gain in rule.gains(source, network).items():
+      model, variables = converted(source, network, gain)
+      features, logits = outputs(model, variables, x)
+      wanted = golden[f'features{suffix}']
+      assert relative_difference(features, wanted) < LIMIT
+      assert relative_difference(logits, golden[f'logits{suffix}']) < LIMIT
 
 
 def blank(source, network):
@@ -116,8 +114,13 @@ def test_rules_give_the_network_all_it_needs(source, network):
   assert problems + weights.mismatches(arrays, expected) == []
 
 
-# timm's Inception v3 is there twice, and nothing tells the two apart.
-TOLD = [pair for pair in PAIRS if pair != ('timm', 'inception_v3')]
+# Other weights of the same variables, trained on images scaled otherwise:
+# nothing tells the two apart.
+TWINS = {
+  'inception_v3': ('timm', 'timm_gluon'),
+  'efficientnet_v2_b3': ('timm', 'timm_in21k'),
+}
+TOLD = [pair for pair in PAIRS if pair[0] not in TWINS.get(pair[1], ())]
 
 
 @pytest.mark.parametrize(('source', 'network'), TOLD)
@@ -145,6 +148,7 @@ def test_source_is_told_by_its_variables(source, network):
     ('torchvision', 'inception_v3', {'count_padding': False}),
     ('slim', 'nasnet_mobile', {'reduction_pools': 'zeros_average'}),
     ('keras', 'nasnet_mobile', {'reduction_pools': 'zeros_average'}),
+    ('keras', 'efficientnet_v2_b0', {'epsilon': 1e-5}),
   ],
 )
 def test_comparison_sees_a_wrong_option(source, network, wrong, golden_input):
@@ -163,11 +167,15 @@ def test_every_source_has_golden_outputs():
     for source in rows
     if not source.package
   }
-  # The network of timm's other weights of Inception v3, scaled otherwise.
-  gluon = sources.named('inception_v3', 'timm_gluon')
-  timm = sources.named('inception_v3', 'timm')
-  assert (gluon.rules, gluon.options) == (timm.rules, timm.options)
-  assert known == {*PAIRS, ('timm_gluon', 'inception_v3')}
+  for network, names in TWINS.items():
+    first, second = (sources.named(network, name) for name in names)
+    assert first.rules == second.rules
+    assert first.options == second.options
+    assert first.contract != second.contract
+  assert known == {
+    *PAIRS,
+    *((names[1], network) for network, names in TWINS.items()),
+  }
 
 
 def test_every_network_has_a_source_and_every_family_a_fast_case():

@@ -64,9 +64,8 @@ def outputs(model, x):
   """Pooled features and logits of a Keras model."""
   import keras
 
-  kinds = [type(layer).__name__ for layer in model.layers]
-  pooled = model.layers[kinds.index('GlobalAveragePooling2D')].output
-  both = keras.Model(model.input, [pooled, model.output])
+  head = [layer for layer in model.layers if layer.weights][-1]
+  both = keras.Model(model.input, [head.input, model.output])
   features, logits = both.predict(x, verbose=0)
   return features.reshape(len(x), -1), logits
 

@@ -23,6 +23,7 @@ from tf_transfer.networks import (
   classifier,
   densenet,
   efficientnet,
+  efficientnet_v2,
   inception_resnet_v2,
   inception_v1,
   inception_v3,
@@ -60,6 +61,9 @@ class Row:
 _CHUNK = 4
 
 _lite = functools.partial(functools.partial, efficientnet.EfficientNetLite)
+_efficientnet_v2 = functools.partial(
+  functools.partial, efficientnet_v2.EfficientNetV2
+)
 _densenet = functools.partial(functools.partial, densenet.DenseNet)
 _mobilenet_v2 = functools.partial(functools.partial, mobilenet.MobileNetV2)
 _resnet = functools.partial(functools.partial, resnet.ResNet)
@@ -110,6 +114,27 @@ TABLE: Mapping[str, Row] = {
   'efficientnet_lite1': Row(_lite(depth=1.1), 240, 1280, 4_135_680, 0.2),
   'efficientnet_lite2': Row(
     _lite(width=1.1, depth=1.2), 260, 1280, 4_811_072, 0.3
+  ),
+  'efficientnet_v2_b0': Row(
+    _efficientnet_v2(efficientnet_v2.B0), 224, 1280, 5_858_704, 0.2
+  ),
+  'efficientnet_v2_b1': Row(
+    _efficientnet_v2(efficientnet_v2.B1), 240, 1280, 6_860_052, 0.2
+  ),
+  'efficientnet_v2_b2': Row(
+    _efficientnet_v2(efficientnet_v2.B2), 260, 1408, 8_687_086, 0.3
+  ),
+  'efficientnet_v2_b3': Row(
+    _efficientnet_v2(efficientnet_v2.B3), 300, 1536, 12_821_406, 0.3
+  ),
+  'efficientnet_v2_s': Row(
+    _efficientnet_v2(efficientnet_v2.S), 384, 1280, 20_177_488, 0.2
+  ),
+  'efficientnet_v2_m': Row(
+    _efficientnet_v2(efficientnet_v2.M), 480, 1280, 52_858_356, 0.3
+  ),
+  'efficientnet_v2_l': Row(
+    _efficientnet_v2(efficientnet_v2.L), 480, 1280, 117_234_272, 0.4
   ),
 }
 

@@ -28,11 +28,11 @@ def relu6(x: Array) -> Array:
   return jnp.clip(x, 0, 6)
 
 
-def scaled_width(channels: int, multiplier: float) -> int:
-  """Channels × multiplier, to a multiple of 8, never 10 % below."""
+def scaled_width(channels: int, multiplier: float, least: float = 0.9) -> int:
+  """Channels × multiplier, to a multiple of 8, never below `least` of it."""
   scaled = channels * multiplier
   rounded = max(8, int(scaled + 4) // 8 * 8)
-  return rounded + 8 if rounded < 0.9 * scaled else rounded
+  return rounded + 8 if rounded < least * scaled else rounded
 
 
 def symmetric(kernel_size: int) -> Padding:
@@ -368,9 +368,11 @@ def average_pool(
     return sum_windows(x) / sum_windows(ones)
 
   def native(x):
-    return nn.avg_pool(
+    y = nn.avg_pool(
       x, shape, (strides, strides), pads, count_include_pad=count_padding
     )
+    # It divides by a NumPy integer: float64, where JAX is let to have that.
+    return y.astype(x.dtype)
 
   return lax.platform_dependent(x, cpu=on_cpu, default=native)
 

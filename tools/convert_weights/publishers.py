@@ -58,6 +58,7 @@ class Source:
 
 # Mean and standard deviation on 0 to 255, and the order of the channels.
 HALF = ((127.5,) * 3, (127.5,) * 3, 'rgb')
+EFFICIENTNET_V2 = ((128.0,) * 3, (128.0,) * 3, 'rgb')
 VGG = ((123.68, 116.78, 103.94), (1.0,) * 3, 'rgb')
 CAFFE = ((103.939, 116.779, 123.68), (1.0,) * 3, 'bgr')
 CAFFE_BN = ((104.0, 117.0, 128.0), (1.0,) * 3, 'bgr')
@@ -124,12 +125,20 @@ def keras(
   *,
   arguments: tuple[tuple[str, Any], ...] = (),
   scaling: tuple[Any, Any, str] = HALF,
+  crop_fraction: float = 0.875,
+  interpolation: str = 'bilinear',
   **fields: Any,
 ) -> Source:
   return Source(
     name='keras',
     make_rules=make_rules,
-    contract=contract(size, scaling, antialias=False),
+    contract=contract(
+      size,
+      scaling,
+      crop_fraction=crop_fraction,
+      interpolation=interpolation,
+      antialias=False,
+    ),
     file=file,
     application=keras_files.Application(application, arguments),
     format='keras',

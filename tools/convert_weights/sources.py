@@ -7,11 +7,13 @@ from typing import Any
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors, networks
 from tf_transfer.networks import densenet as densenet_lib
+from tf_transfer.networks import efficientnet_v2 as efficientnet_v2_lib
 from tf_transfer.networks import nasnet as nasnet_lib
 from tf_transfer.networks import resnet as resnet_lib
 from tools.convert_weights import (
   densenet,
   efficientnet,
+  efficientnet_v2,
   inception,
   keras_files,
   mobilenet,
@@ -456,6 +458,62 @@ def _timm_nasnet_large(
   )
 
 
+_EFFICIENTNET_V2_RECIPE = (
+  'label smoothing 0.1, dropout, drop connect; no auxiliary head; BN scale'
+)
+
+
+def _efficientnet_v2(
+  name: str,
+  architecture: efficientnet_v2_lib.Architecture,
+  size: int,
+  keras_top1: float,
+  timm_top1: float,
+  crop_fraction: float,
+  keras_fields: Mapping[str, Any],
+  timm_scaling: tuple[Any, Any, str],
+) -> tuple[publishers.Source, ...]:
+  return (
+    publishers.keras(
+      functools.partial(efficientnet_v2.keras, architecture),
+      size,
+      keras_top1,
+      f'EfficientNetV2{name.upper()}',
+      f'efficientnetv2-{name}.h5',
+      # Scaling is the contract's.
+      arguments=(('include_preprocessing', False),),
+      crop_fraction=crop_fraction,
+      recipe=_EFFICIENTNET_V2_RECIPE,
+      licence='Apache-2.0',
+      **keras_fields,
+    ),
+    publishers.timm(
+      functools.partial(efficientnet_v2.timm, architecture),
+      size,
+      timm_top1,
+      f'tf_efficientnetv2_{name}.in1k',
+      scaling=timm_scaling,
+      crop_fraction=crop_fraction,
+      recipe=f'ported from TensorFlow: {_EFFICIENTNET_V2_RECIPE}',
+    ),
+  )
+
+
+# Preprocessed as the first EfficientNets were.
+_efficientnet_v2_base = functools.partial(
+  _efficientnet_v2,
+  keras_fields={'scaling': publishers.TORCH, 'interpolation': 'bicubic'},
+  timm_scaling=publishers.TORCH,
+)
+# Evaluated on the whole image.
+_efficientnet_v2_large = functools.partial(
+  _efficientnet_v2,
+  crop_fraction=1.0,
+  keras_fields={'scaling': publishers.EFFICIENTNET_V2},
+  timm_scaling=publishers.HALF,
+)
+
+
 SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
   'inception_v1': _inception_v1(),
   'bn_inception': _bn_inception(),
@@ -534,6 +592,40 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
   ),
   'efficientnet_lite2': (
     _efficientnet_lite(2, 260, 1.1, 1.2, 0.776, '9656183e'),
+  ),
+  'efficientnet_v2_b0': _efficientnet_v2_base(
+    'b0', efficientnet_v2_lib.B0, 224, 0.787, 0.78386, 0.875
+  ),
+  'efficientnet_v2_b1': _efficientnet_v2_base(
+    'b1', efficientnet_v2_lib.B1, 240, 0.798, 0.79518, 0.882
+  ),
+  'efficientnet_v2_b2': _efficientnet_v2_base(
+    'b2', efficientnet_v2_lib.B2, 260, 0.805, 0.80226, 0.890
+  ),
+  'efficientnet_v2_b3': (
+    *_efficientnet_v2_base(
+      'b3', efficientnet_v2_lib.B3, 300, 0.820, 0.81960, 0.904
+    ),
+    # The same variables, trained on images scaled otherwise.
+    publishers.timm(
+      functools.partial(efficientnet_v2.timm, efficientnet_v2_lib.B3),
+      300,
+      0.82634,
+      'tf_efficientnetv2_b3.in21k_ft_in1k',
+      name='timm_in21k',
+      scaling=publishers.HALF,
+      crop_fraction=0.9,
+      recipe=f'trained on ImageNet-21k first; {_EFFICIENTNET_V2_RECIPE}',
+    ),
+  ),
+  'efficientnet_v2_s': _efficientnet_v2_large(
+    's', efficientnet_v2_lib.S, 384, 0.839, 0.83900
+  ),
+  'efficientnet_v2_m': _efficientnet_v2_large(
+    'm', efficientnet_v2_lib.M, 480, 0.853, 0.85208
+  ),
+  'efficientnet_v2_l': _efficientnet_v2_large(
+    'l', efficientnet_v2_lib.L, 480, 0.857, 0.85660
   ),
 }
 
