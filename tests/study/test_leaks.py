@@ -151,7 +151,7 @@ def test_what_the_job_writes(config, tmp_path, capsys):
   assert pixels[:80, : 4 * 232].std() > 20
   printed = capsys.readouterr().out
   assert '4 of 16 test images are leaked' in printed
-  assert "not searched: no_such_dataset (unknown dataset 'no_such" in printed
+  assert "not searched: unknown dataset 'no_such_dataset'" in printed
 
 
 def ledger_of(workdir, dataset, wrong):

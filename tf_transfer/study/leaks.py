@@ -285,7 +285,8 @@ def _open_others(
     try:
       datasets.check(name, config.data.dir or None)
     except errors.InputError as error:
-      print(f'not searched: {name} ({error})')
+      # What it takes to get it would fill the screen.
+      print(f'not searched: {str(error).partition(": ")[0]}')
     else:
       yield _open(name, config)
 
