@@ -450,7 +450,7 @@ def test_no_permission(tmp_path, path):
   try:
     with (
       as_nobody(root),
-      pytest.raises(InputError, match='cannot be') as raised,
+      pytest.raises(InputError, match='cannot be read') as raised,
     ):
       open_at(root)
   finally:
