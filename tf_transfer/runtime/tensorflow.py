@@ -5,6 +5,7 @@ do, through this function.
 """
 
 import functools
+import os
 from typing import Any
 
 
@@ -15,6 +16,10 @@ def without_accelerator() -> Any:
   Raises:
     ImportError: it is not installed.
   """
+  # What its C++ says at the start helps nobody here: it is about the speed of
+  # networks, which TensorFlow does not run for us.
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
   import tensorflow as tf
 
   tf.config.set_visible_devices([], 'GPU')
