@@ -17,9 +17,11 @@ Prepare = Callable[..., Callable[[], object] | None]
 def _serve(connection: Connection, prepare: Prepare, arguments: tuple) -> None:
   """Prepares once, then times a call for each number of calls received."""
   call = prepare(*arguments)
-  if call is not None:
-    call()  # what is compiled at the first call is not timed
-  connection.send(call is not None)
+  if call is None:
+    connection.send(False)
+    return
+  call()  # What is compiled at the first call is not timed.
+  connection.send(True)
   while calls := connection.recv():
     started = time.perf_counter()
     for _ in range(calls):
@@ -58,7 +60,7 @@ def seconds_per_call(
         workers[name] = (process, ours)
     times = {name: [] for name in workers}
     calls = dict.fromkeys(workers, 1)
-    for turn in range(-1, turns):  # the first only tells how many calls
+    for turn in range(-1, turns):  # The first only tells how many calls.
       for name, (_, connection) in workers.items():
         connection.send(calls[name])
         seconds = connection.recv()
