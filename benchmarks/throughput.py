@@ -48,6 +48,13 @@ PEERS = {
   'efficientnet_lite0': (None, 'tf_efficientnet_lite0'),
   'efficientnet_lite1': (None, 'tf_efficientnet_lite1'),
   'efficientnet_lite2': (None, 'tf_efficientnet_lite2'),
+  **{
+    f'efficientnet_v2_{size}': (
+      f'EfficientNetV2{size.upper()}',
+      f'tf_efficientnetv2_{size}',
+    )
+    for size in ('b0', 'b1', 'b2', 'b3', 's', 'm', 'l')
+  },
 }
 
 
