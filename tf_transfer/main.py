@@ -27,6 +27,7 @@ _WORKDIR = flags.DEFINE_string('workdir', None, 'Where everything is written.')
 _JOBS = {
   'study': 'tf_transfer.study.runs',
   'datasets': 'tf_transfer.datasets.doctor',
+  'published': 'tf_transfer.study.published',
 }
 # Those that have nothing to write need no workdir.
 _WITHOUT_WORKDIR = ('datasets',)
