@@ -140,7 +140,8 @@ def place_labels(
   frame = axis.get_window_extent(renderer).padded(-3 * pixels)
   chosen = [0] * len(texts)
   fixed = [
-    _fixed_costs(boxes, centres, avoid, frame, pixels) for boxes in places
+    _fixed_costs(boxes, i, centres, avoid, frame, pixels)
+    for i, boxes in enumerate(places)
   ]
   for _ in range(3):
     for i, boxes in enumerate(places):
@@ -204,12 +205,13 @@ def _overlap(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 def _fixed_costs(
   boxes: np.ndarray,
+  own: int,
   points: np.ndarray,
   avoid: np.ndarray,
   frame,
   pixels: float,
 ) -> np.ndarray:
-  """[B] what each place costs whatever the other labels do."""
+  """[B] what each place of point `own` costs whatever other labels do."""
   half = 4 * pixels
   marks = np.concatenate([points - half, points + half], axis=1)
   cost = 10 * _overlap(boxes, marks)
@@ -219,6 +221,15 @@ def _fixed_costs(
     axis=2,
   )
   cost += 0.8 * inside.sum(axis=1)
+  # A line that passes another point would seem to be that one's.
+  nearest = np.clip(points[own], boxes[:, :2], boxes[:, 2:])
+  steps = np.linspace(0, 1, 12)[:, None, None]
+  line = points[own] + steps * (nearest - points[own])
+  others = np.delete(points, own, axis=0)
+  distance = np.linalg.norm(line[:, :, None] - others, axis=3)
+  # Two points in one place cannot be told apart by that.
+  apart = np.linalg.norm(others - points[own], axis=1) > half
+  cost += 5 * np.any((distance < half) & apart, axis=0).sum(axis=1)
   outside = np.maximum(
     [frame.x0, frame.y0] - boxes[:, :2], boxes[:, 2:] - [frame.x1, frame.y1]
   )

@@ -375,7 +375,11 @@ def _averages_panel(axis, series: Series, setting: str) -> tuple | None:
     ends.append((x.min(), x.max()))
   _say(axis, '\n'.join(remarks))
   axes_lib.logit_axis(
-    axis.xaxis, min(e[0] for e in ends), max(e[1] for e in ends), ticks=7
+    axis.xaxis,
+    min(e[0] for e in ends),
+    max(e[1] for e in ends),
+    ticks=7,
+    margin=0.18,
   )
   axis.margins(y=0.12)
   axis.set_xlabel('ImageNet top-1 accuracy')

@@ -160,7 +160,7 @@ def correlation(
   """Pearson's r or Spearman's ρ, with its 95 % bootstrap interval.
 
   The interval is SciPy's BCa over resampled points, the same ones every time.
-  For 16 normal points it holds the truth in 92 to 94 % of cases, not 95. A
+  For 16 normal points it holds the truth in about 92 % of cases, not 95. A
   resample of one point alone counts as what was observed.
 
   Args:
@@ -197,6 +197,9 @@ def regression(
   resamples: int = RESAMPLES,
 ) -> Line:
   """A least-squares line of y on x, with its 95 % percentile bootstrap band.
+
+  The band holds the true line in about 91 % of cases at 16 points and 92 % at
+  30, not 95.
 
   Args:
     x: [M].

@@ -1,4 +1,4 @@
-"""Which networks are as good as the best, from what a ledger's cells predicted."""
+"""Which networks are as good as the best, from a ledger's predictions."""
 
 import collections
 import pathlib
