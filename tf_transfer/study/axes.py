@@ -51,7 +51,7 @@ def logit_axis(
   log_odds = scipy.special.logit([low, high])
   margin = margin * max(log_odds[1] - log_odds[0], 0.05)
   ends = scipy.special.expit([log_odds[0] - margin, log_odds[1] + margin])
-  axis.set_view_interval(*ends, ignore=True)
+  (axis.axes.set_xlim if axis.axis_name == 'x' else axis.axes.set_ylim)(*ends)
   places = _PERCENT_TICKS[
     (ends[0] <= _PERCENT_TICKS) & (ends[1] >= _PERCENT_TICKS)
   ]
@@ -121,6 +121,7 @@ def place_labels(
     obstacles: [K, 2] points in data coordinates, as of lines and error bars.
     fontsize: in points.
   """
+  axis.autoscale(False)  # The thin lines must not move what is placed.
   renderer = axis.figure.canvas.get_renderer()
   to_pixels = axis.transData.transform
   pixels = axis.figure.dpi / 72

@@ -34,7 +34,7 @@ class Style:
 STYLES: Mapping[str, Style] = {
   'logistic_regression': Style('Logistic regression', '#08306b', 'o'),
   'fine_tuned': Style('Fine-tuned', '#e6760a', 's'),
-  'random_init': Style('Random initialisation', '#74a9cf', '^', '--'),
+  'random_init': Style('Random initialisation', '#86b8dc', '^', '--'),
 }
 _NETWORKS: Mapping[str, str] = {
   'inception_v1': 'Inception v1',
@@ -379,7 +379,7 @@ def _averages_panel(axis, series: Series, setting: str) -> tuple | None:
     min(e[0] for e in ends),
     max(e[1] for e in ends),
     ticks=7,
-    margin=0.18,
+    margin=0.12,
   )
   axis.margins(y=0.12)
   axis.set_xlabel('ImageNet top-1 accuracy')
@@ -821,6 +821,7 @@ def _draw_curve(axis, curve: Curve) -> None:
     curve.steps,
     curve.accuracy,
     color=style.colour,
+    linestyle=style.line,
     marker=style.marker,
     markersize=4,
     markeredgecolor=_INK,
