@@ -132,7 +132,7 @@ def place_labels(
     probe = axis.text(x[0], y[0], text, fontsize=fontsize)
     box = probe.get_window_extent(renderer)
     # Letters are a little wider or narrower at another resolution.
-    sizes.append((1.05 * box.width, box.height))
+    sizes.append((1.05 * box.width, 1.1 * box.height))
     probe.remove()
   avoid = np.concatenate(
     [np.empty((0, 2)), *(to_pixels(one) for one in obstacles)]

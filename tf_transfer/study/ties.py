@@ -2,6 +2,7 @@
 
 import collections
 import pathlib
+import zipfile
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -41,9 +42,9 @@ def _predictions(
 ) -> Mapping[str, np.ndarray]:
   path = workdir / record['predictions']
   try:
-    with np.load(path) as file:
+    with open(path, 'rb') as opened, np.load(opened) as file:
       return {name: file[name] for name in ('digest', 'label', 'correct')}
-  except (OSError, ValueError, KeyError) as error:
+  except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
     raise InputError(
       f'{path}: no predictions that can be read ({error}), so '
       f'{record["network"]} on {record["dataset"]} cannot be compared; remove '
