@@ -182,8 +182,7 @@ def main(argv: list[str]) -> None:
       _SECONDS.value,
     )
     rates = {
-      label: _BATCH_SIZE.value / min(found)
-      for label, found in times.items()
+      label: _BATCH_SIZE.value / min(found) for label, found in times.items()
     }
     cells = ''.join(
       f'{rates[label]:>8.1f}' if label in rates else f'{"-":>8}'

@@ -29,6 +29,7 @@ _JOBS = {
   'datasets': 'tf_transfer.datasets.doctor',
   'imagenet': 'tf_transfer.study.imagenet',
   'leaks': 'tf_transfer.study.leaks',
+  'published': 'tf_transfer.study.published',
 }
 # Those that have nothing to write need no workdir.
 _WITHOUT_WORKDIR = ('datasets',)

@@ -277,10 +277,10 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   records = ledger.read()
   records = [records[cell.identity] for cell in cells]
   print(f'\n{table.render(records)}\n')
-  figure = workdir / 'accuracy_vs_imagenet.png'
+  figure = workdir / 'accuracy_vs_imagenet'
   drawn = figures.accuracy_vs_imagenet(records, figure)
   print(f'records  {ledger.path}')
   if drawn:
-    print(f'figure   {figure}')
+    print(f'figure   {figure}.png, {figure}.pdf')
   if config.tensorboard:
     print(f'curves   tensorboard --logdir={workdir / "tensorboard"}')
