@@ -121,6 +121,10 @@ def display_name(name: str) -> str:
   return _NETWORKS.get(name) or _DATASETS.get(name) or name
 
 
+def _accuracy_text(datasets: Collection[str]) -> str:
+  return 'Accuracy' + ' (mAP on VOC 2007)' * ('voc2007' in datasets)
+
+
 def _style(setting: str) -> Style:
   return STYLES.get(setting) or Style(setting, _INK, 'o')
 
@@ -458,17 +462,19 @@ def datasets_vs_imagenet(
   """
   first = next(iter(series.values()))
   datasets = list(dict.fromkeys(r['dataset'] for r in first))
-  columns = -(-len(datasets) // 2)
+  rows_each = min(2, len(datasets))
+  columns = -(-len(datasets) // rows_each)
+  width = max(1.75 * columns, 3.0)
   with plt.rc_context({**axes_lib.STYLE, 'font.size': 8}):
     figure = plt.figure(
-      figsize=(1.75 * columns + 5.2, 4.5 * len(settings)), layout='constrained'
+      figsize=(width + 5.2, 4.5 * len(settings)), layout='constrained'
     )
     rows = figure.subfigures(len(settings), 1, squeeze=False, hspace=0.02)
     labels = []
     for row, setting in zip(rows.flat, settings, strict=True):
-      left, right = row.subfigures(1, 2, width_ratios=(1.75 * columns, 5.2))
+      left, right = row.subfigures(1, 2, width_ratios=(width, 5.2))
       left.suptitle(_style(setting).text, fontsize=11, fontweight='bold')
-      panels = left.subplots(2, columns, squeeze=False)
+      panels = left.subplots(rows_each, columns, squeeze=False)
       for axis in panels.flat[len(datasets) :]:
         axis.remove()
       for axis, name in zip(panels.flat, datasets, strict=False):
@@ -476,7 +482,7 @@ def datasets_vs_imagenet(
           axis, series, setting, name, (tied or {}).get((setting, name), ())
         )
       left.supxlabel('ImageNet top-1 accuracy', fontsize=8)
-      left.supylabel('Accuracy (mAP on VOC 2007)', fontsize=8)
+      left.supylabel(_accuracy_text(datasets), fontsize=8)
       averages = right.subplots()
       labels.append(_averages_panel(averages, series, setting))
       averages.set_title('Average')
@@ -627,7 +633,7 @@ def settings_by_dataset(
         previous_best.get(name),
       )
       axis.set_title(display_name(name))
-    figure.supylabel('Accuracy (mAP on VOC 2007)', fontsize=9)
+    figure.supylabel(_accuracy_text(datasets), fontsize=9)
     handles = [
       plt.Rectangle((0, 0), 1, 1, facecolor=STYLES[s].colour, edgecolor=_INK)
       for s in settings
