@@ -349,45 +349,25 @@ def _averages_panel(axis, series: Series, setting: str) -> tuple | None:
     _say(axis, 'no network with a known ImageNet top-1')
     return None
   axis.set_xscale('logit')
-  remarks, ends, obstacles = [], [], []
+  remarks, obstacles = [], []
   for number, (name, found) in enumerate(grids):
-    x, log_x = found.imagenet_top1, statistics.log_odds(found.imagenet_top1)
+    x = found.imagenet_top1
     mean, error = statistics.averages(found.log_odds)
     error = np.nan_to_num(error)
-    axis.errorbar(
-      x,
-      mean,
-      yerr=error,
-      fmt=style.marker,
-      color='0.45' if number else style.colour,
-      markerfacecolor='none' if number else style.colour,
-      markeredgecolor='0.45' if number else _INK,
-      markeredgewidth=0.6,
-      ecolor='0.6' if number else '0.35',
-      elinewidth=0.8,
-      capsize=2,
-      markersize=5,
-      label=name,
-      zorder=2 if number else 3,
-    )
+    _points(axis, (x, mean, error), style, name, behind=number > 0)
     obstacles += _bar_obstacles(x, mean - error, mean + error)
-    obstacles.append(
-      _band(axis, log_x, mean, '0.5' if number else style.colour, style.line)
-    )
+    log_x = statistics.log_odds(x)
+    colour = '0.5' if number else style.colour
+    obstacles.append(_band(axis, log_x, mean, colour, style.line))
     prefix = f'{name}: ' if len(grids) > 1 else ''
     remarks.append(prefix + _correlation_text(log_x, mean))
-    ends.append((x.min(), x.max()))
   _say(axis, '\n'.join(remarks))
-  axes_lib.logit_axis(
-    axis.xaxis,
-    min(e[0] for e in ends),
-    max(e[1] for e in ends),
-    ticks=7,
-    margin=0.12,
-  )
+  every = np.concatenate([found.imagenet_top1 for _, found in grids])
+  axes_lib.logit_axis(axis.xaxis, every.min(), every.max(), ticks=7)
   axis.margins(y=0.12)
   axis.set_xlabel('ImageNet top-1 accuracy')
-  count = len(grids[0][1].datasets)
+  found = grids[0][1]
+  count = len(found.datasets)
   axis.set_ylabel(
     f'Mean log-odds over {count} datasets' if count > 1 else 'Log-odds'
   )
@@ -395,10 +375,32 @@ def _averages_panel(axis, series: Series, setting: str) -> tuple | None:
   _percent_beside(axis)
   if len(grids) > 1:
     axis.legend(loc='lower right', fontsize=8)
-  found = grids[0][1]
   mean, _ = statistics.averages(found.log_odds)
   texts = [display_name(name) for name in found.networks]
   return axis, found.imagenet_top1, mean, texts, obstacles
+
+
+def _points(
+  axis, values: tuple, style: Style, name: str, *, behind: bool
+) -> None:
+  """A series' averages with their errors, hollow and grey where behind."""
+  x, mean, error = values
+  axis.errorbar(
+    x,
+    mean,
+    yerr=error,
+    fmt=style.marker,
+    color='0.45' if behind else style.colour,
+    markerfacecolor='none' if behind else style.colour,
+    markeredgecolor='0.45' if behind else _INK,
+    markeredgewidth=0.6,
+    ecolor='0.6' if behind else '0.35',
+    elinewidth=0.8,
+    capsize=2,
+    markersize=5,
+    label=name,
+    zorder=2 if behind else 3,
+  )
 
 
 def _percent_beside(axis) -> None:
