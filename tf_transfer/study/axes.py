@@ -151,23 +151,27 @@ def place_labels(
       ).reshape(-1, 4)
       chosen[i] = int(np.argmin(fixed[i] + 10 * _overlap(boxes, others)))
   for i, text in enumerate(texts):
-    left, bottom, right, top = places[i][chosen[i]]
-    anchor = axis.transData.inverted().transform(
-      ((left + right) / 2, (bottom + top) / 2)
-    )
-    nearest = np.clip(centres[i], (left, bottom), (right, top))
-    if np.hypot(*(nearest - centres[i])) > 8 * pixels:
-      ends = axis.transData.inverted().transform([centres[i], nearest])
-      axis.plot(*ends.T, color='0.55', linewidth=0.5, zorder=1)
-    axis.text(
-      *anchor,
-      text,
-      fontsize=fontsize,
-      ha='center',
-      va='center',
-      zorder=5,
-      path_effects=[_HALO],
-    )
+    _write_label(axis, text, places[i][chosen[i]], centres[i], fontsize)
+
+
+def _write_label(
+  axis, text: str, box: np.ndarray, point: np.ndarray, fontsize: float
+) -> None:
+  """A label in its box, and a line to its point if that is not beside it."""
+  to_data = axis.transData.inverted().transform
+  nearest = np.clip(point, box[:2], box[2:])
+  if np.hypot(*(nearest - point)) > 8 * axis.figure.dpi / 72:
+    ends = to_data([point, nearest])
+    axis.plot(*ends.T, color='0.55', linewidth=0.5, zorder=1)
+  axis.text(
+    *to_data((box[:2] + box[2:]) / 2),
+    text,
+    fontsize=fontsize,
+    ha='center',
+    va='center',
+    zorder=5,
+    path_effects=[_HALO],
+  )
 
 
 def _places(centre: np.ndarray, size: tuple, pixels: float) -> np.ndarray:

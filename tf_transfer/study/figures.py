@@ -121,6 +121,10 @@ def display_name(name: str) -> str:
   return _NETWORKS.get(name) or _DATASETS.get(name) or name
 
 
+def _accuracy_text(datasets: Collection[str]) -> str:
+  return 'Accuracy' + ' (mAP on VOC 2007)' * ('voc2007' in datasets)
+
+
 def _style(setting: str) -> Style:
   return STYLES.get(setting) or Style(setting, _INK, 'o')
 
@@ -345,45 +349,25 @@ def _averages_panel(axis, series: Series, setting: str) -> tuple | None:
     _say(axis, 'no network with a known ImageNet top-1')
     return None
   axis.set_xscale('logit')
-  remarks, ends, obstacles = [], [], []
+  remarks, obstacles = [], []
   for number, (name, found) in enumerate(grids):
-    x, log_x = found.imagenet_top1, statistics.log_odds(found.imagenet_top1)
+    x = found.imagenet_top1
     mean, error = statistics.averages(found.log_odds)
     error = np.nan_to_num(error)
-    axis.errorbar(
-      x,
-      mean,
-      yerr=error,
-      fmt=style.marker,
-      color='0.45' if number else style.colour,
-      markerfacecolor='none' if number else style.colour,
-      markeredgecolor='0.45' if number else _INK,
-      markeredgewidth=0.6,
-      ecolor='0.6' if number else '0.35',
-      elinewidth=0.8,
-      capsize=2,
-      markersize=5,
-      label=name,
-      zorder=2 if number else 3,
-    )
+    _points(axis, (x, mean, error), style, name, behind=number > 0)
     obstacles += _bar_obstacles(x, mean - error, mean + error)
-    obstacles.append(
-      _band(axis, log_x, mean, '0.5' if number else style.colour, style.line)
-    )
+    log_x = statistics.log_odds(x)
+    colour = '0.5' if number else style.colour
+    obstacles.append(_band(axis, log_x, mean, colour, style.line))
     prefix = f'{name}: ' if len(grids) > 1 else ''
     remarks.append(prefix + _correlation_text(log_x, mean))
-    ends.append((x.min(), x.max()))
   _say(axis, '\n'.join(remarks))
-  axes_lib.logit_axis(
-    axis.xaxis,
-    min(e[0] for e in ends),
-    max(e[1] for e in ends),
-    ticks=7,
-    margin=0.12,
-  )
+  every = np.concatenate([found.imagenet_top1 for _, found in grids])
+  axes_lib.logit_axis(axis.xaxis, every.min(), every.max(), ticks=7)
   axis.margins(y=0.12)
   axis.set_xlabel('ImageNet top-1 accuracy')
-  count = len(grids[0][1].datasets)
+  found = grids[0][1]
+  count = len(found.datasets)
   axis.set_ylabel(
     f'Mean log-odds over {count} datasets' if count > 1 else 'Log-odds'
   )
@@ -391,10 +375,32 @@ def _averages_panel(axis, series: Series, setting: str) -> tuple | None:
   _percent_beside(axis)
   if len(grids) > 1:
     axis.legend(loc='lower right', fontsize=8)
-  found = grids[0][1]
   mean, _ = statistics.averages(found.log_odds)
   texts = [display_name(name) for name in found.networks]
   return axis, found.imagenet_top1, mean, texts, obstacles
+
+
+def _points(
+  axis, values: tuple, style: Style, name: str, *, behind: bool
+) -> None:
+  """A series' averages with their errors, hollow and grey where behind."""
+  x, mean, error = values
+  axis.errorbar(
+    x,
+    mean,
+    yerr=error,
+    fmt=style.marker,
+    color='0.45' if behind else style.colour,
+    markerfacecolor='none' if behind else style.colour,
+    markeredgecolor='0.45' if behind else _INK,
+    markeredgewidth=0.6,
+    ecolor='0.6' if behind else '0.35',
+    elinewidth=0.8,
+    capsize=2,
+    markersize=5,
+    label=name,
+    zorder=2 if behind else 3,
+  )
 
 
 def _percent_beside(axis) -> None:
@@ -458,17 +464,19 @@ def datasets_vs_imagenet(
   """
   first = next(iter(series.values()))
   datasets = list(dict.fromkeys(r['dataset'] for r in first))
-  columns = -(-len(datasets) // 2)
+  rows_each = min(2, len(datasets))
+  columns = -(-len(datasets) // rows_each)
+  width = max(1.75 * columns, 3.0)
   with plt.rc_context({**axes_lib.STYLE, 'font.size': 8}):
     figure = plt.figure(
-      figsize=(1.75 * columns + 5.2, 4.5 * len(settings)), layout='constrained'
+      figsize=(width + 5.2, 4.5 * len(settings)), layout='constrained'
     )
     rows = figure.subfigures(len(settings), 1, squeeze=False, hspace=0.02)
     labels = []
     for row, setting in zip(rows.flat, settings, strict=True):
-      left, right = row.subfigures(1, 2, width_ratios=(1.75 * columns, 5.2))
+      left, right = row.subfigures(1, 2, width_ratios=(width, 5.2))
       left.suptitle(_style(setting).text, fontsize=11, fontweight='bold')
-      panels = left.subplots(2, columns, squeeze=False)
+      panels = left.subplots(rows_each, columns, squeeze=False)
       for axis in panels.flat[len(datasets) :]:
         axis.remove()
       for axis, name in zip(panels.flat, datasets, strict=False):
@@ -476,7 +484,7 @@ def datasets_vs_imagenet(
           axis, series, setting, name, (tied or {}).get((setting, name), ())
         )
       left.supxlabel('ImageNet top-1 accuracy', fontsize=8)
-      left.supylabel('Accuracy (mAP on VOC 2007)', fontsize=8)
+      left.supylabel(_accuracy_text(datasets), fontsize=8)
       averages = right.subplots()
       labels.append(_averages_panel(averages, series, setting))
       averages.set_title('Average')
@@ -627,7 +635,7 @@ def settings_by_dataset(
         previous_best.get(name),
       )
       axis.set_title(display_name(name))
-    figure.supylabel('Accuracy (mAP on VOC 2007)', fontsize=9)
+    figure.supylabel(_accuracy_text(datasets), fontsize=9)
     handles = [
       plt.Rectangle((0, 0), 1, 1, facecolor=STYLES[s].colour, edgecolor=_INK)
       for s in settings
