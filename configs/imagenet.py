@@ -44,4 +44,5 @@ def get_config(
   config.features = ml_collections.ConfigDict()
   config.features.batch_size = 64
   config.features.cache_dir = ''
+  config.features.cache_gb = 50.0
   return config

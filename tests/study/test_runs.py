@@ -57,6 +57,41 @@ def test_another_setting_is_another_record(tmp_path, small_config):
   assert [len(r['validation_curve']) for r in records(tmp_path)] == [5, 4]
 
 
+def test_classifiers_side_by_side(tmp_path, small_config, capsys):
+  small_config.settings = runs.SETTINGS
+  small_config.linear_svm.penalties = 3
+  small_config.linear_svm.penalty_min = 1e-1
+  small_config.linear_svm.penalty_max = 1e1
+  runs.run(small_config, tmp_path)
+  out = capsys.readouterr().out
+  found = {record['setting']: record for record in records(tmp_path)}
+  assert tuple(found) == runs.SETTINGS
+  assert len({record['identity'] for record in found.values()}) == 4
+  for setting, record in found.items():
+    assert record['search'] == small_config[setting].to_dict()
+    assert record['test']['value'] > 0.5
+  assert (
+    f'neighbours {found["nearest_neighbours"]["chosen"]["neighbours"]}' in (out)
+  )
+
+
+def test_features_of_a_layer_are_another_record(tmp_path, small_config):
+  small_config.settings = ('ridge',)
+  runs.run(small_config, tmp_path)
+  small_config.features.layer = 'stage7_block1'
+  small_config.features.pyramid = (1, 2)
+  small_config.features.image_size = 40
+  runs.run(small_config, tmp_path)
+  plain, layer = records(tmp_path)
+  assert (plain['layer'], plain['pyramid'], plain['image_size']) == ('', [1], 0)
+  assert layer['layer'] == 'stage7_block1'
+  assert layer['pyramid'] == [1, 2]
+  assert layer['image_size'] == 40
+  small_config.features.layer = 'stage7_block9'
+  with pytest.raises(errors.InputError, match='did you mean stage7_block1'):
+    runs.run(small_config, tmp_path)
+
+
 def make_folder(root, corrupt=False):
   rng = np.random.default_rng(0)
   for label, name in enumerate(('dark', 'light')):
@@ -111,6 +146,15 @@ def test_unconverged_fits_are_said(tmp_path, small_config, capsys, caplog):
     ({'logistic_regression.penalties': 0}, 'expected 1 or more'),
     ({'logistic_regression.penalty_min': 0.0}, 'penalty_min'),
     ({'features.batch_size': 0}, 'expected 1 or more'),
+    ({'features.cache_gb': -1.0}, 'expected 0 or more gigabytes'),
+    ({'features.pyramid': (1, 2)}, 'name a layer'),
+    (
+      {
+        'settings': ('nearest_neighbours',),
+        'nearest_neighbours.neighbours': (0, 1),
+      },
+      'neighbours: expected 1 or more',
+    ),
   ],
 )
 def test_refused_before_anything_is_written(

@@ -39,8 +39,8 @@ def test_table():
   )
   lines = text.splitlines()
   assert lines[0].split() == [
-    *('network', 'dataset', 'ImageNet', 'val', 'test', '95', '%', 'interval'),
-    *('images', 'penalty', 'converged'),
+    *('network', 'dataset', 'setting', 'ImageNet', 'val', 'test'),
+    *('95', '%', 'interval', 'images', 'chosen', 'converged'),
   ]
   assert '75.1%' in lines[2]
   assert '92.82% to 96.82%' in lines[2]

@@ -1,5 +1,6 @@
 """Features do not depend on how they are computed, nor on the cache."""
 
+import dataclasses
 import os
 
 import jax
@@ -10,7 +11,7 @@ from PIL import Image
 from tf_transfer import datasets, errors
 from tf_transfer.datasets import images
 from tf_transfer.runtime import devices
-from tf_transfer.transfer import features
+from tf_transfer.transfer import feature_cache, features
 
 
 @pytest.fixture(scope='module')
@@ -33,10 +34,14 @@ def reference(net, split):
   return np.concatenate([net.features(x[None]) for x in scaled])
 
 
-def extractor(net, cache, *, count=1, batch_size=16, **options):
-  mesh = devices.data_mesh(jax.devices()[:count])
+def extractor(net, root, *, count=1, batch_size=16, corrupt='error', **options):
   return features.Extractor(
-    net, cache, mesh=mesh, batch_size=batch_size, **options
+    net,
+    feature_cache.FeatureCache(root, 1e9),
+    features.Options(**options),
+    mesh=devices.data_mesh(jax.devices()[:count]),
+    batch_size=batch_size,
+    corrupt=corrupt,
   )
 
 
@@ -83,26 +88,18 @@ def test_interrupted_extraction_goes_on_from_the_last_shard(
   assert relative_difference(found.values, reference) < 1e-5
 
 
-@pytest.mark.parametrize('damage', ['cut', 'flipped', 'swapped', 'empty'])
 def test_damaged_shard_is_computed_again(
-  tmp_path, net, split, reference, damage
+  tmp_path, net, split, reference, monkeypatch
 ):
+  monkeypatch.setattr(features, '_SHARD_SIZE', 10)
   extract = extractor(net, tmp_path)
   extract(split, 'train')
-  (path,) = tmp_path.glob('*/*.npz')
-  data = bytearray(path.read_bytes())
-  if damage == 'cut':
-    data = data[: len(data) // 2]
-  elif damage == 'flipped':
-    data[len(data) // 2] ^= 1
-  elif damage == 'swapped':
-    data = bytearray(b'some other file')
-  else:
-    data = b''
-  path.write_bytes(data)
+  first, *_ = sorted(tmp_path.glob('*/*.shard'))
+  first.write_bytes(first.read_bytes()[:-1])
   found = extract(split, 'train')
-  assert found.computed == len(split)
+  assert found.computed == 10
   assert relative_difference(found.values, reference) < 1e-5
+  assert extract(split, 'train').computed == 0
 
 
 def test_key_holds_all_that_determines_the_features(net, split):
@@ -112,6 +109,17 @@ def test_key_holds_all_that_determines_the_features(net, split):
   assert key['split'] == split.hash
   assert key['resize'] == 'whole_image'
   assert key['dtype'] == 'float32'
+  others = [
+    extractor(net, None, **options).key(split)
+    for options in (
+      {'resize': 'crop_then_resize'},
+      {'image_size': 48},
+      {'layer': 'top'},
+      {'layer': 'stem'},
+      {'layer': 'top', 'pyramid': (1, 2)},
+    )
+  ]
+  assert all(a != b for i, a in enumerate([key, *others]) for b in others[i:])
 
 
 @pytest.fixture
@@ -136,7 +144,7 @@ def test_corrupt_image_is_named(tmp_path, net, with_corrupt):
   split, bad = with_corrupt
   with pytest.raises(errors.InputError, match=os.path.basename(bad)):
     extractor(net, tmp_path / 'cache')(split, 'train')
-  assert not list((tmp_path / 'cache').glob('*/*.npz'))
+  assert not list((tmp_path / 'cache').glob('*/*.shard'))
 
 
 def test_corrupt_image_is_skipped_on_request(tmp_path, net, with_corrupt):
@@ -168,11 +176,80 @@ def test_nothing_decodable(tmp_path, net):
     extract(split, 'val')
 
 
-def test_concatenate(tmp_path, net, photos):
-  dataset = datasets.open(f'folder:{photos}')
-  extract = extractor(net, tmp_path)
-  val, test = (extract(dataset.splits[n], n) for n in ('val', 'test'))
-  both = features.concatenate(val, test)
-  assert len(both) == len(val) + len(test)
-  np.testing.assert_array_equal(both.values[len(val) :], test.values)
-  np.testing.assert_array_equal(both.labels[: len(val)], val.labels)
+@pytest.mark.parametrize('corrupt_first', [True, False])
+def test_together_in_one_matrix(
+  tmp_path, net, with_corrupt, photos, corrupt_first
+):
+  corrupt, _ = with_corrupt
+  whole = datasets.open(f'folder:{photos}').splits['test']
+  order = [(corrupt, 'one'), (whole, 'other')][:: 1 if corrupt_first else -1]
+  extract = extractor(net, tmp_path / 'cache', corrupt='skip')
+  one, other, both = features.together(extract, *order)
+  assert len(both) == len(one) + len(other) == len(corrupt) + len(whole) - 1
+  assert len(both.skipped) == 1
+  for part, split in zip((one, other), order, strict=True):
+    assert np.shares_memory(part.values, both.values)
+    alone = extract(*split)
+    assert alone.computed == 0
+    np.testing.assert_array_equal(part.values, alone.values)
+    np.testing.assert_array_equal(part.labels, alone.labels)
+  np.testing.assert_array_equal(
+    both.values, np.concatenate([one.values, other.values])
+  )
+  np.testing.assert_array_equal(both.labels[len(one) :], other.labels)
+
+
+def test_last_layer_averaged_is_what_feeds_the_logits(
+  tmp_path, net, split, reference
+):
+  found = extractor(net, tmp_path, layer='top')(split, 'train')
+  assert relative_difference(found.values, reference) < 1e-5
+
+
+def test_pyramid_of_a_layer(tmp_path, net, split, reference):
+  """2 × 2 positions are left of 64 px: the cells are the positions."""
+  extract = extractor(net, tmp_path, layer='top', pyramid=(1, 2), count=2)
+  values = extract(split, 'train').values
+  assert values.shape == (len(split), 5 * 1280) == (40, extract.feature_dim)
+  cells = values.reshape(len(split), 5, 1280)
+  assert relative_difference(cells[:, 0], reference) < 1e-5
+  assert relative_difference(cells[:, 1:].mean(axis=1), reference) < 1e-5
+  # Cells differ: the upper half of a photo is not its lower half.
+  assert relative_difference(cells[:, 1], cells[:, 4]) > 0.1
+
+
+def test_image_size(tmp_path, net, lite0, split):
+  """The weights' own contract at another size is that size asked for."""
+  contract = dataclasses.replace(lite0.contract, image_size=96)
+  scaled = contract.scale(images.whole_image(split.read(0), contract))
+  expected = lite0.features(scaled[None])
+  found = extractor(net, tmp_path, image_size=96)(split, 'train')
+  assert relative_difference(found.values[:1], np.asarray(expected)) < 1e-5
+
+
+def test_pyramid_cells_by_hand():
+  """3 × 5 positions in 2 × 2 cells, which share the middle row and column."""
+  x = np.arange(15.0).reshape(1, 3, 5, 1)
+  rows, columns = (slice(0, 2), slice(1, 3)), (slice(0, 3), slice(2, 5))
+  expected = [7.0] + [x[0, r, c, 0].mean() for r in rows for c in columns]
+  assert expected[1:] == [3.5, 5.5, 8.5, 10.5]
+  found = features.pyramid_pool(x, (1, 2))
+  np.testing.assert_allclose(found, [expected], rtol=1e-6)
+  # More cells than positions, too.
+  assert features.pyramid_pool(x, (1, 2, 4)).shape == (1, 21)
+
+
+@pytest.mark.parametrize(
+  ('options', 'message'),
+  [
+    ({'layer': 'tops'}, "unknown layer of efficientnet_lite0 'tops'.* top"),
+    ({'layer': 'head'}, 'known are .*stage7_block1'),
+    ({'pyramid': (1, 2)}, 'name a layer'),
+    ({'pyramid': ()}, 'expected cells'),
+    ({'pyramid': (0,), 'layer': 'top'}, 'expected cells'),
+    ({'image_size': -1}, 'expected pixels'),
+  ],
+)
+def test_bad_options(net, options, message):
+  with pytest.raises(errors.InputError, match=message):
+    extractor(net, None, **options)

@@ -6,17 +6,49 @@ import sklearn.linear_model
 import threadpoolctl
 
 from configs import logistic_regression
-from tf_transfer import datasets
-from tf_transfer.transfer import features, fixed_features, metrics
+from tf_transfer import datasets, errors
+from tf_transfer.transfer import (
+  classifiers,
+  feature_cache,
+  features,
+  fixed_features,
+  metrics,
+)
 
 
-def test_grid_is_the_papers():
-  grid = fixed_features.penalties(
-    logistic_regression.get_config().logistic_regression
+class Given:
+  """An extractor that has been told the features of each split."""
+
+  def __init__(self, values):
+    self.values = values  # by the split's name
+    self.asked = []
+    (self.feature_dim,) = {v.shape[1] for v in values.values()}
+
+  def __call__(self, split, name, out=None):
+    self.asked.append(name)
+    values = self.values[split.name].astype(np.float32)
+    if out is not None:
+      out[...] = values
+      values = out
+    return features.Features(values, split.labels, np.arange(len(split)), (), 0)
+
+
+def noisy_digits(scale):
+  """Features of digits that show the class, as clearly as asked for."""
+  rng = np.random.default_rng(0)
+  dataset = datasets.open('digits')
+  return dataset, Given(
+    {
+      name: rng.normal(size=(len(split), 12)) + scale * np.eye(12)[split.labels]
+      for name, split in dataset.splits.items()
+    }
   )
-  assert len(grid) == 45
-  np.testing.assert_allclose(grid[[0, -1]], [1e-6, 1e5])
-  np.testing.assert_allclose(np.diff(np.log10(grid)), 0.25)
+
+
+def evaluate(extract, dataset, setting='logistic_regression', **changes):
+  config = logistic_regression.get_config()[setting]
+  config.update(changes)
+  return fixed_features.evaluate(extract, dataset, setting, config, 'a cell')
 
 
 def sklearn_cell(splits, grid):
@@ -34,9 +66,11 @@ def sklearn_cell(splits, grid):
       curve[penalty] = model.score(val.values, val.labels)
     best = max(curve.values())
     chosen = max(p for p, value in curve.items() if value == best)
-    both = features.concatenate(train, val)
     model.C = 1 / chosen
-    model.fit(both.values.astype(np.float64), both.labels)
+    model.fit(
+      np.concatenate([train.values, val.values]).astype(np.float64),
+      np.concatenate([train.labels, val.labels]),
+    )
   return chosen, curve, model.score(test.values, test.labels)
 
 
@@ -47,12 +81,14 @@ def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties):
   config = logistic_regression.get_config().logistic_regression
   config.penalties = penalties
   dataset = datasets.open('digits')
-  extract = features.Extractor(small_lite0, digits_cache)
-  ours = fixed_features.evaluate(extract, dataset, config, 'digits')
-  splits = [extract(dataset.splits[n], n) for n in ('train', 'val', 'test')]
-  chosen, curve, accuracy = sklearn_cell(
-    splits, fixed_features.penalties(config)
+  extract = features.Extractor(
+    small_lite0, feature_cache.FeatureCache(digits_cache, 1e9)
   )
+  ours = fixed_features.evaluate(
+    extract, dataset, 'logistic_regression', config, 'digits'
+  )
+  splits = [extract(dataset.splits[n], n) for n in ('train', 'val', 'test')]
+  chosen, curve, accuracy = sklearn_cell(splits, classifiers.penalties(config))
   assert ours.chosen['penalty'] == chosen
   assert ours.test.value == pytest.approx(accuracy, abs=1e-12)
   assert ours.validation.value == pytest.approx(curve[chosen], abs=1e-12)
@@ -66,48 +102,33 @@ def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties):
   )
 
 
-def test_test_split_is_read_last_and_once():
+@pytest.mark.parametrize('setting', classifiers.CLASSIFIERS)
+def test_test_split_is_read_last_and_once(setting):
   """The order in which the splits are asked for, and what is fitted on."""
-  rng = np.random.default_rng(0)
-  asked = []
-
-  def extract(split, name):
-    asked.append(name)
-    labels = split.labels
-    values = rng.normal(size=(len(labels), 12)) + 3 * np.eye(12)[labels]
-    return features.Features(
-      values.astype(np.float32), labels, np.arange(len(labels)), (), 0
-    )
-
-  config = logistic_regression.get_config().logistic_regression
-  config.penalties = 3
-  outcome = fixed_features.evaluate(
-    extract, datasets.open('digits'), config, 'digits'
-  )
-  assert asked == ['digits train', 'digits val', 'digits test']
-  assert len(outcome.curve) == 3
+  dataset, extract = noisy_digits(4)
+  outcome = evaluate(extract, dataset, setting)
+  assert extract.asked == ['digits train', 'digits val', 'digits test']
   assert outcome.validation.value == max(outcome.curve)
   assert outcome.test.examples == 367
+  assert outcome.test.value > 0.9
+  assert outcome.solver['converged']
 
 
-def test_metric_of_the_dataset_is_the_one_that_chooses(monkeypatch):
+@pytest.mark.parametrize('setting', classifiers.CLASSIFIERS)
+def test_metric_of_the_dataset_is_the_one_that_chooses(monkeypatch, setting):
   monkeypatch.setitem(metrics.METRICS, 'top1', lambda labels, predictions: 0.5)
-  rng = np.random.default_rng(0)
+  dataset, extract = noisy_digits(1)
+  outcome = evaluate(extract, dataset, setting)
+  # All tie, so the largest penalty, or number of neighbours, is taken.
+  largest = {'linear_svm': 1e2, 'nearest_neighbours': 50, 'ridge': 2.0**19}
+  (chosen,) = outcome.chosen.values()
+  assert chosen == pytest.approx(largest.get(setting, 1e5))
 
-  def extract(split, name):
-    labels = split.labels
-    values = rng.normal(size=(len(labels), 12)) + np.eye(12)[labels]
-    return features.Features(
-      values.astype(np.float32), labels, np.arange(len(labels)), (), 0
-    )
 
-  config = logistic_regression.get_config().logistic_regression
-  config.penalties = 3
-  outcome = fixed_features.evaluate(
-    extract, datasets.open('digits'), config, 'digits'
-  )
-  # All tie, so the largest penalty is taken.
-  assert outcome.chosen['penalty'] == pytest.approx(1e5)
+def test_undefined_metric(monkeypatch):
+  monkeypatch.setitem(metrics.METRICS, 'top1', lambda *_: float('nan'))
+  with pytest.raises(errors.InputError, match='top1 on val is not defined'):
+    evaluate(*noisy_digits(1)[::-1], 'ridge')
 
 
 def several_labels(seed, count, name):
@@ -136,16 +157,9 @@ def test_several_labels_against_scikit_learn():
   splits = {name: split for name, (split, _) in made.items()}
   dataset = datasets.Dataset('toy', ('a', 'b', 'c'), 'map11', splits)
 
-  def extract(split, _):
-    return features.Features(
-      made[split.name][1], split.labels, np.arange(len(split)), (), 0
-    )
-
-  config = logistic_regression.get_config().logistic_regression
-  config.penalties = 5
-  # What is compared are the scores, which the root of this bounds.
-  config.tolerance = 1e-12
-  outcome = fixed_features.evaluate(extract, dataset, config, 'toy')
+  extract = Given({name: values for name, (_, values) in made.items()})
+  # What is compared are the scores, which the root of the tolerance bounds.
+  outcome = evaluate(extract, dataset, penalties=5, tolerance=1e-12)
   values = np.concatenate([made['train'][1], made['val'][1]])
   labels = np.concatenate([splits['train'].labels, splits['val'].labels])
   for c in range(3):

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import flax.errors
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -235,20 +236,103 @@ class Network:
     self, variables: Mapping[str, Any], x: jax.Array
   ) -> jax.Array:
     """Pure function for use under `jit`: x [B, H, W, 3] -> [B, D]."""
-    return self._apply(variables, x, 'features')
+    return self._apply(self._method('features'), variables, x)
 
   def apply_logits(
     self, variables: Mapping[str, Any], x: jax.Array
   ) -> jax.Array:
     """Pure function for use under `jit`: x [B, H, W, 3] -> [B, classes]."""
-    return self._apply(variables, x, '__call__')
+    return self._apply(self._method('__call__'), variables, x)
 
-  def _apply(
-    self, variables: Mapping[str, Any], x: jax.Array, method: str
+  def apply_layer(
+    self,
+    variables: Mapping[str, Any],
+    x: jax.Array,
+    layer: str,
+    pool: Callable[[jax.Array], jax.Array],
   ) -> jax.Array:
+    """Pure function for use under `jit`: x [B, H, W, 3] -> pooled [B, ...].
+
+    Args:
+      variables: of the model.
+      x: scaled images.
+      layer: one of `layers`, or one of their submodules: 'stage1_block1/conv2'.
+      pool: maps its output [B, H, W, C] to [B, ...], a few images at a time.
+    """
+
+    def pooled(variables, x):
+      outputs = self._captured(
+        variables, x, lambda path: '/'.join(path) == layer
+      )
+      return pool(outputs[layer])
+
+    return self._apply(pooled, variables, x)
+
+  def layers(self, image_size: int) -> dict[str, tuple[int, int, int]]:
+    """The layers with an output per position: [H, W, C] by name.
+
+    Args:
+      image_size: pixels of the square images shown to it.
+
+    Raises:
+      InputError: the network cannot work at this size.
+    """
+    image = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+    try:
+      outputs = jax.eval_shape(
+        lambda variables, x: self._captured(variables, x, bool),
+        self.variables,
+        image,
+      )
+    # What JAX and Flax raise where nothing is left of an image.
+    except (ValueError, TypeError, flax.errors.FlaxError) as error:
+      raise errors.InputError(
+        f'{self.name} cannot work on images of {image_size} px ({error}); it '
+        f'was trained on {self.contract.image_size} px'
+      ) from error
+    return {
+      name: output.shape[1:]
+      for name, output in outputs.items()
+      if len(output.shape) == 4 and 0 not in output.shape
+    }
+
+  def _captured(
+    self,
+    variables: Mapping[str, Any],
+    x: jax.Array,
+    wanted: Callable[[tuple[str, ...]], bool],
+  ) -> dict[str, jax.Array]:
+    """Outputs of the backbone's submodules, by path below the backbone."""
+    outputs = {}
+
+    def keep(next_method, arguments, keywords, context):
+      output = next_method(*arguments, **keywords)
+      path = context.module.path
+      if (
+        context.method_name == '__call__'
+        and path[:1] == ('backbone',)
+        and wanted(path[1:])
+        and isinstance(output, jax.Array)
+      ):
+        outputs['/'.join(path[1:])] = output
+      return output
+
+    with nn.intercept_methods(keep):
+      self.model.apply(variables, x, method='features')
+    return outputs
+
+  def _method(self, method: str):
     def whole(variables, x):
       return self.model.apply(variables, x, method=method)
 
+    return whole
+
+  def _apply(
+    self,
+    whole: Callable[[Mapping[str, Any], jax.Array], jax.Array],
+    variables: Mapping[str, Any],
+    x: jax.Array,
+  ) -> jax.Array:
     def in_chunks(variables, x):
       return map_chunks(functools.partial(whole, variables), x)
 

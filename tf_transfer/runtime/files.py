@@ -1,6 +1,7 @@
 """Writing files so that a reader sees all of one or nothing of it."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import pathlib
@@ -67,6 +68,36 @@ def atomic_write(path: os.PathLike | str) -> Iterator[IO[bytes]]:
   finally:
     with contextlib.suppress(FileNotFoundError):
       os.unlink(partial)
+
+
+@contextlib.contextmanager
+def locked(
+  path: os.PathLike | str, *, shared: bool = False, wait: bool = True
+) -> Iterator[bool]:
+  """Holds a lock among processes; it ends with its holder, however that ends.
+
+  Args:
+    path: of a file that is made for it and stays, empty.
+    shared: whether others may hold it too, all of them shared.
+    wait: until it is free, rather than say that it is not.
+
+  Yields:
+    Whether it is held, which without waiting it may not be.
+
+  Raises:
+    InputError: the file cannot be made.
+  """
+  how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+  with contextlib.ExitStack() as stack:
+    held = True
+    try:
+      file = stack.enter_context(open(path, 'ab'))
+      fcntl.flock(file, how if wait else how | fcntl.LOCK_NB)
+    except BlockingIOError:
+      held = False
+    except OSError as error:
+      raise write_problem(path, error) from error
+    yield held
 
 
 def _umask() -> int:

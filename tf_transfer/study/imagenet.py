@@ -16,7 +16,7 @@ import numpy as np
 from tf_transfer import datasets, errors, networks
 from tf_transfer.runtime import devices, files, progress
 from tf_transfer.study import weights_files
-from tf_transfer.transfer import features, metrics
+from tf_transfer.transfer import feature_cache, features, metrics
 
 _CLASSES = 1000
 _IMAGES = 50_000
@@ -143,9 +143,9 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     net = networks.load(weights_files.prepare(source, config, workdir))
     extract = features.Extractor(
       net,
-      pathlib.Path(config.features.cache_dir or workdir / 'features'),
+      feature_cache.of_config(config.features, workdir),
+      features.Options(config.resize),
       batch_size=config.features.batch_size,
-      resize=config.resize,
       corrupt=config.data.corrupt,
     )
     values = extract(split, 'imagenet val')

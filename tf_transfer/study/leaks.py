@@ -22,8 +22,8 @@ from tf_transfer.datasets import likeness
 from tf_transfer.runtime import files, progress
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study import weights_files
+from tf_transfer.transfer import feature_cache, metrics
 from tf_transfer.transfer import features as features_lib
-from tf_transfer.transfer import metrics
 
 # How a pair was found, the strictest first.
 KINDS = ('exact', 'hash', 'features')
@@ -299,7 +299,7 @@ def _extractor(
   source = weights_files.locate(config.network)
   return features_lib.Extractor(
     networks.load(weights_files.prepare(source, config, workdir)),
-    pathlib.Path(config.features.cache_dir or workdir / 'features'),
+    feature_cache.of_config(config.features, workdir),
     batch_size=config.features.batch_size,
     corrupt='skip',
   )

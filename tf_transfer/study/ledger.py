@@ -5,8 +5,6 @@ hash of that. Beside it, `predictions/IDENTITY.npz` holds what each test
 example was predicted to be, for the paired tests.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import json
 import pathlib
@@ -90,19 +88,9 @@ class Ledger:
     path = self._predictions / f'{record["identity"]}.npz'
     with files.atomic_write(path) as file:
       np.savez(file, **predictions)
-    with self._locked():
+    # Other processes may be adding a record at the same time.
+    with files.locked(self._path.with_name('.results.lock')):
       records = {**self.read(), record['identity']: dict(record)}
       with files.atomic_write(self._path) as file:
         for line in records.values():
           file.write(json.dumps(line, sort_keys=True).encode() + b'\n')
-
-  @contextlib.contextmanager
-  def _locked(self):
-    """Keeps other processes from adding a record at the same time."""
-    path = self._path.with_name('.results.lock')
-    try:
-      with open(path, 'w') as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-    except OSError as error:
-      raise files.write_problem(path, error) from error

@@ -23,9 +23,14 @@ from tf_transfer.datasets import images
 from tf_transfer.runtime import devices, files, progress, writers
 from tf_transfer.study import figures, table, weights_files
 from tf_transfer.study import ledger as ledger_lib
-from tf_transfer.transfer import features, fixed_features
+from tf_transfer.transfer import (
+  classifiers,
+  feature_cache,
+  features,
+  fixed_features,
+)
 
-SETTINGS = ('logistic_regression',)
+SETTINGS = tuple(classifiers.CLASSIFIERS)
 
 _PACKAGES = ('jax', 'flax', 'numpy', 'pillow', 'scipy')
 
@@ -66,19 +71,15 @@ def _check(config: ml_collections.ConfigDict) -> None:
     raise errors.unknown_name(
       'config.features.resize', config.features.resize, images.RESIZES
     )
-  solver = config.logistic_regression
-  if not 0 < solver.penalty_min <= solver.penalty_max:
+  features.Options.of_config(config.features)
+  feature_cache.of_config(config.features, pathlib.Path())
+  for setting in config.settings:
+    classifiers.check(setting, config[setting])
+  if config.features.batch_size < 1:
     raise errors.InputError(
-      'config.logistic_regression: expected 0 < penalty_min <= penalty_max, '
-      f'found {solver.penalty_min} and {solver.penalty_max}'
+      'config.features.batch_size: expected 1 or more, not '
+      f'{config.features.batch_size}'
     )
-  for name, value in (
-    ('features.batch_size', config.features.batch_size),
-    ('logistic_regression.penalties', solver.penalties),
-    ('logistic_regression.max_evaluations', solver.max_evaluations),
-  ):
-    if value < 1:
-      raise errors.InputError(f'config.{name}: expected 1 or more, not {value}')
 
 
 def _determinants(
@@ -98,8 +99,11 @@ def _determinants(
     'setting': setting,
     'metric': dataset.metric,
     'preprocessing': config.features.resize,
+    'image_size': config.features.image_size,
+    'layer': config.features.layer,
+    'pyramid': list(config.features.pyramid),
     'corrupt': config.data.corrupt,
-    'search': config.logistic_regression.to_dict(),
+    'search': config[setting].to_dict(),
   }
 
 
@@ -178,13 +182,13 @@ def _run_cell(
   started = time.monotonic()
   extract = features.Extractor(
     cell.network,
-    pathlib.Path(config.features.cache_dir or workdir / 'features'),
+    feature_cache.of_config(config.features, workdir),
+    features.Options.of_config(config.features),
     batch_size=config.features.batch_size,
-    resize=config.features.resize,
     corrupt=config.data.corrupt,
   )
   outcome = fixed_features.evaluate(
-    extract, cell.dataset, config.logistic_regression, cell.name
+    extract, cell.dataset, cell.setting, config[cell.setting], cell.name
   )
   record = _record(cell, config, outcome, time.monotonic() - started)
   if config.tensorboard:
@@ -216,17 +220,17 @@ def _report(record: dict[str, Any]) -> None:
   print(
     f'{record["network"]} on {record["dataset"]}: {test["value"]:.2%} '
     f'[{test["low"]:.2%}, {test["high"]:.2%}] on {test["examples"]:,} test '
-    f'images, penalty {record["chosen"]["penalty"]:.3g}, '
+    f'images, {table.chosen(record)}, '
     f'{record["seconds"]:.0f} s'
   )
   solver = record['solver']
   if not solver['converged']:
     logging.warning(
-      '%s on %s: the final fit did NOT converge (largest gradient entry '
-      '%.1e); raise --config.logistic_regression.max_evaluations',
+      '%s on %s: the final fit did NOT converge; raise '
+      '--config.%s.max_evaluations',
       record['network'],
       record['dataset'],
-      solver['gradient_norm'],
+      record['setting'],
     )
   if solver['unconverged_penalties']:
     logging.warning(
@@ -236,9 +240,11 @@ def _report(record: dict[str, Any]) -> None:
       len(solver['unconverged_penalties']),
       ', '.join(f'{p:.0e}' for p in solver['unconverged_penalties']),
     )
-  grid = record['search']
-  ends = [grid['penalty_min'], grid['penalty_max']]
-  if np.isclose(record['chosen']['penalty'], ends).any():
+  grid, penalty = record['search'], record['chosen'].get('penalty')
+  if (
+    penalty
+    and np.isclose(penalty, [grid['penalty_min'], grid['penalty_max']]).any()
+  ):
     logging.warning('the chosen penalty is at the end of the grid: widen it')
   if record['skipped']:
     shown = ', '.join(record['skipped'][:5])
@@ -263,6 +269,9 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     networks.load(weights_files.prepare(source, config, workdir))
     for source in sources
   ]
+  options = features.Options.of_config(config.features)
+  for net in nets:
+    features.feature_dim(net, options)
   ledger = ledger_lib.Ledger(workdir)
   done = ledger.read()
   cells = list(_cells(nets, config, workdir))

@@ -4,6 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
+def chosen(record: Mapping[str, Any]) -> str:
+  """The hyperparameters that did best on val, in words."""
+  return ', '.join(
+    f'{name} {value:.3g}' for name, value in record['chosen'].items()
+  )
+
+
 def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
   top1, test = record['imagenet_top1'], record['test']
   solver = record['solver']
@@ -11,12 +18,13 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
   return (
     record['network'],
     record['dataset'],
+    record['setting'],
     'unknown' if top1 is None else f'{top1:.1%}',
     f'{record["validation"]["value"]:.2%}',
     f'{test["value"]:.2%}',
     f'{test["low"]:.2%} to {test["high"]:.2%}',
     f'{test["examples"]:,}',
-    f'{record["chosen"]["penalty"]:.3g}',
+    chosen(record),
     'yes' if converged else 'NO',
   )
 
@@ -24,12 +32,13 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
 _HEADINGS = (
   'network',
   'dataset',
+  'setting',
   'ImageNet',
   'val',
   'test',
   '95 % interval',
   'images',
-  'penalty',
+  'chosen',
   'converged',
 )
 _METRIC_NAMES = {
@@ -37,7 +46,7 @@ _METRIC_NAMES = {
   'mean_per_class': 'mean per-class accuracy',
   'map11': '11-point mean average precision',
 }
-_TEXT_COLUMNS = 2  # left-aligned; the others hold numbers
+_TEXT_COLUMNS = 3  # left-aligned; the others hold numbers
 
 
 def render(records: Sequence[Mapping[str, Any]]) -> str:

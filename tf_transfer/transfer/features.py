@@ -2,26 +2,26 @@
 
 Images of a split -> batches of uint8 pixels, whole image at the network's
 input size -> scaled on the device -> features [N, D] float32. The split is
-cut into shards; a shard is written once it is complete, so an interrupted
+cut into shards; a shard is kept once it is complete, so an interrupted
 extraction goes on from the last one. (Section 4 of the protocol: the features
 that feed the logits layer, batch norm in inference mode, no augmentation, no
-normalisation.)
+normalisation.) Options beyond the paper's: any layer in their place, pooled
+over the cells of a spatial pyramid, and any image size.
 """
 
 import dataclasses
-import hashlib
-import json
-import pathlib
-import zipfile
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 
 import jax
+import jax.numpy as jnp
+import ml_collections
 import numpy as np
-from absl import logging
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import pipeline
-from tf_transfer.runtime import devices, files, progress
+from tf_transfer.runtime import devices, progress
+from tf_transfer.transfer import feature_cache
 
 # Part of every cache key: raise it when what is computed changes.
 _VERSION = 1
@@ -51,15 +51,125 @@ class Features:
     return len(self.values)
 
 
-def concatenate(first: Features, second: Features) -> Features:
-  """The features of one split followed by those of another."""
-  return Features(
-    np.concatenate([first.values, second.values]),
-    np.concatenate([first.labels, second.labels]),
-    np.concatenate([first.kept, second.kept]),
-    first.skipped + second.skipped,
-    first.computed + second.computed,
+def together(
+  extract: 'Extractor',
+  first: tuple[datasets.Split, str],
+  second: tuple[datasets.Split, str],
+) -> tuple[Features, Features, Features]:
+  """Features of two splits, and of the one followed by the other.
+
+  They share one matrix: at Food-101's size it takes 620 MB.
+
+  Args:
+    extract: what is called with each.
+    first: a split and its name, as for `Extractor.__call__`.
+    second: another.
+  """
+  size = len(first[0]) + len(second[0])
+  values = np.empty((size, extract.feature_dim), np.float32)
+  one = extract(*first, out=values[: len(first[0])])
+  two = extract(*second, out=values[len(one) :][: len(second[0])])
+  both = Features(
+    values[: len(one) + len(two)],
+    np.concatenate([one.labels, two.labels]),
+    np.concatenate([one.kept, two.kept]),
+    one.skipped + two.skipped,
+    one.computed + two.computed,
   )
+  return one, two, both
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Which features, `config.features` of a job.
+
+  Attributes:
+    resize: how images become the network's input, as for `batches`.
+    image_size: pixels of that input; 0 is the weights' own.
+    layer: a name in `Network.layers`; '' is what feeds the logits layer.
+    pyramid: for each level the number of cells n; a layer's output is averaged
+      over the n × n cells of each. Only (1,), the average over all, goes
+      without a layer.
+  """
+
+  resize: str = 'whole_image'
+  image_size: int = 0
+  layer: str = ''
+  pyramid: tuple[int, ...] = (1,)
+
+  def __post_init__(self):
+    if self.image_size < 0:
+      raise errors.InputError(
+        "config.features.image_size: expected pixels, or 0 for the weights' "
+        f'own, not {self.image_size}'
+      )
+    if not self.pyramid or min(self.pyramid) < 1:
+      raise errors.InputError(
+        'config.features.pyramid: expected cells per side of each level, as '
+        f'(1, 2, 4), not {self.pyramid}'
+      )
+    if self.pyramid != (1,) and not self.layer:
+      raise errors.InputError(
+        'config.features.pyramid: the features ahead of the logits are pooled '
+        'already; name a layer with --config.features.layer'
+      )
+
+  @classmethod
+  def of_config(cls, config: ml_collections.ConfigDict) -> 'Options':
+    """Those of `features` of a job's config; may raise InputError."""
+    return cls(
+      config.resize, config.image_size, config.layer, tuple(config.pyramid)
+    )
+
+
+def pyramid_pool(x: jax.Array, pyramid: Sequence[int]) -> jax.Array:
+  """Averages over the cells of a spatial pyramid (Lazebnik et al., 2006).
+
+  Cell i of n covers the positions from floor(i H / n) to ceil((i + 1) H / n),
+  as in SPP-net (He et al., 2014), so any size has any number of cells.
+
+  Args:
+    x: [B, H, W, C].
+    pyramid: cells per side of each level.
+
+  Returns:
+    [B, sum of n² × C]: level by level, cell by cell, row by row.
+  """
+
+  def cell(i: int, n: int, size: int) -> slice:
+    return slice(i * size // n, -(-(i + 1) * size // n))
+
+  _, height, width, _ = x.shape
+  return jnp.concatenate(
+    [
+      x[:, cell(i, n, height), cell(j, n, width)].mean(axis=(1, 2))
+      for n in pyramid
+      for i in range(n)
+      for j in range(n)
+    ],
+    axis=-1,
+  )
+
+
+def feature_dim(net: networks.Network, options: Options) -> int:
+  """The width of the features that these options ask of a network.
+
+  Raises:
+    InputError: it has no such layer, or cannot work at that image size.
+  """
+  if not options.layer and not options.image_size:
+    return net.feature_dim
+  layers = net.layers(options.image_size or net.contract.image_size)
+  if not options.layer:
+    return net.feature_dim
+  if options.layer not in layers:
+    raise errors.unknown_name(
+      f'layer of {net.name}',
+      options.layer,
+      # Not the hundreds that these consist of.
+      [name for name in layers if '/' not in name],
+    )
+  return layers[options.layer][-1] * sum(n**2 for n in options.pyramid)
 
 
 class Extractor:
@@ -68,10 +178,10 @@ class Extractor:
   def __init__(
     self,
     net: networks.Network,
-    cache_dir: pathlib.Path,
+    cache: feature_cache.FeatureCache,
+    options: Options = Options(),
     *,
     batch_size: int = 64,
-    resize: str = 'whole_image',
     corrupt: str = 'error',
     mesh: jax.sharding.Mesh | None = None,
   ):
@@ -79,17 +189,24 @@ class Extractor:
 
     Args:
       net: the network.
-      cache_dir: where feature matrices are kept.
+      cache: where feature matrices are kept.
+      options: which features.
       batch_size: images at once on all devices together, rounded up to a
         multiple of their number. It does not change the features.
-      resize: how images become the network's input, as for `batches`.
       corrupt: 'error', or 'skip' to leave out what cannot be decoded.
       mesh: the devices; default all.
+
+    Raises:
+      InputError: the network has no such layer, or cannot work at that size.
     """
     self._net = net
-    self._cache_dir = cache_dir
-    self._resize = resize
+    self._cache = cache
+    self._options = options
     self._corrupt = corrupt
+    self._contract = dataclasses.replace(
+      net.contract, image_size=options.image_size or net.contract.image_size
+    )
+    self.feature_dim = feature_dim(net, options)
     mesh = devices.data_mesh() if mesh is None else mesh
     self._batch_size = -(-batch_size // mesh.size) * mesh.size
     self._data = devices.sharding(mesh, devices.BATCH)
@@ -99,9 +216,7 @@ class Extractor:
     # Each device works on its own images alone.
     self._apply = jax.jit(
       jax.shard_map(
-        lambda variables, image: net.apply_features(
-          variables, net.contract.scale(image)
-        ),
+        self._features,
         mesh=mesh,
         in_specs=(devices.REPLICATED, devices.BATCH),
         out_specs=devices.BATCH,
@@ -109,50 +224,62 @@ class Extractor:
       compiler_options=devices.compiler_options(),
     )
 
+  def _features(self, variables, image: jax.Array) -> jax.Array:
+    x = self._contract.scale(image)
+    if not self._options.layer:
+      return self._net.apply_features(variables, x)
+    pool = functools.partial(pyramid_pool, pyramid=self._options.pyramid)
+    return self._net.apply_layer(variables, x, self._options.layer, pool)
+
   def key(self, split: datasets.Split) -> dict[str, object]:
     """Everything that determines the features of a split."""
     return {
       'version': _VERSION,
       'weights': self._net.sha256,
-      'contract': self._net.contract.to_json(),
-      'resize': self._resize,
+      'contract': self._contract.to_json(),
+      'resize': self._options.resize,
+      'layer': self._options.layer,
+      'pyramid': list(self._options.pyramid),
       'dtype': 'float32',
       'split': split.hash,
     }
 
-  def __call__(self, split: datasets.Split, name: str) -> Features:
+  def __call__(
+    self, split: datasets.Split, name: str, out: np.ndarray | None = None
+  ) -> Features:
     """Features of a split, from the cache where they are in it.
 
     Args:
       split: the examples.
       name: of dataset and split, for the progress bar.
+      out: float32 [len(split), feature_dim] whose first rows the features
+        become, contiguous; else new memory.
 
     Raises:
       InputError: an image is corrupt and `corrupt` is 'error', or the cache
         cannot be written.
     """
-    directory = self._directory(split)
-    starts = range(0, len(split), _SHARD_SIZE)
-    shards, computed = [], 0
-    with progress.bar(
-      total=len(split), desc=f'{self._net.name}: {name}', unit=' images'
-    ) as bar:
-      for start in starts:
-        stop = min(start + _SHARD_SIZE, len(split))
-        path = directory / f'{start:08d}-{stop:08d}.npz'
-        shard = self._read(path, stop - start)
-        if shard is None:
-          shard = self._compute(split, start, stop, bar)
-          with files.atomic_write(path) as file:
-            np.savez(file, values=shard[0], good=shard[1])
-          computed += stop - start
+    if out is None:
+      out = np.empty((len(split), self.feature_dim), np.float32)
+    good = np.zeros(len(split), bool)
+    computed = 0
+    with (
+      self._cache.entry(self.key(split), self.feature_dim) as entry,
+      progress.bar(
+        total=len(split), desc=f'{self._net.name}: {name}', unit=' images'
+      ) as bar,
+    ):
+      for start in range(0, len(split), _SHARD_SIZE):
+        values = out[start : start + _SHARD_SIZE]
+        found = entry.read(start, values)
+        if found is None:
+          found = self._compute(split, start, values, bar)
+          entry.write(start, values, found)
+          computed += len(values)
         else:
-          bar.update(stop - start)
-        shards.append(shard)
-    values, good = (
-      np.concatenate(parts) for parts in zip(*shards, strict=True)
-    )
-    return self._checked(split, values, good, computed)
+          bar.update(len(values))
+        good[start : start + len(values)] = found
+    return self._checked(split, out, good, computed)
 
   def _checked(
     self, split: datasets.Split, values, good, computed: int
@@ -167,54 +294,35 @@ class Extractor:
     if not good.any():
       raise errors.InputError('no image of the split can be decoded')
     kept = np.flatnonzero(good)
-    values = values[kept]
-    if not np.all(np.isfinite(values)):
-      raise errors.InputError(
-        f'{self._net.name}: features with NaN or infinity; the first is of '
-        f'{split.describe(int(kept[~np.isfinite(values).all(axis=1)][0]))}'
-      )
-    return Features(values, split.labels[kept], kept, skipped, computed)
-
-  def _directory(self, split: datasets.Split) -> pathlib.Path:
-    text = json.dumps(self.key(split), sort_keys=True, indent=2)
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    directory = files.make_directory(self._cache_dir / digest[:32])
-    key_file = directory / 'key.json'
-    if not key_file.exists():
-      with files.atomic_write(key_file) as file:
-        file.write(text.encode())
-    return directory
-
-  def _read(
-    self, path: pathlib.Path, count: int
-  ) -> tuple[np.ndarray, np.ndarray] | None:
-    """A shard of the cache, or None where there is none or a damaged one."""
-    try:
-      # Opened here: np.load leaves a damaged file open.
-      with open(path, 'rb') as file, np.load(file) as arrays:
-        values, good = arrays['values'], arrays['good']
-    except FileNotFoundError:
-      return None
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as e:
-      logging.warning('%s is damaged (%s): computed again', path, e)
-      return None
-    if values.shape != (count, self._net.feature_dim) or good.shape != (count,):
-      logging.warning('%s has another shape: computed again', path)
-      return None
-    return values, good
+    # In place and in blocks: rows only move up, and no second matrix is made.
+    for start in range(0, len(kept), _SHARD_SIZE):
+      rows = kept[start : start + _SHARD_SIZE]
+      block = values[start : start + len(rows)]
+      if skipped:
+        block[...] = values[rows]
+      finite = np.isfinite(block).all(axis=1)
+      if not finite.all():
+        raise errors.InputError(
+          f'{self._net.name}: features with NaN or infinity; the first is of '
+          f'{split.describe(int(rows[~finite][0]))}'
+        )
+    return Features(
+      values[: len(kept)], split.labels[kept], kept, skipped, computed
+    )
 
   def _compute(
-    self, split: datasets.Split, start: int, stop: int, bar
-  ) -> tuple[np.ndarray, np.ndarray]:
-    values = np.zeros((stop - start, self._net.feature_dim), np.float32)
-    good = np.zeros(stop - start, bool)
-    for batch, result in self._results(split, start, stop):
+    self, split: datasets.Split, start: int, values: np.ndarray, bar
+  ) -> np.ndarray:
+    """Fills a shard's rows, those of corrupt images with 0; which are good."""
+    values[...] = 0
+    good = np.zeros(len(values), bool)
+    for batch, result in self._results(split, start, start + len(values)):
       valid = batch['mask']
       rows = batch['index'][valid] - start
       values[rows] = np.asarray(result)[valid]
       good[rows] = True
       bar.update(int(np.sum(batch['index'] >= 0)))
-    return values, good
+    return good
 
   def _results(
     self, split: datasets.Split, start: int, stop: int
@@ -223,9 +331,9 @@ class Extractor:
     pending = None
     for batch in pipeline.batches(
       split,
-      self._net.contract,
+      self._contract,
       self._batch_size,
-      resize=self._resize,
+      resize=self._options.resize,
       start=start,
       stop=stop,
       corrupt=self._corrupt,

@@ -1,8 +1,9 @@
-"""The paper's first setting: logistic regression on fixed features.
+"""The paper's first setting: a classifier on fixed features.
 
-Features of train and val -> the path of penalties, fitted on train -> the
-penalty that does best on val -> refitted on train + val -> features of test,
-read for the first time -> tested once. (Section 4 of the protocol.)
+Features of train and val -> a classifier, fitted on train for each value of
+its hyperparameter -> the value that does best on val -> refitted on train +
+val -> features of test, read for the first time -> tested once. (Section 4 of
+the protocol; its appendix for other classifiers than logistic regression.)
 """
 
 import dataclasses
@@ -12,10 +13,10 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from tf_transfer import datasets
+from tf_transfer import datasets, errors
 from tf_transfer.runtime import progress
+from tf_transfer.transfer import classifiers, metrics
 from tf_transfer.transfer import features as features_lib
-from tf_transfer.transfer import logistic, metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,21 +44,15 @@ class Outcome:
   skipped: tuple[str, ...]
 
 
-def penalties(config: ml_collections.ConfigDict) -> np.ndarray:
-  """The grid [P], ascending, evenly spaced in the logarithm."""
-  return np.logspace(
-    np.log10(config.penalty_min), np.log10(config.penalty_max), config.penalties
-  )
-
-
-def predictions(dataset: datasets.Dataset, logits: np.ndarray) -> np.ndarray:
+def predictions(dataset: datasets.Dataset, scores: np.ndarray) -> np.ndarray:
   """What the dataset's metric looks at: the best class, or all scores."""
-  return logits if dataset.multi_label else logits.argmax(axis=1)
+  return scores if dataset.multi_label else scores.argmax(axis=1)
 
 
 def evaluate(
   extract: features_lib.Extractor,
   dataset: datasets.Dataset,
+  setting: str,
   config: ml_collections.ConfigDict,
   description: str,
 ) -> Outcome:
@@ -66,76 +61,83 @@ def evaluate(
   Args:
     extract: the network's feature extractor.
     dataset: what it is transferred to.
-    config: `logistic_regression` of the job's config.
+    setting: a name of `classifiers.CLASSIFIERS`.
+    config: the part of this name of the job's config.
     description: of the cell, for the progress bars.
   """
-  train = extract(dataset.splits['train'], f'{dataset.name} train')
-  val = extract(dataset.splits['val'], f'{dataset.name} val')
-  grid = penalties(config)
-  options = {
-    'num_classes': len(dataset.classes),
-    'tolerance': config.tolerance,
-    'max_evaluations': config.max_evaluations,
-  }
+  classifier = classifiers.CLASSIFIERS[setting]
+  train, val, both = features_lib.together(
+    extract,
+    (dataset.splits['train'], f'{dataset.name} train'),
+    (dataset.splits['val'], f'{dataset.name} val'),
+  )
+  grid = classifier.grid(config)
+  classes = len(dataset.classes)
   with progress.bar(
-    total=len(grid), desc=f'{description}: penalties', unit=' fits'
+    total=len(grid), desc=f'{description}: {classifier.hyperparameter}'
   ) as bar:
-    path = logistic.fit_path(
+    path = classifier.fit(
       train.values,
       train.labels,
       grid,
-      **options,
-      progress=lambda done, _: bar.update(done - bar.n),
+      config,
+      classes,
+      progress=lambda done: bar.update(done - bar.n),
     )
-  index, curve = logistic.select(
-    path,
-    val.values,
-    val.labels,
-    lambda labels, logits: metrics.METRICS[dataset.metric](
-      labels, predictions(dataset, logits)
-    ),
-  )
-  both = features_lib.concatenate(train, val)
-  final = logistic.refit(
+  index, curve, on_val = _select(path, grid, val, dataset)
+  final = classifier.fit(
     both.values,
     both.labels,
-    grid[index],
-    initial=(path.weights[index], path.bias[index]),
-    **options,
+    grid[index : index + 1],
+    config,
+    classes,
+    start=(path, index),
   )
   test = extract(dataset.splits['test'], f'{dataset.name} test')
-  predicted = {
-    name: predictions(
-      dataset, logistic.logits(solution[0], solution[1], split.values)
-    )
-    for name, solution, split in (
-      ('val', (path.weights[index], path.bias[index]), val),
-      ('test', (final.weights[0], final.bias[0]), test),
-    )
-  }
+  predicted = predictions(dataset, next(final.scores(test.values)))
   return Outcome(
-    validation=metrics.measure(dataset.metric, val.labels, predicted['val']),
-    test=metrics.measure(dataset.metric, test.labels, predicted['test']),
+    validation=metrics.measure(dataset.metric, val.labels, on_val),
+    test=metrics.measure(dataset.metric, test.labels, predicted),
     curve=curve,
-    chosen={'penalty': float(grid[index])},
+    chosen={classifier.hyperparameter: grid[index].item()},
     solver={
       'converged': bool(final.converged[0]),
-      'gradient_norm': float(final.gradient_norm[0]),
-      'objective': float(final.objective[0]),
-      'bound': float(final.bound[0]),
-      'evaluations': int(path.evaluations.sum() + final.evaluations.sum()),
-      'unconverged_penalties': [
-        float(p) for p in grid[~np.asarray(path.converged)]
-      ],
+      **final.certificate,
+      'evaluations': path.evaluations + final.evaluations,
+      'unconverged_penalties': [float(p) for p in grid[~path.converged]],
     },
     predictions={
       'digest': np.asarray(dataset.splits['test'].digests)[test.kept],
       'label': test.labels,
-      'prediction': predicted['test'],
-      'correct': _correct(test.labels, predicted['test']),
+      'prediction': predicted,
+      'correct': _correct(test.labels, predicted),
     },
-    skipped=train.skipped + val.skipped + test.skipped,
+    skipped=both.skipped + test.skipped,
   )
+
+
+def _select(
+  path: classifiers.Fitted,
+  grid: np.ndarray,
+  val: features_lib.Features,
+  dataset: datasets.Dataset,
+) -> tuple[int, np.ndarray, np.ndarray]:
+  """The position that does best on val; the curve [P]; its predictions.
+
+  Of those that do equally well, the largest value of the grid is taken.
+  """
+  best, kept, curve = None, None, np.empty(len(grid))
+  for i, scores in enumerate(path.scores(val.values)):
+    predicted = predictions(dataset, scores)
+    curve[i] = metrics.METRICS[dataset.metric](val.labels, predicted)
+    if np.isnan(curve[i]):
+      raise errors.InputError(
+        f'{dataset.name}: {dataset.metric} on val is not defined; a class '
+        'without an example there does that to some metrics'
+      )
+    if best is None or (curve[i], grid[i]) > (curve[best], grid[best]):
+      best, kept = i, predicted
+  return best, curve, kept
 
 
 def _correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
