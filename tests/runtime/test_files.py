@@ -67,3 +67,26 @@ def test_sha256(tmp_path):
   path.write_bytes(b'abc')
   # FIPS 180-4's example.
   assert files.sha256(path).startswith('ba7816bf8f01cfea414140de5dae2223')
+
+
+def test_locked(tmp_path):
+  path = tmp_path / 'lock'
+  with files.locked(path) as held:
+    assert held
+    for shared in (True, False):
+      with files.locked(path, shared=shared, wait=False) as another:
+        assert not another
+  with (
+    files.locked(path, shared=True),
+    files.locked(path, shared=True),
+    files.locked(path, wait=False) as alone,
+  ):
+    assert not alone
+  with files.locked(path, wait=False) as held:
+    assert held
+  missing = tmp_path / 'none' / 'lock'
+  with (
+    pytest.raises(errors.InputError, match='cannot write'),
+    files.locked(missing),
+  ):
+    pass

@@ -10,7 +10,7 @@ from configs import leaks as leaks_config
 from tf_transfer import datasets, errors
 from tf_transfer.study import leaks
 from tf_transfer.study import ledger as ledger_lib
-from tf_transfer.transfer import features
+from tf_transfer.transfer import feature_cache, features
 
 
 def photo(seed):
@@ -116,7 +116,8 @@ def test_features_find_what_the_hash_does_not(config, small_lite0, tmp_path):
   config.max_distance = -1
   config.min_cosine = 0.9
   dataset = datasets.open(config.dataset)
-  extract = features.Extractor(small_lite0, tmp_path, corrupt='skip')
+  cache = feature_cache.FeatureCache(tmp_path, 1e9)
+  extract = features.Extractor(small_lite0, cache, corrupt='skip')
   found, _ = leaks.find(dataset, [], config, extract)
   assert {0, 1, 2} <= set(
     numbers(dataset.splits['test'], {x.test for x in found})
