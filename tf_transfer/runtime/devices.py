@@ -14,6 +14,8 @@ DATA_AXIS = 'data'
 REPLICATED = PartitionSpec()
 # The first axis split over the devices, as images and features.
 BATCH = PartitionSpec(DATA_AXIS)
+# The second one, as where the first counts the parts of a batch.
+PART_OF_BATCH = PartitionSpec(None, DATA_AXIS)
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
