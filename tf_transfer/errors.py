@@ -1,4 +1,4 @@
-"""The one error that is meant for the person who started the job."""
+"""What ends a job and is meant for the person, or machine, who started it."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,6 +9,13 @@ class InputError(Exception):
 
   The message stands alone: what was expected, what was found and what to do.
   `main` prints it without a traceback and exits with 1.
+  """
+
+
+class Preempted(Exception):
+  """The job was told to end (SIGTERM) and has written where it stands.
+
+  `main` exits with 75 (`EX_TEMPFAIL`): the same command goes on from there.
   """
 
 

@@ -129,24 +129,28 @@ class State:
     return {'params': self.params, 'batch_stats': self.batch_stats}
 
 
-def new_state(
-  variables: Mapping[str, Any], recipe: Recipe, mesh: jax.sharding.Mesh
-) -> State:
-  """The state before the first step, from variables on the host."""
+def host_state(variables: Mapping[str, Any], recipe: Recipe) -> State:
+  """The state before the first step, on the host as `variables` are."""
   params = variables['params']
   batch_stats = variables.get('batch_stats', {})
-  state = State(
+  average = {'params': params, 'batch_stats': batch_stats}
+  return State(
     step=np.zeros((), np.int32),
     params=params,
     batch_stats=batch_stats,
     optimiser=_NESTEROV.init(jax.tree.map(np.zeros_like, params)),
-    average={'params': params, 'batch_stats': batch_stats}
-    if recipe.average_decay
-    else None,
+    average=average if recipe.average_decay else None,
   )
+
+
+def new_state(
+  variables: Mapping[str, Any], recipe: Recipe, mesh: jax.sharding.Mesh
+) -> State:
+  """The state before the first step, on the devices."""
   # Copies: a step takes its state's memory, and others may start from these.
   return jax.device_put(
-    jax.tree.map(np.array, state), devices.sharding(mesh, devices.REPLICATED)
+    jax.tree.map(np.array, host_state(variables, recipe)),
+    devices.sharding(mesh, devices.REPLICATED),
   )
 
 

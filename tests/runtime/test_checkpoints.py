@@ -1,0 +1,116 @@
+"""Checkpoints: what comes back, and what damage does."""
+
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tf_transfer import errors
+from tf_transfer.runtime import checkpoints
+
+
+def state(step):
+  rng = np.random.default_rng(step)
+  return {
+    'noise': jnp.asarray(rng.normal(size=30_000).astype(np.float32)),
+    'rest': [jnp.int32(step), None, jnp.ones((2, 3)) * step],
+  }
+
+
+def like(notes):
+  return jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
+    state(notes['step']),
+  )
+
+
+def save(directory, *steps):
+  with checkpoints.Checkpoints(directory, 'job') as kept:
+    for step in steps:
+      kept.save(step, state(step), {'step': step})
+
+
+def latest(directory, identity='job'):
+  with checkpoints.Checkpoints(directory, identity) as kept:
+    return kept.latest(like)
+
+
+def assert_is(found, step):
+  assert found[0] == step
+  assert found[2] == {'step': step}
+  jax.tree.map(np.testing.assert_array_equal, found[1], state(step))
+
+
+def test_the_last_comes_back_and_two_are_kept(tmp_path):
+  assert latest(tmp_path) is None
+  save(tmp_path, 3, 5, 9)
+  assert_is(latest(tmp_path), 9)
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['5', '9']
+
+
+def test_memory_may_be_taken_once_saved(tmp_path):
+  """Donated to the next step while the checkpoint is still written."""
+  step = jax.jit(lambda x: x + 1, donate_argnums=0)
+  with checkpoints.Checkpoints(tmp_path, 'job') as kept:
+    values = state(1)
+    kept.save(1, values, {'step': 1})
+    noise = values['noise']
+    for _ in range(50):
+      noise = step(noise)
+  assert_is(latest(tmp_path), 1)
+
+
+@pytest.mark.parametrize('how', ['flipped', 'cut', 'gone'])
+def test_damage_is_never_taken_for_a_checkpoint(tmp_path, how, caplog):
+  """Each file in turn: the one before it comes back, and it is said."""
+  whole = tmp_path / 'whole'
+  save(whole, 3, 5)
+  for path in sorted((whole / '5').rglob('*')):
+    if not path.is_file():
+      continue
+    data = path.read_bytes()
+    if how == 'flipped':
+      middle = len(data) // 2
+      bad = bytes([*data[:middle], data[middle] ^ 16, *data[middle + 1 :]])
+    else:
+      bad = data[: len(data) // 2]
+    copy = tmp_path / 'copy' / str(path.relative_to(whole)).replace('/', '_')
+    shutil.copytree(whole, copy)
+    target = copy / path.relative_to(whole)
+    if how == 'gone':
+      target.unlink()
+    else:
+      target.write_bytes(bad)
+    caplog.clear()
+    assert_is(latest(copy), 3)
+    assert 'step 5' in caplog.text
+    said = 'half-written' if target.name == 'sums.json' else 'damaged'
+    assert (said if how == 'gone' else 'damaged') in caplog.text
+    assert path.name in caplog.text or how == 'gone'
+
+
+def test_half_written(tmp_path):
+  """Killed before Orbax had moved the last one to its place."""
+  save(tmp_path, 3, 5)
+  (tmp_path / '5').rename(tmp_path / '5.orbax-checkpoint-tmp')
+  assert_is(latest(tmp_path), 3)
+  save(tmp_path, 5)
+  assert_is(latest(tmp_path), 5)
+
+
+def test_all_damaged(tmp_path):
+  save(tmp_path, 5)
+  for path in (tmp_path / '5').rglob('*'):
+    if path.is_file():
+      path.write_bytes(b'')
+  assert latest(tmp_path) is None
+  save(tmp_path, 5)
+  assert_is(latest(tmp_path), 5)
+
+
+def test_of_another_job(tmp_path):
+  save(tmp_path, 5)
+  with pytest.raises(errors.InputError, match='of another job'):
+    latest(tmp_path, 'another')

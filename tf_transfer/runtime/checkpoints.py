@@ -1,0 +1,182 @@
+"""Checkpoints: where a job stands, so that it goes on after being killed.
+
+Orbax writes them beside the work. A checkpoint counts once the SHA-256 of all
+its files stand beside them, which is last: Orbax itself does not see every
+damage. One that is damaged or half-written gives way to the one before it.
+"""
+
+import contextlib
+import json
+import pathlib
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent import futures
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from absl import logging
+
+from tf_transfer import errors
+from tf_transfer.runtime import files
+
+_KEPT = 2
+_SUMS = 'sums.json'
+
+
+class Checkpoints:
+  """The checkpoints of one job, in a directory of their own."""
+
+  def __init__(self, directory: pathlib.Path, identity: str):
+    """Opens a directory; what a killed job left half-written there goes.
+
+    Args:
+      directory: of this job alone; made if need be.
+      identity: of all that determines what the job computes.
+    """
+    self._directory = directory.absolute()
+    self._identity = identity
+    self._thread = futures.ThreadPoolExecutor(1, 'checkpoint')
+    self._finishing: futures.Future | None = None
+    self._manager = ocp.CheckpointManager(
+      self._directory,
+      options=ocp.CheckpointManagerOptions(
+        max_to_keep=_KEPT, cleanup_tmp_directories=True
+      ),
+    )
+
+  def __enter__(self) -> 'Checkpoints':
+    return self
+
+  def __exit__(self, *_) -> None:
+    try:
+      self.wait()
+    finally:
+      self._thread.shutdown()
+      self._manager.close()
+
+  def save(self, step: int, state: Any, notes: Mapping[str, Any]) -> None:
+    """Begins to write a checkpoint; the arrays may be changed after this.
+
+    Args:
+      step: how many steps are done; a later one than all before.
+      state: tree of arrays, the same in every process.
+      notes: what JSON can hold.
+    """
+    self.wait()
+    self._manager.save(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardSave(_numbered(jax.tree.leaves(state))),
+        notes=ocp.args.JsonSave(
+          {'identity': self._identity, 'notes': dict(notes)}
+        ),
+      ),
+      force=True,
+    )
+    self._finishing = self._thread.submit(self._finish, step)
+
+  def wait(self) -> None:
+    """Returns when what was begun is on disk.
+
+    Raises:
+      InputError: it could not be written.
+    """
+    if self._finishing is not None:
+      self._finishing.result()
+
+  def latest(
+    self, like: Callable[[Mapping[str, Any]], Any]
+  ) -> tuple[int, Any, dict[str, Any]] | None:
+    """The last checkpoint that is whole, or None where there is none.
+
+    Args:
+      like: notes -> the tree that was saved, as `jax.ShapeDtypeStruct`s with
+        the sharding that they are wanted in.
+
+    Returns:
+      step, state and notes.
+
+    Raises:
+      InputError: the directory holds checkpoints of another job.
+    """
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      problem = _problem(self._directory / str(step))
+      if problem is None:
+        return self._restored(step, like)
+      logging.warning(
+        '%s: the checkpoint of step %d %s: going on from the one before it',
+        self._directory,
+        step,
+        problem,
+      )
+      # It would stand in the way of the one that is written in its place.
+      self._manager.delete(step)
+    return None
+
+  def _restored(self, step, like):
+    written = self._manager.restore(
+      step, args=ocp.args.Composite(notes=ocp.args.JsonRestore())
+    ).notes
+    if written['identity'] != self._identity:
+      raise errors.InputError(
+        f'{self._directory} holds checkpoints of another job: name another '
+        'directory, or remove it'
+      )
+    leaves, structure = jax.tree.flatten(like(written['notes']))
+    restored = self._manager.restore(
+      step,
+      args=ocp.args.Composite(
+        state=ocp.args.StandardRestore(_numbered(leaves))
+      ),
+    ).state
+    leaves = [restored[name] for name in sorted(restored)]
+    return step, jax.tree.unflatten(structure, leaves), written['notes']
+
+  def _finish(self, step: int) -> None:
+    """Says of a checkpoint, once it is written, that it is whole."""
+    self._manager.wait_until_finished()
+    if jax.process_index() == 0:
+      directory = self._directory / str(step)
+      with files.atomic_write(directory / _SUMS) as file:
+        file.write(json.dumps(_sums(directory)).encode())
+
+
+def _problem(directory: pathlib.Path) -> str | None:
+  """What is wrong with a checkpoint, in words."""
+  try:
+    expected = json.loads((directory / _SUMS).read_bytes())
+  except FileNotFoundError:
+    return 'is half-written'
+  except ValueError as error:
+    return f'is damaged ({_SUMS}: {error})'
+  found = _sums(directory)
+  if found == expected:
+    return None
+  changed = sorted(dict(found.items() ^ expected.items()))
+  return f'is damaged ({", ".join(changed)})'
+
+
+def _sums(directory: pathlib.Path) -> dict[str, str]:
+  """The SHA-256 of all files of a checkpoint, by path."""
+  return {
+    str(path.relative_to(directory)): files.sha256(path)
+    for path in directory.rglob('*')
+    if path.is_file() and not path.name.startswith(('.', _SUMS))
+  }
+
+
+def _numbered(leaves: Sequence[Any]) -> dict[str, Any]:
+  return {f'{number:06d}': leaf for number, leaf in enumerate(leaves)}
+
+
+@contextlib.contextmanager
+def termination() -> Iterator[Callable[[], bool]]:
+  """Turns SIGTERM into a question: has it come?"""
+  come = threading.Event()
+  before = signal.signal(signal.SIGTERM, lambda *_: come.set())
+  try:
+    yield come.is_set
+  finally:
+    signal.signal(signal.SIGTERM, before)
