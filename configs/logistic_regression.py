@@ -33,8 +33,15 @@ def get_config(
   config.datasets = (dataset or 'digits',)
   # Classifiers on fixed features: the paper's logistic_regression; its
   # appendix's linear_svm and nearest_neighbours; ridge, as in few-shot
-  # evaluations. Each has its part below.
+  # evaluations. Each has its part below. The paper's fine_tuned and
+  # random_init take fields of their own, which configs/fine_tuned.py and
+  # configs/random_init.py have.
   config.settings = ('logistic_regression',)
+  # Pixels of height and width in place of the networks' own; 0 for those.
+  config.image_size = 0
+  # Where the weights file of the network of the one cell that is trained here
+  # is written, for use as any other; '' is nowhere.
+  config.export = ''
 
   # Where NAME.safetensors is looked for, and converted to from an installed
   # package when it is not there; '' is WORKDIR/weights.
@@ -77,8 +84,6 @@ def get_config(
   # Gigabytes that they may take there; what was not used for longest makes
   # room. 50 holds the paper's study: 16 networks × 12 datasets take 41.
   config.features.cache_gb = 50.0
-  # Pixels of the network's input; 0 is what its weights were trained on.
-  config.features.image_size = 0
   # A layer's output in place of what feeds the logits layer: 'mixed_6e' of
   # Inception v3, 'stage3_block2' of ResNet, or a part of one as
   # 'stage3_block2/conv1'; an unknown name lists them. '' is the paper's.

@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from tf_transfer import main
+from configs import logistic_regression
+from tf_transfer import errors, main
 
 ROOT = pathlib.Path(__file__).parent.parent
 CONFIGS = sorted(path.stem for path in ROOT.glob('configs/*.py'))
@@ -217,3 +218,17 @@ def test_ci_runs_the_line_of_the_readme():
   readme = (ROOT / 'README.md').read_text()
   (line,) = [x for x in readme.splitlines() if 'pytest' in x and '.venv' in x]
   assert line.strip() in (ROOT / '.ci' / 'run').read_text().splitlines()
+
+
+def test_exit_code_of_a_job_that_was_told_to_end(monkeypatch, tmp_path, capsys):
+  def told(config, workdir):
+    raise errors.Preempted('5 of 40 steps')
+
+  monkeypatch.setattr(main.importlib, 'import_module', lambda _: main)
+  monkeypatch.setattr(main, 'run', told, raising=False)
+  monkeypatch.setattr(main, '_config', lambda: logistic_regression.get_config())
+  monkeypatch.setattr(main, '_workdir', lambda job: tmp_path)
+  with pytest.raises(SystemExit) as ended:
+    main.main(['main'])
+  assert ended.value.code == 75
+  assert '5 of 40 steps' in capsys.readouterr().err

@@ -8,6 +8,7 @@ its fields can be set as --config.FIELD=VALUE.
 
 import importlib
 import logging as python_logging
+import os
 import pathlib
 import re
 import sys
@@ -91,6 +92,12 @@ def main(argv: list[str]) -> None:
     importlib.import_module(_JOBS[config.job]).run(config, workdir)
   except errors.InputError as error:
     sys.exit(f'error: {error}')
+  except errors.Preempted as preempted:
+    print(
+      f'\ntold to end; {preempted}. The same command goes on from here',
+      file=sys.stderr,
+    )
+    sys.exit(os.EX_TEMPFAIL)
   except KeyboardInterrupt:
     print('\nstopped; the same command goes on from here', file=sys.stderr)
     sys.exit(130)

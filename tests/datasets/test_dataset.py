@@ -5,6 +5,7 @@ import struct
 import numpy as np
 import pytest
 
+from tf_transfer import datasets
 from tf_transfer.datasets import dataset, splits
 from tf_transfer.errors import InputError
 
@@ -121,3 +122,20 @@ def test_selection_on_test_is_refused(name):
         'top1',
         {**parts, 'test': test, name: disguised},
       )
+
+
+def test_joined_splits():
+  parts = datasets.open('digits').splits
+  train, val = parts['train'], parts['val']
+  both = dataset.joined('trainval', train, val)
+  assert (both.name, len(both)) == ('trainval', len(train) + len(val))
+  for i, (split, j) in {
+    0: (train, 0),
+    len(train) - 1: (train, len(train) - 1),
+    len(train): (val, 0),
+    len(both) - 1: (val, len(val) - 1),
+  }.items():
+    np.testing.assert_array_equal(both.read(i), split.read(j))
+    assert both.describe(i) == split.describe(j)
+    assert both.labels[i] == split.labels[j]
+    np.testing.assert_array_equal(both.digests[i], split.digests[j])

@@ -79,7 +79,7 @@ def test_features_of_a_layer_are_another_record(tmp_path, small_config):
   runs.run(small_config, tmp_path)
   small_config.features.layer = 'stage7_block1'
   small_config.features.pyramid = (1, 2)
-  small_config.features.image_size = 40
+  small_config.image_size = 40
   runs.run(small_config, tmp_path)
   plain, layer = records(tmp_path)
   assert (plain['layer'], plain['pyramid'], plain['image_size']) == ('', [1], 0)

@@ -1,6 +1,5 @@
 """Features do not depend on how they are computed, nor on the cache."""
 
-import dataclasses
 import os
 
 import jax
@@ -113,7 +112,6 @@ def test_key_holds_all_that_determines_the_features(net, split):
     extractor(net, None, **options).key(split)
     for options in (
       {'resize': 'crop_then_resize'},
-      {'image_size': 48},
       {'layer': 'top'},
       {'layer': 'stem'},
       {'layer': 'top', 'pyramid': (1, 2)},
@@ -219,15 +217,6 @@ def test_pyramid_of_a_layer(tmp_path, net, split, reference):
   assert relative_difference(cells[:, 1], cells[:, 4]) > 0.1
 
 
-def test_image_size(tmp_path, net, lite0, split):
-  """The weights' own contract at another size is that size asked for."""
-  contract = dataclasses.replace(lite0.contract, image_size=96)
-  scaled = contract.scale(images.whole_image(split.read(0), contract))
-  expected = lite0.features(scaled[None])
-  found = extractor(net, tmp_path, image_size=96)(split, 'train')
-  assert relative_difference(found.values[:1], np.asarray(expected)) < 1e-5
-
-
 def test_pyramid_cells_by_hand():
   """3 × 5 positions in 2 × 2 cells, which share the middle row and column."""
   x = np.arange(15.0).reshape(1, 3, 5, 1)
@@ -248,7 +237,6 @@ def test_pyramid_cells_by_hand():
     ({'pyramid': (1, 2)}, 'name a layer'),
     ({'pyramid': ()}, 'expected cells'),
     ({'pyramid': (0,), 'layer': 'top'}, 'expected cells'),
-    ({'image_size': -1}, 'expected pixels'),
   ],
 )
 def test_bad_options(net, options, message):

@@ -81,6 +81,24 @@ class Split:
     return hashlib.sha256(pairs.tobytes()).hexdigest()
 
 
+def joined(name: str, first: Split, second: Split) -> Split:
+  """The examples of one split followed by those of another."""
+
+  def either(method: str, i: int) -> Any:
+    if i < len(first):
+      return getattr(first, method)(i)
+    return getattr(second, method)(i - len(first))
+
+  return Split(
+    name=name,
+    labels=np.concatenate([first.labels, second.labels]),
+    digests=np.concatenate([first.digests, second.digests]),
+    read=functools.partial(either, 'read'),
+    describe=functools.partial(either, 'describe'),
+    encoded=functools.partial(either, 'encoded'),
+  )
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
   """What networks are transferred to.

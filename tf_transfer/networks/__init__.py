@@ -398,6 +398,17 @@ class Network:
     return self._head(self.variables, jnp.asarray(features))
 
 
+def untrained(name: str) -> Network:
+  """A network of the table without weights, to be trained from random values.
+
+  Its input is scaled to -1 to 1, as that of TF-Slim's networks.
+  """
+  size = row(name).image_size
+  contract = contract_lib.Contract(size, (127.5,) * 3, (127.5,) * 3)
+  header = weights.Header(name, {}, contract)
+  return Network(header, build(name), {}, sha256='')
+
+
 def load(path: os.PathLike | str) -> Network:
   """Loads a weights file, strictly: every variable there, and no other.
 

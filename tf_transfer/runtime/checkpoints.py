@@ -46,6 +46,10 @@ class Checkpoints:
       ),
     )
 
+  @property
+  def directory(self) -> pathlib.Path:
+    return self._directory
+
   def __enter__(self) -> 'Checkpoints':
     return self
 

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import jax
@@ -55,6 +56,15 @@ def _accepted(options: dict[str, str]) -> bool:
   except jax.errors.JaxRuntimeError:
     return False
   return True
+
+
+def keep_compiled(directory: os.PathLike | str) -> None:
+  """Has compiled programs kept in a directory, if they are nowhere else yet.
+
+  Those of the next job are then there when it starts.
+  """
+  if not jax.config.jax_compilation_cache_dir:
+    jax.config.update('jax_compilation_cache_dir', str(directory))
 
 
 def on_devices(

@@ -9,6 +9,7 @@ import datetime
 import importlib.metadata
 import pathlib
 import platform
+import shutil
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -28,9 +29,10 @@ from tf_transfer.transfer import (
   feature_cache,
   features,
   fixed_features,
+  search,
 )
 
-SETTINGS = tuple(classifiers.CLASSIFIERS)
+SETTINGS = (*classifiers.CLASSIFIERS, *search.SETTINGS)
 
 _PACKAGES = ('jax', 'flax', 'numpy', 'pillow', 'scipy')
 
@@ -60,6 +62,20 @@ def _check(config: ml_collections.ConfigDict) -> None:
   for setting in config.settings:
     if setting not in SETTINGS:
       raise errors.unknown_name('setting', setting, SETTINGS)
+    if setting not in config:
+      raise errors.InputError(
+        f'config.settings names {setting}, and the config has no field of '
+        f'this name: see configs/{setting}.py'
+      )
+    check = search.check if setting in search.SETTINGS else classifiers.check
+    check(setting, config[setting])
+  if config.export:
+    cells = len(config.networks) * len(config.datasets) * len(config.settings)
+    if cells > 1 or config.settings[0] not in search.SETTINGS:
+      raise errors.InputError(
+        'config.export: one network is written, so there must be one network, '
+        f'one dataset and one setting of {", ".join(search.SETTINGS)}'
+      )
   for name in config.datasets:
     datasets.check(name, config.data.dir or None, config.data.prepare)
   if config.data.corrupt not in ('error', 'skip'):
@@ -73,8 +89,6 @@ def _check(config: ml_collections.ConfigDict) -> None:
     )
   features.Options.of_config(config.features)
   feature_cache.of_config(config.features, pathlib.Path())
-  for setting in config.settings:
-    classifiers.check(setting, config[setting])
   if config.features.batch_size < 1:
     raise errors.InputError(
       'config.features.batch_size: expected 1 or more, not '
@@ -98,12 +112,20 @@ def _determinants(
     },
     'setting': setting,
     'metric': dataset.metric,
-    'preprocessing': config.features.resize,
-    'image_size': config.features.image_size,
+    'preprocessing': (
+      search.PREPROCESSING
+      if setting in search.SETTINGS
+      else config.features.resize
+    ),
+    'image_size': config.image_size,
     'layer': config.features.layer,
     'pyramid': list(config.features.pyramid),
     'corrupt': config.data.corrupt,
-    'search': config[setting].to_dict(),
+    'search': {
+      name: value
+      for name, value in config[setting].to_dict().items()
+      if setting not in search.SETTINGS or name not in search.OPERATIONAL
+    },
   }
 
 
@@ -154,9 +176,13 @@ def _record(
     'recipe': header.recipe,
     'chosen': dict(outcome.chosen),
     'validation': dataclasses.asdict(outcome.validation),
-    'validation_curve': [float(v) for v in outcome.curve],
+    'validation_curve': [
+      float(v) if np.isfinite(v) else None for v in outcome.curve
+    ],
     'test': dataclasses.asdict(outcome.test),
     'solver': dict(outcome.solver),
+    'trials': [dict(trial) for trial in outcome.trials],
+    'losses': list(outcome.losses),
     'skipped': list(outcome.skipped),
     'notes': list(cell.dataset.notes),
     'predictions': f'predictions/{cell.identity}.npz',
@@ -180,28 +206,69 @@ def _run_cell(
   ledger: ledger_lib.Ledger,
 ) -> None:
   started = time.monotonic()
-  extract = features.Extractor(
-    cell.network,
-    feature_cache.of_config(config.features, workdir),
-    features.Options.of_config(config.features),
-    batch_size=config.features.batch_size,
-    corrupt=config.data.corrupt,
-  )
-  outcome = fixed_features.evaluate(
-    extract, cell.dataset, cell.setting, config[cell.setting], cell.name
-  )
+  if cell.setting in search.SETTINGS:
+    outcome = _trained(cell, config, workdir)
+  else:
+    extract = features.Extractor(
+      cell.network,
+      feature_cache.of_config(config.features, workdir),
+      features.Options.of_config(config.features),
+      batch_size=config.features.batch_size,
+      corrupt=config.data.corrupt,
+    )
+    outcome = fixed_features.evaluate(
+      extract, cell.dataset, cell.setting, config[cell.setting], cell.name
+    )
   record = _record(cell, config, outcome, time.monotonic() - started)
   if config.tensorboard:
     _write_events(record, workdir)
   ledger.add(record, outcome.predictions)
+  if cell.setting in search.SETTINGS:
+    shutil.rmtree(_search_directory(cell, workdir), ignore_errors=True)
   _report(record)
+
+
+def _search_directory(cell: Cell, workdir: pathlib.Path) -> pathlib.Path:
+  return workdir / 'searches' / cell.identity
+
+
+def _trained(
+  cell: Cell, config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> fixed_features.Outcome:
+  """Runs a cell that trains; writes the network if that is wanted."""
+  outcome, trained = search.run(
+    search.Search(
+      net=cell.network,
+      dataset=cell.dataset,
+      config=config[cell.setting],
+      pretrained=cell.setting == 'fine_tuned',
+      corrupt=config.data.corrupt,
+      directory=files.make_directory(_search_directory(cell, workdir)),
+      identity=cell.identity,
+      description=f'{cell.name}, {cell.setting}',
+      mesh=devices.data_mesh(),
+    )
+  )
+  if config.export:
+    search.export(
+      pathlib.Path(config.export).expanduser(),
+      trained,
+      cell.dataset,
+      cell.setting,
+    )
+    print(f'weights  {config.export}')
+  return outcome
 
 
 def _write_events(record: dict[str, Any], workdir: pathlib.Path) -> None:
   directory = workdir / 'tensorboard' / record['identity']
   with writers.rewrite(directory) as writer:
     metric = record['metric']
-    writer.curve(f'validation/{metric}', record['validation_curve'])
+    curve = record['validation_curve']
+    writer.curve(
+      f'validation/{metric}', [np.nan if v is None else v for v in curve]
+    )
+    writer.curve('loss/final_run', record['losses'])
     writer.curve(f'test/{metric}', [record['test']['value']])
     writer.summary(
       {
@@ -220,9 +287,31 @@ def _report(record: dict[str, Any]) -> None:
   print(
     f'{record["network"]} on {record["dataset"]}: {test["value"]:.2%} '
     f'[{test["low"]:.2%}, {test["high"]:.2%}] on {test["examples"]:,} test '
-    f'images, {table.chosen(record)}, '
-    f'{record["seconds"]:.0f} s'
+    f'images, {table.chosen(record)}, {record["seconds"]:.0f} s'
   )
+  if record['setting'] in search.SETTINGS:
+    _report_trials(record)
+  else:
+    _report_solver(record)
+  if record['skipped']:
+    shown = ', '.join(record['skipped'][:5])
+    print(f'  {len(record["skipped"])} corrupt images left out: {shown}')
+
+
+def _report_trials(record: dict[str, Any]) -> None:
+  diverged = [t for t in record['trials'] if t['diverged'] is not None]
+  if diverged:
+    print(f'  {len(diverged)} of {len(record["trials"])} trials diverged')
+  for field in ('learning_rate', 'weight_decay'):
+    values = {t[field] for t in record['trials']}
+    ends = {min(values), max(values)} - {0.0}
+    if len(values) > 2 and record['chosen'][field] in ends:
+      logging.warning(
+        'the chosen %s is at the end of the grid: widen it', field
+      )
+
+
+def _report_solver(record: dict[str, Any]) -> None:
   solver = record['solver']
   if not solver['converged']:
     logging.warning(
@@ -246,9 +335,6 @@ def _report(record: dict[str, Any]) -> None:
     and np.isclose(penalty, [grid['penalty_min'], grid['penalty_max']]).any()
   ):
     logging.warning('the chosen penalty is at the end of the grid: widen it')
-  if record['skipped']:
-    shown = ', '.join(record['skipped'][:5])
-    print(f'  {len(record["skipped"])} corrupt images left out: {shown}')
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
@@ -265,10 +351,9 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   _check(config)
   sources = [weights_files.locate(name) for name in config.networks]
   workdir = files.make_directory(workdir)
-  nets = [
-    networks.load(weights_files.prepare(source, config, workdir))
-    for source in sources
-  ]
+  if set(config.settings) & set(search.SETTINGS):
+    devices.keep_compiled(workdir / 'compiled')
+  nets = [weights_files.load(source, config, workdir) for source in sources]
   options = features.Options.of_config(config.features)
   for net in nets:
     features.feature_dim(net, options)

@@ -13,8 +13,6 @@ def chosen(record: Mapping[str, Any]) -> str:
 
 def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
   top1, test = record['imagenet_top1'], record['test']
-  solver = record['solver']
-  converged = solver['converged'] and not solver['unconverged_penalties']
   return (
     record['network'],
     record['dataset'],
@@ -25,8 +23,15 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
     f'{test["low"]:.2%} to {test["high"]:.2%}',
     f'{test["examples"]:,}',
     chosen(record),
-    'yes' if converged else 'NO',
+    _converged(record['solver']),
   )
+
+
+def _converged(solver: Mapping[str, Any]) -> str:
+  if not solver:
+    return '-'
+  converged = solver['converged'] and not solver['unconverged_penalties']
+  return 'yes' if converged else 'NO'
 
 
 _HEADINGS = (

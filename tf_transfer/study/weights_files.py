@@ -34,6 +34,46 @@ def locate(name: str) -> WeightsSource:
   return WeightsSource(name, None)
 
 
+def load(
+  source: WeightsSource,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+) -> networks.Network:
+  """The network, at the image size that the config names if it does.
+
+  Raises:
+    InputError: there are no weights, and none can be made; training from
+      random values alone does without.
+  """
+  path = _path(source, config, workdir)
+  if set(config.settings) == {'random_init'} and not path.exists():
+    net = networks.untrained(source.name)
+  else:
+    net = networks.load(prepare(source, config, workdir))
+  if not config.image_size:
+    return net
+  if config.image_size < 0:
+    raise errors.InputError(
+      "config.image_size: expected pixels, or 0 for the weights' own, not "
+      f'{config.image_size}'
+    )
+  net.layers(config.image_size)  # Raises where it is too small.
+  contract = dataclasses.replace(net.contract, image_size=config.image_size)
+  header = dataclasses.replace(net.header, contract=contract)
+  return dataclasses.replace(net, header=header)
+
+
+def _path(
+  source: WeightsSource,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+) -> pathlib.Path:
+  if source.path is not None:
+    return source.path
+  directory = pathlib.Path(config.weights_dir or workdir / 'weights')
+  return directory.expanduser() / f'{source.name}.safetensors'
+
+
 def prepare(
   source: WeightsSource,
   config: ml_collections.ConfigDict,
@@ -44,10 +84,9 @@ def prepare(
   Raises:
     InputError: there is none, and none can be made.
   """
+  path = _path(source, config, workdir)
   if source.path is not None:
-    return source.path
-  directory = pathlib.Path(config.weights_dir or workdir / 'weights')
-  path = directory.expanduser() / f'{source.name}.safetensors'
+    return path
   if not path.exists():
     _convert_package(source.name, path)
   found = weights.read_header(path).network

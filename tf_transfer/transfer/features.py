@@ -85,7 +85,6 @@ class Options:
 
   Attributes:
     resize: how images become the network's input, as for `batches`.
-    image_size: pixels of that input; 0 is the weights' own.
     layer: a name in `Network.layers`; '' is what feeds the logits layer.
     pyramid: for each level the number of cells n; a layer's output is averaged
       over the n × n cells of each. Only (1,), the average over all, goes
@@ -93,16 +92,10 @@ class Options:
   """
 
   resize: str = 'whole_image'
-  image_size: int = 0
   layer: str = ''
   pyramid: tuple[int, ...] = (1,)
 
   def __post_init__(self):
-    if self.image_size < 0:
-      raise errors.InputError(
-        "config.features.image_size: expected pixels, or 0 for the weights' "
-        f'own, not {self.image_size}'
-      )
     if not self.pyramid or min(self.pyramid) < 1:
       raise errors.InputError(
         'config.features.pyramid: expected cells per side of each level, as '
@@ -117,9 +110,7 @@ class Options:
   @classmethod
   def of_config(cls, config: ml_collections.ConfigDict) -> 'Options':
     """Those of `features` of a job's config; may raise InputError."""
-    return cls(
-      config.resize, config.image_size, config.layer, tuple(config.pyramid)
-    )
+    return cls(config.resize, config.layer, tuple(config.pyramid))
 
 
 def pyramid_pool(x: jax.Array, pyramid: Sequence[int]) -> jax.Array:
@@ -155,13 +146,11 @@ def feature_dim(net: networks.Network, options: Options) -> int:
   """The width of the features that these options ask of a network.
 
   Raises:
-    InputError: it has no such layer, or cannot work at that image size.
+    InputError: it has no such layer.
   """
-  if not options.layer and not options.image_size:
-    return net.feature_dim
-  layers = net.layers(options.image_size or net.contract.image_size)
   if not options.layer:
     return net.feature_dim
+  layers = net.layers(net.contract.image_size)
   if options.layer not in layers:
     raise errors.unknown_name(
       f'layer of {net.name}',
@@ -197,15 +186,12 @@ class Extractor:
       mesh: the devices; default all.
 
     Raises:
-      InputError: the network has no such layer, or cannot work at that size.
+      InputError: the network has no such layer.
     """
     self._net = net
     self._cache = cache
     self._options = options
     self._corrupt = corrupt
-    self._contract = dataclasses.replace(
-      net.contract, image_size=options.image_size or net.contract.image_size
-    )
     self.feature_dim = feature_dim(net, options)
     mesh = devices.data_mesh() if mesh is None else mesh
     self._batch_size = -(-batch_size // mesh.size) * mesh.size
@@ -225,7 +211,7 @@ class Extractor:
     )
 
   def _features(self, variables, image: jax.Array) -> jax.Array:
-    x = self._contract.scale(image)
+    x = self._net.contract.scale(image)
     if not self._options.layer:
       return self._net.apply_features(variables, x)
     pool = functools.partial(pyramid_pool, pyramid=self._options.pyramid)
@@ -236,7 +222,7 @@ class Extractor:
     return {
       'version': _VERSION,
       'weights': self._net.sha256,
-      'contract': self._contract.to_json(),
+      'contract': self._net.contract.to_json(),
       'resize': self._options.resize,
       'layer': self._options.layer,
       'pyramid': list(self._options.pyramid),
@@ -331,7 +317,7 @@ class Extractor:
     pending = None
     for batch in pipeline.batches(
       split,
-      self._contract,
+      self._net.contract,
       self._batch_size,
       resize=self._options.resize,
       start=start,

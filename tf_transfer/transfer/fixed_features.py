@@ -28,11 +28,14 @@ class Outcome:
     test: the metric on test after training on train + val.
     curve: the metric on val for each value searched.
     chosen: the hyperparameters that were chosen.
-    solver: how well the optimum was reached.
+    solver: how well the optimum was reached; empty where none was sought.
     predictions: per test example: digest, label, prediction, correct. Where
       several labels count, prediction is the classes' scores [N, C] and
       correct says for each class whether the score's sign is right.
     skipped: names of the corrupt images that were left out.
+    trials: what was searched where hyperparameters are trained with: each
+      with its metrics on val, losses, and when it diverged if it did.
+    losses: of the final run, the mean of each part of its steps.
   """
 
   validation: metrics.Measurement
@@ -42,6 +45,8 @@ class Outcome:
   solver: Mapping[str, Any]
   predictions: Mapping[str, np.ndarray]
   skipped: tuple[str, ...]
+  trials: tuple[Mapping[str, Any], ...] = ()
+  losses: tuple[float, ...] = ()
 
 
 def predictions(dataset: datasets.Dataset, scores: np.ndarray) -> np.ndarray:
@@ -106,12 +111,9 @@ def evaluate(
       'evaluations': path.evaluations + final.evaluations,
       'unconverged_penalties': [float(p) for p in grid[~path.converged]],
     },
-    predictions={
-      'digest': np.asarray(dataset.splits['test'].digests)[test.kept],
-      'label': test.labels,
-      'prediction': predicted,
-      'correct': _correct(test.labels, predicted),
-    },
+    predictions=per_example(
+      dataset.splits['test'], test.kept, test.labels, predicted
+    ),
     skipped=both.skipped + test.skipped,
   )
 
@@ -138,6 +140,28 @@ def _select(
     if best is None or (curve[i], grid[i]) > (curve[best], grid[best]):
       best, kept = i, predicted
   return best, curve, kept
+
+
+def per_example(
+  split: datasets.Split,
+  kept: np.ndarray,
+  labels: np.ndarray,
+  predicted: np.ndarray,
+) -> dict[str, np.ndarray]:
+  """The `predictions` of an outcome.
+
+  Args:
+    split: that was predicted.
+    kept: [N] int, the examples' positions in it.
+    labels: of these examples.
+    predicted: what `predictions` gave for them.
+  """
+  return {
+    'digest': np.asarray(split.digests)[kept],
+    'label': labels,
+    'prediction': predicted,
+    'correct': _correct(labels, predicted),
+  }
 
 
 def _correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
