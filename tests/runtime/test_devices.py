@@ -2,7 +2,9 @@
 
 import jax
 import numpy as np
+import pytest
 
+from tf_transfer import errors
 from tf_transfer.networks import layers
 from tf_transfer.runtime import devices
 
@@ -24,6 +26,15 @@ def test_options_keep_convolutions_from_ynnpack():
     .compile()
   )
   assert 'ynn_fusion' not in compiled.as_text()
+
+
+@pytest.mark.parametrize('number', ['', 'two'])
+def test_one_of_several_processes_must_say_which(monkeypatch, number):
+  monkeypatch.setenv('JAX_COORDINATOR_ADDRESS', 'localhost:1')
+  monkeypatch.setenv('JAX_NUM_PROCESSES', '2')
+  monkeypatch.setenv('JAX_PROCESS_ID', number)
+  with pytest.raises(errors.InputError, match='JAX_PROCESS_ID'):
+    devices.connect()
 
 
 def made(count, taken):

@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 from absl import logging
 
 from tf_transfer import errors
-from tf_transfer.runtime import files
+from tf_transfer.runtime import devices, files
 
 _KEPT = 2
 _SUMS = 'sums.json'
@@ -141,7 +141,7 @@ class Checkpoints:
   def _finish(self, step: int) -> None:
     """Says of a checkpoint, once it is written, that it is whole."""
     self._manager.wait_until_finished()
-    if jax.process_index() == 0:
+    if devices.leading():
       directory = self._directory / str(step)
       with files.atomic_write(directory / _SUMS) as file:
         file.write(json.dumps(_sums(directory)).encode())

@@ -9,6 +9,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from tf_transfer import errors
+
 DATA_AXIS = 'data'
 
 # The same on every device, as the weights of a network.
@@ -17,6 +19,38 @@ REPLICATED = PartitionSpec()
 BATCH = PartitionSpec(DATA_AXIS)
 # The second one, as where the first counts the parts of a batch.
 PART_OF_BATCH = PartitionSpec(None, DATA_AXIS)
+
+
+def connect() -> None:
+  """Makes this one process of several, where the environment says so.
+
+  It does by JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or
+  by being one of several tasks of Slurm, or on a TPU pod of several hosts.
+  To be called before anything else of JAX.
+
+  Raises:
+    InputError: one of the three is set and another is no number.
+  """
+  environment = os.environ
+  if 'JAX_COORDINATOR_ADDRESS' in environment:
+    names = ('JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
+    given = [environment.get(name, '') for name in names]
+    if not all(value.isdecimal() for value in given):
+      raise errors.InputError(
+        'JAX_COORDINATOR_ADDRESS is set: expected numbers in '
+        f'{" and ".join(names)} too, found {given}'
+      )
+    count, number = map(int, given)
+    jax.distributed.initialize(num_processes=count, process_id=number)
+  elif int(environment.get('SLURM_STEP_NUM_TASKS', 1)) > 1 or (
+    ',' in environment.get('TPU_WORKER_HOSTNAMES', '')
+  ):
+    jax.distributed.initialize()
+
+
+def leading() -> bool:
+  """Whether this process is the one that writes files."""
+  return jax.process_index() == 0
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:

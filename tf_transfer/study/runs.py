@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import jax
 import ml_collections
 import numpy as np
 from absl import logging
@@ -67,8 +68,15 @@ def _check(config: ml_collections.ConfigDict) -> None:
         f'config.settings names {setting}, and the config has no field of '
         f'this name: see configs/{setting}.py'
       )
-    check = search.check if setting in search.SETTINGS else classifiers.check
-    check(setting, config[setting])
+    if setting in search.SETTINGS:
+      search.check(setting, config[setting])
+    elif jax.process_count() > 1:
+      raise errors.InputError(
+        f'config.settings: {setting} runs in one process, not in '
+        f'{jax.process_count()}'
+      )
+    else:
+      classifiers.check(setting, config[setting])
   if config.export:
     cells = len(config.networks) * len(config.datasets) * len(config.settings)
     if cells > 1 or config.settings[0] not in search.SETTINGS:
@@ -220,6 +228,8 @@ def _run_cell(
       extract, cell.dataset, cell.setting, config[cell.setting], cell.name
     )
   record = _record(cell, config, outcome, time.monotonic() - started)
+  if not devices.leading():
+    return
   if config.tensorboard:
     _write_events(record, workdir)
   ledger.add(record, outcome.predictions)
@@ -249,7 +259,7 @@ def _trained(
       mesh=devices.data_mesh(),
     )
   )
-  if config.export:
+  if config.export and devices.leading():
     search.export(
       pathlib.Path(config.export).expanduser(),
       trained,
@@ -348,6 +358,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     InputError: something given cannot be used. Cells that were finished
       before stay finished.
   """
+  devices.connect()
   _check(config)
   sources = [weights_files.locate(name) for name in config.networks]
   workdir = files.make_directory(workdir)
@@ -368,6 +379,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   for number, cell in enumerate(missing, start=1):
     print(f'[{number}/{len(missing)}] {cell.name}, {cell.setting}', flush=True)
     _run_cell(cell, config, workdir, ledger)
+  if not devices.leading():
+    return
   records = ledger.read()
   records = [records[cell.identity] for cell in cells]
   print(f'\n{table.render(records)}\n')

@@ -293,9 +293,10 @@ def _searched(
     for start in range(0, len(missing), size):
       numbers = missing[start : start + size]
       found.update(_train_together(search, job, step, given, numbers))
-      with files.atomic_write(path) as file:
-        content = {'identity': search.identity, 'trials': found}
-        file.write(json.dumps(content).encode())
+      if devices.leading():
+        with files.atomic_write(path) as file:
+          content = {'identity': search.identity, 'trials': found}
+          file.write(json.dumps(content).encode())
       estimate.refine(len(numbers))
   return [found[str(number)] for number in range(len(given))]
 
@@ -332,7 +333,8 @@ def _train_together(search, job, step, given, numbers):
     )
   }
   # Their results stand: where they were on the way is of no more use.
-  shutil.rmtree(kept.directory, ignore_errors=True)
+  if devices.leading():
+    shutil.rmtree(kept.directory, ignore_errors=True)
   return results
 
 

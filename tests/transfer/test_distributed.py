@@ -1,0 +1,78 @@
+"""Two processes of two devices each, one of four, and one of one."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+def start(directory, count, **environment):
+  directory.mkdir(exist_ok=True)
+  flags = f'--xla_force_host_platform_device_count={count}'
+  return subprocess.Popen(
+    [sys.executable, '-m', 'tests.transfer.distributed', str(directory)],
+    cwd=ROOT,
+    env={**os.environ, 'XLA_FLAGS': flags, **environment},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+  )
+
+
+def finish(*processes):
+  for process in processes:
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+
+
+def free_port():
+  with socket.socket() as probe:
+    probe.bind(('127.0.0.1', 0))
+    return probe.getsockname()[1]
+
+
+@pytest.fixture(scope='module')
+def found(tmp_path_factory):
+  """What each arrangement gave, by processes and devices."""
+  root = tmp_path_factory.mktemp('distributed')
+  address = f'127.0.0.1:{free_port()}'
+  finish(
+    *(
+      start(
+        root / 'two',
+        2,
+        JAX_COORDINATOR_ADDRESS=address,
+        JAX_NUM_PROCESSES='2',
+        JAX_PROCESS_ID=str(number),
+      )
+      for number in range(2)
+    )
+  )
+  finish(start(root / 'four', 4))
+  finish(start(root / 'one', 1))
+  return {p.name: np.load(p / 'found.npz') for p in root.iterdir()}
+
+
+def test_same_parameters_and_predictions(found):
+  two, four, one = (found[name] for name in ('two', 'four', 'one'))
+  assert [
+    (int(x['processes']), int(x['devices'])) for x in (two, four, one)
+  ] == [(2, 4), (1, 4), (1, 1)]
+  for name in one.files:
+    if name in ('processes', 'devices', 'kept'):
+      continue
+    for other in (two, four):
+      np.testing.assert_allclose(
+        other[name], one[name], rtol=1e-4, atol=1e-5, err_msg=name
+      )
+
+
+def test_every_example_counts_once(found):
+  for values in found.values():
+    np.testing.assert_array_equal(values['kept'], np.arange(367))
