@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from absl import app, flags
 
-from benchmarks import turns
+from benchmarks import peers, turns
 
 _NETWORKS = flags.DEFINE_list('networks', [], 'Names of the table; empty: all.')
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 16, 'Images at once.')
@@ -26,35 +26,6 @@ _PRECISION = flags.DEFINE_enum(
 )
 _TURNS = flags.DEFINE_integer('turns', 5, 'Times that each candidate runs.')
 _SECONDS = flags.DEFINE_float('seconds', 1.0, 'How long a turn lasts.')
-
-# The same networks elsewhere: keras.applications, and timm or torchvision.
-PEERS = {
-  'inception_v1': (None, 'torchvision:googlenet'),
-  'inception_v3': ('InceptionV3', 'inception_v3'),
-  'inception_v4': (None, 'inception_v4'),
-  'inception_resnet_v2': ('InceptionResNetV2', 'inception_resnet_v2'),
-  'resnet50': ('ResNet50', 'resnet50'),
-  'resnet101': ('ResNet101', 'resnet101'),
-  'resnet152': ('ResNet152', 'resnet152'),
-  'densenet121': ('DenseNet121', 'densenet121'),
-  'densenet169': ('DenseNet169', 'densenet169'),
-  'densenet201': ('DenseNet201', 'densenet201'),
-  'mobilenet_v1': ('MobileNet', 'mobilenetv1_100'),
-  'mobilenet_v2': ('MobileNetV2', 'mobilenetv2_100'),
-  'mobilenet_v2_140': (('MobileNetV2', 1.4), 'mobilenetv2_140'),
-  'nasnet_mobile': ('NASNetMobile', None),
-  'nasnet_large': ('NASNetLarge', 'nasnetalarge'),
-  'efficientnet_lite0': (None, 'tf_efficientnet_lite0'),
-  'efficientnet_lite1': (None, 'tf_efficientnet_lite1'),
-  'efficientnet_lite2': (None, 'tf_efficientnet_lite2'),
-  **{
-    f'efficientnet_v2_{size}': (
-      f'EfficientNetV2{size.upper()}',
-      f'tf_efficientnetv2_{size}',
-    )
-    for size in ('b0', 'b1', 'b2', 'b3', 's', 'm', 'l')
-  },
-}
 
 
 def _images(batch_size: int, size: int) -> np.ndarray:
@@ -97,7 +68,7 @@ def keras(
   name: str, batch_size: int, precision: str
 ) -> Callable[[], object] | None:
   """keras.applications on TensorFlow, compiled to a graph."""
-  application = PEERS.get(name, (None, None))[0]
+  application = peers.PEERS.get(name, (None, None))[0]
   if application is None or precision != 'float32':
     return None
   os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'
@@ -127,7 +98,7 @@ def timm(
   name: str, batch_size: int, precision: str
 ) -> Callable[[], object] | None:
   """timm or torchvision on PyTorch, channels-last."""
-  model_name = PEERS.get(name, (None, None))[1]
+  model_name = peers.PEERS.get(name, (None, None))[1]
   if model_name is None or not importlib.util.find_spec('timm'):
     return None
   import torch
@@ -164,7 +135,7 @@ def timm(
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
-  names = _NETWORKS.value or list(PEERS)
+  names = _NETWORKS.value or list(peers.PEERS)
   print(
     f'{os.cpu_count()} cores, {_PRECISION.value}, batch {_BATCH_SIZE.value}; '
     'images per second'
@@ -188,8 +159,8 @@ def main(argv: list[str]) -> None:
       f'{rates[label]:>8.1f}' if label in rates else f'{"-":>8}'
       for label in ('ours', 'keras', 'timm')
     )
-    peers = [rate for label, rate in rates.items() if label != 'ours']
-    ratio = f'{rates["ours"] / max(peers):.2f}' if peers else 'no peer'
+    others = [rate for label, rate in rates.items() if label != 'ours']
+    ratio = f'{rates["ours"] / max(others):.2f}' if others else 'no peer'
     print(f'{name:<22}{cells}  {ratio}', flush=True)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 import numpy as np
 from absl import app, flags
 
-from benchmarks import throughput, turns
+from benchmarks import peers, turns
 
 _NETWORKS = flags.DEFINE_list(
   'networks', ['mobilenet_v1'], 'Names of the table.'
@@ -82,7 +82,7 @@ def ours(
 
 def keras(name: str, batch_size: int, size: int) -> Callable[[], object] | None:
   """A step of keras.applications' network by Keras, compiled to a graph."""
-  application = throughput.PEERS.get(name, (None, None))[0]
+  application = peers.PEERS.get(name, (None, None))[0]
   if not isinstance(application, str):
     return None
   os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'

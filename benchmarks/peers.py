@@ -1,0 +1,30 @@
+"""What our networks are called in the libraries that are measured beside us."""
+
+# The same networks elsewhere: keras.applications, and timm or torchvision.
+PEERS = {
+  'inception_v1': (None, 'torchvision:googlenet'),
+  'inception_v3': ('InceptionV3', 'inception_v3'),
+  'inception_v4': (None, 'inception_v4'),
+  'inception_resnet_v2': ('InceptionResNetV2', 'inception_resnet_v2'),
+  'resnet50': ('ResNet50', 'resnet50'),
+  'resnet101': ('ResNet101', 'resnet101'),
+  'resnet152': ('ResNet152', 'resnet152'),
+  'densenet121': ('DenseNet121', 'densenet121'),
+  'densenet169': ('DenseNet169', 'densenet169'),
+  'densenet201': ('DenseNet201', 'densenet201'),
+  'mobilenet_v1': ('MobileNet', 'mobilenetv1_100'),
+  'mobilenet_v2': ('MobileNetV2', 'mobilenetv2_100'),
+  'mobilenet_v2_140': (('MobileNetV2', 1.4), 'mobilenetv2_140'),
+  'nasnet_mobile': ('NASNetMobile', None),
+  'nasnet_large': ('NASNetLarge', 'nasnetalarge'),
+  'efficientnet_lite0': (None, 'tf_efficientnet_lite0'),
+  'efficientnet_lite1': (None, 'tf_efficientnet_lite1'),
+  'efficientnet_lite2': (None, 'tf_efficientnet_lite2'),
+  **{
+    f'efficientnet_v2_{size}': (
+      f'EfficientNetV2{size.upper()}',
+      f'tf_efficientnetv2_{size}',
+    )
+    for size in ('b0', 'b1', 'b2', 'b3', 's', 'm', 'l')
+  },
+}
