@@ -277,11 +277,12 @@ def compile_step(
       f'batch_size: expected a multiple of {mesh.size} devices × '
       f'{recipe.accumulation} parts, found {recipe.batch_size}'
     )
+  # Without `devices.compiler_options`: on CPU they make a step of MobileNet v1
+  # eight times slower, by what they do to its gradients.
   return jax.jit(
     functools.partial(_step, model, scale, recipe, mesh),
     donate_argnums=0,
     out_shardings=devices.sharding(mesh, devices.REPLICATED),
-    compiler_options=devices.compiler_options(),
   )
 
 
