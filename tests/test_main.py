@@ -102,7 +102,7 @@ def test_disk_that_is_full(tmp_path, small_weights):
     [sys.executable, '-c', limited, *arguments(small_weights, workdir)],
     env=environment,
   )
-  assert_one_clear_line(result, 'cannot write', '.npz', 'File too large')
+  assert_one_clear_line(result, 'cannot write', '.shard', 'File too large')
   left = [p for p in workdir.rglob('*') if p.is_file()]
   assert [p.name for p in left] == ['key.json']
   # With room again, the same command finishes.

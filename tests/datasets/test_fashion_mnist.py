@@ -10,6 +10,7 @@ import pytest
 from tf_transfer import datasets
 from tf_transfer.datasets import fashion_mnist
 from tf_transfer.errors import InputError
+from tf_transfer.runtime import tensorflow
 
 COUNTS = {'train': 600, 'test': 30}
 
@@ -247,5 +248,6 @@ def test_no_network_is_one_clear_error(arrays, use_builder, monkeypatch):
 
 def test_a_missing_module_is_one_clear_error(arrays, monkeypatch):
   monkeypatch.setitem(sys.modules, 'tensorflow', None)
+  tensorflow.without_accelerator.cache_clear()
   with pytest.raises(InputError, match=r'cannot be used here.*three ways'):
     datasets.open('fashion_mnist')

@@ -12,6 +12,7 @@ from tf_transfer import errors
 from tf_transfer.datasets import table
 from tf_transfer.networks import weights
 from tf_transfer.study import runs
+from tf_transfer.transfer import classifiers
 
 
 def records(workdir):
@@ -58,14 +59,14 @@ def test_another_setting_is_another_record(tmp_path, small_config):
 
 
 def test_classifiers_side_by_side(tmp_path, small_config, capsys):
-  small_config.settings = runs.SETTINGS
+  small_config.settings = tuple(classifiers.CLASSIFIERS)
   small_config.linear_svm.penalties = 3
   small_config.linear_svm.penalty_min = 1e-1
   small_config.linear_svm.penalty_max = 1e1
   runs.run(small_config, tmp_path)
   out = capsys.readouterr().out
   found = {record['setting']: record for record in records(tmp_path)}
-  assert tuple(found) == runs.SETTINGS
+  assert tuple(found) == tuple(classifiers.CLASSIFIERS)
   assert len({record['identity'] for record in found.values()}) == 4
   for setting, record in found.items():
     assert list(record['search']) == sorted(small_config[setting].to_dict())

@@ -7,7 +7,8 @@ from typing import Any
 def chosen(record: Mapping[str, Any]) -> str:
   """The hyperparameters that did best on val, in words."""
   return ', '.join(
-    f'{name} {value:.3g}' for name, value in record['chosen'].items()
+    f'{name} {value}' if isinstance(value, str) else f'{name} {value:.3g}'
+    for name, value in record['chosen'].items()
   )
 
 

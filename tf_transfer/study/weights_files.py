@@ -57,7 +57,8 @@ def load(
       "config.image_size: expected pixels, or 0 for the weights' own, not "
       f'{config.image_size}'
     )
-  net.layers(config.image_size)  # Raises where it is too small.
+  if net.variables:
+    net.layers(config.image_size)  # Raises where it is too small.
   contract = dataclasses.replace(net.contract, image_size=config.image_size)
   header = dataclasses.replace(net.header, contract=contract)
   return dataclasses.replace(net, header=header)
