@@ -24,7 +24,7 @@ def shard(seed):
 def fill(cache, name, shards=2):
   """Writes shards of an entry; returns those that were there already."""
   there = []
-  with cache.entry({'name': name}, _DIM) as entry:
+  with cache.entry({'name': name}) as entry:
     for i in range(shards):
       if entry.read(10 * i, np.empty((10, _DIM), np.float32)) is not None:
         there.append(i)
@@ -36,7 +36,7 @@ def fill(cache, name, shards=2):
 def check(cache, name, i):
   """Whether a shard is there; one that is must be right."""
   values = np.empty((10, _DIM), np.float32)
-  with cache.entry({'name': name}, _DIM) as entry:
+  with cache.entry({'name': name}) as entry:
     good = entry.read(10 * i, values)
   if good is None:
     return False
@@ -132,7 +132,7 @@ def test_least_recently_used_makes_room(tmp_path):
 def test_what_is_in_use_stays(tmp_path, caplog):
   cache = feature_cache.FeatureCache(tmp_path, 3 * _SHARD)
   fill(cache, 'a')
-  with cache.entry({'name': 'a'}, _DIM) as entry:
+  with cache.entry({'name': 'a'}) as entry:
     with caplog.at_level(logging.WARNING):
       fill(cache, 'b', shards=3)
     assert entry.read(0, np.empty((10, _DIM), np.float32)) is not None

@@ -57,12 +57,11 @@ class FeatureCache:
     self._budget = budget
 
   @contextlib.contextmanager
-  def entry(self, key: Mapping[str, Any], dim: int) -> Iterator['Entry']:
+  def entry(self, key: Mapping[str, Any]) -> Iterator['Entry']:
     """The entry of a key, kept from removal until the block ends.
 
     Args:
       key: all that determines the features, as JSON can hold it.
-      dim: D, their width.
 
     Raises:
       InputError: the cache cannot be written.
@@ -75,7 +74,7 @@ class FeatureCache:
       if not (directory / 'key.json').exists():
         with files.atomic_write(directory / 'key.json') as file:
           file.write(text)
-      yield Entry(self, directory, dim)
+      yield Entry(self, directory)
 
   def write(self, path: pathlib.Path, parts: tuple[bytes | np.ndarray, ...]):
     """Writes a file if it fits the budget; returns whether it did."""
@@ -120,10 +119,9 @@ def _last_use(directory: pathlib.Path) -> int:
 class Entry:
   """The features of one split, as far as they are there."""
 
-  def __init__(self, cache: FeatureCache, directory: pathlib.Path, dim: int):
+  def __init__(self, cache: FeatureCache, directory: pathlib.Path):
     self._cache = cache
     self._directory = directory
-    self._dim = dim
     self._full = False
 
   def read(self, start: int, values: np.ndarray) -> np.ndarray | None:

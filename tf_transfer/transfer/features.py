@@ -6,7 +6,7 @@ cut into shards; a shard is kept once it is complete, so an interrupted
 extraction goes on from the last one. (Section 4 of the protocol: the features
 that feed the logits layer, batch norm in inference mode, no augmentation, no
 normalisation.) Options beyond the paper's: any layer in their place, pooled
-over the cells of a spatial pyramid, and any image size.
+over the cells of a spatial pyramid.
 """
 
 import dataclasses
@@ -250,7 +250,7 @@ class Extractor:
     good = np.zeros(len(split), bool)
     computed = 0
     with (
-      self._cache.entry(self.key(split), self.feature_dim) as entry,
+      self._cache.entry(self.key(split)) as entry,
       progress.bar(
         total=len(split), desc=f'{self._net.name}: {name}', unit=' images'
       ) as bar,
