@@ -41,6 +41,10 @@ HISTORY = 4
 MOST_PRODUCTS = 250
 
 
+# Logits (float64) that `certify` holds at a time.
+CERTIFIED_TOGETHER = 2**21
+
+
 class Problem(NamedTuple):
   """What is fitted: features in their eigenbasis, and targets.
 
@@ -574,4 +578,7 @@ def certify(features, basis: Basis, targets, mask, solutions) -> Certified:
     bound = duality_gap(even, gradient + even.moved @ features, penalty)
     return Certified(weights, bias, objective, norm, bound)
 
-  return lax.map(judge, solutions)
+  # Several penalties share a reading of the features, as many as make matrix
+  # products efficient and no large array beside the features.
+  together = max(1, min(CERTIFIED_TOGETHER // targets.size, len(solutions[2])))
+  return lax.map(judge, solutions, batch_size=together)
