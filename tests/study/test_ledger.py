@@ -8,7 +8,7 @@ from tf_transfer.study import ledger
 
 
 def record(name, value=0.5):
-  return {'identity': name, 'value': value}
+  return {'identity': name, 'version': ledger.VERSION, 'test': value}
 
 
 def test_round_trip(tmp_path):

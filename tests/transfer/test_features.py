@@ -273,7 +273,8 @@ def test_networks_of_one_input_size_share_each_decoded_image(
     varied(net, channels='bgr', crop_fraction=0.5),
   ]
   extractors = [extractor(one, tmp_path / 'shared') for one in nets]
-  assert len({one.pixels for one in extractors}) == 1
+  wanted = {features.pixels(one.contract, features.Options()) for one in nets}
+  assert len(wanted) == 1
   watched, decoded = counted(split)
   features.fill(extractors, watched, 'photos train')
   assert sorted(decoded) == list(range(len(split)))
@@ -329,7 +330,7 @@ def test_what_has_no_room_is_left_for_later(tmp_path, net, split, monkeypatch):
 )
 def test_who_can_share_pixels(net, resize, changes, same):
   one, other = (
-    extractor(x, None, resize=resize).pixels
+    features.pixels(x.contract, features.Options(resize=resize))
     for x in (net, varied(net, **changes))
   )
   assert (one == other) == same

@@ -163,6 +163,23 @@ def feature_dim(net: networks.Network, options: Options) -> int:
   return layers[options.layer][-1] * sum(n**2 for n in options.pyramid)
 
 
+def pixels(
+  given: contract_lib.Contract, options: Options
+) -> contract_lib.Contract:
+  """What decides the pixels that a network is shown, ahead of scaling.
+
+  Networks for which it is the same can share decoded, resized images.
+  """
+  whole = options.resize == 'whole_image'
+  return dataclasses.replace(
+    given,
+    mean=(0.0,) * 3,
+    std=(1.0,) * 3,
+    channels='rgb',
+    crop_fraction=1.0 if whole else given.crop_fraction,
+  )
+
+
 class Extractor:
   """Extracts features with one network, compiled once for all splits."""
 
@@ -218,22 +235,6 @@ class Extractor:
       return self._net.apply_features(variables, x)
     pool = functools.partial(pyramid_pool, pyramid=self._options.pyramid)
     return self._net.apply_layer(variables, x, self._options.layer, pool)
-
-  @property
-  def pixels(self) -> contract_lib.Contract:
-    """What decides the pixels that the network is shown, ahead of scaling.
-
-    Networks for which it is the same can share decoded, resized images.
-    """
-    given = self._net.contract
-    whole = self._options.resize == 'whole_image'
-    return dataclasses.replace(
-      given,
-      mean=(0.0,) * 3,
-      std=(1.0,) * 3,
-      channels='rgb',
-      crop_fraction=1.0 if whole else given.crop_fraction,
-    )
 
   def key(self, split: datasets.Split) -> dict[str, object]:
     """Everything that determines the features of a split."""
@@ -330,7 +331,7 @@ def fill(
   is left to `Extractor.__call__`.
 
   Args:
-    extractors: those whose `pixels` are the same, with the same options.
+    extractors: of networks whose `pixels` are the same, with the same options.
     split: the examples.
     name: of dataset and split, for the progress bar.
 
