@@ -179,20 +179,26 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
         print(f'{book.path}: {count} records were new')
       _merge_failures([failures_lib.Failures(source, part)], into)
   print(f'{into.path}: {len(into.read())} records')
-  _tell(conflicts)
-
-
-def _tell(conflicts: Sequence[tuple[Conflict, bool]]) -> None:
-  """Shows all conflicts; those that nobody settled are an error."""
   for conflict, replaced in conflicts:
-    print(f'  conflict: {conflict}')
-    print(
-      f'    taken: the {"second" if replaced else "first, which was there"}'
-    )
-  open_ones = [conflict for conflict, replaced in conflicts if not replaced]
-  if open_ones:
+    tell(conflict, replaced=replaced)
+  refuse([conflict for conflict, replaced in conflicts if not replaced])
+
+
+def tell(conflict: Conflict, *, replaced: bool = False) -> None:
+  """Prints a conflict, and which of the two is in the ledger now."""
+  taken = 'second' if replaced else 'first, which was there'
+  print(f'  conflict: {conflict}\n    taken: the {taken}', flush=True)
+
+
+def refuse(conflicts: Sequence[Conflict]) -> None:
+  """Makes conflicts that nobody has settled an error.
+
+  Raises:
+    InputError: there are some.
+  """
+  if conflicts:
     raise errors.InputError(
-      f'{len(open_ones)} cells have different results in different ledgers, '
-      'see above; all others are merged. Run those again, or name the workdir '
-      'that is right with --config.prefer'
+      f'{len(conflicts)} cells have different results in different ledgers, '
+      'see above; all others are merged. Remove the line of the wrong one, or '
+      'have configs/merge.py --config.prefer=DIR say whose is right'
     )

@@ -33,6 +33,7 @@ from tf_transfer.study import (
   figures,
   grid,
   merge,
+  statistics,
   table,
   ties,
   weights_files,
@@ -293,6 +294,11 @@ class _Runner:
     """
     started = time.monotonic()
     if len(extractors) > 1:
+      print(
+        f'{dataset.name}: features of {len(extractors)} networks, from one '
+        'reading of the images',
+        flush=True,
+      )
 
       def fill():
         for name, split in dataset.splits.items():
@@ -557,8 +563,11 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   if any(name in search.SETTINGS for name in config.settings):
     devices.keep_compiled(workdir / 'compiled')
   plan = plan_lib.make(config, workdir, _determinants)
+  conflicts = []
   if part is None and devices.leading():
-    merge.absorb_parts(workdir)
+    conflicts = merge.absorb_parts(workdir)
+    for conflict in conflicts:
+      merge.tell(conflict)
   recorded = plan_lib.recorded(workdir)
   own = plan_lib.mine(plan.cells, config, workdir, part)
   todo = [cell for cell in own if cell.identity not in recorded]
@@ -582,6 +591,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   if runner.elsewhere:
     print(f'{runner.elsewhere} cells are being run by other processes')
   _raise_failures(runner.failing, failures.Failures(workdir, part).path)
+  merge.refuse(conflicts)
 
 
 def _raise_failures(
@@ -616,20 +626,50 @@ def _conclude(
   else:
     for path in _draw(records, workdir):
       print(f'figure   {path}.png, {path}.pdf')
+    for setting in _settings(records):
+      print(f'ImageNet top-1 and {setting}: {_correlation(records, setting)}')
   if config.tensorboard:
     print(f'curves   tensorboard --logdir={workdir / "tensorboard"}')
+
+
+def _settings(records: Sequence[grid.Record]) -> list[str]:
+  """Those that there are records of, in the order of the protocol."""
+  there = {record['setting'] for record in records}
+  return [setting for setting in SETTINGS if setting in there]
+
+
+def _correlation(records: Sequence[grid.Record], setting: str) -> str:
+  """The question of a study, answered; or why it cannot be.
+
+  Of the networks that have a record on every dataset and whose ImageNet top-1
+  is known: others' averages are of something else.
+  """
+  found = grid.of(records, setting)
+  whole = ~np.isnan(found.accuracy).any(axis=1) & ~np.isnan(found.imagenet_top1)
+  found = found.keep(whole)
+  try:
+    one = statistics.correlation(
+      statistics.log_odds(found.imagenet_top1),
+      statistics.averages(found.log_odds)[0],
+    )
+  except errors.InputError as error:
+    return str(error)
+  interval = (
+    'too few for an interval'
+    if np.isnan(one.low)
+    else f'95 % interval {one.low:.2f} to {one.high:.2f}'
+  )
+  return (
+    f'r = {one.r:.2f}, {interval} ({one.points} networks, mean log-odds on '
+    f'{", ".join(map(figures.display_name, found.datasets))})'
+  )
 
 
 def _draw(
   records: Sequence[grid.Record], workdir: pathlib.Path
 ) -> list[pathlib.Path]:
   """Draws the figures that the records are enough for; where they are."""
-  settings = [
-    setting
-    for setting in SETTINGS
-    if any(record['setting'] == setting for record in records)
-  ]
-  drawn = []
+  settings, drawn = _settings(records), []
   for setting in settings:
     suffix = f'_{setting}' if len(settings) > 1 else ''
     path = workdir / f'accuracy_vs_imagenet{suffix}'
