@@ -3,9 +3,11 @@
 import dataclasses
 import json
 import pathlib
+import random
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -117,9 +119,9 @@ def test_only_the_plan(tmp_path, config, capsys):
   runs.run(config, tmp_path)
   out = capsys.readouterr().out
   assert '5 cells: 0 found in the ledger, 5 to run' in out
-  logistic, ridge = [x for x in out.splitlines() if x.startswith('tiny ')]
-  assert logistic.split() == ['tiny', '1', 'min']
-  assert ridge.split() == ['tiny', '-']
+  # Under logistic regression, and not under ridge.
+  (row,) = [x for x in out.splitlines() if x.startswith('tiny ')]
+  assert row.split() == ['tiny', '1', 'min']
   assert not (tmp_path / 'results.jsonl').exists()
 
 
@@ -312,5 +314,47 @@ def test_killed_three_times(tmp_path):
   found = comparable(tmp_path / 'killed')
   assert len(found) == 5
   assert found == comparable(tmp_path / 'undisturbed')
-  left = [p for p in (tmp_path / 'killed' / 'claims').iterdir()]
-  assert left == []
+  assert list((tmp_path / 'killed' / 'claims').iterdir()) == []
+
+
+@pytest.mark.slow
+def test_real_networks_killed_three_times(tmp_path, photos):
+  """configs/offline_study.py, without Fashion-MNIST, by its own command."""
+
+  def command(workdir):
+    return [
+      *(sys.executable, '-m', 'tf_transfer.main', f'--workdir={workdir}'),
+      f'--config=configs/offline_study.py:{photos}',
+      f"--config.datasets=('digits','folder:{photos}')",
+      '--config.fine_tuned.steps=6',
+      '--config.fine_tuned.checkpoint_every=2',
+      '--config.tensorboard=False',
+    ]
+
+  started = time.monotonic()
+  result = subprocess.run(
+    command(tmp_path / 'undisturbed'), capture_output=True, text=True, cwd=ROOT
+  )
+  assert result.returncode == 0, result.stderr
+  duration = time.monotonic() - started
+  moments = random.Random(0)
+  for _ in range(3):
+    process = subprocess.Popen(
+      command(tmp_path / 'killed'),
+      cwd=ROOT,
+      stdout=subprocess.DEVNULL,
+      stderr=subprocess.DEVNULL,
+    )
+    time.sleep(moments.uniform(0.2, 0.5) * duration)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+  result = subprocess.run(
+    command(tmp_path / 'killed'), capture_output=True, text=True, cwd=ROOT
+  )
+  assert result.returncode == 0, result.stderr
+  found = comparable(tmp_path / 'killed')
+  assert len(found) == 9
+  assert found == comparable(tmp_path / 'undisturbed')
+  fixed = [r for r in found if r['setting'] == 'logistic_regression']
+  assert all(r['solver']['converged'] for r in fixed)
+  assert min(r['test']['value'] for r in fixed) > 0.9

@@ -427,6 +427,13 @@ def claims(workdir: pathlib.Path) -> pathlib.Path:
   return files.make_directory(workdir / 'claims')
 
 
+def forget_claims(workdir: pathlib.Path, done: Collection[str]) -> None:
+  """Removes what killed processes left of cells that are done since."""
+  for path in (workdir / 'claims').glob('*'):
+    if path.name in done:
+      path.unlink(missing_ok=True)
+
+
 def describe(
   plan: Plan,
   recorded: Collection[str],

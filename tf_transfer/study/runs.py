@@ -569,6 +569,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     for conflict in conflicts:
       merge.tell(conflict)
   recorded = plan_lib.recorded(workdir)
+  plan_lib.forget_claims(workdir, recorded)
   own = plan_lib.mine(plan.cells, config, workdir, part)
   todo = [cell for cell in own if cell.identity not in recorded]
   estimates = plan_lib.seconds(todo, config)

@@ -339,7 +339,6 @@ def fill(
     InputError: an image is corrupt and `corrupt` is 'error', or the cache
       cannot be written.
   """
-  networks_text = ', '.join(one._net.name for one in extractors)
   with contextlib.ExitStack() as stack:
     entries = [
       stack.enter_context(one._cache.entry(one.key(split)))
@@ -347,7 +346,9 @@ def fill(
     ]
     bar = stack.enter_context(
       progress.bar(
-        total=len(split), desc=f'{networks_text}: {name}', unit=' images'
+        total=len(split),
+        desc=f'{len(extractors)} networks: {name}',
+        unit=' images',
       )
     )
     for start in range(0, len(split), _SHARD_SIZE):
