@@ -196,6 +196,19 @@ def test_part_that_is_none(tmp_path, config, part):
     runs.run(config, tmp_path / 'work')
 
 
+def test_what_is_left_out_has_three_parts(tmp_path, config):
+  config.leave_out = ('digits',)
+  with pytest.raises(errors.InputError, match=r'leave_out: expected \(network'):
+    runs.run(config, tmp_path / 'work')
+
+
+def test_one_network_is_exported_not_all(tmp_path, config):
+  config.settings = ('fine_tuned',)
+  config.export = str(tmp_path / 'tuned.safetensors')
+  with pytest.raises(errors.InputError, match='must be one network'):
+    runs.run(config, tmp_path / 'work')
+
+
 def test_parts(tmp_path, config, capsys):
   """No two run the same cell, though one finds more; then they are one."""
   work = tmp_path / 'work'

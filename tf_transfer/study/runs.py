@@ -64,6 +64,29 @@ def _check(config: ml_collections.ConfigDict) -> None:
       raise errors.InputError(f'config.{field} is empty: name at least one')
     if len(set(values)) != len(values):
       raise errors.InputError(f'config.{field} names one twice: {values}')
+  _check_settings(config)
+  _check_names(config)
+  _check_cells(config)
+  if config.data.corrupt not in ('error', 'skip'):
+    raise errors.InputError(
+      "config.data.corrupt: expected 'error' or 'skip', "
+      f'found {config.data.corrupt!r}'
+    )
+  if config.features.resize not in images.RESIZES:
+    raise errors.unknown_name(
+      'config.features.resize', config.features.resize, images.RESIZES
+    )
+  features.Options.of_config(config.features)
+  feature_cache.of_config(config.features, pathlib.Path())
+  if config.features.batch_size < 1:
+    raise errors.InputError(
+      'config.features.batch_size: expected 1 or more, not '
+      f'{config.features.batch_size}'
+    )
+
+
+def _check_settings(config: ml_collections.ConfigDict) -> None:
+  """That each setting is one, and its fields are there and in range."""
   for setting in config.settings:
     if setting not in SETTINGS:
       raise errors.unknown_name('setting', setting, SETTINGS)
@@ -81,8 +104,11 @@ def _check(config: ml_collections.ConfigDict) -> None:
       )
     else:
       classifiers.check(setting, config[setting])
-  ledger_lib.Part.of_config(config.part)
-  if config.part and jax.process_count() > 1:
+
+
+def _check_cells(config: ml_collections.ConfigDict) -> None:
+  """What says which cells there are, and whose."""
+  if ledger_lib.Part.of_config(config.part) and jax.process_count() > 1:
     raise errors.InputError(
       'config.part: a part runs in one process; either cut the study or have '
       f'its {jax.process_count()} processes run each cell together'
@@ -93,29 +119,14 @@ def _check(config: ml_collections.ConfigDict) -> None:
         "config.leave_out: expected (network, dataset, setting) each, '*' for "
         f'any, found {pattern!r}'
       )
-  if config.export:
-    cells = len(config.networks) * len(config.datasets) * len(config.settings)
-    if cells > 1 or config.settings[0] not in search.SETTINGS:
-      raise errors.InputError(
-        'config.export: one network is written, so there must be one network, '
-        f'one dataset and one setting of {", ".join(search.SETTINGS)}'
-      )
-  _check_names(config)
-  if config.data.corrupt not in ('error', 'skip'):
+  given = config.networks, config.datasets, config.settings
+  one_cell = all(
+    len(names) == 1 and plan_lib.ALL not in names for names in given
+  )
+  if config.export and not (one_cell and config.settings[0] in search.SETTINGS):
     raise errors.InputError(
-      "config.data.corrupt: expected 'error' or 'skip', "
-      f'found {config.data.corrupt!r}'
-    )
-  if config.features.resize not in images.RESIZES:
-    raise errors.unknown_name(
-      'config.features.resize', config.features.resize, images.RESIZES
-    )
-  features.Options.of_config(config.features)
-  feature_cache.of_config(config.features, pathlib.Path())
-  if config.features.batch_size < 1:
-    raise errors.InputError(
-      'config.features.batch_size: expected 1 or more, not '
-      f'{config.features.batch_size}'
+      'config.export: one network is written, so there must be one network, '
+      f'one dataset and one setting of {", ".join(search.SETTINGS)}'
     )
 
 
