@@ -7,6 +7,7 @@ cut into N writes `results.K-of-N.jsonl` in the same workdir.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import math
@@ -108,6 +109,12 @@ def described(record: Record) -> str:
   ) + (f', {record["setting"]}' if 'setting' in record else '')
 
 
+@functools.cache
+def warn_once(text: str) -> None:
+  """Says what a study would else say again before each of its cells."""
+  logging.warning('%s', text)
+
+
 class Ledger:
   """The records of a workdir, or of a part of a study there."""
 
@@ -132,12 +139,9 @@ class Ledger:
     """
     records, others = self._read()
     if others:
-      logging.warning(
-        '%s: %d records of another version than %d are left out: what the '
-        'same settings give has changed since',
-        self._path,
-        len(others),
-        VERSION,
+      warn_once(
+        f'{self._path}: {len(others)} records of another version than '
+        f'{VERSION} are left out: what the same settings give has changed since'
       )
     return records
 
@@ -215,7 +219,7 @@ def _lines(path: pathlib.Path) -> list[tuple[int, dict[str, Any]]]:
       record['identity']
     except (ValueError, KeyError, TypeError) as error:
       if number == len(lines):
-        logging.warning('%s: the last line is cut short and left out', path)
+        warn_once(f'{path}: the last line is cut short and left out')
         continue
       raise errors.InputError(
         f'{path}, line {number} is no record ({error}). Remove the '

@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 import ml_collections
-from absl import logging
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.runtime import devices, files, progress
@@ -413,10 +412,9 @@ def recorded(workdir: pathlib.Path) -> dict[str, dict[str, Any]]:
     for name, record in ledger.Ledger(workdir, part).read().items():
       unlike = ledger.differences(found.get(name, record), record)
       if unlike:
-        logging.warning(
-          '%s: two ledgers have different results (%s): see configs/merge.py',
-          ledger.described(record),
-          '; '.join(unlike),
+        ledger.warn_once(
+          f'{ledger.described(record)}: two ledgers have different results '
+          f'({"; ".join(unlike)}): see configs/merge.py'
         )
       found.setdefault(name, record)
   return found
