@@ -26,10 +26,12 @@ def get_config(
   config.job = 'study'
 
   # The cells: every network × every dataset × every setting.
-  # Names of the table, or paths of weights files.
+  # Names of the table, or paths of weights files; 'all' are those that there
+  # are weights of, as files in weights_dir or with a Python package.
   config.networks = (network,)
   # digits, fashion_mnist, folder:PATH, or food101 cifar10 cifar100 birdsnap
-  # sun397 cars aircraft voc2007 dtd pets caltech101 flowers imagenet.
+  # sun397 cars aircraft voc2007 dtd pets caltech101 flowers imagenet; 'all'
+  # are those of them whose files are there, but imagenet.
   config.datasets = (dataset or 'digits',)
   # Classifiers on fixed features: the paper's logistic_regression; its
   # appendix's linear_svm and nearest_neighbours; ridge, as in few-shot
@@ -37,6 +39,14 @@ def get_config(
   # random_init take fields of their own, which configs/fine_tuned.py and
   # configs/random_init.py have.
   config.settings = ('logistic_regression',)
+  # Cells that are not wanted, as (network, dataset, setting), each as named
+  # above; * stands for anything: (('nasnet_large', '*', 'fine_tuned'),).
+  config.leave_out = ()
+  # '3/16' runs the third of sixteen parts; each writes its own ledger to the
+  # workdir, which all share. Then once without, or configs/merge.py.
+  config.part = ''
+  # Whether to say what would be run, and to run nothing.
+  config.only_plan = False
   # Pixels of height and width in place of the networks' own; 0 for those.
   config.image_size = 0
   # Where the weights file of the network of the one cell that is trained here

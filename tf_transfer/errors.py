@@ -12,6 +12,10 @@ class InputError(Exception):
   """
 
 
+class CannotWrite(InputError):
+  """A full disk, or a directory that cannot be written: nothing can go on."""
+
+
 class Preempted(Exception):
   """The job was told to end (SIGTERM) and has written where it stands.
 

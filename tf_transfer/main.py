@@ -29,6 +29,7 @@ _JOBS = {
   'study': 'tf_transfer.study.runs',
   'datasets': 'tf_transfer.datasets.doctor',
   'imagenet': 'tf_transfer.study.imagenet',
+  'merge': 'tf_transfer.study.merge',
   'leaks': 'tf_transfer.study.leaks',
   'published': 'tf_transfer.study.published',
 }

@@ -8,7 +8,7 @@ from tf_transfer.study import ledger
 
 
 def record(name, value=0.5):
-  return {'identity': name, 'value': value}
+  return {'identity': name, 'version': ledger.VERSION, 'test': value}
 
 
 def test_round_trip(tmp_path):
@@ -58,3 +58,48 @@ def test_identity_changes_with_anything():
 
 def test_identity_does_not_depend_on_order():
   assert ledger.identity({'a': 1, 'b': 2}) == ledger.identity({'b': 2, 'a': 1})
+
+
+def write(path, *lines):
+  path.write_text(''.join(json.dumps(line) + '\n' for line in lines))
+
+
+def test_records_of_another_version_are_said_and_stay(tmp_path, caplog):
+  book = ledger.Ledger(tmp_path)
+  old = {**record('a'), 'version': 0}
+  write(book.path, old, record('b'), {'identity': 'c'})
+  assert list(book.read()) == ['b']
+  assert '2 records of another version' in caplog.text
+  book.add(record('d'), {})
+  assert list(book.read()) == ['b', 'd']
+  lines = [json.loads(line) for line in book.path.read_text().splitlines()]
+  assert old in lines
+  assert len(lines) == 4
+
+
+def test_duplicates_that_agree_are_one(tmp_path):
+  book = ledger.Ledger(tmp_path)
+  slower = {**record('a'), 'seconds': 9}
+  write(book.path, record('a'), record('b'), slower)
+  assert list(book.read()) == ['a', 'b']
+
+
+def test_duplicates_that_conflict_are_an_error(tmp_path):
+  book = ledger.Ledger(tmp_path)
+  write(book.path, record('a', 0.1), record('b'), record('a', 0.2))
+  with pytest.raises(errors.InputError, match=r'lines 1 and 3 .*0\.1 and 0\.2'):
+    book.read()
+
+
+def test_last_line_cut_within_a_character(tmp_path):
+  book = ledger.Ledger(tmp_path)
+  write(book.path, record('a'))
+  with open(book.path, 'ab') as file:
+    file.write('{"identity": "é'.encode()[:-1])
+  assert list(book.read()) == ['a']
+
+
+def test_ledger_that_is_a_directory(tmp_path):
+  (tmp_path / 'results.jsonl').mkdir()
+  with pytest.raises(errors.InputError, match='directory'):
+    ledger.Ledger(tmp_path).read()

@@ -1,5 +1,6 @@
 """Features do not depend on how they are computed, nor on the cache."""
 
+import dataclasses
 import os
 
 import jax
@@ -242,3 +243,94 @@ def test_pyramid_cells_by_hand():
 def test_bad_options(net, options, message):
   with pytest.raises(errors.InputError, match=message):
     extractor(net, None, **options)
+
+
+def counted(split):
+  """The split, and the positions that were decoded, as they come."""
+  decoded = []
+
+  def read(i):
+    decoded.append(i)
+    return split.read(i)
+
+  return dataclasses.replace(split, read=read), decoded
+
+
+def varied(net, **changes):
+  """The same network with another contract, as another one's may be."""
+  contract = dataclasses.replace(net.contract, **changes)
+  header = dataclasses.replace(net.header, contract=contract)
+  return dataclasses.replace(net, header=header)
+
+
+def test_networks_of_one_input_size_share_each_decoded_image(
+  tmp_path, net, split, monkeypatch
+):
+  monkeypatch.setattr(features, '_SHARD_SIZE', 10)
+  nets = [
+    net,
+    varied(net, mean=(100.0,) * 3),
+    varied(net, channels='bgr', crop_fraction=0.5),
+  ]
+  extractors = [extractor(one, tmp_path / 'shared') for one in nets]
+  wanted = {features.pixels(one.contract, features.Options()) for one in nets}
+  assert len(wanted) == 1
+  watched, decoded = counted(split)
+  features.fill(extractors, watched, 'photos train')
+  assert sorted(decoded) == list(range(len(split)))
+  for one, extract in zip(nets, extractors, strict=True):
+    found = extract(watched, 'photos train')
+    assert found.computed == 0
+    alone = extractor(one, tmp_path / 'alone')(split, 'photos train')
+    np.testing.assert_array_equal(found.values, alone.values)
+  assert len(decoded) == len(split)
+
+
+def test_only_what_is_lacking_is_decoded(tmp_path, net, split, monkeypatch):
+  monkeypatch.setattr(features, '_SHARD_SIZE', 10)
+  extractors = [
+    extractor(one, tmp_path) for one in (net, varied(net, mean=(100.0,) * 3))
+  ]
+  watched, decoded = counted(split)
+  extractors[0](watched, 'train')
+  features.fill(extractors, watched, 'train')
+  features.fill(extractors, watched, 'train')
+  assert sorted(decoded) == sorted(2 * list(range(len(split))))
+  first, *_ = sorted(tmp_path.glob('*/*.shard'))
+  first.unlink()
+  features.fill(extractors, watched, 'train')
+  assert len(decoded) == 2 * len(split) + 10
+
+
+def test_what_has_no_room_is_left_for_later(tmp_path, net, split, monkeypatch):
+  monkeypatch.setattr(features, '_SHARD_SIZE', 10)
+  extractors = [
+    features.Extractor(
+      one,
+      feature_cache.FeatureCache(tmp_path, 0),
+      mesh=devices.data_mesh(jax.devices()[:1]),
+    )
+    for one in (net, varied(net, mean=(100.0,) * 3))
+  ]
+  watched, decoded = counted(split)
+  features.fill(extractors, watched, 'train')
+  assert len(decoded) == 10
+  assert extractors[0](watched, 'train').computed == len(split)
+
+
+@pytest.mark.parametrize(
+  ('resize', 'changes', 'same'),
+  [
+    ('whole_image', {'crop_fraction': 0.5}, True),
+    ('resize_then_crop', {'crop_fraction': 0.5}, False),
+    ('whole_image', {'interpolation': 'bilinear'}, False),
+    ('whole_image', {'image_size': 48}, False),
+    ('resize_then_crop', {'std': (3.0,) * 3}, True),
+  ],
+)
+def test_who_can_share_pixels(net, resize, changes, same):
+  one, other = (
+    features.pixels(x.contract, features.Options(resize=resize))
+    for x in (net, varied(net, **changes))
+  )
+  assert (one == other) == same

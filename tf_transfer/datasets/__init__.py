@@ -2,7 +2,7 @@
 
 import os
 
-from tf_transfer.datasets import published
+from tf_transfer.datasets import published, table
 from tf_transfer.datasets.dataset import (
   Dataset,
   Progress,
@@ -27,6 +27,8 @@ __all__ = [
   'Row',
   'Split',
   'check',
+  'check_name',
+  'here',
   'names',
   'open',
   'open_test',
@@ -37,6 +39,37 @@ __all__ = [
 def names() -> tuple[str, ...]:
   """What `open` takes; PATH stands for a directory of images."""
   return (*(row.name for row in ROWS), f'{FOLDER.name}PATH')
+
+
+def check_name(name: str) -> None:
+  """Raises an InputError for what is no name of a dataset."""
+  _row(name)
+
+
+def here(data_dir: str | None = None) -> tuple[str, ...]:
+  """The named datasets to transfer to whose files are there, if not all whole.
+
+  Not ImageNet, which networks come from.
+
+  Raises:
+    InputError: `data_dir` is no directory.
+  """
+  return tuple(row.name for row in table.ROWS if _is_here(row, data_dir))
+
+
+def _is_here(given: Row, data_dir: str | None) -> bool:
+  if given.name == 'imagenet':
+    return False
+  if given.published:
+    where = published.directory(data_dir)
+    return published.find(given, data_dir) is not None or any(
+      os.path.isdir(path) for path in published.places(given.name, where)
+    )
+  if given.name == 'fashion_mnist':
+    return find_directory(data_dir) is not None or os.path.isdir(
+      os.path.join(published.directory(data_dir), 'fashion_mnist')
+    )
+  return True
 
 
 def check(

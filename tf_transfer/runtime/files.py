@@ -12,10 +12,12 @@ from typing import IO
 from tf_transfer import errors
 
 
-def write_problem(path: os.PathLike | str, error: OSError) -> errors.InputError:
+def write_problem(
+  path: os.PathLike | str, error: OSError
+) -> errors.CannotWrite:
   """The error to raise when `path` could not be written."""
   reason = error.strerror or str(error)
-  return errors.InputError(
+  return errors.CannotWrite(
     f'cannot write {path}: {reason}. Free some space or name another place; '
     'what was finished before is kept, and the same command goes on from it.'
   )

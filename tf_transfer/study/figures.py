@@ -430,8 +430,7 @@ def averages_vs_imagenet(
     path: of the files, without .png and .pdf.
 
   Raises:
-    InputError: a file could not be written, a network has two records of one
-      cell, or the series share no dataset.
+    InputError: a file could not be written, or the series share no dataset.
   """
   with plt.rc_context(axes_lib.STYLE):
     figure, axes = _subplots(len(settings), 3, 5.2, 4.6)
@@ -620,8 +619,7 @@ def settings_by_dataset(
     path: of the files, without .png and .pdf.
 
   Raises:
-    InputError: a file could not be written, or a network has two records of
-      one cell.
+    InputError: a file could not be written.
   """
   settings = [s for s in STYLES if any(r['setting'] == s for r in records)]
   datasets = list(dict.fromkeys(r['dataset'] for r in records))
@@ -700,8 +698,8 @@ def fine_tuned_vs_random(series: Series, path: pathlib.Path) -> None:
     path: of the files, without .png and .pdf.
 
   Raises:
-    InputError: a file could not be written, a network has two records of one
-      cell, or no cell was run in both settings.
+    InputError: a file could not be written, or no cell was run in both
+      settings.
   """
   with plt.rc_context(axes_lib.STYLE):
     figure, (axis,) = _subplots(1, 1, 6, 6)

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from absl import logging
 
-from tf_transfer.errors import InputError
 from tf_transfer.study import statistics
 
 Record = Mapping[str, Any]
+
+_HASH_SHOWN = 6  # digits that tell two weights of one network apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,20 +59,56 @@ class Grid:
     )
 
 
+def labels(networks: Sequence[tuple[str, str]]) -> list[str]:
+  """What to call each of (name, SHA-256 of its weights).
+
+  The name; where several weights go by it, with the first digits of the hash.
+  """
+  weights = collections.defaultdict(set)
+  for name, sha256 in networks:
+    weights[name].add(sha256)
+  return [
+    f'{name} ({sha256[:_HASH_SHOWN]})' if len(weights[name]) > 1 else name
+    for name, sha256 in networks
+  ]
+
+
+def distinct(records: Sequence[Record]) -> list[dict[str, Any]]:
+  """One record for each network, dataset and setting, in the order given.
+
+  Several weights of one architecture are several networks: `labels` says what
+  they are called. Of several records of the same weights (of other splits, or
+  another search) the last counts; that others are left out is said.
+
+  Args:
+    records: of a ledger, in the order in which they were added; or the
+      paper's, which have no weights.
+  """
+  names = labels([(r['network'], r.get('weights_sha256', '')) for r in records])
+  found, left_out = {}, {}
+  for record, name in zip(records, names, strict=True):
+    cell = name, record['dataset'], record['setting']
+    if cell in found:
+      left_out[cell] = left_out.get(cell, 0) + 1
+    found[cell] = {**record, 'network': name}
+  for (network, dataset, setting), count in left_out.items():
+    logging.warning(
+      '%s on %s, %s: %d earlier records, of other splits or another search, '
+      'are left out',
+      network,
+      dataset,
+      setting,
+      count,
+    )
+  return list(found.values())
+
+
 def of(records: Sequence[Record], setting: str) -> Grid:
   """The grid of a setting, in the records' order.
 
-  Raises:
-    InputError: a network has two records on one dataset.
+  Of several records of a cell, that counts which `distinct` says.
   """
-  records = [r for r in records if r['setting'] == setting]
-  cells = collections.Counter((r['network'], r['dataset']) for r in records)
-  twice = [f'{n} on {d}' for (n, d), count in cells.items() if count > 1]
-  if twice:
-    raise InputError(
-      f'{setting}: more than one record of {", ".join(twice)}, of different '
-      'weights, splits or search; choose one of each'
-    )
+  records = distinct([r for r in records if r['setting'] == setting])
   networks = tuple(dict.fromkeys(r['network'] for r in records))
   datasets = tuple(dict.fromkeys(r['dataset'] for r in records))
   top1 = np.full(len(networks), np.nan)

@@ -1,18 +1,21 @@
-"""The cells of a study: which are there, which are missing, running those.
+"""A study: its missing cells are run, and all are shown.
 
-Config -> weights files and datasets -> cells -> for each that the ledger lacks
-a record -> the table and the figure of all.
+Config -> the plan -> features, network by network, and what is fitted on them;
+then what is trained -> a record for each cell in the ledger, or why there is
+none -> the table and the figures of all. The records are all that a study
+remembers: it can be killed at any moment, and the same command goes on.
 """
 
 import dataclasses
 import datetime
+import functools
 import importlib.metadata
 import pathlib
 import platform
 import shutil
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import jax
 import ml_collections
@@ -20,11 +23,23 @@ import numpy as np
 from absl import logging
 
 import tf_transfer
+from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import images
-from tf_transfer.runtime import devices, files, progress, writers
-from tf_transfer.study import figures, table, weights_files
+from tf_transfer.runtime import devices, files, writers
+from tf_transfer.study import (
+  effort,
+  failures,
+  figures,
+  grid,
+  merge,
+  statistics,
+  table,
+  ties,
+  weights_files,
+)
 from tf_transfer.study import ledger as ledger_lib
+from tf_transfer.study import plan as plan_lib
 from tf_transfer.transfer import (
   classifiers,
   feature_cache,
@@ -37,19 +52,8 @@ SETTINGS = (*classifiers.CLASSIFIERS, *search.SETTINGS)
 
 _PACKAGES = ('jax', 'flax', 'numpy', 'pillow', 'scipy')
 
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-  """One network on one dataset in one setting."""
-
-  network: networks.Network
-  dataset: datasets.Dataset
-  setting: str
-  identity: str
-
-  @property
-  def name(self) -> str:
-    return f'{self.network.name} on {self.dataset.name}'
+Cell = plan_lib.Cell
+T = TypeVar('T')
 
 
 def _check(config: ml_collections.ConfigDict) -> None:
@@ -60,6 +64,29 @@ def _check(config: ml_collections.ConfigDict) -> None:
       raise errors.InputError(f'config.{field} is empty: name at least one')
     if len(set(values)) != len(values):
       raise errors.InputError(f'config.{field} names one twice: {values}')
+  _check_settings(config)
+  _check_names(config)
+  _check_cells(config)
+  if config.data.corrupt not in ('error', 'skip'):
+    raise errors.InputError(
+      "config.data.corrupt: expected 'error' or 'skip', "
+      f'found {config.data.corrupt!r}'
+    )
+  if config.features.resize not in images.RESIZES:
+    raise errors.unknown_name(
+      'config.features.resize', config.features.resize, images.RESIZES
+    )
+  features.Options.of_config(config.features)
+  feature_cache.of_config(config.features, pathlib.Path())
+  if config.features.batch_size < 1:
+    raise errors.InputError(
+      'config.features.batch_size: expected 1 or more, not '
+      f'{config.features.batch_size}'
+    )
+
+
+def _check_settings(config: ml_collections.ConfigDict) -> None:
+  """That each setting is one, and its fields are there and in range."""
   for setting in config.settings:
     if setting not in SETTINGS:
       raise errors.unknown_name('setting', setting, SETTINGS)
@@ -77,31 +104,40 @@ def _check(config: ml_collections.ConfigDict) -> None:
       )
     else:
       classifiers.check(setting, config[setting])
-  if config.export:
-    cells = len(config.networks) * len(config.datasets) * len(config.settings)
-    if cells > 1 or config.settings[0] not in search.SETTINGS:
+
+
+def _check_cells(config: ml_collections.ConfigDict) -> None:
+  """What says which cells there are, and whose."""
+  if ledger_lib.Part.of_config(config.part) and jax.process_count() > 1:
+    raise errors.InputError(
+      'config.part: a part runs in one process; either cut the study or have '
+      f'its {jax.process_count()} processes run each cell together'
+    )
+  for pattern in config.leave_out:
+    if isinstance(pattern, str) or len(pattern) != 3:
       raise errors.InputError(
-        'config.export: one network is written, so there must be one network, '
-        f'one dataset and one setting of {", ".join(search.SETTINGS)}'
+        "config.leave_out: expected (network, dataset, setting) each, '*' for "
+        f'any, found {pattern!r}'
       )
+  given = config.networks, config.datasets, config.settings
+  one_cell = all(
+    len(names) == 1 and plan_lib.ALL not in names for names in given
+  )
+  if config.export and not (one_cell and config.settings[0] in search.SETTINGS):
+    raise errors.InputError(
+      'config.export: one network is written, so there must be one network, '
+      f'one dataset and one setting of {", ".join(search.SETTINGS)}'
+    )
+
+
+def _check_names(config: ml_collections.ConfigDict) -> None:
+  """What is no name at all is a slip; what is not there is for the plan."""
+  for name in config.networks:
+    if name != plan_lib.ALL and not weights_files.is_path(name):
+      networks.row(name)
   for name in config.datasets:
-    datasets.check(name, config.data.dir or None, config.data.prepare)
-  if config.data.corrupt not in ('error', 'skip'):
-    raise errors.InputError(
-      "config.data.corrupt: expected 'error' or 'skip', "
-      f'found {config.data.corrupt!r}'
-    )
-  if config.features.resize not in images.RESIZES:
-    raise errors.unknown_name(
-      'config.features.resize', config.features.resize, images.RESIZES
-    )
-  features.Options.of_config(config.features)
-  feature_cache.of_config(config.features, pathlib.Path())
-  if config.features.batch_size < 1:
-    raise errors.InputError(
-      'config.features.batch_size: expected 1 or more, not '
-      f'{config.features.batch_size}'
-    )
+    if name != plan_lib.ALL:
+      datasets.check_name(name)
 
 
 def _determinants(
@@ -135,35 +171,6 @@ def _determinants(
       if setting not in search.SETTINGS or name not in search.OPERATIONAL
     },
   }
-
-
-def _cells(
-  nets: list[networks.Network],
-  config: ml_collections.ConfigDict,
-  workdir: pathlib.Path,
-) -> Iterator[Cell]:
-  for name in config.datasets:
-    dataset = datasets.open(
-      name,
-      data_dir=config.data.dir or None,
-      seed=config.data.split_seed,
-      val_fraction=config.data.val_fraction,
-      test_fraction=config.data.test_fraction,
-      cut_banner=config.data.cut_banner,
-      prepare=config.data.prepare,
-      cache_dir=config.data.cache_dir or workdir / 'digests',
-      progress=progress.bar,
-    )
-    print(
-      f'{name}: {len(dataset.classes)} classes, '
-      + ', '.join(f'{len(s):,} {k}' for k, s in dataset.splits.items())
-    )
-    for note in dataset.notes:
-      print(f'  note: {note}')
-    for net in nets:
-      for setting in config.settings:
-        determinants = _determinants(net, dataset, setting, config)
-        yield Cell(net, dataset, setting, ledger_lib.identity(determinants))
 
 
 def _record(
@@ -207,35 +214,238 @@ def _record(
   }
 
 
-def _run_cell(
-  cell: Cell,
-  config: ml_collections.ConfigDict,
-  workdir: pathlib.Path,
-  ledger: ledger_lib.Ledger,
-) -> None:
-  started = time.monotonic()
-  if cell.setting in search.SETTINGS:
-    outcome = _trained(cell, config, workdir)
-  else:
-    extract = features.Extractor(
-      cell.network,
-      feature_cache.of_config(config.features, workdir),
-      features.Options.of_config(config.features),
-      batch_size=config.features.batch_size,
-      corrupt=config.data.corrupt,
+# What came of a cell that was run.
+_Evaluate = Callable[[Cell], fixed_features.Outcome]
+
+
+class _Runner:
+  """Runs cells, one after another, whatever becomes of each.
+
+  Attributes:
+    failing: why there is no record, by the key of the cell.
+    elsewhere: how many cells another process was found to be running.
+  """
+
+  def __init__(
+    self,
+    config: ml_collections.ConfigDict,
+    workdir: pathlib.Path,
+    part: ledger_lib.Part | None,
+    estimates: Mapping[str, float],
+  ):
+    self._config = config
+    self._workdir = workdir
+    self._ledger = ledger_lib.Ledger(workdir, part)
+    self._failures = failures.Failures(workdir, part)
+    self._clock = _Clock(estimates)
+    self.failing: dict[failures.Key, str] = {}
+    self.elsewhere = 0
+
+  def fail(self, key: failures.Key, reason: str) -> None:
+    """Notes that a cell has no record, and why."""
+    self.failing[key] = reason
+    if devices.leading():
+      self._failures.add(key, reason)
+
+  def fixed(self, cells: Sequence[Cell]) -> None:
+    """Runs cells on fixed features.
+
+    Network by network as far as they are shown the same pixels: those share
+    what is decoded, and each is compiled once for all datasets.
+    """
+    for group in _groups(cells, self._config):
+      extractors = self._extractors(group)
+      for dataset in _unique(cell.dataset for cell in group):
+        own = [cell for cell in group if cell.dataset is dataset]
+        own = [cell for cell in own if cell.label in extractors]
+        seconds = self._fill(
+          dataset, {cell.label: extractors[cell.label] for cell in own}
+        )
+        for cell in own:
+          extract = extractors[cell.label]
+          self._run(
+            cell, functools.partial(self._fit, extract), seconds / len(own)
+          )
+
+  def trained(self, cells: Sequence[Cell]) -> None:
+    """Runs cells that train."""
+    for cell in cells:
+      self._run(cell, self._train)
+
+  def _extractors(self, cells: Sequence[Cell]) -> dict[str, features.Extractor]:
+    """One for each network by its label, if it can be made."""
+    found = {}
+    for label in _unique(cell.label for cell in cells):
+      own = [cell for cell in cells if cell.label == label]
+
+      def make(own=own, label=label):
+        found[label] = features.Extractor(
+          own[0].network,
+          feature_cache.of_config(self._config.features, self._workdir),
+          features.Options.of_config(self._config.features),
+          batch_size=self._config.features.batch_size,
+          corrupt=self._config.data.corrupt,
+        )
+
+      reason = _reason_for_failing(make)
+      if reason is not None:
+        for cell in own:
+          self.fail(cell.key, reason)
+    return found
+
+  def _fill(
+    self,
+    dataset: datasets.Dataset,
+    extractors: Mapping[str, features.Extractor],
+  ) -> float:
+    """Has several networks' features computed together; how long that took.
+
+    The features of test are there then before anything is chosen; they are
+    looked at when they were before: last, and once.
+    """
+    started = time.monotonic()
+    if len(extractors) > 1:
+      print(
+        f'{dataset.name}: features of {len(extractors)} networks, from one '
+        'reading of the images',
+        flush=True,
+      )
+
+      def fill():
+        for name, split in dataset.splits.items():
+          features.fill(
+            list(extractors.values()), split, f'{dataset.name} {name}'
+          )
+
+      reason = _reason_for_failing(fill)
+      if reason is not None:
+        print(
+          f'{dataset.name}: features of {len(extractors)} networks together: '
+          f'{reason}; one by one',
+          flush=True,
+        )
+    return time.monotonic() - started
+
+  def _fit(
+    self, extract: features.Extractor, cell: Cell
+  ) -> fixed_features.Outcome:
+    settings = self._config[cell.setting]
+    return fixed_features.evaluate(
+      extract, cell.dataset, cell.setting, settings, cell.name
     )
-    outcome = fixed_features.evaluate(
-      extract, cell.dataset, cell.setting, config[cell.setting], cell.name
+
+  def _train(self, cell: Cell) -> fixed_features.Outcome:
+    return _trained(cell, self._config, self._workdir)
+
+  def _run(self, cell: Cell, evaluate: _Evaluate, before: float = 0.0) -> None:
+    """Runs a cell, unless another process does or has.
+
+    Args:
+      cell: the cell.
+      evaluate: gives what comes of it.
+      before: seconds that were spent on it already.
+    """
+    print(f'{self._clock.heading()} {cell.name}, {cell.setting}', flush=True)
+    # Processes of one job run each cell together, and wait for each other.
+    if jax.process_count() > 1:
+      self._recorded(cell, evaluate, before)
+      self._clock.done(cell)
+      return
+    claim = plan_lib.claims(self._workdir) / cell.identity
+    with files.locked(claim, wait=False) as held:
+      if not held:
+        print('  another process is running it: left to that')
+        self.elsewhere += 1
+      else:
+        try:
+          self._claimed(cell, evaluate, before)
+        finally:
+          # Who still waits for this file finds the record.
+          claim.unlink(missing_ok=True)
+    self._clock.done(cell)
+
+  def _claimed(self, cell: Cell, evaluate: _Evaluate, before: float) -> None:
+    """Runs a cell that no other process is running."""
+    if cell.identity in plan_lib.recorded(self._workdir):
+      print('  another process has run it meanwhile')
+      return
+    reason = _reason_for_failing(lambda: self._recorded(cell, evaluate, before))
+    if reason is not None:
+      print(f'  FAILED: {reason}', flush=True)
+      self.fail(cell.key, reason)
+
+  def _recorded(self, cell: Cell, evaluate: _Evaluate, before: float) -> None:
+    """Runs a cell and writes its record."""
+    started = time.monotonic()
+    outcome = evaluate(cell)
+    seconds = before + time.monotonic() - started
+    record = _record(cell, self._config, outcome, seconds)
+    if not devices.leading():
+      return
+    if self._config.tensorboard:
+      _write_events(record, self._workdir)
+    self._ledger.add(record, outcome.predictions)
+    self._failures.discard(cell.key)
+    if cell.trains:
+      shutil.rmtree(_search_directory(cell, self._workdir), ignore_errors=True)
+    _report(record)
+
+
+def _reason_for_failing(function: Callable[[], None]) -> str | None:
+  """Calls a function; why it failed, if it did.
+
+  Where nothing can be written, and when the job is told to end, all ends.
+  """
+  try:
+    function()
+  except (errors.Preempted, errors.CannotWrite):
+    raise
+  except errors.InputError as error:
+    return str(error)
+  # Whatever it is (memory that ran out, a bug), it is this cell's.
+  except Exception as error:  # noqa: BLE001
+    logging.exception('not foreseen:')
+    return f'{type(error).__name__}: {error}'
+  return None
+
+
+def _unique(values: Iterable[T]) -> list[T]:
+  """Each once, in order."""
+  return list(dict.fromkeys(values))
+
+
+def _groups(
+  cells: Sequence[Cell], config: ml_collections.ConfigDict
+) -> list[list[Cell]]:
+  """Cells whose networks are shown the same pixels, together."""
+  groups: dict[contract_lib.Contract, list[Cell]] = {}
+  for cell in cells:
+    pixels = features.pixels(
+      cell.network.contract, features.Options.of_config(config.features)
     )
-  record = _record(cell, config, outcome, time.monotonic() - started)
-  if not devices.leading():
-    return
-  if config.tensorboard:
-    _write_events(record, workdir)
-  ledger.add(record, outcome.predictions)
-  if cell.setting in search.SETTINGS:
-    shutil.rmtree(_search_directory(cell, workdir), ignore_errors=True)
-  _report(record)
+    groups.setdefault(pixels, []).append(cell)
+  return list(groups.values())
+
+
+class _Clock:
+  """Says how far a study is, and when it may be through."""
+
+  def __init__(self, estimates: Mapping[str, float]):
+    self._left = dict(estimates)
+    self._count = len(estimates)
+    self._passed = 0.0  # seconds that were estimated for what is done
+    self._started = time.monotonic()
+
+  def heading(self) -> str:
+    """As '[3/12, about 20 min left]'."""
+    number = self._count - len(self._left) + 1
+    left = sum(self._left.values())
+    if self._passed:
+      left *= (time.monotonic() - self._started) / self._passed
+    return f'[{number}/{self._count}, about {effort.in_words(left)} left]'
+
+  def done(self, cell: Cell) -> None:
+    self._passed += self._left.pop(cell.identity)
 
 
 def _search_directory(cell: Cell, workdir: pathlib.Path) -> pathlib.Path:
@@ -355,39 +565,135 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     workdir: where everything is written.
 
   Raises:
-    InputError: something given cannot be used. Cells that were finished
-      before stay finished.
+    InputError: something given cannot be used, or cells failed, in which case
+      all others were run. What is finished stays finished.
   """
   devices.connect()
   _check(config)
-  sources = [weights_files.locate(name) for name in config.networks]
-  workdir = files.make_directory(workdir)
-  if set(config.settings) & set(search.SETTINGS):
+  part = ledger_lib.Part.of_config(config.part)
+  if any(name in search.SETTINGS for name in config.settings):
     devices.keep_compiled(workdir / 'compiled')
-  nets = [weights_files.load(source, config, workdir) for source in sources]
-  options = features.Options.of_config(config.features)
-  for net in nets:
-    features.feature_dim(net, options)
-  ledger = ledger_lib.Ledger(workdir)
-  done = ledger.read()
-  cells = list(_cells(nets, config, workdir))
-  missing = [cell for cell in cells if cell.identity not in done]
-  print(
-    f'{len(cells)} cells: {len(cells) - len(missing)} found in '
-    f'{ledger.path}, {len(missing)} to run on {devices.describe()}'
-  )
-  for number, cell in enumerate(missing, start=1):
-    print(f'[{number}/{len(missing)}] {cell.name}, {cell.setting}', flush=True)
-    _run_cell(cell, config, workdir, ledger)
-  if not devices.leading():
+  plan = plan_lib.make(config, workdir, _determinants)
+  conflicts = []
+  if part is None and devices.leading():
+    conflicts = merge.absorb_parts(workdir)
+    for conflict in conflicts:
+      merge.tell(conflict)
+  recorded = plan_lib.recorded(workdir)
+  plan_lib.forget_claims(workdir, recorded)
+  own = plan_lib.mine(plan.cells, config, workdir, part)
+  todo = [cell for cell in own if cell.identity not in recorded]
+  estimates = plan_lib.seconds(todo, config)
+  print(f'\n{plan_lib.render(plan, recorded, estimates)}\n')
+  print(plan_lib.describe(plan, recorded, estimates), flush=True)
+  failing = {one.key: one.reason for one in plan.obstacles}
+  if failing:
+    print(f'cannot be run:\n{plan_lib.reasons(failing)}', flush=True)
+  if config.only_plan:
     return
-  records = ledger.read()
-  records = [records[cell.identity] for cell in cells]
+  runner = _Runner(config, workdir, part, estimates)
+  if devices.leading():
+    failures.Failures(workdir, part).keep({cell.key for cell in todo})
+  for one in plan.obstacles:
+    runner.fail(one.key, one.reason)
+  runner.fixed([cell for cell in todo if not cell.trains])
+  runner.trained([cell for cell in todo if cell.trains])
+  if devices.leading():
+    _conclude(plan.cells if part is None else own, config, workdir)
+  if runner.elsewhere:
+    print(f'{runner.elsewhere} cells are being run by other processes')
+  _raise_failures(runner.failing, failures.Failures(workdir, part).path)
+  merge.refuse(conflicts)
+
+
+def _raise_failures(
+  failing: Mapping[failures.Key, str], path: pathlib.Path
+) -> None:
+  """Ends a study in which cells failed as one that failed."""
+  if not failing:
+    return
+  if len(set(failing.values())) > 1:
+    print(f'\nfailed:\n{plan_lib.reasons(failing)}', flush=True)
+    raise errors.InputError(
+      f'{len(failing)} cells have no record; why stands above and in {path}'
+    )
+  raise errors.InputError(plan_lib.reasons(failing).strip())
+
+
+def _conclude(
+  cells: Sequence[Cell], config: ml_collections.ConfigDict, workdir
+) -> None:
+  """Shows the records that there are of some cells: the table, the figures."""
+  found = plan_lib.recorded(workdir)
+  records = grid.distinct(
+    [found[cell.identity] for cell in cells if cell.identity in found]
+  )
+  if not records:
+    return
   print(f'\n{table.render(records)}\n')
-  figure = workdir / 'accuracy_vs_imagenet'
-  drawn = figures.accuracy_vs_imagenet(records, figure)
-  print(f'records  {ledger.path}')
-  if drawn:
-    print(f'figure   {figure}.png, {figure}.pdf')
+  part = ledger_lib.Part.of_config(config.part)
+  print(f'records  {ledger_lib.Ledger(workdir, part).path}')
+  if part is not None:
+    print('figures  once all parts are through: the same command without part')
+  else:
+    for path in _draw(records, workdir):
+      print(f'figure   {path}.png, {path}.pdf')
+    for setting in _settings(records):
+      print(f'ImageNet top-1 and {setting}: {_correlation(records, setting)}')
   if config.tensorboard:
     print(f'curves   tensorboard --logdir={workdir / "tensorboard"}')
+
+
+def _settings(records: Sequence[grid.Record]) -> list[str]:
+  """Those that there are records of, in the order of the protocol."""
+  there = {record['setting'] for record in records}
+  return [setting for setting in SETTINGS if setting in there]
+
+
+def _correlation(records: Sequence[grid.Record], setting: str) -> str:
+  """The question of a study, answered; or why it cannot be.
+
+  Of the networks that have a record on every dataset and whose ImageNet top-1
+  is known: others' averages are of something else.
+  """
+  found = grid.of(records, setting)
+  whole = ~np.isnan(found.accuracy).any(axis=1) & ~np.isnan(found.imagenet_top1)
+  found = found.keep(whole)
+  try:
+    one = statistics.correlation(
+      statistics.log_odds(found.imagenet_top1),
+      statistics.averages(found.log_odds)[0],
+    )
+  except errors.InputError as error:
+    return str(error)
+  interval = (
+    'too few for an interval'
+    if np.isnan(one.low)
+    else f'95 % interval {one.low:.2f} to {one.high:.2f}'
+  )
+  return (
+    f'r = {one.r:.2f}, {interval} ({one.points} networks, mean log-odds on '
+    f'{", ".join(map(figures.display_name, found.datasets))})'
+  )
+
+
+def _draw(
+  records: Sequence[grid.Record], workdir: pathlib.Path
+) -> list[pathlib.Path]:
+  """Draws the figures that the records are enough for; where they are."""
+  settings, drawn = _settings(records), []
+  for setting in settings:
+    suffix = f'_{setting}' if len(settings) > 1 else ''
+    path = workdir / f'accuracy_vs_imagenet{suffix}'
+    own = [record for record in records if record['setting'] == setting]
+    if figures.accuracy_vs_imagenet(own, path):
+      drawn.append(path)
+  known = [r for r in records if r['imagenet_top1'] is not None]
+  if len({record['network'] for record in known}) < 2:
+    return drawn
+  series = {'ours': known}
+  tied = ties.of(records, workdir)
+  figures.averages_vs_imagenet(series, settings, workdir / 'figure_1')
+  figures.datasets_vs_imagenet(series, settings, workdir / 'figure_2', tied)
+  drawn += [workdir / 'figure_1', workdir / 'figure_2']
+  return drawn

@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from absl import logging
 
 from tf_transfer.errors import InputError
 from tf_transfer.study import grid, statistics
@@ -19,22 +20,27 @@ def of(
 ) -> dict[tuple[str, str], frozenset[str]]:
   """(setting, dataset) -> the networks tied with the best, itself included.
 
+  McNemar's exact test on what each test example was predicted to be, or the
+  permutation test (see `statistics.compare`), p > 0.05. Where predictions are
+  missing, or networks were not tested on the same examples, nothing is known:
+  that dataset is left out, and it is said why.
+
   Args:
-    records: of a ledger.
+    records: of a ledger; of several of a cell that counts which
+      `grid.distinct` says, and networks are called as there.
     workdir: of the ledger, where the predictions lie.
     correct_with_holm: whether p-values are adjusted for the number of networks.
-
-  Raises:
-    InputError: predictions are missing, or two networks of one dataset were
-      not tested on the same examples.
   """
   groups = collections.defaultdict(list)
-  for record in records:
+  for record in grid.distinct(records):
     groups[record['setting'], record['dataset']].append(record)
-  return {
-    key: _tied(group, workdir, correct_with_holm)
-    for key, group in groups.items()
-  }
+  found = {}
+  for key, group in groups.items():
+    try:
+      found[key] = _tied(group, workdir, correct_with_holm)
+    except InputError as error:
+      logging.warning('not known who is tied with the best: %s', error)
+  return found
 
 
 def _predictions(

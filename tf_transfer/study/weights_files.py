@@ -1,5 +1,6 @@
 """From a network's name in a config to a weights file."""
 
+import contextlib
 import dataclasses
 import pathlib
 
@@ -17,6 +18,11 @@ class WeightsSource:
   path: pathlib.Path | None
 
 
+def is_path(name: str) -> bool:
+  """Whether it is meant as the path of a weights file."""
+  return name.endswith('.safetensors') or '/' in name
+
+
 def locate(name: str) -> WeightsSource:
   """Tells a file from a name, and refuses what is neither.
 
@@ -26,12 +32,37 @@ def locate(name: str) -> WeightsSource:
   Raises:
     InputError: no such file, or no such network.
   """
-  if name.endswith('.safetensors') or '/' in name:
+  if is_path(name):
     path = pathlib.Path(name).expanduser()
     weights.read_header(path)
     return WeightsSource(name, path)
   networks.row(name)
   return WeightsSource(name, None)
+
+
+def here(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> tuple[str, ...]:
+  """What there are weights of: names of the table, and paths of other files.
+
+  Files where `weights_dir` says, and networks whose weights come with an
+  installed Python package.
+  """
+  directory = _directory(config, workdir)
+  found = [
+    path.stem if path.stem in networks.TABLE else str(path)
+    for path in sorted(directory.glob('*.safetensors'))
+  ]
+  try:
+    from tools import convert_weights
+  except ModuleNotFoundError:
+    return tuple(found)
+  for name in networks.TABLE:
+    with contextlib.suppress(errors.InputError):
+      package = convert_weights.source_of(name).package
+      if package and convert_weights.package_file(package):
+        found.append(name)
+  return tuple(dict.fromkeys(found))
 
 
 def load(
@@ -71,8 +102,13 @@ def _path(
 ) -> pathlib.Path:
   if source.path is not None:
     return source.path
-  directory = pathlib.Path(config.weights_dir or workdir / 'weights')
-  return directory.expanduser() / f'{source.name}.safetensors'
+  return _directory(config, workdir) / f'{source.name}.safetensors'
+
+
+def _directory(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> pathlib.Path:
+  return pathlib.Path(config.weights_dir or workdir / 'weights').expanduser()
 
 
 def prepare(

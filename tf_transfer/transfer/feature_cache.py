@@ -124,6 +124,11 @@ class Entry:
     self._directory = directory
     self._full = False
 
+  @property
+  def full(self) -> bool:
+    """Whether a shard was not kept, for want of room."""
+    return self._full
+
   def read(self, start: int, values: np.ndarray) -> np.ndarray | None:
     """Reads a shard, if it is there and whole.
 

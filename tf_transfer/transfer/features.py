@@ -9,6 +9,7 @@ normalisation.) Options beyond the paper's: any layer in their place, pooled
 over the cells of a spatial pyramid.
 """
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 
+from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import pipeline
 from tf_transfer.runtime import devices, progress
@@ -161,6 +163,23 @@ def feature_dim(net: networks.Network, options: Options) -> int:
   return layers[options.layer][-1] * sum(n**2 for n in options.pyramid)
 
 
+def pixels(
+  given: contract_lib.Contract, options: Options
+) -> contract_lib.Contract:
+  """What decides the pixels that a network is shown, ahead of scaling.
+
+  Networks for which it is the same can share decoded, resized images.
+  """
+  whole = options.resize == 'whole_image'
+  return dataclasses.replace(
+    given,
+    mean=(0.0,) * 3,
+    std=(1.0,) * 3,
+    channels='rgb',
+    crop_fraction=1.0 if whole else given.crop_fraction,
+  )
+
+
 class Extractor:
   """Extracts features with one network, compiled once for all splits."""
 
@@ -300,34 +319,94 @@ class Extractor:
     self, split: datasets.Split, start: int, values: np.ndarray, bar
   ) -> np.ndarray:
     """Fills a shard's rows, those of corrupt images with 0; which are good."""
-    values[...] = 0
-    good = np.zeros(len(values), bool)
-    for batch, result in self._results(split, start, start + len(values)):
-      valid = batch['mask']
-      rows = batch['index'][valid] - start
-      values[rows] = np.asarray(result)[valid]
-      good[rows] = True
-      bar.update(int(np.sum(batch['index'] >= 0)))
-    return good
+    return _compute([self], split, start, [values], bar)
 
-  def _results(
-    self, split: datasets.Split, start: int, stop: int
-  ) -> Iterator[tuple[dict[str, np.ndarray], jax.Array]]:
-    """Batches with their features, one batch ahead of the consumer."""
-    pending = None
-    for batch in pipeline.batches(
-      split,
-      self._net.contract,
-      self._batch_size,
-      resize=self._options.resize,
-      start=start,
-      stop=stop,
-      corrupt=self._corrupt,
-    ):
-      image = jax.device_put(batch['image'], self._data)
-      result = self._apply(self._variables, image)
-      if pending is not None:
-        yield pending
-      pending = batch, result
+
+def fill(
+  extractors: Sequence[Extractor], split: datasets.Split, name: str
+) -> None:
+  """Computes what the cache lacks of a split, for several networks together.
+
+  Each image is decoded once for all of them. What the cache has no room for
+  is left to `Extractor.__call__`.
+
+  Args:
+    extractors: of networks whose `pixels` are the same, with the same options.
+    split: the examples.
+    name: of dataset and split, for the progress bar.
+
+  Raises:
+    InputError: an image is corrupt and `corrupt` is 'error', or the cache
+      cannot be written.
+  """
+  with contextlib.ExitStack() as stack:
+    entries = [
+      stack.enter_context(one._cache.entry(one.key(split)))
+      for one in extractors
+    ]
+    bar = stack.enter_context(
+      progress.bar(
+        total=len(split),
+        desc=f'{len(extractors)} networks: {name}',
+        unit=' images',
+      )
+    )
+    for start in range(0, len(split), _SHARD_SIZE):
+      count = min(_SHARD_SIZE, len(split) - start)
+      lacking = []
+      for one, entry in zip(extractors, entries, strict=True):
+        values = np.empty((count, one.feature_dim), np.float32)
+        if not entry.full and entry.read(start, values) is None:
+          lacking.append((one, entry, values))
+      if not lacking:
+        bar.update(count)
+        continue
+      computing, _, matrices = zip(*lacking, strict=True)
+      good = _compute(computing, split, start, matrices, bar)
+      for _, entry, values in lacking:
+        entry.write(start, values, good)
+
+
+def _compute(
+  extractors: Sequence[Extractor],
+  split: datasets.Split,
+  start: int,
+  matrices: Sequence[np.ndarray],
+  bar,
+) -> np.ndarray:
+  """Fills the rows of a shard for each network; which of them are good."""
+  for values in matrices:
+    values[...] = 0
+  good = np.zeros(len(matrices[0]), bool)
+  for batch, results in _results(extractors, split, start, start + len(good)):
+    valid = batch['mask']
+    rows = batch['index'][valid] - start
+    for values, result in zip(matrices, results, strict=True):
+      values[rows] = np.asarray(result)[valid]
+    good[rows] = True
+    bar.update(int(np.sum(batch['index'] >= 0)))
+  return good
+
+
+def _results(
+  extractors: Sequence[Extractor], split: datasets.Split, start: int, stop: int
+) -> Iterator[tuple[dict[str, np.ndarray], list[jax.Array]]]:
+  """Batches with each network's features, one batch ahead of the consumer."""
+  first = extractors[0]
+  pending = None
+  for batch in pipeline.batches(
+    split,
+    first._net.contract,
+    first._batch_size,
+    resize=first._options.resize,
+    start=start,
+    stop=stop,
+    corrupt=first._corrupt,
+  ):
+    image = jax.device_put(batch['image'], first._data)
+    results = [one._apply(one._variables, image) for one in extractors]
     if pending is not None:
       yield pending
+    pending = batch, results
+  if pending is not None:
+    yield pending
