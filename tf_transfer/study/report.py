@@ -31,6 +31,7 @@ from tf_transfer.study import (
   figures,
   grid,
   interactive,
+  plan,
   published,
   table,
   ties,
@@ -296,7 +297,9 @@ def _summary(found: Sequence[Cell], path: pathlib.Path) -> dict[str, str]:
     return ', '.join(dict.fromkeys(map(str, values)))
 
   return {
-    'Ledger': f'{path}, SHA-256 {files.sha256(path)}',
+    'Ledger': f'{path}, SHA-256 {files.sha256(path)}'
+    if path.exists()
+    else f'in parts beside {path}',
     'Cells': str(len(records)),
     'Devices': few(record['device'] for record in records),
     'Wall time': f'{seconds / 60:.1f} minutes over all cells',
@@ -454,12 +457,11 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   source = (
     pathlib.Path(config.ledger).expanduser() if config.ledger else workdir
   )
-  ledger = ledger_lib.Ledger(source)
-  records = list(ledger.read().values())
+  records = list(plan.recorded(source).values())
   if not records:
     raise InputError(
-      f'no records in {ledger.path}: name the workdir of a study with '
-      '--config.ledger'
+      f'no records in {ledger_lib.Ledger(source).path}: name the workdir of a '
+      'study with --config.ledger'
     )
   path = write(records, source, files.make_directory(workdir) / 'report.html')
   for setting in dict.fromkeys(record['setting'] for record in records):
