@@ -52,6 +52,7 @@ class Table:
     columns: headings; a unit where one is needed.
     rows: of cells; a number, a text or a list of texts each.
     numbers: which columns hold numbers.
+    folded: which hold lists of 'topic: text' that open to their texts.
   """
 
   name: str
@@ -59,6 +60,7 @@ class Table:
   columns: tuple[str, ...]
   rows: Sequence[Sequence[Any]]
   numbers: frozenset[int] = frozenset()
+  folded: frozenset[int] = frozenset()
 
   @property
   def download(self) -> str:
@@ -177,6 +179,7 @@ def _every_cell(found: Sequence[Cell]) -> Table:
     columns,
     rows,
     frozenset((3, 5, 6, 9, 10)),
+    frozenset((8,)),
   )
 
 
@@ -314,13 +317,20 @@ def _summary(found: Sequence[Cell], path: pathlib.Path) -> dict[str, str]:
 
 @functools.cache
 def _environment() -> jinja2.Environment:
-  return jinja2.Environment(
+  environment = jinja2.Environment(
     loader=jinja2.FunctionLoader(_packaged),
     autoescape=True,
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
   )
+  environment.filters['topics'] = _topics
+  return environment
+
+
+def _topics(reasons: Iterable[str]) -> str:
+  """Of 'topic: text' the topics, each once."""
+  return ', '.join(dict.fromkeys(r.partition(':')[0] for r in reasons))
 
 
 def _packaged(name: str) -> str:
