@@ -208,7 +208,7 @@ def test_curves_follow_their_choice(browser, page):
   chart = browser.find_element(By.ID, 'curve-1')
   wait(
     browser,
-    lambda: 'Inception v3, Stanford Cars' in chart.get_attribute('textContent'),
+    lambda: 'Inception v3Stanford Cars' in chart.get_attribute('textContent'),
   )
   points = chart.find_elements(
     By.CSS_SELECTOR, 'path[aria-roledescription="point"]'

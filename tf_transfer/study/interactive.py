@@ -605,7 +605,7 @@ def _curve_chart(
         title=_DECAY,
         sort=sorted(lines, key=float),
         scale=alt.Scale(scheme='viridis'),
-        legend=alt.Legend(orient='bottom', columns=4),
+        legend=alt.Legend(orient='bottom', columns=4, titleLimit=300),
       )
     )
   tooltip = [
@@ -624,7 +624,8 @@ def _curve_chart(
     .encode(x, y, tooltip=tooltip),
   ).properties(
     title=alt.TitleParams(
-      text=alt.expr('cell'),
+      text=alt.expr("split(cell, ', ')"),  # a phone is narrow
+      fontSize=13,
       subtitle='the diamond is what was chosen',
       anchor='start',
       frame='bounds',
