@@ -138,4 +138,6 @@ def get_config(
   # Whether to write event files for TensorBoard; it imports TensorFlow, which
   # takes seconds.
   config.tensorboard = True
+  # Whether to write report.html, the page about the study; it takes seconds.
+  config.report = True
   return config

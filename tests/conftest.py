@@ -114,4 +114,5 @@ def small_config(small_weights, digits_cache):
   config.logistic_regression.penalty_min = 1e-2
   config.logistic_regression.penalty_max = 1e2
   config.tensorboard = False
+  config.report = False
   return config.lock()

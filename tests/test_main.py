@@ -26,6 +26,7 @@ def arguments(weights, workdir, *more):
     f'{CONFIG}:{weights},digits',
     f'--workdir={workdir}',
     '--config.tensorboard=False',
+    '--config.report=False',
     '--config.logistic_regression.penalties=5',
     *more,
   ]

@@ -32,6 +32,7 @@ _JOBS = {
   'merge': 'tf_transfer.study.merge',
   'leaks': 'tf_transfer.study.leaks',
   'published': 'tf_transfer.study.published',
+  'report': 'tf_transfer.study.report',
 }
 # Those that have nothing to write need no workdir.
 _WITHOUT_WORKDIR = ('datasets',)

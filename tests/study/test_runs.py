@@ -51,6 +51,20 @@ def test_one_cell(tmp_path, small_config, capsys):
   assert (tmp_path / 'results.jsonl').stat().st_mtime_ns == before
 
 
+def test_a_run_ends_with_its_report(tmp_path, small_config, capsys):
+  small_config.report = True
+  runs.run(small_config, tmp_path)
+  assert f'report   {tmp_path / "report.html"}' in capsys.readouterr().out
+  (record,) = records(tmp_path)
+  page = (tmp_path / 'report.html').read_text()
+  assert 'no correlation of 1 network' in page
+  assert record['weights_sha256'] in page
+  # Of a ledger what the run was asked for is shown.
+  small_config.settings = ('ridge',)
+  runs.run(small_config, tmp_path)
+  assert 'Logistic regression' not in (tmp_path / 'report.html').read_text()
+
+
 def test_another_setting_is_another_record(tmp_path, small_config):
   runs.run(small_config, tmp_path)
   small_config.logistic_regression.penalties = 4

@@ -48,22 +48,40 @@ def logit_axis(
     ticks: at most so many.
     margin: at both ends, as a share of the range in log-odds.
   """
-  log_odds = scipy.special.logit([low, high])
-  margin = margin * max(log_odds[1] - log_odds[0], 0.05)
-  ends = scipy.special.expit([log_odds[0] - margin, log_odds[1] + margin])
+  ends, places = percent_ticks(low, high, ticks=ticks, margin=margin)
   (axis.axes.set_xlim if axis.axis_name == 'x' else axis.axes.set_ylim)(*ends)
-  places = _PERCENT_TICKS[
-    (ends[0] <= _PERCENT_TICKS) & (ends[1] >= _PERCENT_TICKS)
-  ]
-  places = _apart(places, ends, ticks)
-  if len(places) < 3:
-    places = _even(ends, ticks)
   digits = 0
   if len(places) > 1:
     digits = percent_digits(places)
   axis.set_major_locator(ticker.FixedLocator(places))
   axis.set_major_formatter(ticker.PercentFormatter(1, decimals=digits))
   axis.set_minor_locator(ticker.NullLocator())
+
+
+def percent_ticks(
+  low: float, high: float, *, ticks: int = 9, margin: float = 0.12
+) -> tuple[np.ndarray, np.ndarray]:
+  """The ends of a logit scale and where to write percentages on it.
+
+  Args:
+    low: the lowest accuracy shown, above 0.
+    high: the highest, below 1.
+    ticks: at most so many.
+    margin: at both ends, as a share of the range in log-odds.
+
+  Returns:
+    The ends [2] and the ticks [K], as shares.
+  """
+  log_odds = scipy.special.logit([low, high])
+  margin = margin * max(log_odds[1] - log_odds[0], 0.05)
+  ends = scipy.special.expit([log_odds[0] - margin, log_odds[1] + margin])
+  places = _PERCENT_TICKS[
+    (ends[0] <= _PERCENT_TICKS) & (ends[1] >= _PERCENT_TICKS)
+  ]
+  places = _apart(places, ends, ticks)
+  if len(places) < 3:
+    places = _even(ends, ticks)
+  return ends, places
 
 
 def _apart(places: np.ndarray, ends: np.ndarray, count: int) -> np.ndarray:

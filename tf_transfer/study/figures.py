@@ -121,12 +121,18 @@ def display_name(name: str) -> str:
   return _NETWORKS.get(name) or _DATASETS.get(name) or name
 
 
+def setting_text(setting: str) -> str:
+  """A setting as people write it."""
+  style = STYLES.get(setting)
+  return style.text if style else setting.replace('_', ' ').capitalize()
+
+
 def _accuracy_text(datasets: Collection[str]) -> str:
   return 'Accuracy' + ' (mAP on VOC 2007)' * ('voc2007' in datasets)
 
 
 def _style(setting: str) -> Style:
-  return STYLES.get(setting) or Style(setting, _INK, 'o')
+  return STYLES.get(setting) or Style(setting_text(setting), _INK, 'o')
 
 
 def _subplots(count: int, columns: int, width: float, height: float, **options):

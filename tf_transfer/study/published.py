@@ -63,6 +63,14 @@ def imagenet_top1() -> Mapping[str, float]:
 
 
 @functools.cache
+def image_size() -> Mapping[str, int]:
+  """Pixels of height and width that the paper's networks were shown."""
+  return {
+    row['network']: int(row['image_size']) for row in _rows('networks.csv')
+  }
+
+
+@functools.cache
 def records() -> tuple[dict[str, Any], ...]:
   """The 576 accuracies of figure 2, with the keys that a ledger's have.
 

@@ -33,6 +33,7 @@ from tf_transfer.study import (
   figures,
   grid,
   merge,
+  report,
   statistics,
   table,
   ties,
@@ -625,9 +626,8 @@ def _conclude(
 ) -> None:
   """Shows the records that there are of some cells: the table, the figures."""
   found = plan_lib.recorded(workdir)
-  records = grid.distinct(
-    [found[cell.identity] for cell in cells if cell.identity in found]
-  )
+  own = [found[cell.identity] for cell in cells if cell.identity in found]
+  records = grid.distinct(own)
   if not records:
     return
   print(f'\n{table.render(records)}\n')
@@ -638,6 +638,8 @@ def _conclude(
   else:
     for path in _draw(records, workdir):
       print(f'figure   {path}.png, {path}.pdf')
+    if config.report:
+      print(f'report   {report.write(own, workdir)}')
     for setting in _settings(records):
       print(f'ImageNet top-1 and {setting}: {_correlation(records, setting)}')
   if config.tensorboard:

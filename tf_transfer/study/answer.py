@@ -1,0 +1,179 @@
+"""The study's question, answered in a sentence, or why it cannot be.
+
+Do networks that are better on ImageNet transfer better? Pearson's r between
+the log-odds of ImageNet top-1 and the mean log-odds over datasets (section 6
+of the protocol) says so once its 95 % interval lies on one side of zero.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from tf_transfer.errors import InputError
+from tf_transfer.study import figures, grid, published, statistics
+
+YES, NO, CANNOT_SAY = 'Yes', 'No', 'Cannot say'
+_FEWEST = 3  # Networks that have a correlation.
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+  """What a setting's records say.
+
+  Attributes:
+    setting: its name.
+    verdict: YES, NO or CANNOT_SAY.
+    sentence: that stands alone.
+    remarks: what was left out, and what the paper found on the same datasets.
+    correlation: of these networks; None where there is none.
+    networks: of which it is, as the records name them.
+    datasets: over which accuracies were averaged.
+  """
+
+  setting: str
+  verdict: str
+  sentence: str
+  remarks: tuple[str, ...]
+  correlation: statistics.Correlation | None
+  networks: tuple[str, ...]
+  datasets: tuple[str, ...]
+
+
+def number(value: float) -> str:
+  """A coefficient to two decimals, with a real minus sign."""
+  return f'{value:.2f}'.replace('-', '−')
+
+
+def _count(count: int, what: str) -> str:
+  return f'{count} {what}{"s" * (count != 1)}'
+
+
+def coefficient(found: statistics.Correlation) -> str:
+  """'r = 0.99, 95 % interval 0.97 to 1.00', or without the interval."""
+  text = f'r = {number(found.r)}'
+  if not np.isnan(found.low):
+    text += f', 95 % interval {number(found.low)} to {number(found.high)}'
+  return text
+
+
+def usable(
+  records: Sequence[grid.Record], setting: str
+) -> tuple[grid.Grid, list[str]]:
+  """The networks whose averages can be compared, and what is left out.
+
+  Averages over different datasets say nothing about networks, so a network
+  has to be on every dataset of the setting. Where that leaves too few of them,
+  as in a study that is half done, datasets that few networks have are left out
+  instead: those are kept on which the most cells stand side by side.
+
+  Args:
+    records: of several of a cell that counts which `grid.distinct` says.
+    setting: that is asked about.
+  """
+  found, remarks = grid.of(records, setting), []
+  known = ~np.isnan(found.imagenet_top1)
+  if not known.all():
+    names = _without(found.networks, known)
+    remarks.append(f'Left out, their ImageNet top-1 being unknown: {names}.')
+  found = found.keep(known)
+  there = ~np.isnan(found.accuracy)
+  if there.any() and there.all(axis=1).sum() < _FEWEST:
+    kept = _side_by_side(there)
+    if not kept.all():
+      names = _without(found.datasets, kept)
+      remarks.append(f'Left out, too few networks being on them: {names}.')
+    found = found.on(
+      [d for d, k in zip(found.datasets, kept, strict=True) if k]
+    )
+  whole = ~np.isnan(found.accuracy).any(axis=1)
+  if not whole.all():
+    names = _without(found.networks, whole)
+    remarks.append(f'Left out, not being on all of the datasets: {names}.')
+  return found.keep(whole), remarks
+
+
+def _without(names: Sequence[str], kept: np.ndarray) -> str:
+  return ', '.join(
+    figures.display_name(name)
+    for name, keep in zip(names, kept, strict=True)
+    if not keep
+  )
+
+
+def _side_by_side(there: np.ndarray) -> np.ndarray:
+  """The columns of bool [M, D] on which rows without a gap fill the most."""
+  order = np.argsort(-there.sum(axis=0), kind='stable')
+  filled = [
+    there[:, order[:count]].all(axis=1).sum() * count
+    for count in range(1, len(order) + 1)
+  ]
+  kept = np.zeros(len(order), bool)
+  kept[order[: int(np.argmax(filled)) + 1]] = True
+  return kept
+
+
+def of(records: Sequence[grid.Record], setting: str) -> Answer:
+  """The answer of the records of one setting.
+
+  Args:
+    records: of several of a cell that counts which `grid.distinct` says.
+    setting: that is asked about.
+  """
+  found, remarks = usable(records, setting)
+  text = figures.setting_text(setting)
+  correlation = None
+  try:
+    correlation = _correlation(found)
+  except InputError as error:
+    verdict, reason = CANNOT_SAY, f'{error}.'
+  else:
+    verdict, reason = _verdict(correlation, len(found.datasets))
+  return Answer(
+    setting,
+    verdict,
+    f'{text}: {reason}',
+    (*remarks, *_of_the_paper(setting, found.datasets)),
+    correlation,
+    found.networks,
+    found.datasets,
+  )
+
+
+def _correlation(found: grid.Grid) -> statistics.Correlation:
+  return statistics.correlation(
+    statistics.log_odds(found.imagenet_top1), found.log_odds.mean(axis=1)
+  )
+
+
+def _verdict(found: statistics.Correlation, datasets: int) -> tuple[str, str]:
+  over = f'over {_count(found.points, "network")} and '
+  over += _count(datasets, 'dataset')
+  if np.isnan(found.low):
+    return CANNOT_SAY, (
+      f'{coefficient(found)} {over}, without an interval: so few networks '
+      'show nothing, however well they line up.'
+    )
+  if found.low > 0:
+    meaning = 'networks that are better on ImageNet transfer better'
+    return YES, f'{meaning}, {coefficient(found)}, {over}.'
+  if found.high < 0:
+    meaning = 'networks that are better on ImageNet transfer worse'
+    return NO, f'{meaning}, {coefficient(found)}, {over}.'
+  return CANNOT_SAY, f'{coefficient(found)}, {over}: zero is not excluded.'
+
+
+def _of_the_paper(setting: str, datasets: Sequence[str]) -> list[str]:
+  """What the paper's networks show on those datasets that it has too."""
+  if setting not in published.SETTINGS:
+    return []
+  theirs = grid.of(published.records(), setting)
+  shared = [name for name in datasets if name in theirs.datasets]
+  if not shared:
+    return []
+  found = _correlation(theirs.on(shared))
+  where = 'the same' if len(shared) == len(datasets) else 'the shared'
+  return [
+    f"The paper's {_count(found.points, 'network')} on {where} "
+    f'{_count(len(shared), "dataset")}: {coefficient(found)}.'
+  ]
