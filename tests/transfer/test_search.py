@@ -195,7 +195,8 @@ def test_exported_network_predicts_the_same(tmp_path, config):
   (record,) = records(tmp_path / 'work')
   net = networks.load(config.export)
   assert net.header.num_classes == 10
-  assert net.header.recipe == 'fine_tuned on train + val of digits'
+  assert net.header.recipe.notes == 'fine_tuned on train + val of digits'
+  assert net.header.recipe.trained_on == 'digits'
   test = runs.datasets.open('digits').splits['test']
   # At 8 px both views are the image as it is.
   pixels = np.stack([test.read(i) for i in range(len(test))])

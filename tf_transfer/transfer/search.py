@@ -426,6 +426,10 @@ def export(
     background=False,
     imagenet_top1=None,
     imagenet_top1_source='',
-    recipe=f'{setting} on train + val of {dataset.name}',
+    recipe=dataclasses.replace(
+      net.header.recipe,
+      trained_on=dataset.name,
+      notes=f'{setting} on train + val of {dataset.name}',
+    ),
   )
   weights.save(path, header, net.variables)
