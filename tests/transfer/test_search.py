@@ -287,5 +287,5 @@ def test_damaged_results_are_searched_again(tmp_path, caplog):
 
 def test_auxiliary_head_is_not_exported():
   values = {'backbone': 1, 'head': 2, 'auxiliary': 3}
-  found = search._for_inference({'params': values, 'batch_stats': values})
+  found = search.for_inference({'params': values, 'batch_stats': values})
   assert found['params'] == {'backbone': 1, 'head': 2}
