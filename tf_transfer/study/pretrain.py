@@ -49,22 +49,27 @@ def check(config: ml_collections.ConfigDict) -> None:
     )
 
 
-def _opened(
-  config: ml_collections.ConfigDict, workdir: pathlib.Path
+def opened(
+  name: str, data: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> datasets.Dataset:
+  """Opens a dataset as the `data` of a job's config says, and describes it.
+
+  Raises:
+    InputError: its data cannot be used.
+  """
   dataset = datasets.open(
-    config.dataset,
-    data_dir=config.data.dir or None,
-    seed=config.data.split_seed,
-    val_fraction=config.data.val_fraction,
-    test_fraction=config.data.test_fraction,
-    cut_banner=config.data.cut_banner,
-    prepare=config.data.prepare,
-    cache_dir=config.data.cache_dir or workdir / 'digests',
+    name,
+    data_dir=data.dir or None,
+    seed=data.split_seed,
+    val_fraction=data.val_fraction,
+    test_fraction=data.test_fraction,
+    cut_banner=data.cut_banner,
+    prepare=data.prepare,
+    cache_dir=data.cache_dir or workdir / 'digests',
     progress=progress.bar,
   )
   print(
-    f'{config.dataset}: {len(dataset.classes)} classes, '
+    f'{name}: {len(dataset.classes)} classes, '
     + ', '.join(f'{len(s):,} {k}' for k, s in dataset.splits.items())
   )
   for note in dataset.notes:
@@ -76,7 +81,7 @@ def _given(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> pretraining.Pretraining:
   """What is to be trained, on what."""
-  dataset = _opened(config, workdir)
+  dataset = opened(config.dataset, config.data, workdir)
   net = pretraining.fresh(config.network, config.image_size, config.pretrain)
   identity = ledger.identity(
     {
