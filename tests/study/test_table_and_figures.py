@@ -74,7 +74,12 @@ def test_table_warns_of_networks_that_were_not_trained_alike():
   # The same network with two weights, one from before recipes had fields.
   old = record('a', 0.7, 0.9, weights_sha256='1234567890', recipe='a sentence')
   said = recipes.warning([made[0], old])
-  assert 'BN scale: with: a (sha of a); not known: a (12345678)' in said
+  assert 'BN scale: with: a (C5); not known: a (12345678)' in said
+  again = {**made[0], 'weights_sha256': '987654321'}
+  assert recipes.warning([made[0], again]) == ''
+  assert 'with: a (sha of a), a (98765432); not known: a (12345678)' in (
+    recipes.warning([made[0], again, old])
+  )
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,7 @@ _NETWORKS: Mapping[str, str] = {
   'efficientnet_lite0': 'EfficientNet-Lite0',
   'efficientnet_lite1': 'EfficientNet-Lite1',
   'efficientnet_lite2': 'EfficientNet-Lite2',
+  'inception_small': 'Small Inception',
 }
 _DATASETS: Mapping[str, str] = {
   'food101': 'Food-101',

@@ -30,10 +30,20 @@ def warning(records: Sequence[Mapping[str, Any]]) -> str:
   for record in records:
     if record['setting'] != _FRESH:
       found[record['network'], record['weights_sha256']] = of(record)
-  names = [network for network, _ in found]
   return recipe_lib.warning(
-    {
-      network if names.count(network) == 1 else f'{network} ({sha[:8]})': given
-      for (network, sha), given in found.items()
-    }
+    {_name(key, found): given for key, given in found.items()}
   )
+
+
+def _name(
+  key: tuple[str, str], found: Mapping[tuple[str, str], recipe_lib.Recipe]
+) -> str:
+  """A network's name, with what tells it from others of this name."""
+  network, sha256 = key
+  others = [r for k, r in found.items() if k[0] == network and k != key]
+  own = found[key].configuration
+  if not others:
+    return network
+  if own and own not in [r.configuration for r in others]:
+    return f'{network} ({own})'
+  return f'{network} ({sha256[:8]})'

@@ -215,6 +215,8 @@ def embeddings(
       axis.set_xticks([])
       axis.set_yticks([])
       axis.set_box_aspect(1)
+      axis.spines[:].set_visible(True)
+      axis.spines[:].set_color('0.7')
     handles, texts = axes.flat[0].get_legend_handles_labels()
     figure.legend(
       handles, texts, loc='outside lower center', ncols=5, fontsize=8
