@@ -348,9 +348,9 @@ def run(given: Pretraining) -> Result:
   """
   train, val, test = (given.dataset.splits[name] for name in dataset_lib.PARTS)
   predict = trials.compile_predict(given.network({}), given.mesh)
-  choice = (
-    _chosen(given, predict, train, val) if (given.config.choose_step) else None
-  )
+  choice = None
+  if given.config.choose_step:
+    choice = _chosen(given, predict, train, val)
   everything = dataset_lib.joined('trainval', train, val)
   made = recipe(given.config, len(train if choice else everything))
   if choice:
