@@ -346,21 +346,27 @@ def _drawn(model, size):
   return weights.unflatten(found)
 
 
-@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('name', 'size'),
+  [
+    ('inception_small', 32),
+    pytest.param('inception_v4', SMALLEST_V4, marks=pytest.mark.slow),
+  ],
+)
 @pytest.mark.parametrize('configuration', ['C1', 'C5'])
-def test_inception_v4_sharded_over_eight_devices(configuration):
+def test_sharded_over_eight_devices(configuration, name, size):
   """Three steps: the same losses as on one device."""
-  config = config_file.fields('inception_v4', configuration)
+  config = config_file.fields(name, configuration)
   config.update({'batch_size': 16, 'epochs': 1.0, 'average_decay': 0.9})
   made = pretraining.recipe(config, examples=48)
   assert made.steps == 3
-  net = pretraining.fresh('inception_v4', SMALLEST_V4, config)
+  net = pretraining.fresh(name, size, config)
   model = training.build_model(net, 10, 48, made)
-  variables = _drawn(model, SMALLEST_V4)
+  variables = _drawn(model, size)
   rng = np.random.default_rng(1)
   batches = [
     {
-      'image': rng.integers(0, 256, (16, *[SMALLEST_V4] * 2, 3), np.uint8),
+      'image': rng.integers(0, 256, (16, *[size] * 2, 3), np.uint8),
       'label': rng.integers(0, 10, 16).astype(np.int32),
       'mask': np.ones(16, bool),
     }
