@@ -7,6 +7,9 @@ batch in two parts, with dropout, smoothing and a moving average; and Keras's
 own training step (float32, on CPU only) where keras.applications has the
 network. Random weights and ready batches: what decoding costs is measured by
 benchmarks.pipeline. Of each candidate the median of its turns counts.
+
+With --pretraining the candidates are what pretraining may have on or off: the
+auxiliary head, a batch in two parts, the moving average; and all three.
 """
 
 import dataclasses
@@ -25,6 +28,9 @@ _NETWORKS = flags.DEFINE_list(
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 32, 'Images of a step.')
 _IMAGE_SIZE = flags.DEFINE_integer('image_size', 0, "0: the network's own.")
 _TURNS = flags.DEFINE_integer('turns', 3, 'Times that each candidate runs.')
+_PRETRAINING = flags.DEFINE_bool(
+  'pretraining', False, 'What pretraining has on or off.'
+)
 _SECONDS = flags.DEFINE_float('seconds', 2.0, 'How long a turn lasts.')
 
 _CLASSES = 100
@@ -39,6 +45,28 @@ CANDIDATES = {
     'average_decay': 0.999,
   },
 }
+PRETRAINING = {
+  'none': {},
+  'auxiliary': {'auxiliary_head': True},
+  'two parts': {'accumulation': 2},
+  'average': {'average_decay': 0.9999},
+  'all three': {
+    'auxiliary_head': True,
+    'accumulation': 2,
+    'average_decay': 0.9999,
+  },
+}
+
+
+def candidates(name: str, pretraining: bool) -> dict[str, dict[str, object]]:
+  """What of the recipe each candidate changes, for a network that can."""
+  from tf_transfer import networks
+
+  return {
+    label: change
+    for label, change in (PRETRAINING if pretraining else CANDIDATES).items()
+    if networks.has_auxiliary(name) or 'auxiliary_head' not in change
+  }
 
 
 def _batch(batch_size: int, size: int) -> dict[str, np.ndarray]:
@@ -112,7 +140,10 @@ def main(argv: list[str]) -> None:
     arguments = (name, _BATCH_SIZE.value, size)
     times = turns.seconds_per_call(
       {
-        **{k: (ours, (*arguments, v)) for k, v in CANDIDATES.items()},
+        **{
+          label: (ours, (*arguments, change))
+          for label, change in candidates(name, _PRETRAINING.value).items()
+        },
         'Keras': (keras, arguments),
       },
       _TURNS.value,

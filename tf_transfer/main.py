@@ -31,8 +31,10 @@ _JOBS = {
   'imagenet': 'tf_transfer.study.imagenet',
   'merge': 'tf_transfer.study.merge',
   'leaks': 'tf_transfer.study.leaks',
+  'pretrain': 'tf_transfer.study.pretrain',
   'published': 'tf_transfer.study.published',
   'report': 'tf_transfer.study.report',
+  'settings_study': 'tf_transfer.study.settings',
 }
 # Those that have nothing to write need no workdir.
 _WITHOUT_WORKDIR = ('datasets',)
@@ -67,6 +69,8 @@ def _parse_flags(argv: list[str]) -> list[str]:
   """Parses the flags; a config field that is not there is one clear line."""
   try:
     return app.parse_flags_with_usage(argv)
+  except errors.InputError as error:
+    sys.exit(f'error: --config: {error}')
   except (AttributeError, KeyError) as error:
     # ml_collections' word on a field that a locked config lacks.
     names = re.search(r'Did you mean "(.*?)" instead of "(.*?)"', str(error))

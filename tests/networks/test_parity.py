@@ -179,8 +179,11 @@ def test_every_source_has_golden_outputs():
 
 
 def test_every_network_has_a_source_and_every_family_a_fast_case():
-  assert set(sources.SOURCES) == set(networks.TABLE)
+  # The small Inception is ours: nobody publishes weights of it.
+  assert set(sources.SOURCES) == set(networks.TABLE) - {'inception_small'}
   backbones = {networks.row(network).backbone.func for _, network in FAST} | {
     networks.row('efficientnet_lite0').backbone.func
   }
-  assert backbones == {row.backbone.func for row in networks.TABLE.values()}
+  assert backbones == {
+    networks.row(name).backbone.func for name in sources.SOURCES
+  }

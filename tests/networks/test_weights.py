@@ -9,7 +9,7 @@ import pytest
 import safetensors.numpy
 
 from tf_transfer import errors, networks
-from tf_transfer.networks import weights
+from tf_transfer.networks import recipe, weights
 
 
 @pytest.fixture
@@ -31,6 +31,16 @@ def test_round_trip(tmp_path, parts, weights_dir):
     np.testing.assert_array_equal(tensors[name], array)
   original = weights_dir / 'efficientnet_lite0.safetensors'
   assert path.read_bytes() == original.read_bytes()
+
+
+def test_a_recipe_that_was_a_sentence_is_still_read(parts):
+  fields = parts[0].to_json()
+  old = {**fields, 'format': 1, 'recipe': 'dropout'}
+  found = weights.Header.from_json(old)
+  assert found.recipe == recipe.Recipe(notes='dropout')
+  assert dataclasses.replace(found, recipe=parts[0].recipe) == parts[0]
+  with pytest.raises(ValueError, match='recipe: expected'):
+    weights.Header.from_json({**fields, 'recipe': 'dropout'})
 
 
 def test_options_and_classes_rebuild_the_network(tmp_path, parts):

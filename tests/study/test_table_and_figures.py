@@ -2,12 +2,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_transfer.study import figures, table
+from tf_transfer.networks import recipe
+from tf_transfer.study import figures, recipes, table
+
+PLAIN = recipe.Recipe(True, False, False, False, 'imagenet')
 
 
 def record(network, imagenet, value, dataset='digits', metric='top1', **more):
   return {
     'network': network,
+    'weights_sha256': f'sha of {network}',
+    'recipe': PLAIN.to_json(),
     'dataset': dataset,
     'setting': 'logistic_regression',
     'metric': metric,
@@ -48,6 +53,33 @@ def test_table():
   assert 'unknown' in lines[3]
   assert lines[3].endswith('NO')
   assert lines[-1] == 'val and test: top-1 accuracy'
+
+
+def test_table_warns_of_networks_that_were_not_trained_alike():
+  smooth = recipe.Recipe(True, True, False, None, 'imagenet')
+  made = [
+    record('a', 0.7, 0.9),
+    record('b', 0.8, 0.9, recipe=smooth.to_json()),
+    record('a', 0.7, 0.9, dataset='pets'),
+  ]
+  said = recipes.warning(made)
+  assert table.render(made).endswith(said)
+  assert said.splitlines()[1:] == [
+    '  label smoothing: without: a; with: b',
+    '  auxiliary head: without: a; not known: b',
+  ]
+  assert recipes.warning(made[::2]) == ''
+  fresh = [{**r, 'setting': 'random_init'} for r in made]
+  assert recipes.warning(fresh) == ''
+  # The same network with two weights, one from before recipes had fields.
+  old = record('a', 0.7, 0.9, weights_sha256='1234567890', recipe='a sentence')
+  said = recipes.warning([made[0], old])
+  assert 'BN scale: with: a (C5); not known: a (12345678)' in said
+  again = {**made[0], 'weights_sha256': '987654321'}
+  assert recipes.warning([made[0], again]) == ''
+  assert 'with: a (sha of a), a (98765432); not known: a (12345678)' in (
+    recipes.warning([made[0], again, old])
+  )
 
 
 @pytest.mark.parametrize(

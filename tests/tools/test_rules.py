@@ -112,7 +112,10 @@ def test_what_the_sources_say(network):
   names = [source.name for source in sources.SOURCES[network]]
   assert len(set(names)) == len(names)
   for source in sources.SOURCES[network]:
-    assert source.recipe
+    assert source.recipe.trained_on
+    assert source.recipe.bn_scale is not None
+    if not source.options.get('use_scale', True):
+      assert source.recipe.bn_scale is False
     assert source.licence
     assert source.background == (source.num_classes == 1001)
     assert (source.imagenet_top1 is None) == (not source.imagenet_top1_source)

@@ -50,6 +50,8 @@ def batches(count, size=16, seed=0, multi_label=False):
 class AuxiliaryBackbone(TinyBackbone):
   """The same with a place for an auxiliary head."""
 
+  auxiliary_after = 'image'
+
   def with_auxiliary(self, x: jax.Array, train: bool = False):
     return self(x, train), x
 

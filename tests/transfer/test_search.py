@@ -195,7 +195,8 @@ def test_exported_network_predicts_the_same(tmp_path, config):
   (record,) = records(tmp_path / 'work')
   net = networks.load(config.export)
   assert net.header.num_classes == 10
-  assert net.header.recipe == 'fine_tuned on train + val of digits'
+  assert net.header.recipe.notes == 'fine_tuned on train + val of digits'
+  assert net.header.recipe.trained_on == 'digits'
   test = runs.datasets.open('digits').splits['test']
   # At 8 px both views are the image as it is.
   pixels = np.stack([test.read(i) for i in range(len(test))])
@@ -286,5 +287,5 @@ def test_damaged_results_are_searched_again(tmp_path, caplog):
 
 def test_auxiliary_head_is_not_exported():
   values = {'backbone': 1, 'head': 2, 'auxiliary': 3}
-  found = search._for_inference({'params': values, 'batch_stats': values})
+  found = search.for_inference({'params': values, 'batch_stats': values})
   assert found['params'] == {'backbone': 1, 'head': 2}

@@ -26,6 +26,7 @@ from tf_transfer.networks import (
   efficientnet,
   efficientnet_v2,
   inception_resnet_v2,
+  inception_small,
   inception_v1,
   inception_v3,
   inception_v4,
@@ -137,6 +138,9 @@ TABLE: Mapping[str, Row] = {
   'efficientnet_v2_l': Row(
     _efficientnet_v2(efficientnet_v2.L), 480, 1280, 117_234_272, 0.4
   ),
+  'inception_small': Row(
+    functools.partial(inception_small.InceptionSmall), 32, 128, 109_640
+  ),
 }
 
 
@@ -173,11 +177,16 @@ def build(
     backbone = row(name).backbone(**options)
   except (TypeError, ValueError) as error:
     raise errors.InputError(f'{name}: {error}') from error
-  if auxiliary_head and not getattr(backbone, 'auxiliary_after', None):
+  if auxiliary_head and not has_auxiliary(name):
     raise errors.InputError(
       f'{name} has no place for an auxiliary head: build it without'
     )
   return classifier.Classifier(backbone, num_classes, dropout, auxiliary_head)
+
+
+def has_auxiliary(name: str) -> bool:
+  """Whether a network of the table has a place for an auxiliary head."""
+  return bool(getattr(row(name).backbone(), 'auxiliary_after', None))
 
 
 def expected_variables(

@@ -20,10 +20,13 @@ import safetensors.numpy
 
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors
+from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.runtime import files
 
 _METADATA_KEY = 'tf_transfer'
-_FORMAT = 1
+_FORMAT = 2
+# In which the recipe was a sentence.
+_FORMAT_OF_SENTENCES = 1
 _LISTED = 12  # problems named in one error before the rest are counted
 
 
@@ -39,7 +42,7 @@ class Header:
     background: whether class 0 is "background", ahead of ImageNet's 1000.
     imagenet_top1: accuracy on ImageNet's validation set in 0 to 1, or None.
     imagenet_top1_source: who measured it.
-    recipe: what is known of the regularisers it was trained with.
+    recipe: how it was trained, as far as is known.
     source: the name of the file that was converted.
     source_sha256: and its SHA-256.
     licence: of the weights.
@@ -52,7 +55,7 @@ class Header:
   background: bool = False
   imagenet_top1: float | None = None
   imagenet_top1_source: str = ''
-  recipe: str = ''
+  recipe: recipe_lib.Recipe = recipe_lib.UNKNOWN
   source: str = ''
   source_sha256: str = ''
   licence: str = ''
@@ -67,6 +70,7 @@ class Header:
       **fields,
       'options': dict(self.options),
       'contract': self.contract.to_json(),
+      'recipe': self.recipe.to_json(),
     }
 
   @classmethod
@@ -74,7 +78,10 @@ class Header:
     """The inverse of `to_json`; what does not fit is a ValueError."""
     fields = dict(fields)
     version = fields.pop('format', None)
-    if version != _FORMAT:
+    if version == _FORMAT_OF_SENTENCES:
+      sentence = recipe_lib.Recipe(notes=str(fields['recipe']))
+      fields['recipe'] = sentence.to_json()
+    elif version != _FORMAT:
       raise ValueError(f'format {version!r}, this program reads {_FORMAT}')
     known = {field.name for field in dataclasses.fields(cls)}
     if set(fields) != known:
@@ -83,6 +90,7 @@ class Header:
         f'unknown {sorted(set(fields) - known)}'
       )
     fields['contract'] = contract_lib.Contract.from_json(fields['contract'])
+    fields['recipe'] = recipe_lib.Recipe.from_json(fields['recipe'])
     return cls(**fields)
 
 

@@ -56,6 +56,7 @@ _NETWORKS: Mapping[str, str] = {
   'efficientnet_lite0': 'EfficientNet-Lite0',
   'efficientnet_lite1': 'EfficientNet-Lite1',
   'efficientnet_lite2': 'EfficientNet-Lite2',
+  'inception_small': 'Small Inception',
 }
 _DATASETS: Mapping[str, str] = {
   'food101': 'Food-101',
@@ -76,23 +77,6 @@ _DATASETS: Mapping[str, str] = {
 _INK = '#1b1b1b'
 _TIED = '#2ca02c'
 _MARKERS = 'osD^vP*Xdph<>8'
-
-
-@dataclasses.dataclass(frozen=True)
-class Configuration:
-  """A network pretrained in one of the configurations C1 to C5.
-
-  Attributes:
-    network: its name.
-    configuration: 'C1' to 'C5'.
-    mean_log_odds: over the datasets it was transferred to.
-    imagenet_top1: in 0 to 1.
-  """
-
-  network: str
-  configuration: str
-  mean_log_odds: float
-  imagenet_top1: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -534,79 +518,6 @@ def _small_panel(
   axes_lib.logit_axis(axis.xaxis, x.min(), x.max(), ticks=4)
   axes_lib.logit_axis(axis.yaxis, y.min(), y.max(), ticks=5)
   axis.tick_params(labelsize=6.5, length=2, pad=1.5)
-
-
-_FACTORS = (
-  # What is on in C1 to C5.
-  ('BN scale', '−++++'),
-  ('label smoothing', '++−−−'),
-  ('dropout', '+++−−'),
-  ('auxiliary head', '++++−'),
-)
-
-
-def training_settings(
-  points: Sequence[Configuration], setting: str, path: pathlib.Path
-) -> None:
-  """Figures 3 and 5: transfer of networks pretrained in C1 to C5.
-
-  Args:
-    points: of one or more networks.
-    setting: in which they were transferred.
-    path: of the files, without .png and .pdf.
-
-  Raises:
-    InputError: a file could not be written.
-  """
-  names = ('C1', 'C2', 'C3', 'C4', 'C5')
-  networks = list(dict.fromkeys(p.network for p in points))
-  shades = plt.get_cmap('viridis')(np.linspace(0, 0.85, len(networks)))
-  with plt.rc_context(axes_lib.STYLE):
-    figure, (left, right) = _subplots(2, 2, 4.6, 3.9)
-    for network, shade, marker in zip(networks, shades, _MARKERS, strict=False):
-      own = [p for p in points if p.network == network]
-      x = [names.index(p.configuration) for p in own]
-      style = {'color': shade, 'marker': marker, 'markersize': 5}
-      left.plot(
-        x,
-        [p.mean_log_odds for p in own],
-        label=display_name(network),
-        **style,
-      )
-      right.plot(x, [p.imagenet_top1 for p in own], **style)
-    for axis in (left, right):
-      axis.set_xticks(range(5), names)
-      axis.grid(axis='y', alpha=0.25)
-      axis.set_xlim(-0.3, 4.3)
-      _tell_factors(axis, axis is left)
-    left.set_ylabel('Mean log-odds over datasets')
-    left.set_title(f'Transfer: {_style(setting).text.lower()}')
-    right.set_title('ImageNet')
-    right.set_ylabel('Top-1 accuracy')
-    digits = axes_lib.percent_digits(right.get_yticks())
-    right.yaxis.set_major_formatter(ticker.PercentFormatter(1, digits))
-    figure.legend(loc='outside lower center', ncols=len(networks), fontsize=8)
-    axes_lib.save(figure, path)
-
-
-def _tell_factors(axis, headed: bool) -> None:
-  """Writes below the ticks what is on in each configuration."""
-  for row, (name, signs) in enumerate(_FACTORS):
-    texts = [(at, sign, 'center') for at, sign in enumerate(signs)]
-    if headed:
-      texts.append((-0.4, name, 'right'))
-    for at, text, alignment in texts:
-      axis.annotate(
-        text,
-        (at, 0),
-        xycoords=axis.get_xaxis_transform(),
-        xytext=(0, -23 - 11 * row),
-        textcoords='offset points',
-        ha=alignment,
-        va='center',
-        fontsize=8.5,
-        annotation_clip=False,
-      )
 
 
 def settings_by_dataset(

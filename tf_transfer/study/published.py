@@ -22,7 +22,7 @@ import scipy.stats
 
 from tf_transfer import datasets
 from tf_transfer.runtime import files
-from tf_transfer.study import figures, grid, statistics
+from tf_transfer.study import figures, grid, settings_figures, statistics
 
 SETTINGS = ('logistic_regression', 'fine_tuned', 'random_init')
 _BATCH = 256  # Images a step in fine-tuning and from random initialisation.
@@ -109,10 +109,12 @@ def previous_best() -> Mapping[str, float]:
 
 
 @functools.cache
-def training_settings(setting: str) -> tuple[figures.Configuration, ...]:
+def training_settings(
+  setting: str,
+) -> tuple[settings_figures.Configuration, ...]:
   """Figure 3 (`logistic_regression`) or 5 (`fine_tuned`)."""
   return tuple(
-    figures.Configuration(
+    settings_figures.Configuration(
       row['network'],
       row['configuration'],
       float(row['mean_log_odds']),
@@ -379,7 +381,7 @@ def _effects(
   )
 
 
-def _gain(points: Sequence[figures.Configuration]) -> float:
+def _gain(points: Sequence[settings_figures.Configuration]) -> float:
   return points[-1].mean_log_odds - points[0].mean_log_odds
 
 
@@ -393,7 +395,7 @@ def _regularisers() -> list[Claim]:
   moved = 100 * _effects(
     'logistic_regression',
     ('inception_v3', 'inception_v4', 'inception_resnet_v2'),
-    lambda points: abs(points[-1].imagenet_top1 - points[0].imagenet_top1),
+    lambda points: abs(points[-1].top1 - points[0].top1),
   )
   claims = [
     Claim(
@@ -545,11 +547,15 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   workdir = files.make_directory(workdir)
   series = {'the paper': records()}
   fixed, tuned = ('logistic_regression', 'fine_tuned')
+
+  def settings(setting):
+    return {'the paper': training_settings(setting)}
+
   for number, draw, what in (
     (1, figures.averages_vs_imagenet, (series, (fixed, tuned))),
     (2, figures.datasets_vs_imagenet, (series, SETTINGS)),
-    (3, figures.training_settings, (training_settings(fixed), fixed)),
-    (5, figures.training_settings, (training_settings(tuned), tuned)),
+    (3, settings_figures.training_settings, (settings(fixed), fixed)),
+    (5, settings_figures.training_settings, (settings(tuned), tuned)),
     (6, figures.settings_by_dataset, (records(), previous_best())),
     (7, figures.fine_tuned_vs_random, (series,)),
     (8, figures.accuracy_vs_steps, (accuracy_vs_steps(),)),

@@ -189,7 +189,7 @@ def _record(
     'split_seed': config.data.split_seed,
     'imagenet_top1': header.imagenet_top1,
     'imagenet_top1_source': header.imagenet_top1_source,
-    'recipe': header.recipe,
+    'recipe': header.recipe.to_json(),
     'chosen': dict(outcome.chosen),
     'validation': dataclasses.asdict(outcome.validation),
     'validation_curve': [

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tf_transfer.study import recipes
+
 
 def chosen(record: Mapping[str, Any]) -> str:
   """The hyperparameters that did best on val, in words."""
@@ -56,7 +58,7 @@ _TEXT_COLUMNS = 3  # left-aligned; the others hold numbers
 
 
 def render(records: Sequence[Mapping[str, Any]]) -> str:
-  """A line per record, with the metric in the heading of its columns."""
+  """A line per record; below them, whether the networks can be compared."""
   rows = [_HEADINGS, *(_row(record) for record in records)]
   widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
   lines = [
@@ -71,4 +73,5 @@ def render(records: Sequence[Mapping[str, Any]]) -> str:
   lines.append(
     'val and test: ' + ' or '.join(_METRIC_NAMES[metric] for metric in metrics)
   )
+  lines += recipes.warning(records).splitlines()
   return '\n'.join(line.rstrip() for line in lines)

@@ -235,10 +235,10 @@ def run(search: Search) -> tuple[fixed_features.Outcome, networks.Network]:
       f'{given[number]}, which was the best on val; lower learning_rate_max'
     )
   outcome = _tested(search, trained, results, number, view, job)
-  return outcome, search.network(_for_inference(trained.variables[0]))
+  return outcome, search.network(for_inference(trained.variables[0]))
 
 
-def _for_inference(variables: Mapping[str, Any]) -> dict[str, Any]:
+def for_inference(variables: Mapping[str, Any]) -> dict[str, Any]:
   """Without the auxiliary head, on the host."""
   return {
     kind: {k: v for k, v in values.items() if k != 'auxiliary'}
@@ -356,14 +356,14 @@ class _Estimate:
   """Says how long a search will take, before its first step and on the way."""
 
   def __init__(self, search, job, step, trial, count: int, missing: int):
-    compiling, seconds = _seconds_per_step(job, step, trial)
+    compiling, seconds = seconds_per_step(job, step, trial)
     self._left, self._count, self._started = missing, missing, time.monotonic()
     total = (missing + 1) * job.recipe.steps * seconds
     print(
       f'{search.description}: the step compiled in {compiling:.0f} s and takes '
       f'{seconds:.3g} s; {missing} of {count} trials and the final run, '
       f'{job.recipe.steps:,} steps of {job.recipe.batch_size} images each, '
-      f'will take about {_words(total)}',
+      f'will take about {in_words(total)}',
       flush=True,
     )
 
@@ -372,16 +372,16 @@ class _Estimate:
     spent = time.monotonic() - self._started
     each = spent / (self._count - self._left)
     if self._left:
-      left = _words(each * (self._left + 1))
+      left = in_words(each * (self._left + 1))
       print(f'  {self._left} trials left: about {left}', flush=True)
 
 
-def _words(seconds: float) -> str:
+def in_words(seconds: float) -> str:
   """A duration: '2 days, 3:04:05'."""
   return str(datetime.timedelta(seconds=math.ceil(seconds)))
 
 
-def _seconds_per_step(
+def seconds_per_step(
   job: trials.Job, step: training.Step, trial: training.Trial
 ) -> tuple[float, float]:
   """How long compiling took, and a step takes, on a state that is thrown away.
@@ -396,6 +396,8 @@ def _seconds_per_step(
     'mask': np.ones(rows, bool),
     'index': np.zeros(rows, np.int32),
   }
+  if job.colour:
+    batch['colour'] = np.zeros((rows, 5), np.float32)
   (batch,) = devices.on_devices(
     [batch], devices.sharding(job.mesh, devices.BATCH)
   )
@@ -426,6 +428,10 @@ def export(
     background=False,
     imagenet_top1=None,
     imagenet_top1_source='',
-    recipe=f'{setting} on train + val of {dataset.name}',
+    recipe=dataclasses.replace(
+      net.header.recipe,
+      trained_on=dataset.name,
+      notes=f'{setting} on train + val of {dataset.name}',
+    ),
   )
   weights.save(path, header, net.variables)

@@ -23,6 +23,7 @@ import optax
 from tf_transfer import errors, networks
 from tf_transfer.networks import classifier
 from tf_transfer.runtime import devices
+from tf_transfer.transfer import colour
 
 MOMENTUM = 0.9
 # Of the auxiliary head's loss (Szegedy et al., 2016).
@@ -80,6 +81,15 @@ class Recipe:
         )
     if self.precision not in PRECISIONS:
       raise errors.unknown_name('precision', self.precision, PRECISIONS)
+
+  def rate(self, initial: Any, step: Any) -> jax.Array:
+    """The learning rate of a step, 0 to steps − 1, of a trial's own."""
+    return learning_rate(initial, step, self.steps)
+
+  def kept(self, step: Any) -> Any:
+    """Share of the old moving average that a step keeps."""
+    del step
+    return self.average_decay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -266,8 +276,9 @@ def compile_step(
   Returns:
     (state, trial, batch) -> (state, metrics). The state's memory is taken.
     `trial` is a `Trial` as a dict; `batch` is that of
-    `pipeline.training_batches`, sharded over the mesh, and the metrics are
-    loss, learning_rate and gradient_norm, scalars.
+    `pipeline.training_batches`, sharded over the mesh, whose colours are
+    distorted if it says how; and the metrics are loss, learning_rate and
+    gradient_norm, scalars.
 
   Raises:
     InputError: the batch cannot be spread over the devices.
@@ -295,7 +306,7 @@ def _step(
   trial: Mapping[str, jax.Array],
   batch: Mapping[str, jax.Array],
 ) -> tuple[State, dict[str, jax.Array]]:
-  batch = {name: batch[name] for name in ('image', 'label', 'mask')}
+  batch = {name: values for name, values in batch.items() if name != 'index'}
   count = jnp.maximum(batch['mask'].sum(), 1)
   key = jax.random.fold_in(jax.random.key(recipe.seed), state.step)
 
@@ -317,12 +328,12 @@ def _step(
   decayed = jax.tree.map(
     lambda g, p: g + decay * p if p.ndim > 1 else g, grads, state.params
   )
-  rate = learning_rate(trial['learning_rate'], state.step, recipe.steps)
+  rate = recipe.rate(trial['learning_rate'], state.step)
   updates, optimiser = _NESTEROV.update(decayed, state.optimiser)
   params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
   average = state.average
   if average is not None:
-    keep = recipe.average_decay
+    keep = recipe.kept(state.step)
     average = jax.tree.map(
       lambda a, v: keep * a + (1 - keep) * v,
       average,
@@ -352,7 +363,10 @@ def _loss(
   Args:
     count: of the examples of the whole batch that count.
   """
-  image = scale(part['image'])
+  image = part['image']
+  if 'colour' in part:
+    image = colour.distort(image, part['colour'])
+  image = scale(image)
   if recipe.precision == 'bfloat16':
     image, params = jax.tree.map(
       lambda x: x.astype(jnp.bfloat16), (image, params)

@@ -41,11 +41,13 @@ class Course:
   Attributes:
     start: the loss of the first step.
     losses: the mean loss of each window.
+    measured: step and value of each measurement on the way.
     diverged: after how many steps it was found to have diverged, or None.
   """
 
   start: float | None = None
   losses: list[float] = dataclasses.field(default_factory=list)
+  measured: list[tuple[int, float]] = dataclasses.field(default_factory=list)
   diverged: int | None = None
 
   def add(self, losses: Sequence[float], step: int) -> None:
@@ -72,6 +74,10 @@ class Job:
     mesh: the devices.
     corrupt: 'error', or 'skip' for images that cannot be decoded.
     checkpoint_every: steps.
+    colour: whether colours are distorted.
+    measure: maps the number of steps done and the variables to a value, on
+      the way; None measures nothing.
+    measure_every: steps; the last one is measured too.
   """
 
   model: Any
@@ -82,6 +88,9 @@ class Job:
   mesh: jax.sharding.Mesh
   corrupt: str
   checkpoint_every: int
+  colour: bool = False
+  measure: Callable[[int, Any], float] | None = None
+  measure_every: int = 0
 
   def compile(self) -> training.Step:
     return training.compile_step(
@@ -170,6 +179,8 @@ def train(
       if looking:
         _look(at)
         bar.set_postfix_str(_summary(at.courses))
+      if job.measure and (at.done % job.measure_every == 0 or at.done == total):
+        _measure(job.measure, at)
       # Processes may only leave the loop together.
       ending = (looking or jax.process_count() == 1) and _any(terminated())
       if ending or (at.done < total and at.done % job.checkpoint_every == 0):
@@ -196,6 +207,7 @@ def _batches(job: Job, at: _Standing) -> Iterator[dict[str, jax.Array]]:
     start=at.done,
     stop=job.recipe.steps,
     process=(jax.process_index(), jax.process_count()),
+    colour=job.colour,
     corrupt=job.corrupt,
   )
 
@@ -243,6 +255,12 @@ def _look(at: _Standing) -> None:
     at.losses[number] = []
     if course.diverged is not None:
       at.states[number] = None
+
+
+def _measure(measure: Callable[[int, Any], float], at: _Standing) -> None:
+  for state, course in zip(at.states, at.courses, strict=True):
+    if state is not None:
+      course.measured.append((at.done, measure(at.done, state.variables)))
 
 
 def _summary(courses: Sequence[Course]) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tf_transfer import contract as contract_lib
+from tf_transfer.networks import recipe as recipe_lib
 from tools.convert_weights import keras_files, rules
 
 Rules = Sequence[rules.Rule]
@@ -28,7 +29,7 @@ class Source:
     num_classes: number of logits; 1001 have background as class 0.
     imagenet_top1: published accuracy in 0 to 1.
     imagenet_top1_source: who published it.
-    recipe: what is known of the regularisers.
+    recipe: how they were trained, as far as is known.
     licence: of the weights.
   """
 
@@ -43,7 +44,7 @@ class Source:
   num_classes: int = 1000
   imagenet_top1: float | None = None
   imagenet_top1_source: str = ''
-  recipe: str = ''
+  recipe: recipe_lib.Recipe = recipe_lib.UNKNOWN
   licence: str = ''
 
   @functools.cached_property

@@ -20,6 +20,7 @@ from tools.convert_weights import (
   nasnet,
   publishers,
   readers,
+  recipes,
   resnet,
   rules,
 )
@@ -48,19 +49,10 @@ def _efficientnet_lite(
       "published by the network's authors for the TensorFlow weights that "
       'this file converts'
     ),
-    recipe=(
-      'label smoothing 0.1, dropout, drop connect; no auxiliary head; BN scale'
-    ),
+    recipe=recipes.EFFICIENTNET,
     licence='Apache-2.0',
   )
 
-
-_NO_REGULARISER = (
-  'no label smoothing, dropout or auxiliary head; BN scale; weight decay'
-)
-
-
-_TIMM_RECIPE = 'that of the weights; BN scale'
 
 # Ends the names of most of Keras's files.
 _KERAS_FILE = '_weights_tf_dim_ordering_tf_kernels.h5'
@@ -85,7 +77,7 @@ def _resnet(
       scaling=publishers.VGG,
       num_classes=1000,
       options={'stride_in': 'last_3x3', 'stem_pool': 'same'},
-      recipe=_NO_REGULARISER,
+      recipe=recipes.PLAIN,
     ),
     publishers.keras(
       functools.partial(resnet.keras, depths),
@@ -95,7 +87,7 @@ def _resnet(
       f'resnet{layers}{_KERAS_FILE}',
       scaling=publishers.CAFFE,
       options={'stride_in': 'first_1x1', 'epsilon': 1.001e-5},
-      recipe=_NO_REGULARISER,
+      recipe=recipes.PLAIN,
       licence='MIT',
     ),
     publishers.torchvision(
@@ -103,7 +95,7 @@ def _resnet(
       224,
       torchvision[1],
       f'resnet{layers}-{torchvision[0]}.pth',
-      recipe=_NO_REGULARISER,
+      recipe=recipes.PLAIN,
     ),
     publishers.timm(
       torch_rules,
@@ -111,7 +103,7 @@ def _resnet(
       timm[1],
       f'resnet{layers}.{timm[0]}',
       crop_fraction=0.95,
-      recipe=_TIMM_RECIPE,
+      recipe=recipes.TIMM[timm[0]],
     ),
   )
 
@@ -133,7 +125,7 @@ def _densenet(
       f'densenet{layers}{_KERAS_FILE}',
       scaling=publishers.TORCH,
       options={'epsilon': 1.001e-5},
-      recipe=_NO_REGULARISER,
+      recipe=recipes.PLAIN,
       licence='BSD-3-Clause',
     ),
     publishers.torchvision(
@@ -141,24 +133,20 @@ def _densenet(
       224,
       torchvision[1],
       f'densenet{layers}-{torchvision[0]}.pth',
-      recipe=_NO_REGULARISER,
+      recipe=recipes.PLAIN,
     ),
     publishers.timm(
       torch_rules,
       224,
       timm[1],
       f'densenet{layers}.{timm[0]}',
-      recipe=_TIMM_RECIPE,
+      recipe=recipes.TIMM[timm[0]],
     ),
   )
 
 
 # What PyTorch's implementations of the MobileNets change.
 _TORCH_MOBILE = {'padding': 'symmetric', 'epsilon': 1e-5}
-_MOBILE_RECIPE = (
-  'dropout and little weight decay; no label smoothing or auxiliary head; BN '
-  'scale'
-)
 
 
 def _mobilenet_v1() -> tuple[publishers.Source, ...]:
@@ -168,7 +156,7 @@ def _mobilenet_v1() -> tuple[publishers.Source, ...]:
       224,
       0.709,
       'mobilenet_v1_1.0_224.tgz -> mobilenet_v1_1.0_224.ckpt',
-      recipe=_MOBILE_RECIPE,
+      recipe=recipes.MOBILENET_V1,
     ),
     publishers.keras(
       mobilenet.keras_v1,
@@ -176,7 +164,7 @@ def _mobilenet_v1() -> tuple[publishers.Source, ...]:
       0.704,
       'MobileNet',
       'mobilenet_1_0_224_tf.h5',
-      recipe=_MOBILE_RECIPE,
+      recipe=recipes.MOBILENET_V1,
       licence='Apache-2.0',
     ),
     publishers.timm(
@@ -186,7 +174,7 @@ def _mobilenet_v1() -> tuple[publishers.Source, ...]:
       'mobilenetv1_100.ra4_e3600_r224_in1k',
       scaling=publishers.HALF,
       options=_TORCH_MOBILE,
-      recipe=_TIMM_RECIPE,
+      recipe=recipes.TIMM['ra4_e3600_r224_in1k'],
     ),
   )
 
@@ -200,7 +188,7 @@ def _mobilenet_v2(
       224,
       slim_top1,
       f'mobilenet_v2_{width}_224.tgz -> mobilenet_v2_{width}_224.ckpt',
-      recipe=_MOBILE_RECIPE,
+      recipe=recipes.MOBILENET_V2,
     ),
     publishers.keras(
       mobilenet.keras_v2,
@@ -209,7 +197,7 @@ def _mobilenet_v2(
       'MobileNetV2',
       f'mobilenet_v2{_KERAS_FILE.removesuffix(".h5")}_{width}_224.h5',
       arguments=(('alpha', width),),
-      recipe=_MOBILE_RECIPE,
+      recipe=recipes.MOBILENET_V2,
       licence='Apache-2.0',
     ),
     publishers.timm(
@@ -218,17 +206,11 @@ def _mobilenet_v2(
       timm_top1,
       f'mobilenetv2_{round(100 * width)}.ra_in1k',
       options=_TORCH_MOBILE,
-      recipe=_TIMM_RECIPE,
+      recipe=recipes.TIMM['ra_in1k'],
     ),
   )
 
 
-_INCEPTION_RECIPE = (
-  'label smoothing 0.1, dropout and an auxiliary head; no BN scale'
-)
-_EARLY_INCEPTION_RECIPE = (
-  'label smoothing 0.1 and dropout, no auxiliary head; no BN scale'
-)
 _NO_SCALE = {'use_scale': False}
 
 
@@ -240,7 +222,7 @@ def _inception_v1() -> tuple[publishers.Source, ...]:
       0.698,
       'inception_v1_2016_08_28.tar.gz -> inception_v1.ckpt',
       options=_NO_SCALE,
-      recipe=_EARLY_INCEPTION_RECIPE,
+      recipe=recipes.EARLY_INCEPTION,
     ),
     publishers.torchvision(
       inception.torchvision_v1,
@@ -250,7 +232,7 @@ def _inception_v1() -> tuple[publishers.Source, ...]:
       # It undoes its own scaling: what remains is that of TF-Slim.
       scaling=publishers.HALF,
       options={'padding': 'symmetric'},
-      recipe='ported from TF-Slim; BN scale',
+      recipe=recipes.EARLY_INCEPTION_PORT,
     ),
   )
 
@@ -263,7 +245,7 @@ def _bn_inception() -> tuple[publishers.Source, ...]:
       0.739,
       'inception_v2_2016_08_28.tar.gz -> inception_v2.ckpt',
       options=_NO_SCALE,
-      recipe=_EARLY_INCEPTION_RECIPE,
+      recipe=recipes.EARLY_INCEPTION,
     ),
     publishers.Source(
       name='pretrainedmodels',
@@ -279,7 +261,7 @@ def _bn_inception() -> tuple[publishers.Source, ...]:
       },
       imagenet_top1=0.735,
       imagenet_top1_source="pretrainedmodels' table",
-      recipe='ported from Caffe; BN scale',
+      recipe=recipes.CAFFE_BN_INCEPTION,
       licence='BSD-3-Clause',
     ),
   )
@@ -293,7 +275,7 @@ def _inception_v3() -> tuple[publishers.Source, ...]:
       0.780,
       'inception_v3_2016_08_28.tar.gz -> inception_v3.ckpt',
       options=_NO_SCALE,
-      recipe=_INCEPTION_RECIPE,
+      recipe=recipes.INCEPTION,
     ),
     publishers.keras(
       inception.keras_v3,
@@ -302,7 +284,7 @@ def _inception_v3() -> tuple[publishers.Source, ...]:
       'InceptionV3',
       f'inception_v3{_KERAS_FILE}',
       options=_NO_SCALE,
-      recipe=_INCEPTION_RECIPE,
+      recipe=recipes.INCEPTION,
       licence='Apache-2.0',
     ),
     publishers.torchvision(
@@ -314,7 +296,7 @@ def _inception_v3() -> tuple[publishers.Source, ...]:
       scaling=publishers.HALF,
       crop_fraction=299 / 342,
       options={'count_padding': True},
-      recipe='ported from TF-Slim; BN scale',
+      recipe=recipes.INCEPTION_PORT,
     ),
     publishers.timm(
       inception.torch_v3,
@@ -323,7 +305,7 @@ def _inception_v3() -> tuple[publishers.Source, ...]:
       'inception_v3.tv_in1k',
       scaling=publishers.HALF,
       options={'count_padding': True},
-      recipe='that of the weights, tv_in1k or tf_in1k; BN scale',
+      recipe=recipes.INCEPTION_PORT,
     ),
     # The same variables, trained on images scaled otherwise.
     publishers.timm(
@@ -333,7 +315,7 @@ def _inception_v3() -> tuple[publishers.Source, ...]:
       'inception_v3.gluon_in1k',
       name='timm_gluon',
       options={'count_padding': True},
-      recipe=_TIMM_RECIPE,
+      recipe=recipes.GLUON_INCEPTION,
     ),
   )
 
@@ -346,7 +328,7 @@ def _inception_v4() -> tuple[publishers.Source, ...]:
       0.802,
       'inception_v4_2016_09_09.tar.gz -> inception_v4.ckpt',
       options=_NO_SCALE,
-      recipe=_INCEPTION_RECIPE,
+      recipe=recipes.INCEPTION,
     ),
     publishers.timm(
       inception.timm_v4,
@@ -354,7 +336,7 @@ def _inception_v4() -> tuple[publishers.Source, ...]:
       0.80144,
       'inception_v4.tf_in1k',
       scaling=publishers.HALF,
-      recipe='ported from TF-Slim; BN scale',
+      recipe=recipes.INCEPTION_PORT,
     ),
   )
 
@@ -368,7 +350,7 @@ def _inception_resnet_v2() -> tuple[publishers.Source, ...]:
       'inception_resnet_v2_2016_08_30.tar.gz -> '
       'inception_resnet_v2_2016_08_30.ckpt',
       options=_NO_SCALE,
-      recipe=_INCEPTION_RECIPE,
+      recipe=recipes.INCEPTION,
     ),
     publishers.keras(
       inception.keras_resnet_v2,
@@ -377,7 +359,7 @@ def _inception_resnet_v2() -> tuple[publishers.Source, ...]:
       'InceptionResNetV2',
       f'inception_resnet_v2{_KERAS_FILE}',
       options=_NO_SCALE,
-      recipe=_INCEPTION_RECIPE,
+      recipe=recipes.INCEPTION,
       licence='Apache-2.0',
     ),
     publishers.timm(
@@ -387,14 +369,9 @@ def _inception_resnet_v2() -> tuple[publishers.Source, ...]:
       'inception_resnet_v2.tf_in1k',
       scaling=publishers.HALF,
       crop_fraction=0.8975,
-      recipe='ported from TF-Slim; BN scale',
+      recipe=recipes.INCEPTION_PORT,
     ),
   )
-
-
-_NASNET_RECIPE = (
-  'label smoothing 0.1, dropout, drop path and an auxiliary head; BN scale'
-)
 
 
 def _nasnet(
@@ -412,7 +389,7 @@ def _nasnet(
       size,
       slim_top1,
       f'nasnet-a_{name}_04_10_2017.tar.gz -> model.ckpt',
-      recipe=_NASNET_RECIPE,
+      recipe=recipes.NASNET,
     ),
     publishers.keras(
       functools.partial(nasnet.keras, repeats),
@@ -421,7 +398,7 @@ def _nasnet(
       f'NASNet{name.capitalize()}',
       f'nasnet_{name}.h5',
       options={'reduction_pools': 'zeros'},
-      recipe=_NASNET_RECIPE,
+      recipe=recipes.NASNET,
       licence='Apache-2.0',
     ),
     torch(functools.partial(nasnet.torch, repeats)),
@@ -438,7 +415,7 @@ def _cadene_nasnet_mobile(
     file='nasnetamobile-7e03cead.pth',
     imagenet_top1=0.741,
     imagenet_top1_source="pretrainedmodels' table",
-    recipe='ported from TF-Slim; BN scale',
+    recipe=recipes.NASNET,
     licence='BSD-3-Clause',
   )
 
@@ -454,13 +431,8 @@ def _timm_nasnet_large(
     scaling=publishers.HALF,
     crop_fraction=0.911,
     options={'reduction_pools': 'zeros_average'},
-    recipe='ported from TF-Slim; BN scale',
+    recipe=recipes.NASNET,
   )
-
-
-_EFFICIENTNET_V2_RECIPE = (
-  'label smoothing 0.1, dropout, drop connect; no auxiliary head; BN scale'
-)
 
 
 def _efficientnet_v2(
@@ -483,7 +455,7 @@ def _efficientnet_v2(
       # Scaling is the contract's.
       arguments=(('include_preprocessing', False),),
       crop_fraction=crop_fraction,
-      recipe=_EFFICIENTNET_V2_RECIPE,
+      recipe=recipes.EFFICIENTNET,
       licence='Apache-2.0',
       **keras_fields,
     ),
@@ -494,7 +466,7 @@ def _efficientnet_v2(
       f'tf_efficientnetv2_{name}.in1k',
       scaling=timm_scaling,
       crop_fraction=crop_fraction,
-      recipe=f'ported from TensorFlow: {_EFFICIENTNET_V2_RECIPE}',
+      recipe=recipes.EFFICIENTNET_PORT,
     ),
   )
 
@@ -574,7 +546,7 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
       0.71878,
       'mobilenet_v2-b0353104.pth',
       options=_TORCH_MOBILE,
-      recipe=_MOBILE_RECIPE,
+      recipe=recipes.TORCHVISION_MOBILENET_V2,
     ),
   ),
   'mobilenet_v2_140': _mobilenet_v2(1.4, 0.749, 0.750, 0.76528),
@@ -615,7 +587,7 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
       name='timm_in21k',
       scaling=publishers.HALF,
       crop_fraction=0.9,
-      recipe=f'trained on ImageNet-21k first; {_EFFICIENTNET_V2_RECIPE}',
+      recipe=recipes.EFFICIENTNET_21K,
     ),
   ),
   'efficientnet_v2_s': _efficientnet_v2_large(

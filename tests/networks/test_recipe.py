@@ -1,0 +1,60 @@
+"""Recipes: the five configurations, in words, and how they differ."""
+
+import pytest
+
+from tf_transfer.networks import recipe
+
+
+def test_the_five_configurations_are_the_papers():
+  """Each switches one factor more off, as figure 3 says below its axis."""
+  signs = {
+    name: ''.join('-+'[v] for v in factors.values())
+    for name, factors in recipe.CONFIGURATIONS.items()
+  }
+  assert list(recipe.FACTORS) == [
+    *('bn_scale', 'label_smoothing', 'dropout', 'auxiliary_head')
+  ]
+  assert signs == {
+    'C1': '-+++',
+    'C2': '++++',
+    'C3': '+-++',
+    'C4': '+--+',
+    'C5': '+---',
+  }
+  for name, factors in recipe.CONFIGURATIONS.items():
+    assert recipe.Recipe(**factors).configuration == name
+
+
+def test_round_trip_and_words():
+  given = recipe.Recipe(
+    *(True, False, None, False),
+    trained_on='digits',
+    notes='drop path',
+    details={'steps': 3},
+  )
+  assert recipe.Recipe.from_json(given.to_json()) == given
+  assert str(given) == (
+    'with BN scale; without label smoothing, auxiliary head; not known '
+    'dropout; drop path'
+  )
+  assert str(recipe.Recipe(**recipe.CONFIGURATIONS['C5'])) == (
+    'C5: with BN scale; without label smoothing, dropout, auxiliary head'
+  )
+  with pytest.raises(ValueError, match='dropout: expected true'):
+    recipe.Recipe(dropout=0.2)
+
+
+def test_warning():
+  plain = recipe.Recipe(True, False, False, False, 'imagenet')
+  assert recipe.warning({'a': plain}) == ''
+  assert recipe.warning({'a': plain, 'b': plain}) == ''
+  other = recipe.Recipe(False, False, False, False, 'digits')
+  assert recipe.warning({'a': plain, 'b': other, 'c': plain}).splitlines()[
+    1:
+  ] == [
+    '  BN scale: with: a, c; without: b',
+    '  trained on: imagenet: a, c; digits: b',
+  ]
+  # Nothing differs, and nothing is known.
+  unknown = {'a': recipe.UNKNOWN, 'b': recipe.UNKNOWN}
+  assert '  dropout: not known: a, b' in recipe.warning(unknown)

@@ -1,0 +1,107 @@
+"""How public checkpoints were trained: which of the four regularisers.
+
+None is what no publication or training script tells. What a port was trained
+with is what its origin was: a batch norm whose scale is 1 because the origin
+had none counts as one without.
+"""
+
+import dataclasses
+import functools
+
+from tf_transfer.networks import recipe
+
+_imagenet = functools.partial(recipe.Recipe, trained_on='imagenet')
+
+
+def _noted(given: recipe.Recipe, notes: str) -> recipe.Recipe:
+  return dataclasses.replace(given, notes=notes)
+
+
+# ResNet and DenseNet as their authors trained them, and torchvision.
+PLAIN = _imagenet(
+  bn_scale=True, label_smoothing=False, dropout=False, auxiliary_head=False
+)
+# Szegedy et al. (2016, 2017), and TF-Slim.
+INCEPTION = _imagenet(
+  bn_scale=False, label_smoothing=True, dropout=True, auxiliary_head=True
+)
+INCEPTION_PORT = _noted(
+  INCEPTION, 'ported from TF-Slim, whose batch norm has no scale'
+)
+EARLY_INCEPTION = _imagenet(
+  bn_scale=False, label_smoothing=True, dropout=True, auxiliary_head=False
+)
+EARLY_INCEPTION_PORT = _noted(EARLY_INCEPTION, INCEPTION_PORT.notes)
+CAFFE_BN_INCEPTION = _imagenet(
+  bn_scale=True, dropout=False, notes='ported from Caffe'
+)
+GLUON_INCEPTION = _imagenet(bn_scale=True, notes='by GluonCV')
+NASNET = _imagenet(
+  bn_scale=True,
+  label_smoothing=True,
+  dropout=True,
+  auxiliary_head=True,
+  notes='drop path, in the large one',
+)
+# TF-Slim's script keeps 99.9 % of the features.
+MOBILENET_V1 = _imagenet(
+  bn_scale=True,
+  label_smoothing=False,
+  dropout=True,
+  auxiliary_head=False,
+  notes='little weight decay; dropout of 0.001',
+)
+# The command in TF-Slim's page on MobileNet v2.
+MOBILENET_V2 = _imagenet(
+  bn_scale=True,
+  label_smoothing=True,
+  dropout=True,
+  auxiliary_head=False,
+  notes='little weight decay',
+)
+TORCHVISION_MOBILENET_V2 = _imagenet(
+  bn_scale=True,
+  label_smoothing=False,
+  dropout=True,
+  auxiliary_head=False,
+  notes='little weight decay',
+)
+EFFICIENTNET = _imagenet(
+  bn_scale=True,
+  label_smoothing=True,
+  dropout=True,
+  auxiliary_head=False,
+  notes='drop connect',
+)
+EFFICIENTNET_PORT = _noted(EFFICIENTNET, 'drop connect; ported from TensorFlow')
+EFFICIENTNET_21K = dataclasses.replace(
+  EFFICIENTNET,
+  trained_on='imagenet21k, then imagenet',
+  notes='drop connect; ported from TensorFlow',
+)
+
+# timm's own weights, by the tag that ends their names: as their model cards
+# say, and Wightman et al. (2021) of the recipes that those name.
+TIMM = {
+  'a1_in1k': _imagenet(
+    bn_scale=True,
+    label_smoothing=True,
+    dropout=False,
+    auxiliary_head=False,
+    notes='A1: mixup, CutMix, drop path, RandAugment',
+  ),
+  'a1h_in1k': _imagenet(
+    bn_scale=True,
+    label_smoothing=True,
+    dropout=True,
+    auxiliary_head=False,
+    notes='A1 with dropout and more drop path',
+  ),
+  'ra_in1k': _imagenet(
+    bn_scale=True, auxiliary_head=False, notes='RandAugment'
+  ),
+  'ra4_e3600_r224_in1k': _imagenet(
+    bn_scale=True, auxiliary_head=False, notes='RandAugment, 3,600 epochs'
+  ),
+  'tv_in1k': _noted(PLAIN, "torchvision's"),
+}
