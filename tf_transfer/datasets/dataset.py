@@ -133,6 +133,11 @@ class Dataset:
           'others, or leave val out to have it held out of train'
         )
 
+  @functools.cached_property
+  def trainval(self) -> Split:
+    """What the last fit is on: train followed by val."""
+    return joined('trainval', self.splits['train'], self.splits['val'])
+
   @property
   def multi_label(self) -> bool:
     """Whether an example may belong to several classes."""

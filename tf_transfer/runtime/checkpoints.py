@@ -53,7 +53,7 @@ class Checkpoints:
         cleanup_tmp_directories=True,
       ),
     )
-    for step in self._manager.all_steps():
+    for step in self.steps():
       score = _score(self._directory / str(step))
       if score is not None:
         self._scores[step] = score
@@ -112,6 +112,10 @@ class Checkpoints:
     if self._finishing is not None:
       self._finishing.result()
 
+  def steps(self) -> list[int]:
+    """The steps that there are checkpoints of, whole or not."""
+    return sorted(self._manager.all_steps())
+
   def latest(
     self, like: Callable[[Mapping[str, Any]], Any]
   ) -> tuple[int, Any, dict[str, Any]] | None:
@@ -127,7 +131,7 @@ class Checkpoints:
     Raises:
       InputError: the directory holds checkpoints of another job.
     """
-    for step in sorted(self._manager.all_steps(), reverse=True):
+    for step in reversed(self.steps()):
       problem = _problem(self._directory / str(step))
       if problem is None:
         return self._restored(step, like)

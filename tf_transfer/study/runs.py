@@ -257,6 +257,8 @@ def _trained(
       identity=cell.identity,
       description=f'{cell.name}, {cell.setting}',
       mesh=devices.data_mesh(),
+      watched=workdir / 'tensorboard' / cell.identity,
+      curves=config.tensorboard,
     )
   )
   if config.export and devices.leading():
