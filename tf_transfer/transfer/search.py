@@ -250,7 +250,9 @@ class Search:
       )
       return memory.of_compiled(compiled_step(job))
 
-    need = memory.Need.of(measure, images=4)
+    # Much smaller batches would be compiled to another kind of program.
+    images = max(1, given.recipe.batch_size // (4 * size * parts))
+    need = memory.Need.of(measure, images)
     # An image of every part is on a device at once.
     need = dataclasses.replace(need, per_image=need.per_image / parts)
     return memory.advice(
@@ -393,7 +395,7 @@ def _final_run(search, given, results, choice):
   with search.checkpoints('final') as kept, watch:
     trained = trials.train(
       job,
-      job.compile(),
+      job.compile(),  # The program of the trials, if it is the same.
       [trial],
       kept,
       f'{search.description}: final run',
@@ -681,14 +683,14 @@ class _Estimate:
       steps: of all trials together that are ahead.
     """
     compiling, seconds = seconds_per_step(job, step, given[0])
-    self._final = job.recipe.steps if search.config.final_run else 0
-    self._left, self._done, self._started = steps, 0, time.monotonic()
+    self._total = steps + search.config.final_run * job.recipe.steps
+    self._done, self._started = 0, time.monotonic()
     evaluations = 'evaluation on val comes on top'
     print(
       f'{search.description}: the step compiled in {compiling:.0f} s and takes '
       f'{seconds:.3g} s; {len(given)} trials and the final run, of '
       f'{job.recipe.steps:,} steps of {job.recipe.batch_size} images each, '
-      f'will take about {in_words((steps + self._final) * seconds)} '
+      f'will take about {in_words(self._total * seconds)} '
       f'({evaluations})',
       flush=True,
     )
@@ -701,8 +703,7 @@ class _Estimate:
   def words(self) -> str:
     # With what else takes time: decoding, evaluation, checkpoints.
     each = (time.monotonic() - self._started) / max(self._done, 1)
-    left = max(self._left - self._done, 0) + self._final
-    return in_words(each * left)
+    return in_words(each * max(self._total - self._done, 0))
 
   def say(self, trials_left: int) -> None:
     if trials_left and self._done:

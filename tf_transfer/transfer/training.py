@@ -263,13 +263,14 @@ Step = Callable[
 ]
 
 
+@functools.lru_cache(maxsize=2)
 def compile_step(
   model: classifier.Classifier,
   scale: Callable[[jax.Array], jax.Array],
   recipe: Recipe,
   mesh: jax.sharding.Mesh,
 ) -> Step:
-  """The compiled step.
+  """The compiled step; the same again for the same arguments.
 
   Args:
     model: the network.
