@@ -82,18 +82,25 @@ def main(directory: str, at: str = '-1', number: str = '0') -> None:
 
 
 def live(directory: pathlib.Path, kill_after: float | None) -> None:
-  """A life of the job, in a fork; killed after so many seconds."""
+  """A life of the job, in a fork; killed after so many seconds.
+
+  The first notes in `begun` after how many seconds it began to train.
+  """
+  started = time.time()
   child = os.fork()
   if child == 0:
     # Slow enough to be hit while it trains, and while it writes.
     advance = trials._advance
 
     def slowly(*given):
+      if not (directory / 'begun').exists():
+        (directory / 'begun').write_text(str(time.time() - started))
       time.sleep(0.02)
       return advance(*given)
 
     trials._advance = slowly
-    given = job(checkpoint_every=2)
+    recipe = dataclasses.replace(job().recipe, steps=80)
+    given = job(checkpoint_every=2, recipe=recipe)
     with checkpoints.Checkpoints(directory, 'tiny') as kept:
       found = trials.train(given, given.compile(), TRIALS, kept, 'tiny')
     (directory / 'digest').write_text(digest(found.variables))
@@ -111,9 +118,12 @@ def lives(directory: str, count: str, seed: str) -> None:
     started = time.monotonic()
     live(root / name, None)
     duration = time.monotonic() - started
+  begun = float((root / 'undisturbed' / 'begun').read_text())
+  # While it starts or while it trains; a life comes a fifth of the way.
+  latest = begun + (duration - begun) / 5
   moments, steps = random.Random(int(seed)), []
   for _ in range(int(count)):
-    live(root / 'killed', moments.uniform(0.3, 0.8) * duration)
+    live(root / 'killed', moments.uniform(0.7 * begun, latest))
     there = (root / 'killed').glob('[0-9]*/sums.json')
     steps.append(max((int(p.parent.name) for p in there), default=0))
   finished_early = (root / 'killed' / 'digest').exists()

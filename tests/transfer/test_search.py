@@ -347,6 +347,24 @@ def test_without_a_final_run_the_best_trial_is_tested(
   assert stop_early or record['chosen']['steps'] == 30
 
 
+def test_a_few_examples_of_each_class(tmp_path, config):
+  """Trained on twice; val is not part of the final run."""
+  config.data.examples_per_class = 2
+  config.fine_tuned.evaluate_every = 30
+  runs.run(config, tmp_path)
+  (record,) = records(tmp_path)
+  assert record['examples_per_class'] == 2
+  assert record['validation']['examples'] == 384
+  # The final run is the trial again, to the bit.
+  (chosen,) = (
+    t
+    for t in record['trials']
+    if t['learning_rate'] == record['chosen']['learning_rate']
+    and t['weight_decay'] == record['chosen']['weight_decay']
+  )
+  assert record['losses'] == chosen['losses']
+
+
 def test_curves_hyperparameters_and_a_profile(tmp_path, config):
   from tensorboard.backend.event_processing import event_accumulator
 

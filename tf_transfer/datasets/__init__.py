@@ -7,6 +7,7 @@ from tf_transfer.datasets.dataset import (
   Dataset,
   Progress,
   Split,
+  few_examples,
   no_progress,
 )
 from tf_transfer.datasets.digits import open_digits
@@ -27,6 +28,7 @@ __all__ = [
   'Row',
   'Split',
   'check',
+  'few_examples',
   'names',
   'open',
   'open_test',

@@ -126,6 +126,7 @@ def _determinants(
       else config.features.resize
     ),
     'image_size': config.image_size,
+    'last_fit_on': 'trainval' if dataset.val_is_trained_on else 'train',
     'layer': config.features.layer,
     'pyramid': list(config.features.pyramid),
     'corrupt': config.data.corrupt,
@@ -154,6 +155,10 @@ def _cells(
       cache_dir=config.data.cache_dir or workdir / 'digests',
       progress=progress.bar,
     )
+    if config.data.examples_per_class:
+      dataset = datasets.few_examples(
+        dataset, config.data.examples_per_class, config.data.subset_seed
+      )
     print(
       f'{name}: {len(dataset.classes)} classes, '
       + ', '.join(f'{len(s):,} {k}' for k, s in dataset.splits.items())
@@ -179,6 +184,8 @@ def _record(
     **_determinants(cell.network, cell.dataset, cell.setting, config),
     'num_classes': len(cell.dataset.classes),
     'split_seed': config.data.split_seed,
+    'examples_per_class': config.data.examples_per_class,
+    'subset_seed': config.data.subset_seed,
     'imagenet_top1': header.imagenet_top1,
     'imagenet_top1_source': header.imagenet_top1_source,
     'recipe': header.recipe,

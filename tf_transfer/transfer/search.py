@@ -212,7 +212,9 @@ class Search:
   def job(self, split: datasets.Split) -> trials.Job:
     """Training on a split."""
     given = recipe(self.config, len(split))
-    if given.batch_size > len(split):
+    # A few examples of each class that were asked for may come several times.
+    whole = self.dataset.val_is_trained_on
+    if whole and given.batch_size > len(split):
       raise errors.InputError(
         f'{self.dataset.name}: a batch of {given.batch_size} is larger than '
         f'{split.name}, which has {len(split)} images: set a smaller batch_size'
