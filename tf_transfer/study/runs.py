@@ -126,7 +126,8 @@ def _determinants(
       else config.features.resize
     ),
     'image_size': config.image_size,
-    'last_fit_on': 'trainval' if dataset.val_is_trained_on else 'train',
+    # Only where it is not as ever, so that all others keep their identities.
+    **({} if dataset.val_is_trained_on else {'last_fit_on': 'train'}),
     'layer': config.features.layer,
     'pyramid': list(config.features.pyramid),
     'corrupt': config.data.corrupt,
