@@ -121,14 +121,14 @@ def test_told_to_end_and_started_again(tmp_path, config, monkeypatch):
   runs.run(config, tmp_path / 'undisturbed')
   train, calls, ending = trials.train, [], {2: 20, 4: 10}
 
-  def train_and_end(job, step, given, kept, description):
+  def train_and_end(job, step, given, kept, description, *rest):
     calls.append(description)
     steps = ending.get(len(calls))
     if steps is None:
-      return train(job, step, given, kept, description)
+      return train(job, step, given, kept, description, *rest)
     monkeypatch.setattr(trials, '_any', counted(steps))
     try:
-      return train(job, step, given, kept, description)
+      return train(job, step, given, kept, description, *rest)
     finally:
       monkeypatch.setattr(trials, '_any', bool)
 
