@@ -41,6 +41,25 @@ def fields() -> ml_collections.ConfigDict:
   # Of initial values, dropout, and the order and crops of the images.
   config.seed = 0
 
+  # 'exhaustive': every trial goes through all steps, as in the paper.
+  # 'halving': all go to the first rung, halving_first of the steps; those that
+  # are best on val there, halving_keep of them, go on to one that is
+  # 1 / halving_keep times as far, and so on. With 1/8 and 1/2 that takes 31 %
+  # of the steps. 'both': exhaustive, and at the end it is said what halving
+  # would have saved and lost.
+  config.search = 'exhaustive'
+  config.halving_first = 0.125
+  config.halving_keep = 0.5
+
+  # Steps between evaluations on val; 0: only at the end, and at rungs.
+  config.evaluate_every = 0
+  # Whether the number of steps is chosen on val too, of those after which it
+  # is evaluated; the paper does not.
+  config.stop_early = False
+  # Whether the network that is tested is trained anew on train + val, as the
+  # paper's. If not it is the best trial as it was when it was best.
+  config.final_run = True
+
   # Regularisers, off in the paper's main results; it had 0.1, 0.2 and True.
   config.label_smoothing = 0.0
   config.dropout = 0.0
@@ -63,6 +82,10 @@ def fields() -> ml_collections.ConfigDict:
   config.checkpoint_every = 1000
   # Memory for decoded images of the split that is trained on, in GiB.
   config.decoded_gb = 4.0
+  # Steps between points of TensorBoard's curves, a run for each trial.
+  config.watch_every = 100
+  # Steps that are profiled, once, for TensorBoard's profile plugin; 0: none.
+  config.profile_steps = 0
   return config
 
 

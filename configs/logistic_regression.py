@@ -80,6 +80,10 @@ def get_config(
   config.data.split_seed = 0
   config.data.val_fraction = 0.2
   config.data.test_fraction = 0.2
+  # Training images of each class, drawn by content and a seed, as in figure 9;
+  # 0: all. Val stays whole to choose on, and is not trained on at the end.
+  config.data.examples_per_class = 0
+  config.data.subset_seed = 0
 
   config.features = ml_collections.ConfigDict()
   # Images at once on all devices together; it does not change the features.

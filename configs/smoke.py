@@ -31,5 +31,6 @@ def get_config() -> ml_collections.ConfigDict:
     fields.steps = 10
     fields.batch_size = 32
     fields.checkpoint_every = 5
+    fields.watch_every = 5
     config[name] = fields
   return config

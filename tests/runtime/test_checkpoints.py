@@ -62,6 +62,40 @@ def test_memory_may_be_taken_once_saved(tmp_path):
   assert_is(latest(tmp_path), 1)
 
 
+def save_scored(directory, scores):
+  with checkpoints.Checkpoints(directory, 'job') as kept:
+    for step, score in scores.items():
+      kept.save(step, state(step), {'step': step}, score)
+
+
+def best(directory):
+  with checkpoints.Checkpoints(directory, 'job') as kept:
+    return kept.best(like)
+
+
+def test_the_best_stays_beside_the_last(tmp_path):
+  """In one life and over several; the first of equals; some unscored."""
+  assert best(tmp_path) is None
+  save_scored(tmp_path, {1: 0.2, 2: 0.7, 3: None, 4: 0.5})
+  assert_is(best(tmp_path), 2)
+  save_scored(tmp_path, {5: 0.7, 6: 0.6, 7: None})
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['2', '6', '7']
+  assert_is(best(tmp_path), 2)
+  assert_is(latest(tmp_path), 7)
+  save_scored(tmp_path, {8: 0.8, 9: 0.1, 10: 0.1})
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['10', '8', '9']
+  assert_is(best(tmp_path), 8)
+
+
+def test_a_damaged_best_gives_way(tmp_path, caplog):
+  save_scored(tmp_path, {1: 0.9, 2: 0.2, 3: 0.3})
+  for path in (tmp_path / '1').rglob('*'):
+    if path.is_file() and path.name != 'sums.json':
+      path.write_bytes(b'')
+  assert_is(best(tmp_path), 3)
+  assert 'best checkpoint, of step 1, is damaged' in caplog.text
+
+
 @pytest.mark.parametrize('how', ['flipped', 'cut', 'gone'])
 def test_damage_is_never_taken_for_a_checkpoint(tmp_path, how, caplog):
   """Each file in turn: the one before it comes back, and it is said."""

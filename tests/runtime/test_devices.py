@@ -37,6 +37,33 @@ def test_one_of_several_processes_must_say_which(monkeypatch, number):
     devices.connect()
 
 
+@pytest.mark.parametrize(
+  ('environment', 'calls'),
+  [
+    ({}, 0),
+    ({'SLURM_STEP_NUM_TASKS': '1'}, 0),
+    ({'SLURM_STEP_NUM_TASKS': '4'}, 1),
+    ({'TPU_WORKER_HOSTNAMES': 'localhost'}, 0),
+    ({'TPU_WORKER_HOSTNAMES': 'host-0,host-1'}, 1),
+  ],
+)
+def test_when_there_are_several_processes(monkeypatch, environment, calls):
+  """Slurm steps of several tasks, TPU pods of several hosts; JAX does it."""
+  for name in (
+    *('JAX_COORDINATOR_ADDRESS', 'SLURM_STEP_NUM_TASKS'),
+    'TPU_WORKER_HOSTNAMES',
+  ):
+    monkeypatch.delenv(name, raising=False)
+  for name, value in environment.items():
+    monkeypatch.setenv(name, value)
+  seen = []
+  monkeypatch.setattr(
+    jax.distributed, 'initialize', lambda **given: seen.append(given)
+  )
+  devices.connect()
+  assert seen == [{}] * calls
+
+
 def made(count, taken):
   for step in range(count):
     taken.append(step)

@@ -3,13 +3,24 @@
   python -m tests.transfer.killable DIRECTORY [STEP SIGNAL]
 
 Prints the SHA-256 of all parameters and statistics once it is through.
+
+  python -m tests.transfer.killable lives DIRECTORY COUNT SEED
+
+Trains once undisturbed, then kills (SIGKILL) so many lives of the same job at
+random moments and lets the last one live. All are forks of a process that has
+imported what they need, and so begin at once. Prints as JSON the digests of
+both ends, and the step that each life that was killed had a checkpoint of.
 """
 
 import dataclasses
 import hashlib
+import json
 import os
 import pathlib
+import random
+import signal
 import sys
+import time
 
 import jax
 import numpy as np
@@ -70,5 +81,59 @@ def main(directory: str, at: str = '-1', number: str = '0') -> None:
     print(preempted)
 
 
+def live(directory: pathlib.Path, kill_after: float | None) -> None:
+  """A life of the job, in a fork; killed after so many seconds.
+
+  The first notes in `begun` after how many seconds it began to train.
+  """
+  started = time.time()
+  child = os.fork()
+  if child == 0:
+    # Slow enough to be hit while it trains, and while it writes.
+    advance = trials._advance
+
+    def slowly(*given):
+      if not (directory / 'begun').exists():
+        (directory / 'begun').write_text(str(time.time() - started))
+      time.sleep(0.02)
+      return advance(*given)
+
+    trials._advance = slowly
+    recipe = dataclasses.replace(job().recipe, steps=80)
+    given = job(checkpoint_every=2, recipe=recipe)
+    with checkpoints.Checkpoints(directory, 'tiny') as kept:
+      found = trials.train(given, given.compile(), TRIALS, kept, 'tiny')
+    (directory / 'digest').write_text(digest(found.variables))
+    os._exit(0)
+  if kill_after is not None:
+    time.sleep(kill_after)
+    os.kill(child, signal.SIGKILL)
+  os.waitpid(child, 0)
+
+
+def lives(directory: str, count: str, seed: str) -> None:
+  root = pathlib.Path(directory)
+  # Once to fill the cache of compiled programs, once to see how long it takes.
+  for name in ('first', 'undisturbed'):
+    started = time.monotonic()
+    live(root / name, None)
+    duration = time.monotonic() - started
+  begun = float((root / 'undisturbed' / 'begun').read_text())
+  # While it starts or while it trains; a life comes a fifth of the way.
+  latest = begun + (duration - begun) / 5
+  moments, steps = random.Random(int(seed)), []
+  for _ in range(int(count)):
+    live(root / 'killed', moments.uniform(0.7 * begun, latest))
+    there = (root / 'killed').glob('[0-9]*/sums.json')
+    steps.append(max((int(p.parent.name) for p in there), default=0))
+  finished_early = (root / 'killed' / 'digest').exists()
+  live(root / 'killed', None)
+  ends = [(root / n / 'digest').read_text() for n in ('undisturbed', 'killed')]
+  print(json.dumps([*ends, steps, finished_early]))
+
+
 if __name__ == '__main__':
-  main(*sys.argv[1:])
+  if sys.argv[1] == 'lives':
+    lives(*sys.argv[2:])
+  else:
+    main(*sys.argv[1:])

@@ -73,6 +73,35 @@ def test_same_parameters_and_predictions(found):
       )
 
 
+def test_slurm_allocation_is_recognised(tmp_path, found):
+  """Two tasks of a step, by the variables that srun sets, on loopback."""
+  # The port that JAX takes is 61440 and the job's number modulo 4096.
+  for number in range(4096):
+    with socket.socket() as probe:
+      if probe.connect_ex(('127.0.0.1', 61440 + number)):
+        break
+  finish(
+    *(
+      start(
+        tmp_path / 'slurm',
+        2,
+        SLURM_JOB_ID=str(4096 * 7 + number),
+        SLURM_STEP_NODELIST='127.0.0.1',
+        SLURM_NTASKS='2',
+        SLURM_STEP_NUM_TASKS='2',
+        SLURM_STEP_NUM_NODES='1',
+        SLURM_PROCID=str(task),
+        SLURM_LOCALID=str(task),
+      )
+      for task in range(2)
+    )
+  )
+  alone, together = found['two'], np.load(tmp_path / 'slurm' / 'found.npz')
+  assert (int(together['processes']), int(together['devices'])) == (2, 4)
+  for name in alone.files:
+    np.testing.assert_array_equal(together[name], alone[name], err_msg=name)
+
+
 def test_every_example_counts_once(found):
   for values in found.values():
     np.testing.assert_array_equal(values['kept'], np.arange(367))

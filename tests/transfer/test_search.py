@@ -1,6 +1,7 @@
 """Fine-tuning and random initialisation, from config to record."""
 
 import json
+import re
 
 import jax
 import numpy as np
@@ -10,8 +11,9 @@ from configs import fine_tuned, random_init
 from tests.transfer import killable, small
 from tf_transfer import errors, networks
 from tf_transfer.networks import weights
+from tf_transfer.runtime import devices
 from tf_transfer.study import runs
-from tf_transfer.transfer import metrics, search, training, trials
+from tf_transfer.transfer import memory, metrics, search, training, trials
 
 
 def test_grids_are_the_papers():
@@ -119,14 +121,14 @@ def test_told_to_end_and_started_again(tmp_path, config, monkeypatch):
   runs.run(config, tmp_path / 'undisturbed')
   train, calls, ending = trials.train, [], {2: 20, 4: 10}
 
-  def train_and_end(job, step, given, kept, description):
+  def train_and_end(job, step, given, kept, description, *rest):
     calls.append(description)
     steps = ending.get(len(calls))
     if steps is None:
-      return train(job, step, given, kept, description)
+      return train(job, step, given, kept, description, *rest)
     monkeypatch.setattr(trials, '_any', counted(steps))
     try:
-      return train(job, step, given, kept, description)
+      return train(job, step, given, kept, description, *rest)
     finally:
       monkeypatch.setattr(trials, '_any', bool)
 
@@ -244,9 +246,202 @@ def test_a_diverged_trial_is_recorded(tmp_path, config, monkeypatch, capsys):
     runs.run(config, tmp_path)
 
 
+def evaluated_at(trial):
+  return [e['step'] for e in trial['evaluations']]
+
+
+def values(evaluation):
+  return [view['value'] for view in evaluation['views'].values()]
+
+
+def test_halving_is_what_the_whole_grid_says_it_would_be(
+  tmp_path, config, capsys
+):
+  config.fine_tuned.update(
+    {'search': 'both', 'halving_first': 0.3, 'learning_rate_max': 1e3}
+  )
+  runs.run(config, tmp_path / 'both')
+  said = capsys.readouterr().out
+  (whole,) = records(tmp_path / 'both')
+  config.fine_tuned.search = 'halving'
+  runs.run(config, tmp_path / 'halving')
+  assert 'after 9 steps 2 of 4 trials go on' in capsys.readouterr().out
+  (halved,) = records(tmp_path / 'halving')
+  complete = [t for t in halved['trials'] if t['validation']]
+  assert [evaluated_at(t) for t in complete] == [[9, 18, 30]]
+  assert sorted(t['steps'] for t in halved['trials']) == [9, 9, 18, 30]
+  for trial, same in zip(whole['trials'], halved['trials'], strict=True):
+    # To the bit what they would have been without stops on the way.
+    count = len(same['evaluations'])
+    assert trial['evaluations'][:count] == same['evaluations']
+  lost = 100 * (whole['validation']['value'] - halved['validation']['value'])
+  chosen = halved['chosen']
+  assert f'chosen learning_rate {chosen["learning_rate"]:.3g}, ' in said
+  assert f'a loss of {lost:.2f} points' in said
+  assert 'would have taken 55% of the steps' in said  # 36 + 18 + 12 of 120
+
+
+def test_halving_told_to_end_and_started_again(tmp_path, config, monkeypatch):
+  config.fine_tuned.update({'search': 'halving', 'halving_first': 0.3})
+  runs.run(config, tmp_path / 'undisturbed')
+  for limit in (1, 5, 9, 12, 16):
+    asked = iter(range(10**6))
+    monkeypatch.setattr(
+      trials, '_any', lambda _, a=asked, n=limit: next(a) == n
+    )
+    with pytest.raises(errors.Preempted):
+      runs.run(config, tmp_path / 'disturbed')
+  monkeypatch.setattr(trials, '_any', bool)
+  runs.run(config, tmp_path / 'disturbed')
+  assert comparable(tmp_path / 'disturbed') == comparable(
+    tmp_path / 'undisturbed'
+  )
+
+
+def test_steps_chosen_on_val(tmp_path, config):
+  config.fine_tuned.update({'evaluate_every': 10, 'stop_early': True})
+  runs.run(config, tmp_path)
+  (record,) = records(tmp_path)
+  assert [evaluated_at(t) for t in record['trials']] == [[10, 20, 30]] * 4
+  best = max(
+    v for t in record['trials'] for e in t['evaluations'] for v in values(e)
+  )
+  assert record['validation']['value'] == best
+  (chosen,) = (
+    t
+    for t in record['trials']
+    if t['learning_rate'] == record['chosen']['learning_rate']
+    and t['weight_decay'] == record['chosen']['weight_decay']
+  )
+  steps = record['chosen']['steps']
+  assert best in values(chosen['evaluations'][steps // 10 - 1])
+  assert len(record['losses']) == steps // 5
+
+
+@pytest.mark.parametrize('stop_early', [False, True])
+def test_without_a_final_run_the_best_trial_is_tested(
+  tmp_path, config, stop_early, monkeypatch
+):
+  """The parameters of when it was best, though others train with it."""
+  config.fine_tuned.update(
+    {'evaluate_every': 5, 'stop_early': stop_early, 'final_run': False}
+  )
+  seen = {}
+  predictions = trials.predictions
+
+  def noting(predict, contract, variables, split, view, *rest, **options):
+    found = predictions(
+      predict, contract, variables, split, view, *rest, **options
+    )
+    for values, logits in zip(variables, found[0], strict=True):
+      seen[split.name, view, killable.digest(values)] = logits
+    return found
+
+  monkeypatch.setattr(trials, 'predictions', noting)
+  runs.run(config, tmp_path)
+  (record,) = records(tmp_path)
+  ((view, digest),) = (k[1:] for k in seen if k[0] == 'test')
+  labels = runs.datasets.open('digits').splits['val'].labels
+  predicted = seen['val', view, digest].argmax(axis=1)
+  assert view == record['chosen']['view']
+  assert metrics.top1(labels, predicted) == record['validation']['value']
+  assert stop_early or record['chosen']['steps'] == 30
+
+
+def test_a_few_examples_of_each_class(tmp_path, config):
+  """Trained on twice; val is not part of the final run."""
+  config.data.examples_per_class = 2
+  config.fine_tuned.evaluate_every = 30
+  runs.run(config, tmp_path)
+  (record,) = records(tmp_path)
+  assert record['examples_per_class'] == 2
+  assert record['validation']['examples'] == 384
+  # The final run is the trial again, to the bit.
+  (chosen,) = (
+    t
+    for t in record['trials']
+    if t['learning_rate'] == record['chosen']['learning_rate']
+    and t['weight_decay'] == record['chosen']['weight_decay']
+  )
+  assert record['losses'] == chosen['losses']
+
+
+def test_curves_hyperparameters_and_a_profile(tmp_path, config):
+  from tensorboard.backend.event_processing import event_accumulator
+
+  config.tensorboard = True
+  config.fine_tuned.update(
+    {'watch_every': 10, 'evaluate_every': 15, 'profile_steps': 3}
+  )
+  runs.run(config, tmp_path)
+  (record,) = records(tmp_path)
+  (root,) = (tmp_path / 'tensorboard').iterdir()
+  names = [f'trial_{n:02d}' for n in range(1, 5)]
+  assert sorted(p.name for p in root.iterdir() if p.is_dir()) == [
+    *('final_run', 'plugins', *names)
+  ]
+  assert list(root.glob('plugins/profile/*/*.xplane.pb'))
+  found = event_accumulator.EventAccumulator(str(root / 'trial_03')).Reload()
+  tags = set(found.Tags()['tensors'])
+  assert '_hparams_/session_start_info' in found.summary_metadata
+  assert {'training/loss', 'validation/whole_image'} < tags
+
+  def curve(tag):
+    return {
+      e.step: float(e.tensor_proto.float_val[0])
+      if e.tensor_proto.float_val
+      else float(np.frombuffer(e.tensor_proto.tensor_content, np.float32)[0])
+      for e in found.Tensors(tag)
+    }
+
+  losses = record['trials'][2]['losses']  # means of five steps
+  loss = curve('training/loss')
+  assert list(loss) == [10, 20, 30]
+  assert loss[20] == pytest.approx((losses[2] + losses[3]) / 2, rel=1e-5)
+  (at_15, at_30) = record['trials'][2]['evaluations']
+  central = curve('validation/central')
+  assert central[15] == pytest.approx(at_15['views']['central']['value'])
+  assert central[30] == pytest.approx(at_30['views']['central']['value'])
+  for tag in ('accuracy', 'learning_rate', 'gradient_norm'):
+    assert list(curve(f'training/{tag}')) == [10, 20, 30]
+  assert min(curve('speed/images_per_second').values()) > 0
+  waiting = curve('speed/share_of_time_waiting_for_data').values()
+  assert 0 <= min(waiting) <= max(waiting) <= 1
+  assert min(curve('memory/host_peak_gib').values()) > 0.1
+
+
+def test_out_of_memory(tmp_path, config, monkeypatch):
+  """Said with the batch that would fit, from what compiled programs take."""
+
+  def exhausted(job, step, trial):
+    raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory')
+
+  monkeypatch.setattr(search, 'seconds_per_step', exhausted)
+  limit = 200_000
+  monkeypatch.setattr(search.memory, 'device_limit', lambda: limit)
+  config.fine_tuned.batch_size = 1024
+  with pytest.raises(errors.InputError, match='out of device memory') as found:
+    runs.run(config, tmp_path)
+  fits = int(re.search(r'a batch of (\d+) would fit', str(found.value))[1])
+
+  def needed(batch_size):
+    job = killable.job(
+      mesh=devices.data_mesh(),
+      recipe=training.Recipe(steps=30, batch_size=batch_size),
+    )
+    return memory.of_compiled(search.compiled_step(job))
+
+  # The program of that batch does, that of one half as large again does not.
+  assert 0 < fits < 1024
+  assert needed(fits) < limit < needed(fits + fits // 16 * 8)
+
+
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
+    ({'fine_tuned.search': 'half'}, 'did you mean halving'),
+    ({'fine_tuned.halving_keep': 1.0}, 'halving_keep: expected above 0 and'),
+    ({'fine_tuned.stop_early': True}, 'set evaluate_every'),
     ({'fine_tuned.learning_rate_min': 0.0}, 'fine_tuned: expected 0 < learn'),
     ({'fine_tuned.weight_decays': 0}, 'fine_tuned.weight_decays: expected 1'),
     ({'fine_tuned.together': 0}, 'fine_tuned.together: expected 1'),

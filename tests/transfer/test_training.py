@@ -90,6 +90,19 @@ def test_sigmoid_losses_by_hand():
   )
 
 
+def test_correct_by_hand():
+  logits = jnp.array([[1.0, 2.0, 0.0], [3.0, -1.0, -2.0]])
+  np.testing.assert_array_equal(
+    training.correct(logits, jnp.array([1, 2])), [1, 0]
+  )
+  # Present, absent; the third of the first counts neither way.
+  labels = jnp.array([[1, 0, -1], [1, 1, 0]])
+  np.testing.assert_allclose(
+    training.correct(logits, labels), [1 / 2, 2 / 3], rtol=1e-6
+  )
+  assert training.correct(logits[:1], -jnp.ones((1, 3), int)) == 0
+
+
 def numpy_step(params, velocity, batch, number, steps, trial):
   """One step of a linear classifier on mean pixels, all by hand."""
   kernel, bias = params
@@ -104,6 +117,7 @@ def numpy_step(params, velocity, batch, number, steps, trial):
   error *= mask[:, None] / mask.sum()
   grads = [x.T @ error, error.sum(axis=0)]
   norm = math.sqrt(sum((g**2).sum() for g in grads))
+  right = (logits.argmax(axis=1) == batch['label'])[mask].mean()
   grads[0] += trial.weight_decay / trial.learning_rate * kernel
   rate = trial.learning_rate * (1 + math.cos(math.pi * number / steps)) / 2
   velocity = [0.9 * v + g for v, g in zip(velocity, grads, strict=True)]
@@ -111,7 +125,7 @@ def numpy_step(params, velocity, batch, number, steps, trial):
     p - rate * (g + 0.9 * v)
     for p, g, v in zip(params, grads, velocity, strict=True)
   ]
-  return params, velocity, (loss, norm, rate)
+  return params, velocity, (loss, right, norm, rate)
 
 
 class Means(small.nn.Module):
@@ -134,7 +148,7 @@ def test_steps_against_numpy():
   for number, (batch, (state, metrics)) in enumerate(
     zip(made, found, strict=True)
   ):
-    params, velocity, (loss, norm, rate) = numpy_step(
+    params, velocity, expected = numpy_step(
       params, velocity, batch, number, 7, TRIAL
     )
     assert state.step == number + 1
@@ -144,8 +158,11 @@ def test_steps_against_numpy():
       1e-6,
     )
     assert_close(
-      [metrics['loss'], metrics['gradient_norm'], metrics['learning_rate']],
-      [loss, norm, rate],
+      [
+        metrics[name]
+        for name in ('loss', 'accuracy', 'gradient_norm', 'learning_rate')
+      ],
+      list(expected),
       1e-6,
     )
 

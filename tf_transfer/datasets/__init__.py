@@ -7,6 +7,7 @@ from tf_transfer.datasets.dataset import (
   Dataset,
   Progress,
   Split,
+  few_examples,
   no_progress,
 )
 from tf_transfer.datasets.digits import open_digits
@@ -28,6 +29,7 @@ __all__ = [
   'Split',
   'check',
   'check_name',
+  'few_examples',
   'here',
   'names',
   'open',

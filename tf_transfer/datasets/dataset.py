@@ -111,6 +111,7 @@ class Dataset:
       followed by val.
     notes: what a record of a result must say about the data, one sentence
       each; mostly empty.
+    val_is_trained_on: whether the last fit is on val too.
 
   Raises:
     InputError: hyperparameters would be chosen on test.
@@ -121,6 +122,7 @@ class Dataset:
   metric: str
   splits: Mapping[str, Split]
   notes: tuple[str, ...] = ()
+  val_is_trained_on: bool = True
 
   def __post_init__(self):
     test = self.splits['test']
@@ -132,6 +134,13 @@ class Dataset:
           'be chosen on the examples that the result is measured on; give '
           'others, or leave val out to have it held out of train'
         )
+
+  @functools.cached_property
+  def trainval(self) -> Split:
+    """What the last fit is on: train followed by val, or train alone."""
+    if not self.val_is_trained_on:
+      return dataclasses.replace(self.splits['train'], name='trainval')
+    return joined('trainval', self.splits['train'], self.splits['val'])
 
   @property
   def multi_label(self) -> bool:
@@ -192,6 +201,62 @@ def complete(
     if missing:
       notes.append(f'{part.name} has no image of {listing(missing)}')
   return Dataset(name, classes, metric, by_name, tuple(notes))
+
+
+def few_examples(dataset: Dataset, count: int, seed: int) -> Dataset:
+  """A dataset of which so many examples of each class are trained on.
+
+  (Figure 9 of the paper.) Those of train with the lowest numbers of `splits`
+  are drawn: of one seed a smaller draw is part of every larger one. Val stays
+  whole, and hyperparameters are chosen on it; the last fit is on the draw
+  alone, so that it has seen no more than `count` examples of a class.
+
+  Args:
+    dataset: the whole.
+    count: of each class.
+    seed: of the draw.
+
+  Raises:
+    InputError: a class has fewer, or examples have several labels.
+  """
+  train = dataset.splits['train']
+  if dataset.multi_label:
+    raise InputError(
+      f'{dataset.name}: an image may belong to several classes, so no number '
+      'of each can be drawn: set examples_per_class=0'
+    )
+  counts = np.bincount(train.labels, minlength=len(dataset.classes))
+  if counts.min() < count:
+    raise InputError(
+      f'{dataset.name}: train has {counts.min()} images of '
+      f'{dataset.classes[counts.argmin()]}, expected at least '
+      f'examples_per_class={count}'
+    )
+  drawn = splits.lowest(train.digests, seed, count, train.labels)
+  few = _taken(train, np.flatnonzero(drawn))
+  note = f'{count} training images of each class, drawn with seed {seed}'
+  return dataclasses.replace(
+    dataset,
+    splits={**dataset.splits, 'train': few},
+    notes=(*dataset.notes, note),
+    val_is_trained_on=False,
+  )
+
+
+def _taken(split: Split, chosen: np.ndarray) -> Split:
+  """The examples of a split at some positions."""
+
+  def at(method: str, i: int) -> Any:
+    return getattr(split, method)(int(chosen[i]))
+
+  return Split(
+    name=split.name,
+    labels=split.labels[chosen],
+    digests=split.digests[chosen],
+    read=functools.partial(at, 'read'),
+    describe=functools.partial(at, 'describe'),
+    encoded=functools.partial(at, 'encoded'),
+  )
 
 
 def grey_split(

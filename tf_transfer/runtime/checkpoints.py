@@ -3,9 +3,11 @@
 Orbax writes them beside the work. A checkpoint counts once the SHA-256 of all
 its files stand beside them, which is last: Orbax itself does not see every
 damage. One that is damaged or half-written gives way to the one before it.
+Beside the last ones the best is kept, where they are saved with scores.
 """
 
 import contextlib
+import dataclasses
 import json
 import pathlib
 import signal
@@ -17,6 +19,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 from absl import logging
+from orbax.checkpoint import checkpoint_managers
 
 from tf_transfer import errors
 from tf_transfer.runtime import devices, files
@@ -39,12 +42,21 @@ class Checkpoints:
     self._identity = identity
     self._thread = futures.ThreadPoolExecutor(1, 'checkpoint')
     self._finishing: futures.Future | None = None
+    # By step; of those that were written without one there is none.
+    self._scores: dict[int, float] = {}
     self._manager = ocp.CheckpointManager(
       self._directory,
       options=ocp.CheckpointManagerOptions(
-        max_to_keep=_KEPT, cleanup_tmp_directories=True
+        preservation_policy=checkpoint_managers.AnyPreservationPolicy(
+          [checkpoint_managers.LatestN(n=_KEPT), _Best(self._scores)]
+        ),
+        cleanup_tmp_directories=True,
       ),
     )
+    for step in self.steps():
+      score = _score(self._directory / str(step))
+      if score is not None:
+        self._scores[step] = score
 
   @property
   def directory(self) -> pathlib.Path:
@@ -60,15 +72,25 @@ class Checkpoints:
       self._thread.shutdown()
       self._manager.close()
 
-  def save(self, step: int, state: Any, notes: Mapping[str, Any]) -> None:
+  def save(
+    self,
+    step: int,
+    state: Any,
+    notes: Mapping[str, Any],
+    score: float | None = None,
+  ) -> None:
     """Begins to write a checkpoint; the arrays may be changed after this.
 
     Args:
       step: how many steps are done; a later one than all before.
       state: tree of arrays, the same in every process.
       notes: what JSON can hold.
+      score: that of the greatest stays, the first of equals; None: this one
+        is not in question for that.
     """
     self.wait()
+    if score is not None:
+      self._scores[step] = float(score)
     self._manager.save(
       step,
       args=ocp.args.Composite(
@@ -90,6 +112,10 @@ class Checkpoints:
     if self._finishing is not None:
       self._finishing.result()
 
+  def steps(self) -> list[int]:
+    """The steps that there are checkpoints of, whole or not."""
+    return sorted(self._manager.all_steps())
+
   def latest(
     self, like: Callable[[Mapping[str, Any]], Any]
   ) -> tuple[int, Any, dict[str, Any]] | None:
@@ -105,7 +131,7 @@ class Checkpoints:
     Raises:
       InputError: the directory holds checkpoints of another job.
     """
-    for step in sorted(self._manager.all_steps(), reverse=True):
+    for step in reversed(self.steps()):
       problem = _problem(self._directory / str(step))
       if problem is None:
         return self._restored(step, like)
@@ -117,6 +143,26 @@ class Checkpoints:
       )
       # It would stand in the way of the one that is written in its place.
       self._manager.delete(step)
+      self._scores.pop(step, None)
+    return None
+
+  def best(
+    self, like: Callable[[Mapping[str, Any]], Any]
+  ) -> tuple[int, Any, dict[str, Any]] | None:
+    """As `latest`, but the one that was saved with the greatest score.
+
+    Where it is damaged, the best of the others that were saved with one.
+    """
+    for step in sorted(self._scores, key=lambda s: (-self._scores[s], s)):
+      problem = _problem(self._directory / str(step))
+      if problem is None:
+        return self._restored(step, like)
+      logging.warning(
+        '%s: the best checkpoint, of step %d, %s: taking another',
+        self._directory,
+        step,
+        problem,
+      )
     return None
 
   def _restored(self, step, like):
@@ -143,17 +189,43 @@ class Checkpoints:
     self._manager.wait_until_finished()
     if devices.leading():
       directory = self._directory / str(step)
+      content = {'score': self._scores.get(step), 'sums': _sums(directory)}
       with files.atomic_write(directory / _SUMS) as file:
-        file.write(json.dumps(_sums(directory)).encode())
+        file.write(json.dumps(content).encode())
+
+
+@dataclasses.dataclass
+class _Best(checkpoint_managers.PreservationPolicy):
+  """Keeps the checkpoint of the greatest score, the first of equals.
+
+  Orbax's own reads scores from files, and ends the job where one is damaged.
+  """
+
+  scores: Mapping[int, float]
+
+  def should_preserve(self, checkpoints, *, context):
+    del context
+    steps = [checkpoint.step for checkpoint in checkpoints]
+    scored = [step for step in steps if step in self.scores]
+    best = max(scored, key=lambda s: (self.scores[s], -s), default=None)
+    return [step == best for step in steps]
+
+
+def _score(directory: pathlib.Path) -> float | None:
+  """What a checkpoint was saved with, as far as that can be read."""
+  try:
+    return json.loads((directory / _SUMS).read_bytes())['score']
+  except (OSError, ValueError, LookupError, TypeError):
+    return None  # `_problem` says what is wrong with it.
 
 
 def _problem(directory: pathlib.Path) -> str | None:
   """What is wrong with a checkpoint, in words."""
   try:
-    expected = json.loads((directory / _SUMS).read_bytes())
+    expected = json.loads((directory / _SUMS).read_bytes())['sums']
   except FileNotFoundError:
     return 'is half-written'
-  except ValueError as error:
+  except (ValueError, LookupError, TypeError) as error:
     return f'is damaged ({_SUMS}: {error})'
   found = _sums(directory)
   if found == expected:

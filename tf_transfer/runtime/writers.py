@@ -6,7 +6,6 @@ it is imported when something is there to be written, and never before.
 
 import contextlib
 import pathlib
-import shutil
 from collections.abc import Iterator, Mapping
 
 from tf_transfer.runtime import files, tensorflow
@@ -25,18 +24,27 @@ def rewrite(directory: pathlib.Path) -> Iterator['CurveWriter']:
   """Opens the event files of one cell anew.
 
   Args:
-    directory: of this cell alone; what an interrupted run left there goes.
+    directory: of this cell alone; event files that an interrupted run left
+      there go, those of its folders stay.
 
   Raises:
     InputError: the event files could not be written.
   """
   metric_writers, op_error = _clu()
-  try:
-    shutil.rmtree(directory, ignore_errors=True)
+  with _problems(directory, op_error):
+    for path in directory.glob('events.out.*'):
+      path.unlink()
     writer = metric_writers.SummaryWriter(str(directory))
     yield CurveWriter(writer)
     writer.flush()
     writer.close()
+
+
+@contextlib.contextmanager
+def _problems(directory: pathlib.Path, op_error: type) -> Iterator[None]:
+  """Says of what went wrong that it was in writing there."""
+  try:
+    yield
   except op_error as error:
     problem = OSError(error.error_code, error.message)
     raise files.write_problem(directory, problem) from error
@@ -59,3 +67,37 @@ class CurveWriter:
     """Writes what TensorBoard shows under HParams and Text."""
     self._writer.write_hparams(dict(hparams))
     self._writer.write_texts(0, {'record': text})
+
+
+class Events:
+  """Event files that are added to while a job runs.
+
+  A job that goes on after being killed adds another file: of steps that are
+  in both, TensorBoard shows the later.
+  """
+
+  def __init__(self, directory: pathlib.Path):
+    """Opens a directory; may raise InputError, as all methods may."""
+    self._directory = directory
+    metric_writers, self._op_error = _clu()
+    with self._problems():
+      self._writer = metric_writers.SummaryWriter(str(directory))
+
+  def _problems(self):
+    return _problems(self._directory, self._op_error)
+
+  def scalars(self, step: int, values: Mapping[str, float]) -> None:
+    """Writes points of curves."""
+    with self._problems():
+      self._writer.write_scalars(step, dict(values))
+
+  def hparams(self, values: Mapping[str, object]) -> None:
+    """Writes what TensorBoard shows under HParams."""
+    with self._problems():
+      self._writer.write_hparams(dict(values))
+
+  def close(self) -> None:
+    """Writes what is not yet on disk."""
+    with self._problems():
+      self._writer.flush()
+      self._writer.close()

@@ -203,25 +203,39 @@ class _Wanted:
     return _tried(self._datasets, self._open)
 
   def _open(self, name: str) -> datasets.Dataset:
-    data = self._config.data
-    dataset = datasets.open(
-      name,
-      data_dir=data.dir or None,
-      seed=data.split_seed,
-      val_fraction=data.val_fraction,
-      test_fraction=data.test_fraction,
-      cut_banner=data.cut_banner,
-      prepare=data.prepare,
-      cache_dir=data.cache_dir or self._workdir / 'digests',
-      progress=progress.bar,
+    return opened(name, self._config.data, self._workdir)
+
+
+def opened(
+  name: str, data: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> datasets.Dataset:
+  """Opens a dataset as the `data` of a job's config says, and describes it.
+
+  Raises:
+    InputError: its data cannot be used.
+  """
+  dataset = datasets.open(
+    name,
+    data_dir=data.dir or None,
+    seed=data.split_seed,
+    val_fraction=data.val_fraction,
+    test_fraction=data.test_fraction,
+    cut_banner=data.cut_banner,
+    prepare=data.prepare,
+    cache_dir=data.cache_dir or workdir / 'digests',
+    progress=progress.bar,
+  )
+  if data.examples_per_class:
+    dataset = datasets.few_examples(
+      dataset, data.examples_per_class, data.subset_seed
     )
-    print(
-      f'{name}: {len(dataset.classes)} classes, '
-      + ', '.join(f'{len(s):,} {k}' for k, s in dataset.splits.items())
-    )
-    for note in dataset.notes:
-      print(f'  note: {note}')
-    return dataset
+  print(
+    f'{name}: {len(dataset.classes)} classes, '
+    + ', '.join(f'{len(s):,} {k}' for k, s in dataset.splits.items())
+  )
+  for note in dataset.notes:
+    print(f'  note: {note}')
+  return dataset
 
 
 def _expanded(

@@ -17,8 +17,8 @@ import ml_collections
 import tf_transfer
 from tf_transfer import datasets, errors
 from tf_transfer.networks import weights
-from tf_transfer.runtime import devices, files, progress, writers
-from tf_transfer.study import ledger
+from tf_transfer.runtime import devices, files, writers
+from tf_transfer.study import ledger, plan
 from tf_transfer.transfer import pretraining
 
 _PACKAGES = ('jax', 'flax', 'numpy', 'pillow')
@@ -49,39 +49,11 @@ def check(config: ml_collections.ConfigDict) -> None:
     )
 
 
-def opened(
-  name: str, data: ml_collections.ConfigDict, workdir: pathlib.Path
-) -> datasets.Dataset:
-  """Opens a dataset as the `data` of a job's config says, and describes it.
-
-  Raises:
-    InputError: its data cannot be used.
-  """
-  dataset = datasets.open(
-    name,
-    data_dir=data.dir or None,
-    seed=data.split_seed,
-    val_fraction=data.val_fraction,
-    test_fraction=data.test_fraction,
-    cut_banner=data.cut_banner,
-    prepare=data.prepare,
-    cache_dir=data.cache_dir or workdir / 'digests',
-    progress=progress.bar,
-  )
-  print(
-    f'{name}: {len(dataset.classes)} classes, '
-    + ', '.join(f'{len(s):,} {k}' for k, s in dataset.splits.items())
-  )
-  for note in dataset.notes:
-    print(f'  note: {note}')
-  return dataset
-
-
 def _given(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> pretraining.Pretraining:
   """What is to be trained, on what."""
-  dataset = opened(config.dataset, config.data, workdir)
+  dataset = plan.opened(config.dataset, config.data, workdir)
   net = pretraining.fresh(config.network, config.image_size, config.pretrain)
   identity = ledger.identity(
     {

@@ -163,6 +163,8 @@ def _determinants(
       else config.features.resize
     ),
     'image_size': config.image_size,
+    # Only where it is not as ever, so that all others keep their identities.
+    **({} if dataset.val_is_trained_on else {'last_fit_on': 'train'}),
     'layer': config.features.layer,
     'pyramid': list(config.features.pyramid),
     'corrupt': config.data.corrupt,
@@ -187,6 +189,8 @@ def _record(
     **_determinants(cell.network, cell.dataset, cell.setting, config),
     'num_classes': len(cell.dataset.classes),
     'split_seed': config.data.split_seed,
+    'examples_per_class': config.data.examples_per_class,
+    'subset_seed': config.data.subset_seed,
     'imagenet_top1': header.imagenet_top1,
     'imagenet_top1_source': header.imagenet_top1_source,
     'recipe': header.recipe.to_json(),
@@ -468,6 +472,8 @@ def _trained(
       identity=cell.identity,
       description=f'{cell.name}, {cell.setting}',
       mesh=devices.data_mesh(),
+      watched=workdir / 'tensorboard' / cell.identity,
+      curves=config.tensorboard,
     )
   )
   if config.export and devices.leading():

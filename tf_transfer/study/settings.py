@@ -28,6 +28,7 @@ from tf_transfer.runtime import devices, files
 from tf_transfer.study import (
   figures,
   ledger,
+  plan,
   pretrain,
   published,
   runs,
@@ -367,7 +368,7 @@ def _figure_4(
     )
     return
   given = ml_collections.ConfigDict(config.transfer.to_dict())
-  dataset = pretrain.opened(wanted.dataset, given.data, workdir)
+  dataset = plan.opened(wanted.dataset, given.data, workdir)
   test = dataset.splits['test']
   panels = []
   for own in chosen:

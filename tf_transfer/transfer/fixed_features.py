@@ -76,6 +76,7 @@ def evaluate(
     (dataset.splits['train'], f'{dataset.name} train'),
     (dataset.splits['val'], f'{dataset.name} val'),
   )
+  last = both if dataset.val_is_trained_on else train
   grid = classifier.grid(config)
   classes = len(dataset.classes)
   with progress.bar(
@@ -91,8 +92,8 @@ def evaluate(
     )
   index, curve, on_val = _select(path, grid, val, dataset)
   final = classifier.fit(
-    both.values,
-    both.labels,
+    last.values,
+    last.labels,
     grid[index : index + 1],
     config,
     classes,

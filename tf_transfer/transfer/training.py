@@ -204,6 +204,20 @@ def sigmoid_losses(
   return jnp.sum(jnp.where(labels == -1, 0, losses), axis=-1)
 
 
+def correct(logits: jax.Array, labels: jax.Array) -> jax.Array:
+  """Whether each example is right [B]; of several labels, the share that is.
+
+  Args:
+    logits: [B, C].
+    labels: int [B], or [B, C] as for `sigmoid_losses`.
+  """
+  if labels.ndim == 1:
+    return (logits.argmax(axis=-1) == labels).astype(jnp.float32)
+  right = (logits > 0) == (labels == 1)
+  counting = labels != -1
+  return (right & counting).sum(-1) / jnp.maximum(counting.sum(-1), 1)
+
+
 def build_model(
   net: networks.Network, num_classes: int, examples: int, recipe: Recipe
 ) -> classifier.Classifier:
@@ -259,13 +273,14 @@ Step = Callable[
 ]
 
 
+@functools.lru_cache(maxsize=2)
 def compile_step(
   model: classifier.Classifier,
   scale: Callable[[jax.Array], jax.Array],
   recipe: Recipe,
   mesh: jax.sharding.Mesh,
 ) -> Step:
-  """The compiled step.
+  """The compiled step; the same again for the same arguments.
 
   Args:
     model: the network.
@@ -277,7 +292,8 @@ def compile_step(
     (state, trial, batch) -> (state, metrics). The state's memory is taken.
     `trial` is a `Trial` as a dict; `batch` is that of
     `pipeline.training_batches`, sharded over the mesh, whose colours are
-    distorted if it says how; and the metrics are loss, learning_rate and
+    distorted if it says how; and the metrics are loss, accuracy (of the
+    images as they were trained on), learning_rate and
     gradient_norm, scalars.
 
   Raises:
@@ -322,7 +338,8 @@ def _step(
       jax.random.fold_in(key, number),
     )
 
-  (loss, batch_stats), grads = _accumulated(gradients, batch, recipe, mesh)
+  (loss, found), grads = _accumulated(gradients, batch, recipe, mesh)
+  batch_stats = found['batch_stats']
   decay = trial['weight_decay'] / trial['learning_rate']
   # Kernels: neither biases nor batch norm's scale.
   decayed = jax.tree.map(
@@ -341,6 +358,7 @@ def _step(
     )
   metrics = {
     'loss': loss,
+    'accuracy': found['accuracy'],
     'learning_rate': rate,
     'gradient_norm': optax.tree.norm(grads),
   }
@@ -357,11 +375,15 @@ def _loss(
   part: Mapping[str, jax.Array],
   count: jax.Array,
   key: jax.Array,
-) -> tuple[jax.Array, Any]:
-  """The share of a part of a batch in the mean loss, and new statistics.
+) -> tuple[jax.Array, dict[str, Any]]:
+  """The share of a part of a batch in the mean loss, and what comes with it.
 
   Args:
     count: of the examples of the whole batch that count.
+
+  Returns:
+    The loss; and `batch_stats`, the new ones, and `accuracy`, the part's share
+    in the batch's.
   """
   image = part['image']
   if 'colour' in part:
@@ -384,16 +406,20 @@ def _loss(
     )
   losses_of = sigmoid_losses if part['label'].ndim == 2 else softmax_losses
 
-  def mean(logits):
-    losses = losses_of(
-      logits.astype(jnp.float32), part['label'], recipe.label_smoothing
-    )
-    return jnp.sum(jnp.where(part['mask'], losses, 0)) / count
+  def mean(values):
+    return jnp.sum(jnp.where(part['mask'], values, 0)) / count
 
-  loss = mean(logits)
+  def mean_loss(logits):
+    logits = logits.astype(jnp.float32)
+    return mean(losses_of(logits, part['label'], recipe.label_smoothing))
+
+  loss = mean_loss(logits)
   if auxiliary is not None:
-    loss += AUXILIARY_WEIGHT * mean(auxiliary)
-  return loss, updated.get('batch_stats', batch_stats)
+    loss += AUXILIARY_WEIGHT * mean_loss(auxiliary)
+  return loss, {
+    'batch_stats': updated.get('batch_stats', batch_stats),
+    'accuracy': mean(correct(logits, part['label'])),
+  }
 
 
 def _accumulated(gradients, batch, recipe: Recipe, mesh):
@@ -426,5 +452,6 @@ def _accumulated(gradients, batch, recipe: Recipe, mesh):
     jax.eval_shape(gradients, first, jnp.int32(0)),
   )
   total, _ = jax.lax.scan(add, zeros, (jnp.arange(parts), batch))
-  (loss, batch_stats), grads = total
-  return (loss, jax.tree.map(lambda x: x / parts, batch_stats)), grads
+  (loss, found), grads = total
+  found['batch_stats'] = jax.tree.map(lambda x: x / parts, found['batch_stats'])
+  return (loss, found), grads

@@ -2,12 +2,14 @@
 
 They take turns on every batch, so each computes to the bit what it would
 alone. One that has diverged is left out from then on. Where they stand is
-written every so many steps, and when the job is told to end.
+written every so many steps, and when the job is told to end. They may be
+evaluated on the way, and may go through a part of the steps at a time.
 """
 
 import dataclasses
+import functools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -19,7 +21,7 @@ from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import pipeline
 from tf_transfer.runtime import checkpoints as checkpoints_lib
 from tf_transfer.runtime import devices, progress
-from tf_transfer.transfer import training
+from tf_transfer.transfer import training, watching
 
 # In this part of the steps losses are averaged, and looked at.
 _WINDOWS = 50
@@ -43,12 +45,15 @@ class Course:
     losses: the mean loss of each window.
     measured: step and value of each measurement on the way.
     diverged: after how many steps it was found to have diverged, or None.
+    evaluations: in order, each with `step`, how many were done, and `views`,
+      the metric on val by view.
   """
 
   start: float | None = None
   losses: list[float] = dataclasses.field(default_factory=list)
   measured: list[tuple[int, float]] = dataclasses.field(default_factory=list)
   diverged: int | None = None
+  evaluations: list[dict[str, Any]] = dataclasses.field(default_factory=list)
 
   def add(self, losses: Sequence[float], step: int) -> None:
     """Takes the losses of a window that ends with `step`."""
@@ -98,6 +103,32 @@ class Job:
     )
 
 
+# The metric on val of each trial by view, of the variables of each; where
+# those are None, as of one that has diverged, it is empty.
+Evaluate = Callable[[Sequence[Any]], list[dict[str, dict[str, Any]]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """Which of the steps trials go through, and what is done on the way.
+
+  Attributes:
+    stop: the step after the last; None: all steps are gone through.
+    begin: gives where each trial has come, all of them after as many steps;
+      None: they begin with the first.
+    evaluate: what measures them.
+    evaluate_at: after which steps; a checkpoint is written then, but at stop.
+    best_of: after which of these the best may be found, which is kept beside
+      the last.
+  """
+
+  stop: int | None = None
+  begin: Callable[[], 'Trained'] | None = None
+  evaluate: Evaluate | None = None
+  evaluate_at: Container[int] = ()
+  best_of: Container[int] = ()
+
+
 def window(steps: int) -> int:
   """How many steps a mean loss is over."""
   return max(_SHORTEST_WINDOW, steps // _WINDOWS)
@@ -128,20 +159,44 @@ class _Standing:
       'skipped': sorted(self.skipped),
     }
 
+  @classmethod
+  def of(
+    cls,
+    done: int,
+    states: list[training.State | None],
+    notes: Mapping[str, Any],
+  ) -> '_Standing':
+    """What a checkpoint says."""
+    return cls(
+      done,
+      states,
+      [Course(**c) for c in notes['courses']],
+      notes['losses'],
+      set(notes['skipped']),
+    )
+
+  def trained(self) -> 'Trained':
+    return Trained(self.states, self.courses, sorted(self.skipped))
+
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
   """What came of trials.
 
   Attributes:
-    variables: of each on the devices; None where it diverged.
+    states: of each on the devices; None where it diverged.
     courses: of each.
     skipped: positions of the training images that could not be decoded.
   """
 
-  variables: list[Any]
+  states: list[training.State | None]
   courses: list[Course]
   skipped: list[int]
+
+  @property
+  def variables(self) -> list[Any]:
+    """What is evaluated of each; None where it diverged."""
+    return [state and state.variables for state in self.states]
 
 
 def train(
@@ -150,6 +205,8 @@ def train(
   trials: Sequence[training.Trial],
   checkpoints: checkpoints_lib.Checkpoints,
   description: str,
+  part: Part | None = None,
+  watch: watching.Watch | None = None,
 ) -> Trained:
   """Trains, from where a job that was killed had come.
 
@@ -157,47 +214,81 @@ def train(
     job: what is trained, on what.
     step: what `job.compile` gave.
     trials: what each has of its own.
-    checkpoints: of this job and these trials.
+    checkpoints: of this job, these trials and this part.
     description: for the progress bar.
+    part: which of the steps; None: all, without evaluation.
+    watch: what is shown of them; None: the bar alone.
 
   Raises:
     InputError: an image cannot be read.
     Preempted: SIGTERM came; where the trials stand is written.
   """
-  total = job.recipe.steps
-  at = _begin(job, trials, checkpoints)
+  part = part or Part()
+  watch = watch or watching.Watcher().trials((), (), job.recipe.batch_size)
+  total = job.recipe.steps if part.stop is None else part.stop
+  at = _begin(job, trials, checkpoints, part)
   with (
     checkpoints_lib.termination() as terminated,
     progress.bar(
       total=total, initial=at.done, desc=description, unit=' steps'
     ) as bar,
   ):
-    for batch in _batches(job, at):
-      _advance(step, at, trials, batch)
+    for batch in watch.waiting(_batches(job, at, total)):
+      watch.step(at.done + 1, _advance(step, at, trials, batch))
       bar.update()
-      looking = at.done % window(total) == 0 or at.done == total
+      looking = at.done % window(job.recipe.steps) == 0 or at.done == total
       if looking:
         _look(at)
-        bar.set_postfix_str(_summary(at.courses))
+        words = _summary(at.courses), watch.summary()
+        bar.set_postfix_str(', '.join(filter(None, words)))
       if job.measure and (at.done % job.measure_every == 0 or at.done == total):
         _measure(job.measure, at)
+      if not any(at.states):
+        break
+      score = _evaluated(at, part, watch)
       # Processes may only leave the loop together.
       ending = (looking or jax.process_count() == 1) and _any(terminated())
-      if ending or (at.done < total and at.done % job.checkpoint_every == 0):
-        checkpoints.save(at.done, at.states, at.notes())
+      due = at.done % job.checkpoint_every == 0 or at.done in part.evaluate_at
+      if ending or score is not None or (due and at.done < total):
+        checkpoints.save(at.done, at.states, at.notes(), score)
       if ending:
         checkpoints.wait()
         raise errors.Preempted(f'{description}: {at.done} of {total} steps')
-      if not any(at.states):
-        break
-  return Trained(
-    [state and state.variables for state in at.states],
-    at.courses,
-    sorted(at.skipped),
+  return at.trained()
+
+
+def best(
+  job: Job, checkpoints: checkpoints_lib.Checkpoints
+) -> tuple[int, Trained] | None:
+  """The best checkpoint, where one was kept: its step, and the trials."""
+  found = checkpoints.best(functools.partial(_like, job))
+  return found and (found[0], _Standing.of(*found).trained())
+
+
+def save(checkpoints: checkpoints_lib.Checkpoints, trained: Trained) -> None:
+  """Writes where trials have come, for `saved`, if it does not stand there."""
+  (done,) = {int(state.step) for state in trained.states}
+  at = _Standing(
+    done,
+    trained.states,
+    trained.courses,
+    [[] for _ in trained.states],
+    set(trained.skipped),
   )
+  if done not in checkpoints.steps():
+    checkpoints.save(done, at.states, at.notes())
+    checkpoints.wait()
 
 
-def _batches(job: Job, at: _Standing) -> Iterator[dict[str, jax.Array]]:
+def saved(job: Job, checkpoints: checkpoints_lib.Checkpoints) -> Trained | None:
+  """What `save` has written."""
+  found = checkpoints.latest(functools.partial(_like, job))
+  return found and _Standing.of(*found).trained()
+
+
+def _batches(
+  job: Job, at: _Standing, stop: int
+) -> Iterator[dict[str, jax.Array]]:
   """The batches that are left, on the devices; notes what is skipped."""
   made = pipeline.training_batches(
     job.split,
@@ -205,7 +296,7 @@ def _batches(job: Job, at: _Standing) -> Iterator[dict[str, jax.Array]]:
     job.recipe.batch_size,
     seed=job.recipe.seed,
     start=at.done,
-    stop=job.recipe.steps,
+    stop=stop,
     process=(jax.process_index(), jax.process_count()),
     colour=job.colour,
     corrupt=job.corrupt,
@@ -231,8 +322,13 @@ def _advance(
   at: _Standing,
   trials: Sequence[training.Trial],
   batch: dict[str, jax.Array],
-) -> None:
-  """A step of every trial that goes on; waits for the step before it."""
+) -> dict[int, Mapping[str, Any]]:
+  """A step of every trial that goes on; waits for the step before it.
+
+  Returns:
+    The metrics by the trial's position.
+  """
+  found = {}
   for number, trial in enumerate(trials):
     if at.states[number] is None:
       continue
@@ -243,7 +339,9 @@ def _advance(
       # Batches would pile up on the devices otherwise.
       jax.block_until_ready(at.losses[number][-1])
     at.losses[number].append(metrics['loss'])
+    found[number] = metrics
   at.done += 1
+  return found
 
 
 def _look(at: _Standing) -> None:
@@ -263,6 +361,21 @@ def _measure(measure: Callable[[int, Any], float], at: _Standing) -> None:
       course.measured.append((at.done, measure(at.done, state.variables)))
 
 
+def _evaluated(
+  at: _Standing, part: Part, watch: watching.Watch
+) -> float | None:
+  """Measures the trials if it is time; the score of the best, if it counts."""
+  if part.evaluate is None or at.done not in part.evaluate_at:
+    return None
+  found = part.evaluate([state and state.variables for state in at.states])
+  watch.evaluated(at.done, found)
+  for course, views in zip(at.courses, found, strict=True):
+    if views:
+      course.evaluations.append({'step': at.done, 'views': views})
+  values = [view['value'] for views in found for view in views.values()]
+  return max(values) if at.done in part.best_of else None
+
+
 def _summary(courses: Sequence[Course]) -> str:
   going = [c.losses[-1] for c in courses if c.diverged is None]
   text = f'loss {min(going):.3f}' if going else 'none left'
@@ -274,29 +387,33 @@ def _begin(
   job: Job,
   trials: Sequence[training.Trial],
   checkpoints: checkpoints_lib.Checkpoints,
+  part: Part,
 ) -> _Standing:
   """Where the last checkpoint stood, or the beginning."""
-  replicated = devices.sharding(job.mesh, devices.REPLICATED)
-
-  def like(notes):
-    state = jax.tree.map(
-      lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated),
-      training.host_state(job.variables, job.recipe),
-    )
-    return [state if c['diverged'] is None else None for c in notes['courses']]
-
-  found = checkpoints.latest(like)
+  found = checkpoints.latest(functools.partial(_like, job))
   if found is not None:
-    done, states, notes = found
-    courses = [Course(**c) for c in notes['courses']]
+    return _Standing.of(*found)
+  losses = [[] for _ in trials]
+  if part.begin is not None:
+    given = part.begin()
+    (done,) = {int(state.step) for state in given.states}
     return _Standing(
-      done, states, courses, notes['losses'], set(notes['skipped'])
+      done, list(given.states), given.courses, losses, set(given.skipped)
     )
   states = [
     training.new_state(job.variables, job.recipe, job.mesh) for _ in trials
   ]
-  courses = [Course() for _ in trials]
-  return _Standing(0, states, courses, [[] for _ in trials], set())
+  return _Standing(0, states, [Course() for _ in trials], losses, set())
+
+
+def _like(job: Job, notes: Mapping[str, Any]) -> list[training.State | None]:
+  """What a checkpoint with such notes holds, as `Checkpoints` asks for it."""
+  replicated = devices.sharding(job.mesh, devices.REPLICATED)
+  state = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated),
+    training.host_state(job.variables, job.recipe),
+  )
+  return [state if c['diverged'] is None else None for c in notes['courses']]
 
 
 def view_of(

@@ -1,0 +1,54 @@
+"""What is said where memory does not hold a step."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from tf_transfer import errors
+from tf_transfer.transfer import memory
+
+GIGABYTE = 2**30
+
+
+def test_need_and_what_fits():
+  need = memory.Need.of(lambda images: 1000 + 30 * images, images=4)
+  assert (need.fixed, need.per_image) == (1000, 30)
+  assert need.fitting(2000) == 26  # (0.9 × 2000 − 1000) / 30
+  assert need.fitting(1100) == 0
+
+
+@pytest.mark.parametrize(
+  ('limit', 'together', 'expected'),
+  [
+    (None, 1, 'a smaller batch_size, or a larger accumulation'),
+    (10, 1, 'a batch of 80 would fit'),  # 2 × (9 − 1) / 0.2
+    (10, 1, r'accumulation=4 to pass 256 through in parts of 64'),
+    (40, 8, 'set together to less than 8'),
+    (1, 1, 'not even one image fits'),
+  ],
+)
+def test_advice(limit, together, expected):
+  need = memory.Need(GIGABYTE, 0.2 * GIGABYTE)
+  text = memory.advice(need, limit and limit * GIGABYTE, 256, 2, together)
+  assert '26.60 GiB on each of 2 devices' in text
+  assert expected in text
+
+
+def test_compiled_program():
+  """An input of 4 MB, an output of as much, and its sum."""
+  x = jnp.zeros((1024, 1024))
+  compiled = jax.jit(lambda x: x + x.sum()).lower(x).compile()
+  assert 8 * 2**20 <= memory.of_compiled(compiled) < 9 * 2**20
+
+
+def test_explained():
+  with (
+    pytest.raises(errors.InputError, match='a cell: out of device memory: '),
+    memory.explained('a cell', lambda: 'buy more'),
+  ):
+    raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory')
+  with (
+    pytest.raises(jax.errors.JaxRuntimeError, match='INTERNAL'),
+    memory.explained('a cell', lambda: 'buy more'),
+  ):
+    raise jax.errors.JaxRuntimeError('INTERNAL: a bug')
