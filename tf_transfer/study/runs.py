@@ -28,13 +28,13 @@ from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import images
 from tf_transfer.runtime import devices, files, writers
 from tf_transfer.study import (
+  answer,
   effort,
   failures,
   figures,
   grid,
   merge,
   report,
-  statistics,
   table,
   ties,
   weights_files,
@@ -647,7 +647,10 @@ def _conclude(
     if config.report:
       print(f'report   {report.write(own, workdir)}')
     for setting in _settings(records):
-      print(f'ImageNet top-1 and {setting}: {_correlation(records, setting)}')
+      said = answer.of(records, setting)
+      print(f'\n{said.verdict}. {said.sentence}')
+      for remark in said.remarks:
+        print(f'  {remark}')
   if config.tensorboard:
     print(f'curves   tensorboard --logdir={workdir / "tensorboard"}')
 
@@ -656,33 +659,6 @@ def _settings(records: Sequence[grid.Record]) -> list[str]:
   """Those that there are records of, in the order of the protocol."""
   there = {record['setting'] for record in records}
   return [setting for setting in SETTINGS if setting in there]
-
-
-def _correlation(records: Sequence[grid.Record], setting: str) -> str:
-  """The question of a study, answered; or why it cannot be.
-
-  Of the networks that have a record on every dataset and whose ImageNet top-1
-  is known: others' averages are of something else.
-  """
-  found = grid.of(records, setting)
-  whole = ~np.isnan(found.accuracy).any(axis=1) & ~np.isnan(found.imagenet_top1)
-  found = found.keep(whole)
-  try:
-    one = statistics.correlation(
-      statistics.log_odds(found.imagenet_top1),
-      statistics.averages(found.log_odds)[0],
-    )
-  except errors.InputError as error:
-    return str(error)
-  interval = (
-    'too few for an interval'
-    if np.isnan(one.low)
-    else f'95 % interval {one.low:.2f} to {one.high:.2f}'
-  )
-  return (
-    f'r = {one.r:.2f}, {interval} ({one.points} networks, mean log-odds on '
-    f'{", ".join(map(figures.display_name, found.datasets))})'
-  )
 
 
 def _draw(

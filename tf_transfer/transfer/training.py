@@ -410,7 +410,7 @@ def _loss(
     return jnp.sum(jnp.where(part['mask'], values, 0)) / count
 
   def mean_loss(logits):
-    logits = logits.astype(jnp.float32)
+    logits = logits.astype(jnp.promote_types(logits.dtype, jnp.float32))
     return mean(losses_of(logits, part['label'], recipe.label_smoothing))
 
   loss = mean_loss(logits)
