@@ -163,6 +163,7 @@ def ledger_of(workdir, dataset, wrong):
     if numbers(test, [i])[0] in wrong:
       prediction[i] = 1 - prediction[i]
   record = {
+    'version': ledger_lib.VERSION,
     'identity': 'abc',
     'network': 'some_network',
     'dataset': dataset.name,

@@ -64,6 +64,7 @@ def test_table_warns_of_networks_that_were_not_trained_alike():
   ]
   said = recipes.warning(made)
   assert table.render(made).endswith(said)
+  assert 'were not trained alike' in said.splitlines()[0]
   assert said.splitlines()[1:] == [
     '  label smoothing: without: a; with: b',
     '  auxiliary head: without: a; not known: b',
@@ -75,6 +76,10 @@ def test_table_warns_of_networks_that_were_not_trained_alike():
   old = record('a', 0.7, 0.9, weights_sha256='1234567890', recipe='a sentence')
   said = recipes.warning([made[0], old])
   assert 'BN scale: with: a (C5); not known: a (12345678)' in said
+  unknown = [{**r, 'recipe': 'a sentence'} for r in made]
+  said = recipes.warning(unknown)
+  assert 'it is not known whether' in said.splitlines()[0]
+  assert '  dropout: not known of any' in said.splitlines()
   again = {**made[0], 'weights_sha256': '987654321'}
   assert recipes.warning([made[0], again]) == ''
   assert 'with: a (sha of a), a (98765432); not known: a (12345678)' in (

@@ -111,14 +111,17 @@ def warning(recipes: Mapping[str, Recipe]) -> str:
   """
   if len(recipes) < 2:
     return ''
-  lines = []
+  lines, differing = [], False
   for name, text in {**FACTORS, 'trained_on': 'trained on'}.items():
     values = {who: getattr(r, name) for who, r in recipes.items()}
     groups: dict[Any, list[str]] = {}
     for who, value in values.items():
       groups.setdefault(value, []).append(who)
     unknown = None in groups and name in FACTORS
-    if len(groups) > 1 or unknown:
+    differing |= len(groups.keys() - {None}) > 1
+    if unknown and len(groups) == 1:
+      lines.append(f'  {text}: not known of any')
+    elif len(groups) > 1:
       parts = [
         f'{_WORDS[v] if name in FACTORS else v or "not known"}: '
         f'{", ".join(who)}'
@@ -127,11 +130,15 @@ def warning(recipes: Mapping[str, Recipe]) -> str:
       lines.append(f'  {text}: {"; ".join(parts)}')
   if not lines:
     return ''
+  heading = (
+    'these networks were not trained alike'
+    if differing
+    else 'it is not known whether these networks were trained alike'
+  )
   return '\n'.join(
     [
-      'WARNING: these networks were not trained alike, as far as is known. '
-      'What tells their results apart may be this and not the networks (in '
-      'the paper up to 0.5 in log-odds, of fixed features):',
+      f'WARNING: {heading}. What tells their results apart may be this and not '
+      'the networks (in the paper up to 0.5 in log-odds, of fixed features):',
       *lines,
     ]
   )
