@@ -314,6 +314,7 @@ def run_tiny(workdir, *more):
   )
 
 
+@pytest.mark.slow
 def test_killed_three_times(tmp_path):
   """Within features, after a record, and within training."""
   for event, number in (('shard', '4'), ('record', '2'), ('checkpoint', '2')):
