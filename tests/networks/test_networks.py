@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.networks import drawn
 from tf_transfer import errors, networks
 from tf_transfer.networks import weights
 
@@ -127,19 +128,6 @@ def test_unknown_value_of_an_option(name, options):
     networks.build(name, **options)
 
 
-def random_variables(model):
-  """As initialised, but drawn by NumPy: compiling that takes a minute."""
-  rng, found = np.random.default_rng(0), {}
-  for path, wanted in networks.expected_variables(model, 96).items():
-    if path.endswith('kernel'):
-      scale = np.sqrt(2 / np.prod(wanted.shape[:-1]))
-      found[path] = np.float32(rng.normal(size=wanted.shape) * scale)
-    else:
-      ones = path.endswith(('/scale', '/var'))
-      found[path] = np.full(wanted.shape, float(ones), np.float32)
-  return weights.unflatten(found)
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(
   'name',
@@ -161,7 +149,7 @@ def test_every_kind_trains(name):
   x = jnp.asarray(
     np.random.default_rng(0).normal(size=(2, 96, 96, 3)), jnp.float32
   )
-  variables = random_variables(model)
+  variables = drawn.variables(model, 96)
 
   @jax.jit
   def gradients(params):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from configs import pretrain as config_file
+from tests.networks import drawn
 from tests.transfer import small
 from tf_transfer import errors, networks
 from tf_transfer.datasets import augmentation
@@ -333,19 +334,6 @@ def test_unknown_configuration_or_network():
 SMALLEST_V4 = 107
 
 
-def _drawn(model, size):
-  """As initialised, but drawn by NumPy: compiling that takes a minute."""
-  rng, found = np.random.default_rng(0), {}
-  for path, wanted in networks.expected_variables(model, size).items():
-    if path.endswith('kernel'):
-      scale = np.sqrt(2 / np.prod(wanted.shape[:-1]))
-      found[path] = np.float32(rng.normal(size=wanted.shape) * scale)
-    else:
-      ones = path.endswith(('/scale', '/var'))
-      found[path] = np.full(wanted.shape, float(ones), np.float32)
-  return weights.unflatten(found)
-
-
 def _losses_over(count, model, variables, made, config, batches):
   """Of a step for each batch, on so many devices, in double precision."""
   mesh = devices.data_mesh(jax.devices()[:count])
@@ -383,7 +371,7 @@ def test_sharded_over_eight_devices(configuration, name, size):
   assert made.steps == 3
   net = pretraining.fresh(name, size, config)
   model = training.build_model(net, 10, 48, made)
-  variables = _drawn(model, size)
+  variables = drawn.variables(model, size)
   rng = np.random.default_rng(1)
   batches = [
     {

@@ -118,7 +118,7 @@ def warning(recipes: Mapping[str, Recipe]) -> str:
     for who, value in values.items():
       groups.setdefault(value, []).append(who)
     unknown = None in groups and name in FACTORS
-    differing |= len(groups.keys() - {None}) > 1
+    differing |= len(groups.keys() - {None, ''}) > 1
     if unknown and len(groups) == 1:
       lines.append(f'  {text}: not known of any')
     elif len(groups) > 1:

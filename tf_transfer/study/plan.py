@@ -108,12 +108,12 @@ def make(
   wanted.check()
   files.make_directory(workdir)
   nets = wanted.loaded()
-  opened = wanted.opened()
+  there = wanted.opened()
   loaded = [net for net in nets.values() if not isinstance(net, str)]
   labels = grid.labels([(net.name, net.sha256) for net in loaded])
   named = {id(net): label for net, label in zip(loaded, labels, strict=True)}
   cells, obstacles = [], []
-  for dataset_name, dataset in opened.items():
+  for dataset_name, dataset in there.items():
     for net_name, net in nets.items():
       for setting in wanted.settings(net_name, dataset_name):
         label = named.get(id(net), net_name)
