@@ -57,4 +57,10 @@ def test_warning():
   ]
   # Nothing differs, and nothing is known.
   unknown = {'a': recipe.UNKNOWN, 'b': recipe.UNKNOWN}
-  assert '  dropout: not known: a, b' in recipe.warning(unknown)
+  heading, *lines = recipe.warning(unknown).splitlines()
+  assert 'not known whether these networks were trained alike' in heading
+  assert '  dropout: not known of any' in lines
+  # Nothing is known of one: whether they differ is not known either.
+  some = recipe.warning({'a': plain, 'b': recipe.UNKNOWN})
+  assert 'not known whether' in some
+  assert '  dropout: without: a; not known: b' in some
