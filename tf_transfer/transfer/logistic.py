@@ -18,14 +18,17 @@ Every solution comes with `bound`, a proven upper bound on how far its
 objective is from the optimum, and nothing else counts as converged.
 """
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tf_transfer.errors import InputError
+from tf_transfer.runtime import devices
 from tf_transfer.transfer import logistic_solver
 
 PENALTIES = 10 ** np.linspace(-6, 5, 45)
@@ -33,6 +36,12 @@ PENALTIES = 10 ** np.linspace(-6, 5, 45)
 
 IGNORED = -1
 """A label [N, C] that counts neither way (VOC's difficult objects)."""
+
+# Values of the features that make a further device worth its messages.
+SIZE_PER_DEVICE = 2**24
+
+# More were no better.
+MOST_DIRECTIONS = 64
 
 
 class Path(NamedTuple):
@@ -102,7 +111,7 @@ def fit_path(
   # another process wants the cores, two were up to twenty times slower than
   # one. XLA's own threads, which do all else, are not limited by this.
   with jax.enable_x64(True), threadpool_limits(1, user_api='blas'):
-    certified, evaluations = _solve(
+    solutions, evaluations = _solve(
       features,
       targets[fitted],
       None if mask is None else mask[fitted],
@@ -112,16 +121,17 @@ def fit_path(
       progress,
     )
   weights = np.zeros((len(penalties), dim, classes))
-  weights[..., fitted] = np.swapaxes(certified.weights, 1, 2)[position]
+  for index, place in enumerate(position):
+    weights[index][:, fitted] = solutions.weights[place].T
   bias = np.tile(_unfitted_bias(targets, mask), (len(penalties), 1))
-  bias[:, fitted] = certified.bias[position]
-  objective, bound = certified.objective[position], certified.bound[position]
+  bias[:, fitted] = solutions.bias[position]
+  objective, bound = solutions.objective[position], solutions.bound[position]
   return Path(
     penalties=penalties,
     weights=weights,
     bias=bias,
     objective=objective,
-    gradient_norm=certified.gradient_norm[position],
+    gradient_norm=solutions.gradient_norm[position],
     bound=bound,
     evaluations=evaluations[position],
     converged=bound <= tolerance * objective,
@@ -310,25 +320,87 @@ def _check_initial(initial, dim: int, classes: int):
 
 
 def _solve(features, targets, mask, penalties, initial, limits, progress):
-  """The path for distinct falling penalties; numpy in and out."""
+  """The path for distinct falling penalties: solutions and evaluations."""
+  count, dim = features.shape
+  problem = _problem(features, targets, mask)
+  weights, bias = initial
+  basis = None
+  if count < dim:
+    rows, spectrum, basis = logistic_solver.row_space(problem.rows[:count])
+    bias, weights = bias + weights @ basis.mean, weights @ basis.axes
+    reduced = _problem(rows, targets, mask)
+  else:
+    mean = logistic_solver.mean_row(problem)
+    problem = reduced = dataclasses.replace(problem, mean=mean)
+    spectrum = logistic_solver.spectrum(problem)
+  trail = logistic_solver.start(
+    reduced,
+    weights,
+    bias,
+    np.log(penalties[0]),
+    _places(*reduced.rows.shape, len(targets)),
+  )
+  solutions, evaluations = _along(
+    (reduced, spectrum, trail), np.log(penalties), limits, progress
+  )
+  if basis is not None:
+    weights = jnp.asarray(solutions.weights) @ basis.axes.T
+    bias = solutions.bias - weights @ basis.mean
+    solutions = logistic_solver.judge(problem, weights, bias, penalties)
+  return jax.tree.map(np.asarray, solutions), evaluations
+
+
+def _along(given, log_penalties, limits, progress):
+  """Solves for a penalty after the other."""
+  problem, spectrum, trail = given
   tolerance, max_evaluations = limits
-  problem, basis = logistic_solver.prepare(features, targets, mask)
-  trail = logistic_solver.start(problem, basis, *initial, np.log(penalties[0]))
-  steps = np.split(np.log(penalties), len(penalties) if progress else 1)
+  total = len(log_penalties)
   found = []
-  for number, step in enumerate(steps):
-    # Half of the tolerance is left for the certificate's own rounding.
-    trail, solutions = logistic_solver.advance(
-      problem, trail, step, tolerance / 2, max_evaluations
+  for step in np.split(log_penalties, total if progress else 1):
+    # A tenth of the tolerance is left for rounding.
+    trail, one = logistic_solver.advance(
+      problem, spectrum, trail, step, 0.9 * tolerance, max_evaluations
     )
-    found.append(solutions)
+    found.append(jax.tree.map(np.asarray, one))
     if progress:
-      jax.block_until_ready(solutions)
-      progress(number + 1, len(penalties))
-  weights, bias, evaluations = (
-    jax.numpy.concatenate(parts) for parts in zip(*found, strict=True)
+      progress(len(found), total)
+  return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
+
+
+def _problem(features, targets, mask) -> logistic_solver.Problem:
+  """Arrays on the devices; the examples are spread over them."""
+  mesh = _mesh(features)
+  lacking = -len(features) % mesh.size
+  counted = np.arange(len(features) + lacking) < len(features)
+
+  def put(array, spec, axis):
+    if lacking:
+      pads = [(0, lacking if i == axis else 0) for i in range(array.ndim)]
+      array = np.pad(array, pads)
+    return jax.device_put(array, devices.sharding(mesh, spec), may_alias=True)
+
+  by_class = logistic_solver.CLASSES_BY_EXAMPLES
+  rows = put(features, devices.BATCH, 0)
+  return logistic_solver.Problem(
+    rows=rows,
+    single=rows.astype(jnp.float32),
+    mean=jnp.zeros(features.shape[1]),
+    targets=put(targets, by_class, 1),
+    mask=None if mask is None else put(mask, by_class, 1),
+    counted=jax.device_put(counted, devices.sharding(mesh, devices.BATCH)),
+    mesh=mesh,
   )
-  certified = logistic_solver.certify(
-    features, basis, targets, mask, (weights, bias, penalties)
-  )
-  return jax.tree.map(np.asarray, certified), np.asarray(evaluations)
+
+
+def _mesh(features) -> jax.sharding.Mesh:
+  """This process's devices, as many as have enough to do."""
+  local = jax.local_devices()
+  wanted = max(1, features.size // SIZE_PER_DEVICE)
+  return devices.data_mesh(local[: min(wanted, len(local))])
+
+
+def _places(count: int, dim: int, classes: int) -> int:
+  """How many directions the solver keeps: reading them must cost little
+  beside reading the features, and so must holding them."""
+  fitting = max(2**24, count * dim // 8) // (4 * classes * dim)
+  return int(np.clip(min(count // 64, fitting), 2, MOST_DIRECTIONS))

@@ -4,32 +4,46 @@ Everything here is jitted JAX on arrays and is meant to be called with 64-bit
 types enabled. Arrays are class-major ([C, N] logits, [C, R] weights): skinny
 matrix products run several times faster that way on CPUs.
 
-Three things make the path cheap:
-
-*Eigenbasis.* Features are centred (the bias absorbs the mean exactly) and
-rotated into the eigenbasis of their Gram matrix, where the diagonal
-`c * s_j + penalty` (`s_j` the eigenvalues, `c` the mean curvature of the loss)
-is a good preconditioner. With fewer examples than features the basis spans
-only the row space, which holds the minimiser, so nothing is lost.
+What makes the path cheap:
 
 *Newton steps by conjugate gradients.* A product with the Hessian costs as much
 as a gradient. The products run in float32, gradients and objectives in
 float64: an inexact product costs at worst one more step, an inexact gradient
-would cost the certificate.
+would cost the certificate. The bias is eliminated from each linear system (a
+Schur complement of C × C), and the same elimination yields the certificate;
+see `evaluate`.
+
+*A Kronecker preconditioner.* The Hessian is a sum over examples of A ⊗ x x',
+A the C × C curvature of the example's loss. Mean A ⊗ the Gram matrix + penalty
+is inverted in the eigenbases of the two factors, the second of which is found
+once for the whole path.
+
+*Directions are kept.* Each product with the Hessian teaches how the
+preconditioner errs. The last directions and their images correct it (a block
+BFGS update), from one penalty to the next; of the rotated digits that halves
+the products.
 
 *Extrapolation.* The solution is a smooth function of the penalty's logarithm:
 a cubic through the last four solutions starts the next one so near that one or
 two Newton steps are left.
 
-The bias is eliminated from each linear system (a Schur complement of C × C),
-and the same elimination yields the certificate; see `bound` in `evaluate`.
+Features stay as they were given, and are read in blocks where they have to be
+widened to float64; what is held beside them are two arrays [C, N]. With fewer
+examples than features the problem is solved in the row space, which holds the
+minimiser, so nothing is lost.
 """
 
+import dataclasses
+import functools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from tf_transfer.runtime.devices import BATCH, DATA_AXIS, REPLICATED
 
 # Solutions that the extrapolation looks back on: cubic. Quartic and quintic
 # were worse, since they magnify what the tolerance leaves.
@@ -41,30 +55,59 @@ HISTORY = 4
 MOST_PRODUCTS = 250
 
 
-# Logits (float64) that `certify` holds at a time.
-CERTIFIED_TOGETHER = 2**21
+# Rows that are widened to float64 at a time.
+BLOCK_ROWS = 2048
 
 
-class Problem(NamedTuple):
-  """What is fitted: features in their eigenbasis, and targets.
+# Directions whose part of what all span is smaller than this are left out.
+LEAST_SHARE = 1e-2
+
+CLASSES_BY_EXAMPLES = P(None, DATA_AXIS)
+
+
+@functools.partial(
+  jax.tree_util.register_dataclass,
+  data_fields=['rows', 'single', 'mean', 'targets', 'mask', 'counted'],
+  meta_fields=['mesh'],
+)
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """What is fitted.
 
   Attributes:
-    rows: [N, R] float64, centred and rotated features.
-    rows_single: [N, R] float32, the same.
-    spectrum: [R], eigenvalues of rows' Gram matrix.
+    rows: [N, R], of a float type, the first axis over the devices.
+    single: [N, R] float32, the same; the same array where that is its type.
+    mean: [R] float64, of rows.
     targets: [C, N] bool, one-hot classes or independent labels.
     mask: [C, N] bool, False where a label is ignored; None for one-hot.
+    counted: [N] bool, False for rows that only fill up the devices.
+    mesh: one axis, `data`.
   """
 
   rows: jax.Array
-  rows_single: jax.Array
-  spectrum: jax.Array
+  single: jax.Array
+  mean: jax.Array
   targets: jax.Array
   mask: jax.Array | None
+  counted: jax.Array
+  mesh: Mesh
+
+
+class Spectrum(NamedTuple):
+  """The rows' covariance in its eigenbasis, for the preconditioner.
+
+  Attributes:
+    values: [R] float32, eigenvalues of the centred rows' Gram matrix.
+    axes: [R, R] float32, eigenvectors as columns; None where the rows
+      themselves are in the eigenbasis.
+  """
+
+  values: jax.Array
+  axes: jax.Array | None
 
 
 class Basis(NamedTuple):
-  """How `Problem.rows` came from features: rows = (features - mean) @ axes."""
+  """How rows came from features: rows = (features - mean) @ axes."""
 
   mean: jax.Array
   axes: jax.Array
@@ -83,17 +126,17 @@ class Curvature(NamedTuple):
 
 
 class Point(NamedTuple):
-  """A point of the path, with all that a Newton step from it needs.
+  """Weights with all that Newton's method wants to know of them.
 
   Attributes:
     weights, bias: [C, R], [C].
     loss, objective: without and with the penalty's term.
     gradient: [C, R], of the objective with the bias eliminated.
+    residual: [C, N], the losses' first derivative with respect to the logits.
     imbalance: [C], the gradient with respect to the bias.
     shift: [C], the bias's own Newton step.
-    curvature: of the losses.
-    inverse: [C, C] or, for independent labels, [C]: inverse of the bias's
-      block of the Hessian.
+    block: [C, C] or, for independent labels, [C]: the bias's block of the
+      Hessian.
     bound: at least the objective's distance from the optimum.
   """
 
@@ -102,37 +145,120 @@ class Point(NamedTuple):
   loss: jax.Array
   objective: jax.Array
   gradient: jax.Array
+  residual: jax.Array
   imbalance: jax.Array
   shift: jax.Array
-  curvature: Curvature
-  inverse: jax.Array
+  block: jax.Array
   bound: jax.Array
 
 
 @jax.jit
-def prepare(features: jax.Array, targets, mask) -> tuple[Problem, Basis]:
-  """Centres and rotates features [N, D]; R is min(N, D)."""
+def row_space(features: jax.Array):
+  """Rows [N, N] that stand for features [N, D] with N < D, in float64.
+
+  They are in their eigenbasis: where R is as large as N, turning them once
+  is cheaper than turning in every preconditioning.
+
+  Returns:
+    The rows, their `Spectrum` and `Basis`.
+  """
   features = features.astype(jnp.float64)
   mean = jnp.mean(features, axis=0)
-  rows = features - mean
-  count, dim = rows.shape
-  if count < dim:
-    row_space, triangle = jnp.linalg.qr(rows.T)
-    rows = triangle.T
-  spectrum, axes = jnp.linalg.eigh(rows.T @ rows)
-  rows = rows @ axes
-  if count < dim:
-    axes = row_space @ axes
-  spectrum = jnp.maximum(spectrum, 0)
-  problem = Problem(rows, rows.astype(jnp.float32), spectrum, targets, mask)
-  return problem, Basis(mean, axes)
+  space, triangle = jnp.linalg.qr((features - mean).T)
+  values, axes = jnp.linalg.eigh(triangle @ triangle.T)
+  values = jnp.maximum(values, 0).astype(jnp.float32)
+  return triangle.T @ axes, Spectrum(values, None), Basis(mean, space @ axes)
+
+
+@jax.jit
+def mean_row(problem: Problem) -> jax.Array:
+  """The mean [R] float64 of the rows."""
+
+  def local(rows, counted):
+    total = _over_blocks(
+      lambda part, fresh: jnp.where(fresh[:, None], part, 0).sum(axis=0),
+      rows,
+      counted,
+    )
+    return lax.psum(total, DATA_AXIS)
+
+  total = _sharded(problem, local, (BATCH, BATCH), REPLICATED)(
+    problem.rows, problem.counted
+  )
+  return total / jnp.sum(problem.counted)
+
+
+@jax.jit
+def spectrum(problem: Problem) -> Spectrum:
+  """The eigenbasis of the rows, in float32: it only preconditions."""
+
+  def local(rows, counted):
+    def gram(part, fresh):
+      part = jnp.where(fresh[:, None], part - problem.mean, 0)
+      part = part.astype(jnp.float32)
+      return (part.T @ part).astype(jnp.float64)
+
+    return lax.psum(_over_blocks(gram, rows, counted), DATA_AXIS)
+
+  total = _sharded(problem, local, (BATCH, BATCH), REPLICATED)(
+    problem.rows, problem.counted
+  )
+  # To unit size: float32 must neither overflow nor underflow.
+  size = jnp.maximum(jnp.max(jnp.diagonal(total)), 1e-300)
+  values, axes = jnp.linalg.eigh((total / size).astype(jnp.float32))
+  return Spectrum((jnp.maximum(values, 0) * size).astype(jnp.float32), axes)
+
+
+def _sharded(problem: Problem, function, in_specs, out_specs):
+  return jax.shard_map(
+    function,
+    mesh=problem.mesh,
+    in_specs=in_specs,
+    out_specs=out_specs,
+    check_vma=False,
+  )
+
+
+def _blocks(count: int) -> tuple[int, int]:
+  """How many blocks, and of how many rows."""
+  number = -(-count // BLOCK_ROWS)
+  return number, -(-count // number)
+
+
+def _block(number, rows_each: int, count: int, counted):
+  """The block's first row, and which of its rows no block had before.
+
+  The last block ends with the last row and so may overlap the one before.
+  """
+  start = jnp.minimum(number * rows_each, count - rows_each)
+  new = start + jnp.arange(rows_each) >= number * rows_each
+  return start, new & lax.dynamic_slice_in_dim(counted, start, rows_each)
+
+
+def _over_blocks(function, rows, counted):
+  """Sums function(block of rows in float64, which are new) over blocks."""
+  number, each = _blocks(len(rows))
+
+  def part(i):
+    start, fresh = _block(i, each, len(rows), counted)
+    block = lax.dynamic_slice_in_dim(rows, start, each)
+    return function(block.astype(jnp.float64), fresh)
+
+  shapes = jax.eval_shape(part, 0)
+  zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+  return lax.fori_loop(
+    0, number, lambda i, total: jax.tree.map(jnp.add, total, part(i)), zeros
+  )
 
 
 def losses(logits, targets, mask):
-  """Sum of the losses, residuals and curvature of logits [C, N].
+  """Losses and residuals of logits [C, N].
 
   Written so that small losses and residuals keep their relative precision: at
   the smallest penalties all of them are far below float64's epsilon times one.
+
+  Returns:
+    Losses [N], and residuals [C, N].
   """
   if mask is None:
     margins = logits - jnp.sum(jnp.where(targets, logits, 0), axis=0)
@@ -144,14 +270,20 @@ def losses(logits, targets, mask):
       top > 0, top + jnp.log(total), jnp.log1p(jnp.sum(others, axis=0))
     )
     others = others / total
-    residual = jnp.where(targets, -jnp.sum(others, axis=0), others)
-    curvature = Curvature(powers / total, jnp.argmax(margins, axis=0))
-    return jnp.sum(log_total), residual, curvature
+    return log_total, jnp.where(targets, -jnp.sum(others, axis=0), others)
   sign = jnp.where(targets, -1.0, 1.0)
-  loss = jnp.sum(jnp.where(mask, jax.nn.softplus(sign * logits), 0))
+  loss = jnp.where(mask, jax.nn.softplus(sign * logits), 0)
   residual = jnp.where(mask, sign * jax.nn.sigmoid(sign * logits), 0)
-  spread = jnp.abs(residual) * jax.nn.sigmoid(-sign * logits)
-  return loss, residual, Curvature(spread, None)
+  return jnp.sum(loss, axis=0), residual
+
+
+def curvature_of(residual, targets, mask) -> Curvature:
+  """The curvature where the residuals [C, N] are."""
+  if mask is None:
+    spread = residual + targets
+    return Curvature(spread, jnp.argmax(spread, axis=0))
+  size = jnp.abs(residual)
+  return Curvature(size * (1 - size), None)
 
 
 def curve(curvature: Curvature, change):
@@ -197,39 +329,6 @@ def apply_bias(matrix, vector):
   return matrix @ vector if matrix.ndim == 2 else matrix * vector
 
 
-class Balance(NamedTuple):
-  """How far the residuals' sums are from zero, and what would make them so.
-
-  Attributes:
-    imbalance: [C], the sums: the gradient with respect to the bias.
-    inverse: see `Point`.
-    shift: [C], the bias's own Newton step.
-    moved: [C, N], how the shift changes the residuals to first order.
-    feasible: whether residuals + moved are those of probabilities, and sum to
-      zero to within rounding.
-  """
-
-  imbalance: jax.Array
-  inverse: jax.Array
-  shift: jax.Array
-  moved: jax.Array
-  feasible: jax.Array
-
-
-def balance(curvature: Curvature, residual) -> Balance:
-  """Balances residuals [C, N] by a step along the curvature."""
-  inverse = bias_inverse(bias_block(curvature))
-  imbalance = jnp.sum(residual, axis=1)
-  shift = -apply_bias(inverse, imbalance)
-  moved = curve(curvature, shift[:, None])
-  left = jnp.abs(imbalance + jnp.sum(moved, axis=1))
-  rounding = 1e-12 * jnp.sum(jnp.abs(residual), axis=1)
-  # No probability changes by more than the factor 1 + reach.
-  reach = jnp.max(jnp.abs(shift)) if curvature.top is None else jnp.ptp(shift)
-  feasible = jnp.all(left <= rounding) & (reach <= 1)
-  return Balance(imbalance, inverse, shift, moved, feasible)
-
-
 def evaluate(problem: Problem, weights, bias, penalty) -> Point:
   """Objective, gradient and certificate; one evaluation.
 
@@ -240,28 +339,128 @@ def evaluate(problem: Problem, weights, bias, penalty) -> Point:
   |penalty W + X'(p' - y)|^2 / (2 penalty); and the vector in that second term
   is the gradient with the bias eliminated, which Newton's method needs anyway.
   """
-  logits = weights @ problem.rows.T + bias[:, None]
-  loss, residual, curvature = losses(logits, problem.targets, problem.mask)
-  even = balance(curvature, residual)
-  gradient = penalty * weights + (residual + even.moved) @ problem.rows
+  loss, residual, size, imbalance, block = _residuals(problem, weights, bias)
+  shift = -apply_bias(bias_inverse(block), imbalance)
+  slope, moved = _balanced_slope(problem, residual, shift)
+  gradient = penalty * weights + slope
+  # No probability changes by more than the factor 1 + reach.
+  reach = jnp.max(jnp.abs(shift)) if block.ndim == 1 else jnp.ptp(shift)
+  feasible = jnp.all(jnp.abs(imbalance + moved) <= 1e-12 * size) & (reach <= 1)
+  gap = jnp.sum(gradient**2) / (2 * penalty) - shift @ imbalance
   return Point(
     weights=weights,
     bias=bias,
     loss=loss,
     objective=loss + penalty / 2 * jnp.sum(weights**2),
     gradient=gradient,
-    imbalance=even.imbalance,
-    shift=even.shift,
-    curvature=curvature,
-    inverse=even.inverse,
-    bound=duality_gap(even, gradient, penalty),
+    residual=residual,
+    imbalance=imbalance,
+    shift=shift,
+    block=block,
+    bound=jnp.where(feasible, gap, jnp.inf),
   )
 
 
-def duality_gap(even: Balance, gradient, penalty):
-  """The bound of `evaluate`, from the gradient with the bias eliminated."""
-  gap = jnp.sum(gradient**2) / (2 * penalty) - even.shift @ even.imbalance
-  return jnp.where(even.feasible, gap, jnp.inf)
+def _by_example(problem: Problem):
+  """What belongs to examples, and how it lies on the devices."""
+  arrays = problem.rows, problem.targets, problem.mask, problem.counted
+  by_class = CLASSES_BY_EXAMPLES
+  mask = None if problem.mask is None else by_class
+  return arrays, (BATCH, by_class, mask, BATCH)
+
+
+def _part(array, start, each):
+  """Columns of [C, N]; None stays."""
+  if array is None:
+    return None
+  return lax.dynamic_slice_in_dim(array, start, each, axis=1)
+
+
+def _residuals(problem: Problem, weights, bias):
+  """The losses' sum, residuals [C, N], and sums over examples of the
+  residuals' sizes [C], of the residuals [C], and of the curvature."""
+  weights, bias = weights.astype(jnp.float64), bias.astype(jnp.float64)
+  classes = len(bias)
+
+  def local(rows, targets, mask, counted):
+    number, each = _blocks(len(rows))
+
+    def step(i, carry):
+      loss, residual, size, imbalance, block = carry
+      start, fresh = _block(i, each, len(rows), counted)
+      part = lax.dynamic_slice_in_dim(rows, start, each).astype(jnp.float64)
+      hits, counts = _part(targets, start, each), _part(mask, start, each)
+      found, here = losses(weights @ part.T + bias[:, None], hits, counts)
+      here = jnp.where(lax.dynamic_slice_in_dim(counted, start, each), here, 0)
+      new = jnp.where(fresh, here, 0)
+      spread, top = curvature_of(here, hits, counts)
+      return (
+        loss + jnp.sum(jnp.where(fresh, found, 0)),
+        lax.dynamic_update_slice_in_dim(residual, here, start, axis=1),
+        size + jnp.sum(jnp.abs(new), axis=1),
+        imbalance + jnp.sum(new, axis=1),
+        block + bias_block(Curvature(jnp.where(fresh, spread, 0), top)),
+      )
+
+    sums = jnp.zeros(classes)
+    first = (
+      jnp.zeros(()),
+      jnp.zeros((classes, len(rows))),
+      sums,
+      sums,
+      jnp.zeros((classes, classes)) if mask is None else sums,
+    )
+    loss, residual, *more = lax.fori_loop(0, number, step, first)
+    loss, *more = lax.psum((loss, *more), DATA_AXIS)
+    return loss, residual, *more
+
+  arrays, specs = _by_example(problem)
+  out = (REPLICATED, CLASSES_BY_EXAMPLES, *[REPLICATED] * 3)
+  return _sharded(problem, local, specs, out)(*arrays)
+
+
+def _balanced_slope(problem: Problem, residual, shift):
+  """Residuals moved along the curvature by a shift [C] of the bias.
+
+  Returns:
+    What they give times the rows, [C, R], and the sums [C] of the movement.
+  """
+  arrays, specs = _by_example(problem)
+
+  def local(rows, targets, mask, counted, residual):
+    number, each = _blocks(len(rows))
+
+    def step(i, carry):
+      slope, total = carry
+      start, fresh = _block(i, each, len(rows), counted)
+      part = lax.dynamic_slice_in_dim(rows, start, each).astype(jnp.float64)
+      here = _part(residual, start, each)
+      curvature = curvature_of(
+        here, _part(targets, start, each), _part(mask, start, each)
+      )
+      moved = curve(curvature, jnp.broadcast_to(shift[:, None], here.shape))
+      moved = jnp.where(fresh, moved, 0)
+      balanced = jnp.where(fresh, here, 0) + moved
+      return slope + balanced @ part, total + jnp.sum(moved, axis=1)
+
+    zeros = jnp.zeros((len(shift), rows.shape[1])), jnp.zeros(len(shift))
+    return lax.psum(lax.fori_loop(0, number, step, zeros), DATA_AXIS)
+
+  return _sharded(problem, local, (*specs, CLASSES_BY_EXAMPLES), REPLICATED)(
+    *arrays, residual
+  )
+
+
+def gradient_norm(problem: Problem, point: Point):
+  """The largest absolute entry of the objective's gradient."""
+  # The point's gradient has the bias eliminated. What that added is small, so
+  # float32 tells it exactly enough.
+  curvature = curvature_of(point.residual, problem.targets, problem.mask)
+  shift = jnp.broadcast_to(point.shift[:, None], point.residual.shape)
+  size = jnp.maximum(jnp.max(jnp.abs(shift)), 1e-300)
+  moved = curve(curvature, shift / size).astype(jnp.float32) @ problem.single
+  slope = point.gradient - size * moved
+  return jnp.maximum(jnp.max(jnp.abs(slope)), jnp.max(jnp.abs(point.imbalance)))
 
 
 def hessian_product(problem: Problem, point: Point, penalty):
@@ -269,23 +468,114 @@ def hessian_product(problem: Problem, point: Point, penalty):
 
   The bias's share is what eliminating the bias adds to its Newton step.
   """
-  rows = problem.rows_single
-  curvature = point.curvature._replace(
-    spread=point.curvature.spread.astype(jnp.float32)
-  )
+  rows, mean = problem.single, problem.mean.astype(jnp.float32)
+  curvature = curvature_of(point.residual, problem.targets, problem.mask)
+  curvature = curvature._replace(spread=curvature.spread.astype(jnp.float32))
+  inverse = bias_inverse(point.block)
 
   def product(change):
     # Scaled to unit size: float32 must neither overflow nor underflow.
     size = jnp.maximum(jnp.max(jnp.abs(change)), 1e-300)
-    slopes = (change / size).astype(jnp.float32) @ rows.T
+    change_single = (change / size).astype(jnp.float32)
+    # A step of the bias away from what it should be, and much more exact.
+    slopes = change_single @ rows.T - (change_single @ mean)[:, None]
     curved = curve(curvature, slopes)
     sums = jnp.sum(curved, axis=1, dtype=jnp.float64)
-    share = -apply_bias(point.inverse, sums)
-    curved += curve(curvature, share.astype(jnp.float32)[:, None])
-    back = (curved @ rows).astype(jnp.float64)
+    share = -apply_bias(inverse, sums)
+    curved += curve(
+      curvature,
+      jnp.broadcast_to(share.astype(jnp.float32)[:, None], slopes.shape),
+    )
+    left = jnp.sum(curved, axis=1)
+    back = (curved @ rows - left[:, None] * mean).astype(jnp.float64)
+    share -= (change_single @ mean).astype(jnp.float64)
     return size * back + penalty * change, size * share
 
   return product
+
+
+class Memory(NamedTuple):
+  """Directions and their products with the losses' Hessian.
+
+  Attributes:
+    directions: [M, C R] float32, of length one in the Hessian.
+    images: [M, C R] float32, the penalty's part left out.
+    curvature: to which the images belong; they are scaled with it.
+  """
+
+  directions: jax.Array
+  images: jax.Array
+  curvature: jax.Array
+
+
+def preconditioner(problem, spectrum, memory: Memory, point: Point, penalty):
+  """Returns gradient [C, R] -> an approximate Newton step."""
+  count = jnp.sum(problem.counted)
+  values, axes = spectrum
+  if point.block.ndim == 1:
+    turn, mean_curvatures = None, point.block / count
+  else:
+    mean_curvatures, turn = jnp.linalg.eigh(point.block / count)
+    turn = turn.astype(jnp.float32)
+  mean_curvatures = jnp.maximum(mean_curvatures, 0)
+  scale = 1 / (mean_curvatures[:, None] * values + penalty)
+
+  def kronecker(vector):
+    size = jnp.maximum(jnp.max(jnp.abs(vector)), 1e-300)
+    result = (vector / size).astype(jnp.float32)
+    if axes is not None:
+      result = result @ axes
+    if turn is not None:
+      result = turn.T @ result
+    result = (scale * result).astype(jnp.float64)
+    largest = jnp.maximum(jnp.max(jnp.abs(result)), 1e-300)
+    result = (result / largest).astype(jnp.float32)
+    if turn is not None:
+      result = turn @ result
+    if axes is not None:
+      result = result @ axes.T
+    return size * largest * result.astype(jnp.float64)
+
+  directions, images, inverse = _span(memory, point, penalty)
+
+  def corrected(vector):
+    """Block BFGS: exact on what the directions span, Kronecker beside it."""
+    size = jnp.maximum(jnp.max(jnp.abs(vector)), 1e-300)
+    flat = (vector / size).astype(jnp.float32).ravel()
+    shares = inverse @ (directions @ flat)
+    rest = (flat - shares @ images).reshape(vector.shape)
+    other = kronecker(rest.astype(jnp.float64))
+    small = jnp.maximum(jnp.max(jnp.abs(other)), 1e-300)
+    other_flat = (other / small).astype(jnp.float32).ravel()
+    back = inverse @ (images @ other_flat)
+    result = other.ravel() - small * (back @ directions)
+    result += (shares @ directions).astype(jnp.float64)
+    return size * result.reshape(vector.shape)
+
+  return corrected if len(directions) else kronecker
+
+
+def _span(memory: Memory, point: Point, penalty):
+  """Directions, their images, and the inverse of how they meet [M, M]."""
+  directions = memory.directions
+  grown = total_curvature(point) / memory.curvature
+  images = (grown * memory.images + penalty * directions).astype(jnp.float32)
+  meet = (directions @ images.T).astype(jnp.float64)
+  meet = (meet + meet.T) / 2
+  # Places that hold no direction yet are zero.
+  size = jnp.diagonal(meet)
+  scale = jnp.where(size > 0, lax.rsqrt(jnp.where(size > 0, size, 1)), 0)
+  values, vectors = jnp.linalg.eigh(scale[:, None] * meet * scale)
+  usable = values > LEAST_SHARE * jnp.maximum(jnp.max(values), 1)
+  values = jnp.where(usable, 1 / jnp.where(usable, values, 1), 0)
+  vectors = scale[:, None] * vectors
+  inverse = ((vectors * values) @ vectors.T).astype(jnp.float32)
+  return directions, images, inverse
+
+
+def total_curvature(point: Point):
+  block = point.block
+  return jnp.sum(block) if block.ndim == 1 else jnp.trace(block)
 
 
 class _Search(NamedTuple):
@@ -298,18 +588,11 @@ class _Search(NamedTuple):
   energy: jax.Array
   count: jax.Array
   broken: jax.Array
+  directions: jax.Array
+  images: jax.Array
 
 
-def mean_curvature(curvature: Curvature):
-  """The mean of the second derivative's eigenvalues that need not be zero."""
-  spread, top = curvature
-  if top is None:
-    return jnp.mean(spread)
-  classes = len(spread)
-  return jnp.mean(spread * (1 - spread)) * classes / (classes - 1)
-
-
-def newton_step(problem: Problem, point: Point, penalty, target, limit):
+def newton_step(problem, spectrum, memory, point, penalty, target, limit):
   """Solves Newton's system by preconditioned conjugate gradients.
 
   Args:
@@ -317,17 +600,21 @@ def newton_step(problem: Problem, point: Point, penalty, target, limit):
     limit: most products with the Hessian.
 
   Returns:
-    Steps of the weights [C, R] and bias [C], and the products spent.
+    Steps of the weights [C, R] and bias [C], the products spent, and the
+    memory with what they taught.
   """
   product = hessian_product(problem, point, penalty)
-  scale = 1 / (mean_curvature(point.curvature) * problem.spectrum + penalty)
-  start = jnp.sum(point.gradient**2 * scale)
+  prepare = preconditioner(problem, spectrum, memory, point, penalty)
+  descent = -point.gradient
+  direction = prepare(descent)
+  start = jnp.vdot(descent, direction)
   ratio = point.bound / point.objective
   forcing = jnp.minimum(0.1, ratio**0.25) ** 2
+  places = len(memory.directions)
 
   def unfinished(state):
     left = jnp.sum(state.residual**2) / (2 * penalty)
-    wanted = (state.energy > forcing * start) & (left > 0.1 * target)
+    wanted = (state.energy > forcing * start) & (left > 0.5 * target)
     limited = state.count < jnp.minimum(limit, MOST_PRODUCTS)
     return wanted & limited & ~state.broken
 
@@ -337,26 +624,66 @@ def newton_step(problem: Problem, point: Point, penalty, target, limit):
     broken = ~(bend > 0)
     length = jnp.where(broken, 0, state.energy / bend)
     residual = state.residual - length * image
-    energy = jnp.sum(residual**2 * scale)
-    direction = scale * residual + energy / state.energy * state.direction
-    step = state.step + length * state.direction
-    share = state.share + length * share
-    count = state.count + 1
-    return _Search(step, share, residual, direction, energy, count, broken)
+    prepared = prepare(residual)
+    energy = jnp.vdot(residual, prepared)
+    broken |= ~(energy >= 0)
+    directions, images = state.directions, state.images
+    if places:
+      unit = jnp.where(broken, 0, lax.rsqrt(jnp.where(bend > 0, bend, 1)))
+      taught = unit * (image - penalty * state.direction)
+      place = state.count % places
+      directions = _kept(directions, unit * state.direction, place)
+      images = _kept(images, taught, place)
+    return _Search(
+      state.step + length * state.direction,
+      state.share + length * share,
+      residual,
+      prepared + energy / state.energy * state.direction,
+      energy,
+      state.count + 1,
+      broken,
+      directions,
+      images,
+    )
 
-  zero = jnp.zeros_like(point.gradient)
-  descent = -point.gradient
   first = _Search(
-    zero,
+    jnp.zeros_like(descent),
     jnp.zeros_like(point.bias),
     descent,
-    scale * descent,
+    direction,
     start,
     jnp.zeros((), jnp.int32),
     jnp.zeros((), bool),
+    jnp.zeros_like(memory.directions),
+    jnp.zeros_like(memory.images),
   )
   last = lax.while_loop(unfinished, iterate, first)
-  return last.step, last.share + point.shift, last.count
+  memory = _remember(memory, point, last) if places else memory
+  return last.step, last.share + point.shift, last.count, memory
+
+
+def _kept(array, vector, place):
+  row = vector.astype(jnp.float32).reshape(1, -1)
+  return lax.dynamic_update_slice_in_dim(array, row, place, axis=0)
+
+
+def _remember(memory: Memory, point: Point, last: _Search) -> Memory:
+  """The newest directions, those of the last search first."""
+  places = len(memory.directions)
+  new = jnp.minimum(last.count, places)
+  place = jnp.arange(places)
+  curvature = total_curvature(point)
+  grown = curvature / memory.curvature
+
+  def merge(fresh, old, scale):
+    moved = jnp.take(old, jnp.maximum(place - new, 0), axis=0)
+    return jnp.where((place < new)[:, None], fresh, scale * moved)
+
+  return Memory(
+    merge(last.directions, memory.directions, 1).astype(jnp.float32),
+    merge(last.images, memory.images, grown).astype(jnp.float32),
+    curvature,
+  )
 
 
 def line_search(problem: Problem, point: Point, penalty, step, bias_step):
@@ -367,50 +694,51 @@ def line_search(problem: Problem, point: Point, penalty, step, bias_step):
     whether the point is new.
   """
   slope = jnp.vdot(point.gradient, step) + point.shift @ point.imbalance
+  weights, bias = point.weights, point.bias
+  objective, bound = point.objective, point.bound
 
   def unfinished(state):
     _, _, count, found = state
-    return ~found & (count < 30)
+    return ~found & (count < 31)
 
-  # Evaluated in one place, as compiling that is what takes long.
+  # Evaluated in one place, as compiling that is what takes long. The last
+  # attempt has length zero: the old point, whose residuals are gone by then.
   def attempt(state):
     length, _, count, _ = state
-    weights = point.weights + length * step
-    new = evaluate(problem, weights, point.bias + length * bias_step, penalty)
-    fell = new.objective <= point.objective + 1e-4 * length * slope
+    length = jnp.where(count < 30, length, 0)
+    new = evaluate(
+      problem, weights + length * step, bias + length * bias_step, penalty
+    )
+    fell = new.objective <= objective + 1e-4 * length * slope
     # Near the optimum the fall drowns in rounding, but the bound does not.
-    found = fell | (new.bound < 0.5 * point.bound)
+    found = (fell | (new.bound < 0.5 * bound)) & (count < 30)
     return length / 2, new, count + 1, found
 
   first = jnp.ones(()), point, jnp.zeros((), jnp.int32), jnp.zeros((), bool)
   _, new, count, found = lax.while_loop(unfinished, attempt, first)
-  return _choose(found, new, point), count, found
+  return new, count, found
 
 
-def _choose(condition, one, other):
-  return jax.tree.map(lambda a, b: jnp.where(condition, a, b), one, other)
-
-
-def minimise(problem: Problem, point: Point, penalty, tolerance, limit):
-  """Newton's method from `point`; returns the solution and evaluations."""
+def minimise(problem, spectrum, memory, point, penalty, tolerance, limit):
+  """Newton's method from `point`; returns solution, evaluations, memory."""
 
   def unfinished(state):
-    point, count, moved = state
+    point, count, moved, _ = state
     wanted = ~(point.bound <= tolerance * point.objective)
     return wanted & moved & (count < limit)
 
   def iterate(state):
-    point, count, _ = state
+    point, count, _, memory = state
     target = tolerance * point.objective
-    step, bias_step, products = newton_step(
-      problem, point, penalty, target, limit - count
+    step, bias_step, products, memory = newton_step(
+      problem, spectrum, memory, point, penalty, target, limit - count
     )
     point, tries, moved = line_search(problem, point, penalty, step, bias_step)
-    return point, count + products + tries, moved
+    return point, count + products + tries, moved, memory
 
-  start = (point, jnp.zeros((), jnp.int32), jnp.ones((), bool))
-  point, count, _ = lax.while_loop(unfinished, iterate, start)
-  return point, count
+  start = point, jnp.zeros((), jnp.int32), jnp.ones((), bool), memory
+  point, count, _, memory = lax.while_loop(unfinished, iterate, start)
+  return point, count, memory
 
 
 class Trail(NamedTuple):
@@ -421,6 +749,7 @@ class Trail(NamedTuple):
     weights, bias: [HISTORY, C, R], [HISTORY, C].
     loss: the newest one's.
     count: how many of the HISTORY are solutions.
+    memory: what the products on the way here taught.
   """
 
   penalties: jax.Array
@@ -428,6 +757,22 @@ class Trail(NamedTuple):
   bias: jax.Array
   loss: jax.Array
   count: jax.Array
+  memory: Memory
+
+
+class Solution(NamedTuple):
+  """Solutions and how good they are; one entry a penalty.
+
+  Attributes:
+    weights, bias: [P, C, R], [P, C].
+    objective, gradient_norm, bound: [P], as `logistic.Path` has them.
+  """
+
+  weights: jax.Array
+  bias: jax.Array
+  objective: jax.Array
+  gradient_norm: jax.Array
+  bound: jax.Array
 
 
 def guess(trail: Trail, log_penalty):
@@ -466,23 +811,37 @@ def first_point(problem: Problem, trail: Trail, log_penalty, penalty):
   return point, count
 
 
-def _advance_one(problem: Problem, trail: Trail, log_penalty, tolerance, limit):
+def _advance_one(
+  problem, spectrum, trail: Trail, log_penalty, tolerance, limit
+):
   penalty = jnp.exp(log_penalty)
   point, spent = first_point(problem, trail, log_penalty, penalty)
-  point, count = minimise(problem, point, penalty, tolerance, limit - spent)
+  point, count, memory = minimise(
+    problem, spectrum, trail.memory, point, penalty, tolerance, limit - spent
+  )
   trail = Trail(
     jnp.roll(trail.penalties, 1).at[0].set(log_penalty),
     jnp.roll(trail.weights, 1, axis=0).at[0].set(point.weights),
     jnp.roll(trail.bias, 1, axis=0).at[0].set(point.bias),
     point.loss,
     jnp.minimum(trail.count + 1, HISTORY),
+    memory,
   )
-  bias = point.bias + jnp.where(jnp.isfinite(point.bound), point.shift, 0)
-  return trail, (point.weights, bias, count + spent)
+  return trail, (_judged(problem, point), count + spent)
+
+
+def _judged(problem: Problem, point: Point) -> Solution:
+  return Solution(
+    point.weights,
+    point.bias,
+    point.objective,
+    gradient_norm(problem, point),
+    point.bound,
+  )
 
 
 @jax.jit
-def advance(problem: Problem, trail: Trail, log_penalties, tolerance, limit):
+def advance(problem, spectrum, trail, log_penalties, tolerance, limit):
   """Solves for each penalty in turn.
 
   Args:
@@ -491,42 +850,52 @@ def advance(problem: Problem, trail: Trail, log_penalties, tolerance, limit):
     limit: most evaluations per penalty.
 
   Returns:
-    The trail, and weights [P, C, R], bias [P, C] and evaluations [P].
+    The trail, the `Solution` of each, and evaluations [P].
   """
 
   def step(trail, log_penalty):
-    return _advance_one(problem, trail, log_penalty, tolerance, limit)
+    return _advance_one(problem, spectrum, trail, log_penalty, tolerance, limit)
 
   return lax.scan(step, trail, log_penalties)
 
 
 @jax.jit
-def start(problem: Problem, basis: Basis, weights, bias, log_penalty) -> Trail:
+def judge(problem: Problem, weights, bias, penalties) -> Solution:
+  """Evaluates solutions [P, C, R] and [P, C] of penalties [P]."""
+  return lax.map(
+    lambda one: _judged(problem, evaluate(problem, *one)),
+    (weights, bias, penalties),
+  )
+
+
+@functools.partial(jax.jit, static_argnames='places')
+def start(problem: Problem, weights, bias, log_penalty, places: int) -> Trail:
   """A trail of one guess: the better of the one given and the zero weights.
 
   Args:
-    weights, bias: [C, D], [C], in the original coordinates.
+    weights, bias: [C, R], [C].
     log_penalty: that of the first solution wanted.
+    places: directions that are kept.
   """
-  bias = bias + weights @ basis.mean
-  weights = weights @ basis.axes
   if problem.mask is None:
     # What all classes share changes no loss and only costs penalty.
     weights = weights - jnp.mean(weights, axis=0)
   penalty = jnp.exp(log_penalty)
   mask = problem.mask
-  counted = jnp.ones_like(problem.targets) if mask is None else mask
+  counted = jnp.broadcast_to(
+    problem.counted if mask is None else mask, problem.targets.shape
+  )
   share = jnp.sum(problem.targets & counted, axis=1) / jnp.sum(counted, axis=1)
   prior = jnp.log(share) - (0 if mask is None else jnp.log1p(-share))
   weights = jnp.stack([jnp.zeros_like(weights), weights])
   bias = jnp.stack([prior, bias])
-  logits = weights @ problem.rows.T + bias[..., None]
-  loss = jnp.stack([losses(part, problem.targets, mask)[0] for part in logits])
+  loss = lax.map(lambda one: _residuals(problem, *one)[0], (weights, bias))
   best = jnp.argmin(loss + penalty / 2 * jnp.sum(weights**2, axis=(1, 2)))
 
   def stack(array):
     return jnp.zeros((HISTORY, *array.shape)).at[0].set(array)
 
+  nothing = jnp.zeros((places, weights[0].size), jnp.float32)
   return Trail(
     # Far from every penalty and from each other: weights of guesses are finite.
     log_penalty + jnp.arange(1.0, HISTORY + 1),
@@ -534,51 +903,5 @@ def start(problem: Problem, basis: Basis, weights, bias, log_penalty) -> Trail:
     stack(bias[best]),
     loss[best],
     jnp.ones((), jnp.int32),
+    Memory(nothing, nothing, jnp.ones(())),
   )
-
-
-class Certified(NamedTuple):
-  """Solutions in the original coordinates; one entry a penalty.
-
-  Attributes:
-    weights, bias: [P, C, D], [P, C].
-    objective, gradient_norm, bound: [P], as `logistic.Path` has them.
-  """
-
-  weights: jax.Array
-  bias: jax.Array
-  objective: jax.Array
-  gradient_norm: jax.Array
-  bound: jax.Array
-
-
-@jax.jit
-def certify(features, basis: Basis, targets, mask, solutions) -> Certified:
-  """Judges solutions by the features [N, D] as they were given.
-
-  The eigenbasis, its rounding and the float32 products play no part here.
-
-  Args:
-    solutions: (weights [P, C, R], bias [P, C], penalties [P]).
-  """
-  features = features.astype(jnp.float64)
-
-  def judge(solution):
-    weights, bias, penalty = solution
-    weights = weights @ basis.axes.T
-    bias = bias - weights @ basis.mean
-    logits = weights @ features.T + bias[:, None]
-    loss, residual, curvature = losses(logits, targets, mask)
-    even = balance(curvature, residual)
-    gradient = penalty * weights + residual @ features
-    norm = jnp.maximum(
-      jnp.max(jnp.abs(gradient)), jnp.max(jnp.abs(even.imbalance))
-    )
-    objective = loss + penalty / 2 * jnp.sum(weights**2)
-    bound = duality_gap(even, gradient + even.moved @ features, penalty)
-    return Certified(weights, bias, objective, norm, bound)
-
-  # Several penalties share a reading of the features, as many as make matrix
-  # products efficient and no large array beside the features.
-  together = max(1, min(CERTIFIED_TOGETHER // targets.size, len(solutions[2])))
-  return lax.map(judge, solutions, batch_size=together)
