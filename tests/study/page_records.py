@@ -9,10 +9,13 @@ import ml_collections
 import numpy as np
 
 from configs import fine_tuned
+from tf_transfer.networks import recipe
 from tf_transfer.study import ledger, published
 from tf_transfer.transfer import fixed_features, metrics, search
 
 VERSIONS = {'tf_transfer': '0.1.0', 'python': '3.11.7', 'jax': '0.10.2'}
+# TF-Slim's, as far as they are known.
+SMOOTHED = recipe.Recipe(True, True, True, False, 'imagenet')
 LOGISTIC = {
   'penalties': 45,
   'penalty_min': 1e-6,
@@ -108,7 +111,7 @@ def record(network, dataset, setting, value, top1, **more) -> dict:
     'split_seed': 0,
     'imagenet_top1': top1,
     'imagenet_top1_source': 'made up',
-    'recipe': 'label smoothing 0.1 and dropout',
+    'recipe': SMOOTHED.to_json(),
     'test': {
       'value': measured.value,
       'low': measured.low,

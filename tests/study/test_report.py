@@ -13,6 +13,7 @@ import pytest
 from configs import fine_tuned
 from tests.study import page_records
 from tf_transfer import errors
+from tf_transfer.networks import recipe
 from tf_transfer.study import (
   answer,
   differences,
@@ -99,7 +100,7 @@ def topics(fields):
 def test_a_difference_is_explained_by_what_the_record_says():
   fields, _ = page_records.record(
     *('inception_v3', 'pets', FIXED, 0.9, 0.78),
-    recipe='label smoothing 0.1',
+    recipe=recipe.Recipe(True, True, False, None, 'imagenet', 'ours').to_json(),
     image_size=128,
     preprocessing='resize_then_crop',
     notes=['three images were lost'],
@@ -117,7 +118,10 @@ def test_a_difference_is_explained_by_what_the_record_says():
   assert found.paper == paper
   assert found.difference == pytest.approx(fields['test']['value'] - paper)
   assert 'ImageNet top-1 78.0% here, 78.6% there' in why['weights']
-  assert 'label smoothing 0.1' in why['weights']
+  assert (
+    'Recipe here: with BN scale, label smoothing; without dropout; not known '
+    'auxiliary head; ours. There: BN scale;'
+  ) in why['weights']
   assert why['search'] == 'penalties 12 (paper: 45)'
   texts = [reason.text for reason in found.reasons]
   assert 'tested on 500 of 3,669 images' in texts
@@ -127,6 +131,15 @@ def test_a_difference_is_explained_by_what_the_record_says():
   assert any('resize then crop' in text for text in texts)
   assert 'the final fit did not converge' in texts
   assert 'our draw' in why['validation split']
+
+
+@pytest.mark.parametrize('given', [recipe.UNKNOWN.to_json(), ''])
+def test_a_recipe_that_nobody_knows(given):
+  fields, _ = page_records.record(
+    *('resnet50', 'dtd', FIXED, 0.7, 0.769), recipe=given
+  )
+  _, why = topics(fields)
+  assert 'Recipe here: not recorded. There:' in why['weights']
 
 
 def test_nothing_is_said_without_ground():
@@ -230,6 +243,20 @@ def test_what_went_wrong_is_in_plain_sight(tmp_path):
   assert 'no archives' in page.cells
   assert 'the final fit did not converge' in page.cells
   assert {'failures.csv', 'remarks.csv'} <= set(page.links)
+
+
+def test_networks_that_were_not_trained_alike(tmp_path):
+  """As the table of text says it; of what counts, by the page's names."""
+  plain = recipe.Recipe(True, False, False, False, 'imagenet').to_json()
+  cells = [cell('resnet50', 0.9, 0.76), cell('mine', 0.8, 0.7, recipe=plain)]
+  records = page_records.write(tmp_path, cells)
+  text = report.write(records, tmp_path).read_text()
+  (found,) = re.findall(r'<section id="recipes".*?</section>', text, re.DOTALL)
+  assert 'these networks were not trained alike' in found
+  assert '<li>label smoothing: with: ResNet-50; without: mine</li>' in found
+  assert 'BN scale' not in found
+  alike = report.write(records[:1], tmp_path).read_text()
+  assert '<section id="recipes"' not in alike
 
 
 def test_a_later_record_of_a_cell_counts(tmp_path):

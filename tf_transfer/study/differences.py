@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tf_transfer import datasets
-from tf_transfer.study import figures, grid, published
+from tf_transfer.networks import recipe as recipe_lib
+from tf_transfer.study import figures, grid, published, recipes
 
 # The search of the paper (sections 4 and 5 of the protocol), as records of the
 # full configs have it.
@@ -145,7 +146,8 @@ def _weights(record: grid.Record) -> list[Reason]:
   theirs = published.imagenet_top1()[record['network']]
   top1 = record['imagenet_top1']
   here = 'unknown' if top1 is None else f'{top1:.1%}'
-  recipe = record['recipe'] or 'not recorded'
+  given = recipes.of(record)
+  recipe = 'not recorded' if given == recipe_lib.UNKNOWN else given
   return [
     Reason(
       'weights',

@@ -33,6 +33,7 @@ from tf_transfer.study import (
   interactive,
   plan,
   published,
+  recipes,
   table,
   ties,
 )
@@ -378,6 +379,14 @@ def _figure(
   )
 
 
+def _unlike(found: Sequence[Cell]) -> list[str]:
+  """That networks were not trained alike, and in what; or nothing."""
+  records = [
+    {**cell.record, 'network': cell.network} for cell in found if cell.current
+  ]
+  return [line.strip() for line in recipes.warning(records).splitlines()]
+
+
 def page(
   records: Sequence[grid.Record],
   failed: Sequence[failures.Failure],
@@ -407,6 +416,7 @@ def page(
     .get_template('report.html.jinja')
     .render(
       answers=[answer.of(current, setting) for setting in settings],
+      unlike=_unlike(found),
       figure=_figure(found, workdir),
       curves=curves,
       cells=_every_cell(found),
