@@ -158,6 +158,32 @@ def test_training_is_compared_with_the_papers_search():
   assert why['convergence'] == '1 of 4 trials diverged'
 
 
+@pytest.mark.parametrize(
+  ('field', 'value', 'words'),
+  [
+    ('search', 'halving', 'search halving (paper: exhaustive)'),
+    ('final_run', False, 'final run no (paper: yes)'),
+    ('precision', 'bfloat16', 'precision bfloat16 (paper: float32)'),
+    ('stop_early', True, 'stop early yes (paper: no)'),
+    ('accumulation', 4, 'accumulation 4 (paper: 1)'),
+    ('min_epochs', 100, 'min epochs 100 (paper: 0)'),
+  ],
+)
+def test_each_departure_from_the_papers_training_is_said(field, value, words):
+  papers = fine_tuned.fields().to_dict()
+
+  def why(search):
+    return topics(
+      page_records.record(
+        *('resnet50', 'dtd', 'fine_tuned', 0.7, 0.769), search=search
+      )[0]
+    )[1]
+
+  assert why({**papers, field: value})['search'] == words
+  # The grid trained whole, with a word on what halving would have saved.
+  assert 'search' not in why({**papers, 'search': 'both'})
+
+
 def test_a_cell_that_the_paper_lacks_says_what_it_lacks():
   found, why = topics(cell('mine', 0.7, 0.7, 'digits')[0])
   assert found.paper is None
