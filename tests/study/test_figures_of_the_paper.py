@@ -6,8 +6,8 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from tf_transfer import errors
+from tf_transfer.study import answer, figures, published
 from tf_transfer.study import axes as axes_lib
-from tf_transfer.study import figures, published
 
 FIXED = 'logistic_regression'
 
@@ -128,6 +128,47 @@ def test_averages_are_over_what_all_have(drawn, caplog):
   first, second = remark.split('\n')
   assert first == 'ours: r = 1.00 (3 networks)'
   assert second.startswith('the paper: r = 0.9')
+
+
+def half_done():
+  """Four networks on pets; a different one of them on each other dataset."""
+  others = {'a': 'dtd', 'b': 'cars', 'c': 'digits', 'd': 'food101'}
+  pets = [record(n, 0.7 + i / 30, 0.7 + i / 20) for i, n in enumerate(others)]
+  rest = [
+    record(n, 0.7 + i / 30, 0.6, d) for i, (n, d) in enumerate(others.items())
+  ]
+  return [*pets, *rest]
+
+
+def test_figures_of_a_half_done_study_are_of_what_the_answer_is_of(
+  drawn, caplog
+):
+  said = answer.of(half_done(), FIXED)
+  assert (said.networks, said.datasets) == (tuple('abcd'), ('pets',))
+  series = {'ours': half_done()}
+  figures.averages_vs_imagenet(series, [FIXED], None)
+  figures.datasets_vs_imagenet(series, [FIXED], None)
+  for figure in drawn:
+    found = texts(figure)
+    assert set('abcd') <= set(found)
+    assert f'r = {said.correlation.r:.2f} (4 networks)' in found
+  assert drawn[0].axes[0].get_ylabel() == 'Log-odds'
+  assert 'dtd, cars, digits, food101: too few networks on them' in caplog.text
+
+
+def test_empty_panels_say_why(drawn):
+  figures.averages_vs_imagenet(
+    {'ours': half_done()}, [FIXED, 'fine_tuned'], None
+  )
+  assert 'nothing here yet' in texts(drawn[0])
+  # The one network on what the paper has too is of unknown accuracy.
+  series = {
+    'ours': [record('a', None, 0.9), record('b', 0.7, 0.9, 'digits')],
+    'the paper': published.records(),
+  }
+  figures.averages_vs_imagenet(series, [FIXED], None)
+  (said,) = texts(drawn[1])
+  assert 'on the datasets of all' in said
 
 
 def test_nothing_in_common(drawn):

@@ -14,7 +14,6 @@ from tf_transfer.errors import InputError
 from tf_transfer.study import figures, grid, published, statistics
 
 YES, NO, CANNOT_SAY = 'Yes', 'No', 'Cannot say'
-_FEWEST = 3  # Networks that have a correlation.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,60 +56,17 @@ def coefficient(found: statistics.Correlation) -> str:
   return text
 
 
-def usable(
-  records: Sequence[grid.Record], setting: str
-) -> tuple[grid.Grid, list[str]]:
-  """The networks whose averages can be compared, and what is left out.
-
-  Averages over different datasets say nothing about networks, so a network
-  has to be on every dataset of the setting. Where that leaves too few of them,
-  as in a study that is half done, datasets that few networks have are left out
-  instead: those are kept on which the most cells stand side by side.
-
-  Args:
-    records: of several of a cell that counts which `grid.distinct` says.
-    setting: that is asked about.
-  """
-  found, remarks = grid.of(records, setting), []
-  known = ~np.isnan(found.imagenet_top1)
-  if not known.all():
-    names = _without(found.networks, known)
-    remarks.append(f'Left out, their ImageNet top-1 being unknown: {names}.')
-  found = found.keep(known)
-  there = ~np.isnan(found.accuracy)
-  if there.any() and there.all(axis=1).sum() < _FEWEST:
-    kept = _side_by_side(there)
-    if not kept.all():
-      names = _without(found.datasets, kept)
-      remarks.append(f'Left out, too few networks being on them: {names}.')
-    found = found.on(
-      [d for d, k in zip(found.datasets, kept, strict=True) if k]
+def _left_out(selected: grid.Usable) -> list[str]:
+  """What of a setting the answer does not speak of, and why."""
+  return [
+    f'Left out, {reason}: {", ".join(map(figures.display_name, names))}.'
+    for names, reason in (
+      (selected.unknown, 'their ImageNet top-1 being unknown'),
+      (selected.thin, 'too few networks being on them'),
+      (selected.partial, 'not being on all of the datasets'),
     )
-  whole = ~np.isnan(found.accuracy).any(axis=1)
-  if not whole.all():
-    names = _without(found.networks, whole)
-    remarks.append(f'Left out, not being on all of the datasets: {names}.')
-  return found.keep(whole), remarks
-
-
-def _without(names: Sequence[str], kept: np.ndarray) -> str:
-  return ', '.join(
-    figures.display_name(name)
-    for name, keep in zip(names, kept, strict=True)
-    if not keep
-  )
-
-
-def _side_by_side(there: np.ndarray) -> np.ndarray:
-  """The columns of bool [M, D] on which rows without a gap fill the most."""
-  order = np.argsort(-there.sum(axis=0), kind='stable')
-  filled = [
-    there[:, order[:count]].all(axis=1).sum() * count
-    for count in range(1, len(order) + 1)
+    if names
   ]
-  kept = np.zeros(len(order), bool)
-  kept[order[: int(np.argmax(filled)) + 1]] = True
-  return kept
 
 
 def of(records: Sequence[grid.Record], setting: str) -> Answer:
@@ -120,7 +76,8 @@ def of(records: Sequence[grid.Record], setting: str) -> Answer:
     records: of several of a cell that counts which `grid.distinct` says.
     setting: that is asked about.
   """
-  found, remarks = usable(records, setting)
+  selected = grid.usable(grid.of(records, setting))
+  found = selected.found
   text = figures.setting_text(setting)
   correlation = None
   try:
@@ -133,7 +90,7 @@ def of(records: Sequence[grid.Record], setting: str) -> Answer:
     setting,
     verdict,
     f'{text}: {reason}',
-    (*remarks, *_of_the_paper(setting, found.datasets)),
+    (*_left_out(selected), *_of_the_paper(setting, found.datasets)),
     correlation,
     found.networks,
     found.datasets,

@@ -239,10 +239,10 @@ def _known(records: Sequence[Record], setting: str) -> grid_lib.Grid:
 def _comparable(
   series: Series, setting: str
 ) -> list[tuple[str, grid_lib.Grid]]:
-  """Each series on the datasets that all have, and networks with all of them.
+  """Each series on the same datasets, and networks with all of them.
 
-  Averages over different datasets say nothing about networks; what is left
-  out is said.
+  Those are what `grid.usable` leaves of the first series, of the datasets that
+  all series have; what is left out is said.
 
   Raises:
     InputError: the series have no dataset in common.
@@ -260,20 +260,39 @@ def _comparable(
       f'{" and ".join(grids)} have no dataset in common in {setting}, so their '
       'averages cannot be compared: draw them apart'
     )
-  result = []
+  selected = grid_lib.usable(first.on(shared))
+  if selected.thin:
+    logging.warning(
+      '%s: too few networks on them, left out of the averages',
+      ', '.join(selected.thin),
+    )
+  if not selected.found.networks:
+    return []
+  kept, result = selected.found.datasets, []
   for name, found in grids.items():
-    found = found.on(shared)
+    found = found.on(kept)
     whole = ~np.isnan(found.accuracy).any(axis=1)
     for network, there in zip(found.networks, whole, strict=True):
       if not there:
         logging.warning(
           '%s: not on all of %s, left out of the averages',
           network,
-          ', '.join(shared),
+          ', '.join(kept),
         )
     if whole.any():
       result.append((name, found.keep(whole)))
   return result
+
+
+def _nothing_to_average(series: Series, setting: str) -> str:
+  """Why a panel of averages is empty."""
+  every = [r for own in series.values() for r in own]
+  every = [r for r in every if r['setting'] == setting]
+  if not every:
+    return 'nothing here yet'
+  if all(r['imagenet_top1'] is None for r in every):
+    return 'no network with a known ImageNet top-1'
+  return 'no network with a known ImageNet top-1\non the datasets of all'
 
 
 def _say(axis, text: str) -> None:
@@ -336,7 +355,7 @@ def _averages_panel(axis, series: Series, setting: str) -> tuple | None:
   grids = _comparable(series, setting)
   if not grids:
     axis.set_axis_off()
-    _say(axis, 'no network with a known ImageNet top-1')
+    _say(axis, _nothing_to_average(series, setting))
     return None
   axis.set_xscale('logit')
   remarks, obstacles = [], []

@@ -290,7 +290,7 @@ def _data(
       groups = {}
       for series, every in ((OURS, records), (PAPER, theirs)):
         if dataset == AVERAGE:
-          own, _ = answer.usable(records, setting)
+          own = grid.usable(grid.of(records, setting)).found
           if series == PAPER:
             own = _on_the_same(grid.of(every, setting), own.datasets)
           groups[series] = _average_points(own, setting, names, series == PAPER)
@@ -307,7 +307,7 @@ def _data(
           )
       groups = {name: group for name, group in groups.items() if group}
       what = (
-        _over(answer.usable(records, setting)[0].datasets)
+        _over(grid.usable(grid.of(records, setting)).found.datasets)
         if dataset == AVERAGE
         else names.dataset[dataset]
       )
