@@ -69,9 +69,14 @@ def labels(networks: Sequence[tuple[str, str]]) -> list[str]:
   for name, sha256 in networks:
     weights[name].add(sha256)
   return [
-    f'{name} ({sha256[:_HASH_SHOWN]})' if len(weights[name]) > 1 else name
+    label_among_others(name, sha256) if len(weights[name]) > 1 else name
     for name, sha256 in networks
   ]
+
+
+def label_among_others(name: str, sha256: str) -> str:
+  """What a network is called where others go by its name."""
+  return f'{name} ({sha256[:_HASH_SHOWN]})'
 
 
 def distinct(records: Sequence[Record]) -> list[dict[str, Any]]:
