@@ -564,12 +564,18 @@ def _report_solver(record: dict[str, Any]) -> None:
     logging.warning('the chosen penalty is at the end of the grid: widen it')
 
 
-def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+def run(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> list[dict[str, Any]]:
   """Runs the missing cells of a study and shows all of them.
 
   Args:
     config: of the job, as `configs/logistic_regression.py` documents.
     workdir: where everything is written.
+
+  Returns:
+    The records of the cells that this config plans, and of no others in the
+    ledger; none in a process that does not lead, which may be ahead of it.
 
   Raises:
     InputError: something given cannot be used, or cells failed, in which case
@@ -597,7 +603,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   if failing:
     print(f'cannot be run:\n{plan_lib.reasons(failing)}', flush=True)
   if config.only_plan:
-    return
+    return []
   runner = _Runner(config, workdir, part, estimates)
   if devices.leading():
     failures.Failures(workdir, part).keep({cell.key for cell in todo})
@@ -605,12 +611,23 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     runner.fail(one.key, one.reason)
   runner.fixed([cell for cell in todo if not cell.trains])
   runner.trained([cell for cell in todo if cell.trains])
+  records = []
   if devices.leading():
-    _conclude(plan.cells if part is None else own, config, workdir)
+    records = _of_cells(plan.cells if part is None else own, workdir)
+    _conclude(records, config, workdir)
   if runner.elsewhere:
     print(f'{runner.elsewhere} cells are being run by other processes')
   _raise_failures(runner.failing, failures.Failures(workdir, part).path)
   merge.refuse(conflicts)
+  return records
+
+
+def _of_cells(
+  cells: Sequence[Cell], workdir: pathlib.Path
+) -> list[dict[str, Any]]:
+  """The records that there are of some cells."""
+  found = plan_lib.recorded(workdir)
+  return [found[cell.identity] for cell in cells if cell.identity in found]
 
 
 def _raise_failures(
@@ -628,11 +645,9 @@ def _raise_failures(
 
 
 def _conclude(
-  cells: Sequence[Cell], config: ml_collections.ConfigDict, workdir
+  own: Sequence[grid.Record], config: ml_collections.ConfigDict, workdir
 ) -> None:
-  """Shows the records that there are of some cells: the table, the figures."""
-  found = plan_lib.recorded(workdir)
-  own = [found[cell.identity] for cell in cells if cell.identity in found]
+  """Shows the records of a study: the table, the figures, the answer."""
   records = grid.distinct(own)
   if not records:
     return
