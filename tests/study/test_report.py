@@ -9,6 +9,8 @@ import re
 import ml_collections
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 
 from configs import fine_tuned
 from tests.study import page_records
@@ -17,6 +19,7 @@ from tf_transfer.networks import recipe
 from tf_transfer.study import (
   answer,
   differences,
+  grid,
   interactive,
   published,
   report,
@@ -39,9 +42,18 @@ def test_the_answer_of_the_papers_numbers_is_the_papers():
   assert 'r = 0.99, 95 % interval' in found.sentence
   assert 'over 16 networks and 12 datasets' in found.sentence
   assert found.remarks == (
+    # Of the same numbers by SciPy.
+    f"By ranks alone, Spearman's ρ = {_spearman():.2f}, 95 % interval 0.92 to "
+    '1.00.',
     f"The paper's 16 networks on the same 12 datasets: "
     f'{answer.coefficient(found.correlation)}.',
   )
+
+
+def _spearman():
+  found = grid.of(published.records(), FIXED)
+  mean = scipy.special.logit(found.accuracy).mean(axis=1)
+  return scipy.stats.spearmanr(found.imagenet_top1, mean).statistic
 
 
 @pytest.mark.parametrize(
@@ -319,7 +331,9 @@ def test_no_imagenet_accuracy_no_figure(tmp_path):
 
 
 def test_the_job(tmp_path, capsys):
-  config = ml_collections.ConfigDict({'ledger': str(tmp_path / 'none')})
+  config = ml_collections.ConfigDict(
+    {'ledger': str(tmp_path / 'none'), 'correct_with_holm': False}
+  )
   with pytest.raises(errors.InputError, match='no records in'):
     report.run(config, tmp_path / 'page')
   page_records.write(tmp_path / 'study', [cell('n', 0.7, 0.7)])
@@ -364,3 +378,24 @@ def test_curves_of_the_papers_grid():
     np.testing.assert_allclose(rates, np.logspace(-4, -1, 7))
   (chosen,) = (row for row in rows if row['chosen'])
   assert (chosen['line'], chosen['y']) == ('0.001', 0.9)
+
+
+def test_ties_with_holms_correction(tmp_path):
+  """Of 6 differing images p = 2/64, which the correction doubles."""
+  cells = [
+    cell(name, 0.9, 0.7 + i / 50) for i, name in enumerate(('a', 'b', 'c'))
+  ]
+  for (_, predictions), right in zip(cells, (450, 456, 455), strict=True):
+    predictions['correct'] = np.arange(500) < right
+  for (fields, _), right in zip(cells, (450, 456, 455), strict=True):
+    fields['test']['value'] = right / 500
+  records = page_records.write(tmp_path, cells)
+
+  def tied(**options):
+    text = report.write(records, tmp_path, **options).read_text()
+    return set(re.findall(r'"text": "(\w), ours, tied', text)), (
+      'after Holm’s correction' in text
+    )
+
+  assert tied() == ({'b', 'c'}, False)
+  assert tied(correct_with_holm=True) == ({'a', 'b', 'c'}, True)

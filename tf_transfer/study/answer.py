@@ -24,7 +24,8 @@ class Answer:
     setting: its name.
     verdict: YES, NO or CANNOT_SAY.
     sentence: that stands alone.
-    remarks: what was left out, and what the paper found on the same datasets.
+    remarks: what was left out, the correlation of the ranks, and what the
+      paper found on the same datasets.
     correlation: of these networks; None where there is none.
     networks: of which it is, as the records name them.
     datasets: over which accuracies were averaged.
@@ -48,9 +49,9 @@ def _count(count: int, what: str) -> str:
   return f'{count} {what}{"s" * (count != 1)}'
 
 
-def coefficient(found: statistics.Correlation) -> str:
+def coefficient(found: statistics.Correlation, symbol: str = 'r') -> str:
   """'r = 0.99, 95 % interval 0.97 to 1.00', or without the interval."""
-  text = f'r = {number(found.r)}'
+  text = f'{symbol} = {number(found.r)}'
   if not np.isnan(found.low):
     text += f', 95 % interval {number(found.low)} to {number(found.high)}'
   return text
@@ -77,7 +78,7 @@ def of(records: Sequence[grid.Record], setting: str) -> Answer:
     setting: that is asked about.
   """
   selected = grid.usable(grid.of(records, setting))
-  found = selected.found
+  found, remarks = selected.found, _left_out(selected)
   text = figures.setting_text(setting)
   correlation = None
   try:
@@ -86,20 +87,26 @@ def of(records: Sequence[grid.Record], setting: str) -> Answer:
     verdict, reason = CANNOT_SAY, f'{error}.'
   else:
     verdict, reason = _verdict(correlation, len(found.datasets))
+    ranks = coefficient(_correlation(found, ranks=True), 'ρ')
+    remarks.append(f"By ranks alone, Spearman's {ranks}.")
   return Answer(
     setting,
     verdict,
     f'{text}: {reason}',
-    (*_left_out(selected), *_of_the_paper(setting, found.datasets)),
+    (*remarks, *_of_the_paper(setting, found.datasets)),
     correlation,
     found.networks,
     found.datasets,
   )
 
 
-def _correlation(found: grid.Grid) -> statistics.Correlation:
+def _correlation(
+  found: grid.Grid, *, ranks: bool = False
+) -> statistics.Correlation:
   return statistics.correlation(
-    statistics.log_odds(found.imagenet_top1), found.log_odds.mean(axis=1)
+    statistics.log_odds(found.imagenet_top1),
+    found.log_odds.mean(axis=1),
+    ranks=ranks,
   )
 
 

@@ -34,6 +34,7 @@ from tf_transfer.study import (
   figures,
   grid,
   merge,
+  published,
   report,
   table,
   ties,
@@ -657,10 +658,12 @@ def _conclude(
   if part is not None:
     print('figures  once all parts are through: the same command without part')
   else:
-    for path in _draw(records, workdir):
+    holm = config.correct_with_holm
+    for path in _draw(records, workdir, correct_with_holm=holm):
       print(f'figure   {path}.png, {path}.pdf')
     if config.report:
-      print(f'report   {report.write(own, workdir)}')
+      path = report.write(own, workdir, correct_with_holm=holm)
+      print(f'report   {path}')
     for setting in _settings(records):
       said = answer.of(records, setting)
       print(f'\n{said.verdict}. {said.sentence}')
@@ -677,7 +680,10 @@ def _settings(records: Sequence[grid.Record]) -> list[str]:
 
 
 def _draw(
-  records: Sequence[grid.Record], workdir: pathlib.Path
+  records: Sequence[grid.Record],
+  workdir: pathlib.Path,
+  *,
+  correct_with_holm: bool,
 ) -> list[pathlib.Path]:
   """Draws the figures that the records are enough for; where they are."""
   settings, drawn = _settings(records), []
@@ -688,11 +694,29 @@ def _draw(
     if figures.accuracy_vs_imagenet(own, path):
       drawn.append(path)
   known = [r for r in records if r['imagenet_top1'] is not None]
-  if len({record['network'] for record in known}) < 2:
-    return drawn
-  series = {'ours': known}
-  tied = ties.of(records, workdir)
-  figures.averages_vs_imagenet(series, settings, workdir / 'figure_1')
-  figures.datasets_vs_imagenet(series, settings, workdir / 'figure_2', tied)
-  drawn += [workdir / 'figure_1', workdir / 'figure_2']
+  if len({record['network'] for record in known}) > 1:
+    series = {'ours': known}
+    tied = ties.of(records, workdir, correct_with_holm=correct_with_holm)
+    figures.averages_vs_imagenet(series, settings, workdir / 'figure_1')
+    figures.datasets_vs_imagenet(series, settings, workdir / 'figure_2', tied)
+    drawn += [workdir / 'figure_1', workdir / 'figure_2']
+  return drawn + _draw_settings(records, workdir)
+
+
+def _draw_settings(
+  records: Sequence[grid.Record], workdir: pathlib.Path
+) -> list[pathlib.Path]:
+  """Draws the figures that compare settings; where they are."""
+  cells: dict[str, set[tuple[str, str]]] = {}
+  for record in records:
+    own = cells.setdefault(record['setting'], set())
+    own.add((record['network'], record['dataset']))
+  drawn = []
+  if len(cells.keys() & figures.STYLES.keys()) > 1:
+    drawn.append(workdir / 'figure_6')
+    best = published.previous_best()
+    figures.settings_by_dataset(records, best, drawn[-1])
+  if cells.get('fine_tuned', set()) & cells.get('random_init', set()):
+    drawn.append(workdir / 'figure_7')
+    figures.fine_tuned_vs_random({'ours': records}, drawn[-1])
   return drawn
