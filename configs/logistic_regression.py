@@ -144,4 +144,7 @@ def get_config(
   config.tensorboard = True
   # Whether to write report.html, the page about the study; it takes seconds.
   config.report = True
+  # Whether the marks of what is tied with the best allow for the number of
+  # networks that are compared (Holm's correction); the paper's do not.
+  config.correct_with_holm = False
   return config

@@ -6,7 +6,8 @@
 The networks' weights come with Python packages (extra `quickstart`); the
 images are scikit-learn's 1,797 handwritten digits.
 
-Expect: three rows above 95 %, in under five minutes on two cores.
+Expect: three rows, of 94.8, 95.9 and 96.5 %, in under five minutes on two
+cores.
 """
 
 import ml_collections

@@ -22,4 +22,7 @@ def get_config() -> ml_collections.ConfigDict:
 
   # The workdir of the study, where results.jsonl is; '' is --workdir.
   config.ledger = ''
+  # Whether the marks of what is tied with the best allow for the number of
+  # networks that are compared (Holm's correction); the paper's do not.
+  config.correct_with_holm = False
   return config

@@ -1,15 +1,21 @@
 """A ledger with every field of a record, made up around the paper's numbers."""
 
+import dataclasses
 import hashlib
 import json
 import pathlib
 
+import ml_collections
 import numpy as np
 
+from configs import fine_tuned
+from tf_transfer.networks import recipe
 from tf_transfer.study import ledger, published
-from tf_transfer.transfer import fixed_features, metrics
+from tf_transfer.transfer import fixed_features, metrics, search
 
 VERSIONS = {'tf_transfer': '0.1.0', 'python': '3.11.7', 'jax': '0.10.2'}
+# TF-Slim's, as far as they are known.
+SMOOTHED = recipe.Recipe(True, True, True, False, 'imagenet')
 LOGISTIC = {
   'penalties': 45,
   'penalty_min': 1e-6,
@@ -17,21 +23,20 @@ LOGISTIC = {
   'tolerance': 1e-9,
   'max_evaluations': 5000,
 }
+# As records have it: without the fields that change no result.
 TRAINING = {
-  'steps': 60,
-  'batch_size': 32,
-  'learning_rates': 2,
-  'learning_rate_min': 1e-2,
-  'learning_rate_max': 1e-1,
-  'weight_decays': 2,
-  'weight_decay_min': 1e-6,
-  'weight_decay_max': 1e-3,
-  'no_weight_decay': False,
-  'label_smoothing': 0.0,
-  'dropout': 0.0,
-  'auxiliary_head': False,
-  'average_decay': 0.0,
-  'seed': 3,
+  name: value
+  for name, value in {
+    **fine_tuned.fields(),
+    'steps': 60,
+    'batch_size': 32,
+    'learning_rates': 2,
+    'learning_rate_min': 1e-2,
+    'weight_decays': 2,
+    'no_weight_decay': False,
+    'seed': 3,
+  }.items()
+  if name not in search.OPERATIONAL
 }
 
 
@@ -49,33 +54,34 @@ def _fixed() -> dict:
   }
 
 
-def _trained() -> dict:
-  trials = [
+def trials(fields, values) -> list[dict]:
+  """Of the grid of a search: with these values on val; None: it diverged."""
+  given = search.grid(ml_collections.ConfigDict(fields))
+  return [
     {
-      'learning_rate': rate,
-      'weight_decay': decay,
-      'validation': {} if diverged else {'whole_image': {'value': value}},
-      'diverged': 7 if diverged else None,
+      **dataclasses.asdict(trial),
+      'validation': {} if value is None else {'whole_image': {'value': value}},
+      'diverged': 7 if value is None else None,
     }
-    for rate, decay, value, diverged in (
-      (1e-2, 1e-4, 0.71, False),
-      (1e-2, 1e-1, 0.73, False),
-      (1e-1, 1e-5, 0.7, False),
-      (1e-1, 1e-2, 0.0, True),
-    )
+    for trial, value in zip(given, values, strict=True)
   ]
+
+
+def _trained() -> dict:
+  curve = [0.71, 0.73, 0.7, None]
+  found = trials(TRAINING, curve)
   return {
     'search': TRAINING,
     'chosen': {
-      'learning_rate': 1e-2,
-      'weight_decay': 1e-1,
+      'learning_rate': found[1]['learning_rate'],
+      'weight_decay': found[1]['weight_decay'],
       'view': 'whole_image',
       'steps': 60,
     },
-    'validation_curve': [0.71, 0.73, 0.7, None],
+    'validation_curve': curve,
     'validation': {'value': 0.73, 'low': 0.7, 'high': 0.76},
     'solver': {},
-    'trials': trials,
+    'trials': found,
     'preprocessing': 'random_crop_and_flip',
   }
 
@@ -105,7 +111,7 @@ def record(network, dataset, setting, value, top1, **more) -> dict:
     'split_seed': 0,
     'imagenet_top1': top1,
     'imagenet_top1_source': 'made up',
-    'recipe': 'label smoothing 0.1 and dropout',
+    'recipe': SMOOTHED.to_json(),
     'test': {
       'value': measured.value,
       'low': measured.low,

@@ -6,8 +6,8 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from tf_transfer import errors
+from tf_transfer.study import answer, figures, published
 from tf_transfer.study import axes as axes_lib
-from tf_transfer.study import figures, published
 
 FIXED = 'logistic_regression'
 
@@ -130,6 +130,51 @@ def test_averages_are_over_what_all_have(drawn, caplog):
   assert second.startswith('the paper: r = 0.9')
 
 
+def half_done():
+  """Four networks on pets; a different one of them on each other dataset."""
+  others = {'a': 'dtd', 'b': 'cars', 'c': 'digits', 'd': 'food101'}
+  pets = [record(n, 0.7 + i / 30, 0.7 + i / 20) for i, n in enumerate(others)]
+  rest = [
+    record(n, 0.7 + i / 30, 0.6, d) for i, (n, d) in enumerate(others.items())
+  ]
+  return [*pets, *rest]
+
+
+def test_figures_of_a_half_done_study_are_of_what_the_answer_is_of(
+  drawn, caplog
+):
+  said = answer.of(half_done(), FIXED)
+  assert (said.networks, said.datasets) == (tuple('abcd'), ('pets',))
+  series = {'ours': half_done()}
+  figures.averages_vs_imagenet(series, [FIXED], None)
+  figures.datasets_vs_imagenet(series, [FIXED], None)
+  for figure in drawn:
+    found = texts(figure)
+    assert set('abcd') <= set(found)
+    assert f'r = {said.correlation.r:.2f} (4 networks)' in found
+  assert drawn[0].axes[0].get_ylabel() == 'Log-odds on Oxford-IIIT Pets'
+  assert 'dtd, cars, digits, food101: too few networks on them' in caplog.text
+
+
+def test_empty_panels_say_why(drawn):
+  figures.averages_vs_imagenet(
+    {'ours': half_done()}, [FIXED, 'fine_tuned'], None
+  )
+  assert 'nothing here yet' in texts(drawn[0])
+  figures.datasets_vs_imagenet(
+    {'ours': half_done()}, [FIXED, 'fine_tuned'], None
+  )
+  assert texts(drawn[1]).count('nothing here yet') == 6
+  # The one network on what the paper has too is of unknown accuracy.
+  series = {
+    'ours': [record('a', None, 0.9), record('b', 0.7, 0.9, 'digits')],
+    'the paper': published.records(),
+  }
+  figures.averages_vs_imagenet(series, [FIXED], None)
+  (said,) = texts(drawn[2])
+  assert 'on the datasets of all' in said
+
+
 def test_nothing_in_common(drawn):
   series = {
     'ours': [record('a', 0.7, 0.9, 'digits')],
@@ -157,6 +202,45 @@ def test_tied_networks_are_marked(drawn):
   others, best = (c.get_offsets() for c in panel.collections[-2:])
   np.testing.assert_allclose(np.sort(best[:, 1]), [0.86, 0.88])
   assert len(others) == 3
+
+
+def test_bars_are_of_the_networks_that_all_settings_have(drawn):
+  """Those of others would compare networks; marks are of all."""
+  records = [
+    record('a', 0.7, 0.6),
+    record('b', 0.8, 0.9),
+    record('a', 0.7, 0.7, setting='fine_tuned'),
+    record('a', 0.7, 0.9, 'dtd'),
+    record('b', 0.7, 0.8, 'dtd', 'fine_tuned'),
+    record('a', 0.7, 0.5, 'digits', 'ridge'),
+  ]
+  figures.settings_by_dataset(records, {}, None)
+  pets, dtd = drawn[0].axes
+  tops = [bar.get_y() + bar.get_height() for bar in pets.patches]
+  np.testing.assert_allclose(tops, [0.6, 0.7])
+  assert [len(c.get_offsets()) for c in pets.collections] == [2, 1]
+  colours = pets.collections[0].get_edgecolor()[:, :3]
+  assert colours[0].max() < 0.2 < colours[1].min()
+  assert not dtd.patches
+  assert len(dtd.collections) == 2
+
+
+@pytest.mark.parametrize('count', [1, 2, 3, 4])
+def test_legend_of_few_datasets_is_not_cut_off(drawn, count):
+  names = ('pets', 'dtd', 'cars', 'flowers')[:count]
+  records = [
+    record('a', 0.7, 0.8, name, setting)
+    for name in names
+    for setting in published.SETTINGS
+  ]
+  figures.settings_by_dataset(records, dict.fromkeys(names, 0.9), None)
+  (figure,) = drawn
+  figure.draw_without_rendering()
+  (legend,) = figure.legends
+  box = legend.get_window_extent()
+  assert figure.bbox.x0 <= box.x0
+  assert box.x1 <= figure.bbox.x1
+  assert len(legend.get_texts()) == 4
 
 
 def test_nothing_in_both_settings(drawn):

@@ -59,6 +59,25 @@ def test_two_weights_of_one_network_are_two_networks(caplog):
   assert not caplog.text
 
 
+def test_datasets_of_networks_of_unknown_accuracy_only_do_not_count():
+  """They would else be thin, and take others with them."""
+  records = [
+    *(record(n, d) for n in 'abc' for d in ('pets', 'dtd')),
+    *(record(n, 'pets') for n in 'defghij'),
+    record('u', 'cars', imagenet_top1=None),
+  ]
+  selected = grid.usable(grid.of(records, 'fine_tuned'))
+  assert selected.found.networks == tuple('abc')
+  assert selected.found.datasets == ('pets', 'dtd')
+  assert selected.unknown == ('u',)
+  assert selected.thin == ('cars',)
+  assert selected.partial == tuple('defghij')
+  known = grid.usable(grid.of(records[:-1], 'fine_tuned'))
+  assert known.found.networks == selected.found.networks
+  none = grid.usable(grid.of([record('u', imagenet_top1=None)], 'fine_tuned'))
+  assert (none.found.networks, none.found.datasets) == ((), ('pets',))
+
+
 def predictions(tmp_path, name, right, digests=range(100)):
   (tmp_path / 'predictions').mkdir(exist_ok=True)
   correct = np.arange(100) < right

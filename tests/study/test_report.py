@@ -9,10 +9,21 @@ import re
 import ml_collections
 import numpy as np
 import pytest
+import scipy.special
+import scipy.stats
 
+from configs import fine_tuned
 from tests.study import page_records
 from tf_transfer import errors
-from tf_transfer.study import answer, differences, published, report
+from tf_transfer.networks import recipe
+from tf_transfer.study import (
+  answer,
+  differences,
+  grid,
+  interactive,
+  published,
+  report,
+)
 
 FIXED = 'logistic_regression'
 
@@ -31,9 +42,18 @@ def test_the_answer_of_the_papers_numbers_is_the_papers():
   assert 'r = 0.99, 95 % interval' in found.sentence
   assert 'over 16 networks and 12 datasets' in found.sentence
   assert found.remarks == (
+    # Of the same numbers by SciPy.
+    f"By ranks alone, Spearman's ρ = {_spearman():.2f}, 95 % interval 0.92 to "
+    '1.00.',
     f"The paper's 16 networks on the same 12 datasets: "
     f'{answer.coefficient(found.correlation)}.',
   )
+
+
+def _spearman():
+  found = grid.of(published.records(), FIXED)
+  mean = scipy.special.logit(found.accuracy).mean(axis=1)
+  return scipy.stats.spearmanr(found.imagenet_top1, mean).statistic
 
 
 @pytest.mark.parametrize(
@@ -92,7 +112,7 @@ def topics(fields):
 def test_a_difference_is_explained_by_what_the_record_says():
   fields, _ = page_records.record(
     *('inception_v3', 'pets', FIXED, 0.9, 0.78),
-    recipe='label smoothing 0.1',
+    recipe=recipe.Recipe(True, True, False, None, 'imagenet', 'ours').to_json(),
     image_size=128,
     preprocessing='resize_then_crop',
     notes=['three images were lost'],
@@ -110,7 +130,10 @@ def test_a_difference_is_explained_by_what_the_record_says():
   assert found.paper == paper
   assert found.difference == pytest.approx(fields['test']['value'] - paper)
   assert 'ImageNet top-1 78.0% here, 78.6% there' in why['weights']
-  assert 'label smoothing 0.1' in why['weights']
+  assert (
+    'Recipe here: with BN scale, label smoothing; without dropout; not known '
+    'auxiliary head; ours. There: BN scale;'
+  ) in why['weights']
   assert why['search'] == 'penalties 12 (paper: 45)'
   texts = [reason.text for reason in found.reasons]
   assert 'tested on 500 of 3,669 images' in texts
@@ -120,6 +143,15 @@ def test_a_difference_is_explained_by_what_the_record_says():
   assert any('resize then crop' in text for text in texts)
   assert 'the final fit did not converge' in texts
   assert 'our draw' in why['validation split']
+
+
+@pytest.mark.parametrize('given', [recipe.UNKNOWN.to_json(), ''])
+def test_a_recipe_that_nobody_knows(given):
+  fields, _ = page_records.record(
+    *('resnet50', 'dtd', FIXED, 0.7, 0.769), recipe=given
+  )
+  _, why = topics(fields)
+  assert 'Recipe here: not recorded. There:' in why['weights']
 
 
 def test_nothing_is_said_without_ground():
@@ -136,6 +168,32 @@ def test_training_is_compared_with_the_papers_search():
   assert 'batch size 32 (paper: 256)' in why['search']
   assert 'learning rate max' not in why['search']
   assert why['convergence'] == '1 of 4 trials diverged'
+
+
+@pytest.mark.parametrize(
+  ('field', 'value', 'words'),
+  [
+    ('search', 'halving', 'search halving (paper: exhaustive)'),
+    ('final_run', False, 'final run no (paper: yes)'),
+    ('precision', 'bfloat16', 'precision bfloat16 (paper: float32)'),
+    ('stop_early', True, 'stop early yes (paper: no)'),
+    ('accumulation', 4, 'accumulation 4 (paper: 1)'),
+    ('min_epochs', 100, 'min epochs 100 (paper: 0)'),
+  ],
+)
+def test_each_departure_from_the_papers_training_is_said(field, value, words):
+  papers = fine_tuned.fields().to_dict()
+
+  def why(search):
+    return topics(
+      page_records.record(
+        *('resnet50', 'dtd', 'fine_tuned', 0.7, 0.769), search=search
+      )[0]
+    )[1]
+
+  assert why({**papers, field: value})['search'] == words
+  # The grid trained whole, with a word on what halving would have saved.
+  assert 'search' not in why({**papers, 'search': 'both'})
 
 
 def test_a_cell_that_the_paper_lacks_says_what_it_lacks():
@@ -225,6 +283,20 @@ def test_what_went_wrong_is_in_plain_sight(tmp_path):
   assert {'failures.csv', 'remarks.csv'} <= set(page.links)
 
 
+def test_networks_that_were_not_trained_alike(tmp_path):
+  """As the table of text says it; of what counts, by the page's names."""
+  plain = recipe.Recipe(True, False, False, False, 'imagenet').to_json()
+  cells = [cell('resnet50', 0.9, 0.76), cell('mine', 0.8, 0.7, recipe=plain)]
+  records = page_records.write(tmp_path, cells)
+  text = report.write(records, tmp_path).read_text()
+  (found,) = re.findall(r'<section id="recipes".*?</section>', text, re.DOTALL)
+  assert 'these networks were not trained alike' in found
+  assert '<li>label smoothing: with: ResNet-50; without: mine</li>' in found
+  assert 'BN scale' not in found
+  alike = report.write(records[:1], tmp_path).read_text()
+  assert '<section id="recipes"' not in alike
+
+
 def test_a_later_record_of_a_cell_counts(tmp_path):
   cells = [
     cell('n', 0.7, 0.7),
@@ -259,7 +331,9 @@ def test_no_imagenet_accuracy_no_figure(tmp_path):
 
 
 def test_the_job(tmp_path, capsys):
-  config = ml_collections.ConfigDict({'ledger': str(tmp_path / 'none')})
+  config = ml_collections.ConfigDict(
+    {'ledger': str(tmp_path / 'none'), 'correct_with_holm': False}
+  )
   with pytest.raises(errors.InputError, match='no records in'):
     report.run(config, tmp_path / 'page')
   page_records.write(tmp_path / 'study', [cell('n', 0.7, 0.7)])
@@ -278,3 +352,50 @@ def test_specifications_are_json(tmp_path):
   assert len(found) == 3
   for one in found:
     json.loads(one, parse_constant=lambda name: pytest.fail(name))
+
+
+def test_curves_of_the_papers_grid():
+  """A line for each weight decay of the grid, through all learning rates."""
+  search = fine_tuned.fields().to_dict()
+  values = np.linspace(0.5, 0.9, 56).tolist()
+  fields, _ = page_records.record(
+    *('resnet50', 'pets', 'fine_tuned', 0.8, 0.76),
+    search=search,
+    trials=page_records.trials(search, values),
+    validation_curve=values,
+    chosen={'learning_rate': 0.1, 'weight_decay': 1e-3},
+  )
+  found = interactive.curves([fields], ['a cell'])
+  rows = found['learning rate']['datasets']['rows']
+  lines = {row['line']: [] for row in rows}
+  for row in rows:
+    lines[row['line']].append(row['x'])
+  assert list(lines) == [
+    *('0', '1e-06', '3.2e-06', '1e-05', '3.2e-05', '0.0001', '0.00032'),
+    '0.001',
+  ]
+  for rates in lines.values():
+    np.testing.assert_allclose(rates, np.logspace(-4, -1, 7))
+  (chosen,) = (row for row in rows if row['chosen'])
+  assert (chosen['line'], chosen['y']) == ('0.001', 0.9)
+
+
+def test_ties_with_holms_correction(tmp_path):
+  """Of 6 differing images p = 2/64, which the correction doubles."""
+  cells = [
+    cell(name, 0.9, 0.7 + i / 50) for i, name in enumerate(('a', 'b', 'c'))
+  ]
+  for (_, predictions), right in zip(cells, (450, 456, 455), strict=True):
+    predictions['correct'] = np.arange(500) < right
+  for (fields, _), right in zip(cells, (450, 456, 455), strict=True):
+    fields['test']['value'] = right / 500
+  records = page_records.write(tmp_path, cells)
+
+  def tied(**options):
+    text = report.write(records, tmp_path, **options).read_text()
+    return set(re.findall(r'"text": "(\w), ours, tied', text)), (
+      'after Holm’s correction' in text
+    )
+
+  assert tied() == ({'b', 'c'}, False)
+  assert tied(correct_with_holm=True) == ({'a', 'b', 'c'}, True)

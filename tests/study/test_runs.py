@@ -5,13 +5,15 @@ import json
 
 import numpy as np
 import pytest
+from matplotlib import pyplot as plt
 from PIL import Image
 
 from tests.datasets import miniatures
+from tests.study import page_records
 from tf_transfer import errors
 from tf_transfer.datasets import table
 from tf_transfer.networks import weights
-from tf_transfer.study import runs
+from tf_transfer.study import axes, published, runs, ties
 from tf_transfer.transfer import classifiers
 
 
@@ -243,3 +245,36 @@ def test_one_of_the_papers_datasets(
   assert 'voc2007: 20 classes, 40 train, 20 val, 40 test' in out
   assert '11-point mean average precision' in out
   assert len(list((tmp_path / 'work/digests').iterdir())) == 3
+
+
+@pytest.mark.parametrize(
+  ('networks', 'settings', 'numbers'),
+  [
+    (3, ('logistic_regression',), (1, 2)),
+    (3, ('logistic_regression', 'fine_tuned'), (1, 2, 6)),
+    (3, published.SETTINGS, (1, 2, 6, 7)),
+    (1, ('fine_tuned', 'random_init'), (6, 7)),
+  ],
+)
+@pytest.mark.parametrize('holm', [False, True])
+def test_figures_that_the_settings_are_enough_for(
+  tmp_path, monkeypatch, networks, settings, numbers, holm
+):
+  asked, saved = [], []
+
+  def tied(records, workdir, *, correct_with_holm):
+    asked.append(correct_with_holm)
+    return {}
+
+  monkeypatch.setattr(ties, 'of', tied)
+  monkeypatch.setattr(
+    axes, 'save', lambda figure, path: (saved.append(path), plt.close(figure))
+  )
+  cells = page_records.of_the_paper(networks, settings)
+  drawn = runs._draw(
+    [fields for fields, _ in cells], tmp_path, correct_with_holm=holm
+  )
+  assert drawn == saved
+  found = [path.name for path in drawn if path.name.startswith('figure')]
+  assert found == [f'figure_{number}' for number in numbers]
+  assert asked == [holm] * (1 in numbers)

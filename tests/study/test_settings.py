@@ -100,6 +100,42 @@ def test_fine_tuned_with_the_same_settings_and_without(tmp_path, config):
     assert (tmp_path / f'{name}.pdf').exists()
 
 
+def test_records_of_an_earlier_search_do_not_count(tmp_path, config):
+  """Of two records of a cell the mean is that of the one that is asked for."""
+  config.configurations = ('C5',)
+  settings.run(config, tmp_path)
+  config.transfer.logistic_regression.penalty_min = 1e4
+  settings.run(config, tmp_path)
+  (found,) = rows(tmp_path)
+  lines = (tmp_path / 'results.jsonl').read_text().splitlines()
+  _, last = map(json.loads, lines)
+  expected = settings.point(_pretrained(tmp_path, 'C5'), [last])
+  assert found['mean log-odds'] == f'{expected.mean_log_odds:.3f}'
+  # Of two it would be smaller by their square root.
+  assert found['95 % +-'] == f'{expected.error:.3f}'
+
+
+def test_means_over_different_datasets_are_refused(tmp_path):
+  made = [_pretrained(tmp_path, name) for name in ('C1', 'C2')]
+  records = [
+    {'weights_sha256': name, 'dataset': dataset}
+    for name, dataset in (('C1', 'pets'), ('C1', 'dtd'), ('C2', 'pets'))
+  ]
+  with pytest.raises(errors.InputError, match='C2, has no record on dtd'):
+    settings._by_network(made, records)
+  assert settings._by_network(made[:1], records) == [records[:2]]
+  with pytest.raises(errors.InputError, match='no record on any dataset'):
+    settings._by_network(made, [])
+
+
+def _pretrained(tmp_path, configuration):
+  test = {'value': 0.8, 'low': 0.7, 'high': 0.9}
+  return settings.Pretrained(
+    *('tiny', configuration, {}, tmp_path, configuration),
+    recipe.Recipe(details={'test': test}),
+  )
+
+
 def test_what_there_is_to_pretrain():
   """The paper's: those without an auxiliary head have no C5."""
   wanted = list(settings._wanted(settings_study.get_config()))
@@ -131,14 +167,7 @@ def test_mean_and_error_by_hand(tmp_path):
     test = {'value': value, 'low': low, 'high': high, 'examples': 10**9}
     return {'test': test}
 
-  own = settings.Pretrained(
-    'tiny',
-    'C2',
-    {},
-    tmp_path,
-    '',
-    recipe.Recipe(details={'test': {'value': 0.8, 'low': 0.7, 'high': 0.9}}),
-  )
+  own = _pretrained(tmp_path, 'C2')
   # Odds of 3 between 3/2 and 6, of 9 between 9/4 and 36.
   found = settings.point(
     own, [record(3 / 4, 3 / 5, 6 / 7), record(9 / 10, 9 / 13, 36 / 37)]

@@ -20,6 +20,16 @@ def test_rungs(steps, first, keep, expected):
   assert halving.rungs(steps, first, keep) == expected
 
 
+def test_steps_taken():
+  """56 trials: 7 and then three times 3.5 of the steps of one."""
+  stops = halving.rungs(20_000, 0.125, 0.5)
+  assert halving.steps_taken(56, stops, 0.5) == 17.5 * 20_000
+  assert halving.steps_taken(28, stops, 0.5, before=2500) == 10.5 * 20_000
+  # Half of five is three, that take twice as many steps.
+  assert halving.steps_taken(5, stops, 0.5, before=5000) == 11 * 5000
+  assert halving.steps_taken(3, (100,), 0.5) == 300
+
+
 # Two rungs and the end: trial 0 starts slowly and ends best, 3 diverges.
 TRIALS = {
   0: {10: 0.2, 20: 0.6, 40: 0.9},

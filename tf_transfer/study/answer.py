@@ -14,7 +14,6 @@ from tf_transfer.errors import InputError
 from tf_transfer.study import figures, grid, published, statistics
 
 YES, NO, CANNOT_SAY = 'Yes', 'No', 'Cannot say'
-_FEWEST = 3  # Networks that have a correlation.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +24,8 @@ class Answer:
     setting: its name.
     verdict: YES, NO or CANNOT_SAY.
     sentence: that stands alone.
-    remarks: what was left out, and what the paper found on the same datasets.
+    remarks: what was left out, the correlation of the ranks, and what the
+      paper found on the same datasets.
     correlation: of these networks; None where there is none.
     networks: of which it is, as the records name them.
     datasets: over which accuracies were averaged.
@@ -49,68 +49,25 @@ def _count(count: int, what: str) -> str:
   return f'{count} {what}{"s" * (count != 1)}'
 
 
-def coefficient(found: statistics.Correlation) -> str:
+def coefficient(found: statistics.Correlation, symbol: str = 'r') -> str:
   """'r = 0.99, 95 % interval 0.97 to 1.00', or without the interval."""
-  text = f'r = {number(found.r)}'
+  text = f'{symbol} = {number(found.r)}'
   if not np.isnan(found.low):
     text += f', 95 % interval {number(found.low)} to {number(found.high)}'
   return text
 
 
-def usable(
-  records: Sequence[grid.Record], setting: str
-) -> tuple[grid.Grid, list[str]]:
-  """The networks whose averages can be compared, and what is left out.
-
-  Averages over different datasets say nothing about networks, so a network
-  has to be on every dataset of the setting. Where that leaves too few of them,
-  as in a study that is half done, datasets that few networks have are left out
-  instead: those are kept on which the most cells stand side by side.
-
-  Args:
-    records: of several of a cell that counts which `grid.distinct` says.
-    setting: that is asked about.
-  """
-  found, remarks = grid.of(records, setting), []
-  known = ~np.isnan(found.imagenet_top1)
-  if not known.all():
-    names = _without(found.networks, known)
-    remarks.append(f'Left out, their ImageNet top-1 being unknown: {names}.')
-  found = found.keep(known)
-  there = ~np.isnan(found.accuracy)
-  if there.any() and there.all(axis=1).sum() < _FEWEST:
-    kept = _side_by_side(there)
-    if not kept.all():
-      names = _without(found.datasets, kept)
-      remarks.append(f'Left out, too few networks being on them: {names}.')
-    found = found.on(
-      [d for d, k in zip(found.datasets, kept, strict=True) if k]
+def _left_out(selected: grid.Usable) -> list[str]:
+  """What of a setting the answer does not speak of, and why."""
+  return [
+    f'Left out, {reason}: {", ".join(map(figures.display_name, names))}.'
+    for names, reason in (
+      (selected.unknown, 'their ImageNet top-1 being unknown'),
+      (selected.thin, 'too few networks being on them'),
+      (selected.partial, 'not being on all of the datasets'),
     )
-  whole = ~np.isnan(found.accuracy).any(axis=1)
-  if not whole.all():
-    names = _without(found.networks, whole)
-    remarks.append(f'Left out, not being on all of the datasets: {names}.')
-  return found.keep(whole), remarks
-
-
-def _without(names: Sequence[str], kept: np.ndarray) -> str:
-  return ', '.join(
-    figures.display_name(name)
-    for name, keep in zip(names, kept, strict=True)
-    if not keep
-  )
-
-
-def _side_by_side(there: np.ndarray) -> np.ndarray:
-  """The columns of bool [M, D] on which rows without a gap fill the most."""
-  order = np.argsort(-there.sum(axis=0), kind='stable')
-  filled = [
-    there[:, order[:count]].all(axis=1).sum() * count
-    for count in range(1, len(order) + 1)
+    if names
   ]
-  kept = np.zeros(len(order), bool)
-  kept[order[: int(np.argmax(filled)) + 1]] = True
-  return kept
 
 
 def of(records: Sequence[grid.Record], setting: str) -> Answer:
@@ -120,7 +77,8 @@ def of(records: Sequence[grid.Record], setting: str) -> Answer:
     records: of several of a cell that counts which `grid.distinct` says.
     setting: that is asked about.
   """
-  found, remarks = usable(records, setting)
+  selected = grid.usable(grid.of(records, setting))
+  found, remarks = selected.found, _left_out(selected)
   text = figures.setting_text(setting)
   correlation = None
   try:
@@ -129,6 +87,8 @@ def of(records: Sequence[grid.Record], setting: str) -> Answer:
     verdict, reason = CANNOT_SAY, f'{error}.'
   else:
     verdict, reason = _verdict(correlation, len(found.datasets))
+    ranks = coefficient(_correlation(found, ranks=True), 'ρ')
+    remarks.append(f"By ranks alone, Spearman's {ranks}.")
   return Answer(
     setting,
     verdict,
@@ -140,9 +100,13 @@ def of(records: Sequence[grid.Record], setting: str) -> Answer:
   )
 
 
-def _correlation(found: grid.Grid) -> statistics.Correlation:
+def _correlation(
+  found: grid.Grid, *, ranks: bool = False
+) -> statistics.Correlation:
   return statistics.correlation(
-    statistics.log_odds(found.imagenet_top1), found.log_odds.mean(axis=1)
+    statistics.log_odds(found.imagenet_top1),
+    found.log_odds.mean(axis=1),
+    ranks=ranks,
   )
 
 

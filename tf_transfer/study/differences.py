@@ -11,21 +11,28 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tf_transfer import datasets
-from tf_transfer.study import figures, grid, published
+from tf_transfer.networks import recipe as recipe_lib
+from tf_transfer.study import figures, grid, published, recipes
 
 # The search of the paper (sections 4 and 5 of the protocol), as records of the
 # full configs have it.
 _PENALTIES = {'penalties': 45, 'penalty_min': 1e-6, 'penalty_max': 1e5}
 _TRAINING = {
+  'search': 'exhaustive',
   'steps': 20_000,
+  'min_epochs': 0,
+  'stop_early': False,
+  'final_run': True,
   'batch_size': 256,
+  'accumulation': 1,
+  'precision': 'float32',
   'learning_rates': 7,
   'label_smoothing': 0.0,
   'dropout': 0.0,
   'auxiliary_head': False,
   'average_decay': 0.0,
 }
-_SEARCHES: Mapping[str, Mapping[str, float]] = {
+_SEARCHES: Mapping[str, Mapping[str, float | str]] = {
   'logistic_regression': _PENALTIES,
   'fine_tuned': {
     **_TRAINING,
@@ -46,6 +53,8 @@ _SEARCHES: Mapping[str, Mapping[str, float]] = {
     'no_weight_decay': False,
   },
 }
+# What stands in records for the same search: it only says more.
+_SAME = {'both': 'exhaustive'}
 _TRAINED = ('fine_tuned', 'random_init')
 
 
@@ -145,7 +154,8 @@ def _weights(record: grid.Record) -> list[Reason]:
   theirs = published.imagenet_top1()[record['network']]
   top1 = record['imagenet_top1']
   here = 'unknown' if top1 is None else f'{top1:.1%}'
-  recipe = record['recipe'] or 'not recorded'
+  given = recipes.of(record)
+  recipe = 'not recorded' if given == recipe_lib.UNKNOWN else given
   return [
     Reason(
       'weights',
@@ -219,13 +229,20 @@ def _search(record: grid.Record) -> list[Reason]:
   differ = [
     f'{name.replace("_", " ")} {_plain(search[name])} (paper: {_plain(value)})'
     for name, value in _SEARCHES[record['setting']].items()
-    if name in search
-    and not np.isclose(float(search[name]), float(value), atol=0)
+    if name in search and _unlike(search[name], value)
   ]
   return [Reason('search', ', '.join(differ))] if differ else []
 
 
-def _plain(value: float | bool) -> str:
+def _unlike(ours: float | str, theirs: float | str) -> bool:
+  if isinstance(theirs, str):
+    return _SAME.get(ours, ours) != theirs
+  return not np.isclose(float(ours), float(theirs), atol=0)
+
+
+def _plain(value: float | bool | str) -> str:
+  if isinstance(value, str):
+    return value
   if isinstance(value, bool):
     return 'yes' if value else 'no'
   return f'{value:,}' if isinstance(value, int) else f'{value:.3g}'

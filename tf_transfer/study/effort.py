@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from tf_transfer import datasets, networks
-from tf_transfer.transfer import classifiers, search
+from tf_transfer.transfer import classifiers, halving, search
 
 # Operations for each parameter and pixel: ResNet-50 takes 8.2e9 for 23.5e6
 # parameters and 224² pixels.
@@ -62,10 +62,14 @@ def cell(
   learnt = len(dataset.splits['train']) + len(dataset.splits['val'])
   config = config[setting]
   if setting in search.SETTINGS:
+    trials = len(search.grid(config))
     steps = search.recipe(config, len(dataset.splits['train'])).steps
-    runs = len(search.grid(config)) + 1
-    trained = _TRAINING * steps * config.batch_size
-    return forward(net) * runs * (trained + images(dataset))
+    taken = config.final_run * steps + halving.steps_taken(
+      trials, search.stops(config, steps), config.halving_keep
+    )
+    trained = _TRAINING * taken * config.batch_size
+    evaluated = (trials + config.final_run) * images(dataset)
+    return forward(net) * (trained + evaluated)
   grid = classifiers.CLASSIFIERS[setting].grid(config)
   width = net.feature_dim * len(dataset.classes)
   return 4.0 * learnt * width * len(grid) * _PASSES

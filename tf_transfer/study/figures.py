@@ -76,6 +76,7 @@ _DATASETS: Mapping[str, str] = {
 }
 _INK = '#1b1b1b'
 _TIED = '#2ca02c'
+_NOTHING = 'nothing here yet'
 _MARKERS = 'osD^vP*Xdph<>8'
 
 
@@ -239,10 +240,10 @@ def _known(records: Sequence[Record], setting: str) -> grid_lib.Grid:
 def _comparable(
   series: Series, setting: str
 ) -> list[tuple[str, grid_lib.Grid]]:
-  """Each series on the datasets that all have, and networks with all of them.
+  """Each series on the same datasets, and networks with all of them.
 
-  Averages over different datasets say nothing about networks; what is left
-  out is said.
+  Those are what `grid.usable` leaves of the first series, of the datasets that
+  all series have; what is left out is said.
 
   Raises:
     InputError: the series have no dataset in common.
@@ -260,20 +261,39 @@ def _comparable(
       f'{" and ".join(grids)} have no dataset in common in {setting}, so their '
       'averages cannot be compared: draw them apart'
     )
-  result = []
+  selected = grid_lib.usable(first.on(shared))
+  if selected.thin:
+    logging.warning(
+      '%s: too few networks on them, left out of the averages',
+      ', '.join(selected.thin),
+    )
+  if not selected.found.networks:
+    return []
+  kept, result = selected.found.datasets, []
   for name, found in grids.items():
-    found = found.on(shared)
+    found = found.on(kept)
     whole = ~np.isnan(found.accuracy).any(axis=1)
     for network, there in zip(found.networks, whole, strict=True):
       if not there:
         logging.warning(
           '%s: not on all of %s, left out of the averages',
           network,
-          ', '.join(shared),
+          ', '.join(kept),
         )
     if whole.any():
       result.append((name, found.keep(whole)))
   return result
+
+
+def _nothing_to_average(series: Series, setting: str) -> str:
+  """Why a panel of averages is empty."""
+  every = [r for own in series.values() for r in own]
+  every = [r for r in every if r['setting'] == setting]
+  if not every:
+    return _NOTHING
+  if all(r['imagenet_top1'] is None for r in every):
+    return 'no network with a known ImageNet top-1'
+  return 'no network with a known ImageNet top-1\non the datasets of all'
 
 
 def _say(axis, text: str) -> None:
@@ -336,7 +356,7 @@ def _averages_panel(axis, series: Series, setting: str) -> tuple | None:
   grids = _comparable(series, setting)
   if not grids:
     axis.set_axis_off()
-    _say(axis, 'no network with a known ImageNet top-1')
+    _say(axis, _nothing_to_average(series, setting))
     return None
   axis.set_xscale('logit')
   remarks, obstacles = [], []
@@ -359,7 +379,9 @@ def _averages_panel(axis, series: Series, setting: str) -> tuple | None:
   found = grids[0][1]
   count = len(found.datasets)
   axis.set_ylabel(
-    f'Mean log-odds over {count} datasets' if count > 1 else 'Log-odds'
+    f'Mean log-odds over {count} datasets'
+    if count > 1
+    else f'Log-odds on {display_name(found.datasets[0])}'
   )
   axis.grid(alpha=0.2)
   _percent_beside(axis)
@@ -481,6 +503,13 @@ def datasets_vs_imagenet(
     axes_lib.save(figure, path)
 
 
+def _of_cell(
+  records: Sequence[Record], setting: str, dataset: str
+) -> list[Record]:
+  wanted = setting, dataset
+  return [r for r in records if (r['setting'], r['dataset']) == wanted]
+
+
 def _small_panel(
   axis,
   series: Series,
@@ -492,7 +521,7 @@ def _small_panel(
   axis.set_title(display_name(dataset), fontsize=8)
   xs, ys = [], []
   for number, records in enumerate(series.values()):
-    found = _known([r for r in records if r['dataset'] == dataset], setting)
+    found = _known(_of_cell(records, setting, dataset), setting)
     if not found.networks:
       continue
     x = found.imagenet_top1
@@ -513,6 +542,8 @@ def _small_panel(
     ys.append(y)
   if not xs:
     axis.set_axis_off()
+    if not any(_of_cell(own, setting, dataset) for own in series.values()):
+      _say(axis, _NOTHING)
     return
   x, y = np.concatenate(xs), np.concatenate(ys)
   axes_lib.logit_axis(axis.xaxis, x.min(), x.max(), ticks=4)
@@ -527,17 +558,20 @@ def settings_by_dataset(
 ) -> None:
   """Figure 6: the settings on each dataset.
 
-  A bar is the mean of the networks, taken in log-odds, a mark a network. The
-  axes are logit-scaled, so bars start where their panel does.
+  A mark is a network, a bar the mean, taken in log-odds, of the networks that
+  all of the dataset's settings have: means of different networks say nothing
+  about settings. Other networks' marks are grey. The axes are logit-scaled, so
+  bars start where their panel does.
 
   Args:
-    records: of one or more settings.
+    records: of one or more of the paper's settings; others are not drawn.
     previous_best: dataset -> best result before, a dashed line; may lack some.
     path: of the files, without .png and .pdf.
 
   Raises:
     InputError: a file could not be written.
   """
+  records = [r for r in records if r['setting'] in STYLES]
   settings = [s for s in STYLES if any(r['setting'] == s for r in records)]
   datasets = list(dict.fromkeys(r['dataset'] for r in records))
   with plt.rc_context(axes_lib.STYLE):
@@ -559,7 +593,9 @@ def settings_by_dataset(
     if any(name in previous_best for name in datasets):
       handles.append(plt.Line2D([], [], color=_INK, linestyle='--'))
       texts.append('Previous best')
-    figure.legend(handles, texts, loc='outside lower center', ncols=len(texts))
+    # An entry is as wide as a panel.
+    columns = min(len(texts), len(axes))
+    figure.legend(handles, texts, loc='outside lower center', ncols=columns)
     axes_lib.save(figure, path)
 
 
@@ -576,20 +612,24 @@ def _bars(
   shown = np.concatenate([*values, [] if best is None else [best]])
   axes_lib.logit_axis(axis.yaxis, shown.min(), shown.max(), ticks=7)
   floor = axis.get_ylim()[0]
+  there = [set(found.networks) for found in grids if found.networks]
+  shared = set.intersection(*there)
   for at, (setting, own) in enumerate(zip(settings, values, strict=True)):
     if not len(own):
       continue
-    mean = scipy.special.expit(scipy.special.logit(own).mean())
     style = STYLES[setting]
-    axis.bar(
-      at,
-      mean - floor,
-      bottom=floor,
-      color=style.colour,
-      edgecolor=_INK,
-      linewidth=0.6,
-      alpha=0.75,
-    )
+    rows = np.array([name in shared for name in grids[at].networks])
+    if shared:
+      mean = scipy.special.expit(scipy.special.logit(own[rows]).mean())
+      axis.bar(
+        at,
+        mean - floor,
+        bottom=floor,
+        color=style.colour,
+        edgecolor=_INK,
+        linewidth=0.6,
+        alpha=0.75,
+      )
     spread = np.linspace(-0.25, 0.25, len(own)) if len(own) > 1 else 0
     axis.scatter(
       at + spread,
@@ -597,7 +637,7 @@ def _bars(
       s=9,
       marker=style.marker,
       facecolor='white',
-      edgecolor=_INK,
+      edgecolor=np.where(rows, _INK, '0.6'),
       linewidths=0.6,
       zorder=3,
     )

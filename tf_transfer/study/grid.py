@@ -13,6 +13,7 @@ from tf_transfer.study import statistics
 Record = Mapping[str, Any]
 
 _HASH_SHOWN = 6  # digits that tell two weights of one network apart
+_FEWEST = 3  # Networks that have a correlation.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,9 +69,14 @@ def labels(networks: Sequence[tuple[str, str]]) -> list[str]:
   for name, sha256 in networks:
     weights[name].add(sha256)
   return [
-    f'{name} ({sha256[:_HASH_SHOWN]})' if len(weights[name]) > 1 else name
+    label_among_others(name, sha256) if len(weights[name]) > 1 else name
     for name, sha256 in networks
   ]
+
+
+def label_among_others(name: str, sha256: str) -> str:
+  """What a network is called where others go by its name."""
+  return f'{name} ({sha256[:_HASH_SHOWN]})'
 
 
 def distinct(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -122,3 +128,61 @@ def of(records: Sequence[Record], setting: str) -> Grid:
     accuracy[row, column] = record['test']['value']
     examples[row, column] = record['test']['examples']
   return Grid(networks, datasets, top1, accuracy, examples)
+
+
+@dataclasses.dataclass(frozen=True)
+class Usable:
+  """The networks of a grid whose averages can be compared.
+
+  Attributes:
+    found: their grid, without a gap.
+    unknown: networks that were left out, their ImageNet top-1 being unknown.
+    thin: datasets that were left out, too few networks being on them.
+    partial: networks that were left out, not being on all of the others.
+  """
+
+  found: Grid
+  unknown: tuple[str, ...]
+  thin: tuple[str, ...]
+  partial: tuple[str, ...]
+
+
+def usable(found: Grid) -> Usable:
+  """The networks whose averages can be compared, and what is left out.
+
+  Averages over different datasets say nothing about networks, so a network
+  has to be on every dataset of the grid. Where that leaves too few of them,
+  as in a study that is half done, datasets that few networks have are left out
+  instead: those are kept on which the most cells stand side by side.
+
+  Whoever averages asks here, so that figures and sentences are of the same.
+  """
+  known = ~np.isnan(found.imagenet_top1)
+  unknown, found = _without(found.networks, known), found.keep(known)
+  there = ~np.isnan(found.accuracy)
+  kept = np.ones(len(found.datasets), bool)
+  if there.any():
+    kept = there.any(axis=0)
+    if there[:, kept].all(axis=1).sum() < _FEWEST:
+      kept = _side_by_side(there)
+  thin = _without(found.datasets, kept)
+  found = found.on([name for name in found.datasets if name not in thin])
+  whole = there[:, kept].all(axis=1)
+  partial = _without(found.networks, whole)
+  return Usable(found.keep(whole), unknown, thin, partial)
+
+
+def _without(names: Sequence[str], kept: np.ndarray) -> tuple[str, ...]:
+  return tuple(n for n, keep in zip(names, kept, strict=True) if not keep)
+
+
+def _side_by_side(there: np.ndarray) -> np.ndarray:
+  """The columns of bool [M, D] on which rows without a gap fill the most."""
+  order = np.argsort(-there.sum(axis=0), kind='stable')
+  filled = [
+    there[:, order[:count]].all(axis=1).sum() * count
+    for count in range(1, len(order) + 1)
+  ]
+  kept = np.zeros(len(order), bool)
+  kept[order[: int(np.argmax(filled)) + 1]] = True
+  return kept

@@ -35,8 +35,9 @@ _TOOLTIP = {
   'ImageNet top-1': 'ImageNet top-1',
   'Parameters': 'Parameters',
 }
-# That acts at the first step: the grid's own value.
-_DECAY = 'Weight decay × learning rate'
+# The grid's own value, by which parameters shrink at the first step: training
+# divides it by the learning rate, and the rate multiplies it again.
+_DECAY = 'Weight decay at the first step'
 _FEW = 6  # Networks that are all named on the figure.
 _PLACES = 30  # On a regression line.
 _PERCENT = "format(1 / (1 + exp(-datum.value)), '.3~%')"
@@ -289,7 +290,7 @@ def _data(
       groups = {}
       for series, every in ((OURS, records), (PAPER, theirs)):
         if dataset == AVERAGE:
-          own, _ = answer.usable(records, setting)
+          own = grid.usable(grid.of(records, setting)).found
           if series == PAPER:
             own = _on_the_same(grid.of(every, setting), own.datasets)
           groups[series] = _average_points(own, setting, names, series == PAPER)
@@ -306,7 +307,7 @@ def _data(
           )
       groups = {name: group for name, group in groups.items() if group}
       what = (
-        _over(answer.usable(records, setting)[0].datasets)
+        _over(grid.usable(grid.of(records, setting)).found.datasets)
         if dataset == AVERAGE
         else names.dataset[dataset]
       )
@@ -541,7 +542,7 @@ def _curve(record: grid.Record) -> tuple[str, list[dict[str, Any]]]:
     return 'learning rate', [
       {
         'x': trial['learning_rate'],
-        'line': f'{trial["weight_decay"] * trial["learning_rate"]:.2g}',
+        'line': f'{trial["weight_decay"]:.2g}',
         'y': value,
         'chosen': (trial['learning_rate'], trial['weight_decay'])
         == (chosen['learning_rate'], chosen['weight_decay']),

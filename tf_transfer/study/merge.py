@@ -5,16 +5,18 @@ their predictions. Where two hold different results of one cell, both are
 shown and none is taken, unless the config says whose.
 """
 
+import collections
 import dataclasses
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import ml_collections
 
 from tf_transfer import errors
 from tf_transfer.runtime import files
 from tf_transfer.study import failures as failures_lib
+from tf_transfer.study import grid
 from tf_transfer.study import ledger as ledger_lib
 
 
@@ -125,15 +127,34 @@ def absorb_parts(workdir: pathlib.Path) -> list[Conflict]:
   return conflicts
 
 
+def _done(records: Collection[ledger_lib.Record]) -> set[failures_lib.Key]:
+  """What plans may have called the cells that have a record.
+
+  A plan calls a network by its name alone where it has no other of this name,
+  whatever others there are in the ledger. That name is done with once the cell
+  is there of all of them: which was meant is not known.
+  """
+  cells = {
+    (r['network'], r['weights_sha256'], r['dataset'], r['setting'])
+    for r in records
+  }
+  weights = collections.defaultdict(set)
+  for name, sha256, _, _ in cells:
+    weights[name].add(sha256)
+  done = set()
+  for name, sha256, *where in cells:
+    done.add((grid.label_among_others(name, sha256), *where))
+    if all((name, other, *where) in cells for other in weights[name]):
+      done.add((name, *where))
+  return done
+
+
 def _merge_failures(
   sources: Sequence[failures_lib.Failures], into: ledger_lib.Ledger
 ) -> None:
   """Takes over failures of cells that have no record."""
   own = failures_lib.Failures(into.workdir)
-  done = {
-    (record['network'], record['dataset'], record['setting'])
-    for record in into.read().values()
-  }
+  done = _done(into.read().values())
   latest = {failures_lib.key(f): f for f in own.read()}
   for failure in (f for source in sources for f in source.read()):
     name = failures_lib.key(failure)

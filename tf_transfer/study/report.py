@@ -33,6 +33,7 @@ from tf_transfer.study import (
   interactive,
   plan,
   published,
+  recipes,
   table,
   ties,
 )
@@ -353,7 +354,7 @@ def _libraries() -> dict[str, str]:
 
 
 def _figure(
-  found: Sequence[Cell], workdir: pathlib.Path
+  found: Sequence[Cell], workdir: pathlib.Path, correct_with_holm: bool
 ) -> dict[str, Any] | None:
   current = [cell for cell in found if cell.current]
   records = grid.distinct([cell.record for cell in current])
@@ -374,14 +375,28 @@ def _figure(
     records,
     theirs,
     names,
-    ties.of([cell.record for cell in current], workdir),
+    ties.of(
+      [cell.record for cell in current],
+      workdir,
+      correct_with_holm=correct_with_holm,
+    ),
   )
+
+
+def _unlike(found: Sequence[Cell]) -> list[str]:
+  """That networks were not trained alike, and in what; or nothing."""
+  records = [
+    {**cell.record, 'network': cell.network} for cell in found if cell.current
+  ]
+  return [line.strip() for line in recipes.warning(records).splitlines()]
 
 
 def page(
   records: Sequence[grid.Record],
   failed: Sequence[failures.Failure],
   workdir: pathlib.Path,
+  *,
+  correct_with_holm: bool = False,
 ) -> str:
   """The report as HTML.
 
@@ -389,6 +404,7 @@ def page(
     records: of the ledger in `workdir`, in its order.
     failed: what could not be run.
     workdir: of the ledger, where the predictions lie.
+    correct_with_holm: as for `ties.of`.
 
   Raises:
     InputError: there is no record.
@@ -407,7 +423,9 @@ def page(
     .get_template('report.html.jinja')
     .render(
       answers=[answer.of(current, setting) for setting in settings],
-      figure=_figure(found, workdir),
+      unlike=_unlike(found),
+      figure=_figure(found, workdir, correct_with_holm),
+      holm=correct_with_holm,
       curves=curves,
       cells=_every_cell(found),
       hyperparameters=_hyperparameters(found),
@@ -433,6 +451,8 @@ def write(
   records: Sequence[grid.Record],
   workdir: pathlib.Path,
   path: pathlib.Path | None = None,
+  *,
+  correct_with_holm: bool = False,
 ) -> pathlib.Path:
   """Writes the report of some records of a ledger.
 
@@ -440,6 +460,7 @@ def write(
     records: as the ledger has them, one or more.
     workdir: of the ledger.
     path: of the page; None: report.html beside the ledger.
+    correct_with_holm: as for `ties.of`.
 
   Returns:
     Its path.
@@ -448,7 +469,8 @@ def write(
     InputError: it could not be written, or there is no record.
   """
   path = path or workdir / 'report.html'
-  text = page(records, failures.Failures(workdir).read(), workdir)
+  failed = failures.Failures(workdir).read()
+  text = page(records, failed, workdir, correct_with_holm=correct_with_holm)
   with files.atomic_write(path) as file:
     file.write(text.encode())
   return path
@@ -473,7 +495,12 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       f'no records in {ledger_lib.Ledger(source).path}: name the workdir of a '
       'study with --config.ledger'
     )
-  path = write(records, source, files.make_directory(workdir) / 'report.html')
+  path = write(
+    records,
+    source,
+    files.make_directory(workdir) / 'report.html',
+    correct_with_holm=config.correct_with_holm,
+  )
   for setting in dict.fromkeys(record['setting'] for record in records):
     one = answer.of(records, setting)
     print(f'{one.verdict}. {one.sentence}')

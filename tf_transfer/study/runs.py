@@ -34,6 +34,7 @@ from tf_transfer.study import (
   figures,
   grid,
   merge,
+  published,
   report,
   table,
   ties,
@@ -564,12 +565,18 @@ def _report_solver(record: dict[str, Any]) -> None:
     logging.warning('the chosen penalty is at the end of the grid: widen it')
 
 
-def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+def run(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> list[dict[str, Any]]:
   """Runs the missing cells of a study and shows all of them.
 
   Args:
     config: of the job, as `configs/logistic_regression.py` documents.
     workdir: where everything is written.
+
+  Returns:
+    The records of the cells that this config plans, and of no others in the
+    ledger; none in a process that does not lead, which may be ahead of it.
 
   Raises:
     InputError: something given cannot be used, or cells failed, in which case
@@ -597,7 +604,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   if failing:
     print(f'cannot be run:\n{plan_lib.reasons(failing)}', flush=True)
   if config.only_plan:
-    return
+    return []
   runner = _Runner(config, workdir, part, estimates)
   if devices.leading():
     failures.Failures(workdir, part).keep({cell.key for cell in todo})
@@ -605,12 +612,23 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     runner.fail(one.key, one.reason)
   runner.fixed([cell for cell in todo if not cell.trains])
   runner.trained([cell for cell in todo if cell.trains])
+  records = []
   if devices.leading():
-    _conclude(plan.cells if part is None else own, config, workdir)
+    records = _of_cells(plan.cells if part is None else own, workdir)
+    _conclude(records, config, workdir)
   if runner.elsewhere:
     print(f'{runner.elsewhere} cells are being run by other processes')
   _raise_failures(runner.failing, failures.Failures(workdir, part).path)
   merge.refuse(conflicts)
+  return records
+
+
+def _of_cells(
+  cells: Sequence[Cell], workdir: pathlib.Path
+) -> list[dict[str, Any]]:
+  """The records that there are of some cells."""
+  found = plan_lib.recorded(workdir)
+  return [found[cell.identity] for cell in cells if cell.identity in found]
 
 
 def _raise_failures(
@@ -628,11 +646,9 @@ def _raise_failures(
 
 
 def _conclude(
-  cells: Sequence[Cell], config: ml_collections.ConfigDict, workdir
+  own: Sequence[grid.Record], config: ml_collections.ConfigDict, workdir
 ) -> None:
-  """Shows the records that there are of some cells: the table, the figures."""
-  found = plan_lib.recorded(workdir)
-  own = [found[cell.identity] for cell in cells if cell.identity in found]
+  """Shows the records of a study: the table, the figures, the answer."""
   records = grid.distinct(own)
   if not records:
     return
@@ -642,10 +658,12 @@ def _conclude(
   if part is not None:
     print('figures  once all parts are through: the same command without part')
   else:
-    for path in _draw(records, workdir):
+    holm = config.correct_with_holm
+    for path in _draw(records, workdir, correct_with_holm=holm):
       print(f'figure   {path}.png, {path}.pdf')
     if config.report:
-      print(f'report   {report.write(own, workdir)}')
+      path = report.write(own, workdir, correct_with_holm=holm)
+      print(f'report   {path}')
     for setting in _settings(records):
       said = answer.of(records, setting)
       print(f'\n{said.verdict}. {said.sentence}')
@@ -662,7 +680,10 @@ def _settings(records: Sequence[grid.Record]) -> list[str]:
 
 
 def _draw(
-  records: Sequence[grid.Record], workdir: pathlib.Path
+  records: Sequence[grid.Record],
+  workdir: pathlib.Path,
+  *,
+  correct_with_holm: bool,
 ) -> list[pathlib.Path]:
   """Draws the figures that the records are enough for; where they are."""
   settings, drawn = _settings(records), []
@@ -673,11 +694,29 @@ def _draw(
     if figures.accuracy_vs_imagenet(own, path):
       drawn.append(path)
   known = [r for r in records if r['imagenet_top1'] is not None]
-  if len({record['network'] for record in known}) < 2:
-    return drawn
-  series = {'ours': known}
-  tied = ties.of(records, workdir)
-  figures.averages_vs_imagenet(series, settings, workdir / 'figure_1')
-  figures.datasets_vs_imagenet(series, settings, workdir / 'figure_2', tied)
-  drawn += [workdir / 'figure_1', workdir / 'figure_2']
+  if len({record['network'] for record in known}) > 1:
+    series = {'ours': known}
+    tied = ties.of(records, workdir, correct_with_holm=correct_with_holm)
+    figures.averages_vs_imagenet(series, settings, workdir / 'figure_1')
+    figures.datasets_vs_imagenet(series, settings, workdir / 'figure_2', tied)
+    drawn += [workdir / 'figure_1', workdir / 'figure_2']
+  return drawn + _draw_settings(records, workdir)
+
+
+def _draw_settings(
+  records: Sequence[grid.Record], workdir: pathlib.Path
+) -> list[pathlib.Path]:
+  """Draws the figures that compare settings; where they are."""
+  cells: dict[str, set[tuple[str, str]]] = {}
+  for record in records:
+    own = cells.setdefault(record['setting'], set())
+    own.add((record['network'], record['dataset']))
+  drawn = []
+  if len(cells.keys() & figures.STYLES.keys()) > 1:
+    drawn.append(workdir / 'figure_6')
+    best = published.previous_best()
+    figures.settings_by_dataset(records, best, drawn[-1])
+  if cells.get('fine_tuned', set()) & cells.get('random_init', set()):
+    drawn.append(workdir / 'figure_7')
+    figures.fine_tuned_vs_random({'ours': records}, drawn[-1])
   return drawn

@@ -27,7 +27,6 @@ from tf_transfer.networks import recipe, weights
 from tf_transfer.runtime import devices, files
 from tf_transfer.study import (
   figures,
-  ledger,
   plan,
   pretrain,
   published,
@@ -189,14 +188,41 @@ def _transfer(
   variant: _Variant,
   workdir: pathlib.Path,
 ) -> list[dict[str, Any]]:
-  """Runs the cells of a variant; a list of records for each network."""
+  """Runs the cells of a variant; the records of these cells.
+
+  The ledger may hold others of the same networks, as of another search or
+  other splits: what counts is what this config plans.
+  """
+  records = []
   for given, paths in _studies(config, made, variant):
     given.networks = tuple(paths)
-    runs.run(given, workdir)
-  records = list(ledger.Ledger(workdir).read().values())
-  return [
-    [r for r in records if _is_of(r, own, variant, config)] for own in made
+    records += runs.run(given, workdir)
+  return records
+
+
+def _by_network(
+  made: Sequence[Pretrained], records: Sequence[Mapping[str, Any]]
+) -> list[list[Mapping[str, Any]]]:
+  """The records of each network.
+
+  Raises:
+    InputError: they are not of the same datasets.
+  """
+  found = [
+    [r for r in records if r['weights_sha256'] == own.sha256] for own in made
   ]
+  every = {record['dataset'] for record in records}
+  for own, theirs in zip(made, found, strict=True):
+    missing = every - {record['dataset'] for record in theirs}
+    if missing or not theirs:
+      raise errors.InputError(
+        f'{own.network}, {own.configuration}, has no record on '
+        f'{", ".join(sorted(missing)) or "any dataset"}, and means over '
+        'different datasets cannot be compared: let config.transfer.leave_out '
+        'name it for all networks or none, and where other processes or parts '
+        'are running it give the same command once they are through'
+      )
+  return found
 
 
 def _studies(config, made: Sequence[Pretrained], variant: _Variant):
@@ -213,17 +239,6 @@ def _studies(config, made: Sequence[Pretrained], variant: _Variant):
     if settings:
       given.fine_tuned.update(settings)
     yield given, paths
-
-
-def _is_of(record, own: Pretrained, variant: _Variant, config) -> bool:
-  if (
-    record['weights_sha256'] != own.sha256
-    or record['setting'] != variant.setting
-    or record['dataset'] not in config.transfer.datasets
-  ):
-    return False
-  settings = variant.settings(own) if variant.fine_tuning else {}
-  return all(record['search'][name] == v for name, v in settings.items())
 
 
 def point(
@@ -428,7 +443,9 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     own = tuned if variant.fine_tuning else made
     if own:
       records = _transfer(config, own, variant, workdir)
-      found[variant] = [point(*pair) for pair in zip(own, records, strict=True)]
+      if devices.leading():
+        each = zip(own, _by_network(own, records), strict=True)
+        found[variant] = [point(*pair) for pair in each]
   if not devices.leading():
     return
   _show(found, workdir)

@@ -30,6 +30,26 @@ def rungs(steps: int, first: float, keep: float) -> tuple[int, ...]:
   return (*found, steps)
 
 
+def steps_taken(
+  trials: int, stops: Iterable[int], keep: float, before: int = 0
+) -> int:
+  """Steps of all trials together.
+
+  Args:
+    trials: how many set out to the first stop after `before`.
+    stops: the steps at which trials stop, as `rungs` gives them.
+    keep: share of the trials that go on from one.
+    before: steps that each of them has taken.
+  """
+  total = 0
+  for stop in stops:
+    if stop > before:
+      total += trials * (stop - before)
+      trials = math.ceil(trials * keep)
+      before = stop
+  return total
+
+
 def scores(evaluations: Iterable[Mapping[str, Any]]) -> dict[int, float]:
   """The scores of a trial's evaluations, of which each has step and views."""
   return {

@@ -89,6 +89,13 @@ def recipe(config: ml_collections.ConfigDict, examples: int) -> training.Recipe:
   return training.Recipe(**{**given, 'steps': max(config.steps, epochs)})
 
 
+def stops(config: ml_collections.ConfigDict, steps: int) -> tuple[int, ...]:
+  """The steps at which trials of so many stop, some of them for good."""
+  if config.search != 'halving':
+    return (steps,)
+  return halving.rungs(steps, config.halving_first, config.halving_keep)
+
+
 def check(name: str, config: ml_collections.ConfigDict) -> None:
   """Finds what is wrong with a setting's config before anything slow begins.
 
@@ -182,7 +189,7 @@ class Search:
   @property
   def stops(self) -> tuple[int, ...]:
     """The rungs at which trials do stop."""
-    return self.rungs if self.config.search == 'halving' else (self.steps,)
+    return stops(self.config, self.steps)
 
   @functools.cached_property
   def watcher(self) -> watching.Watcher:
@@ -528,9 +535,10 @@ def _search(
     if missing and job is None:
       job = search.job(search.dataset.splits['train'])
       step = job.compile()
-      estimate = _Estimate(
-        search, job, step, given, _steps_left(search, len(missing), before)
+      left = halving.steps_taken(
+        len(missing), search.stops, search.config.halving_keep, before
       )
+      estimate = _Estimate(search, job, step, given, left)
       search.watcher.progress = estimate.advance
     size = search.config.together
     for start in range(0, len(missing), size):
@@ -551,17 +559,6 @@ def _search(
         flush=True,
       )
     before = stop
-
-
-def _steps_left(search: Search, missing: int, before: int) -> int:
-  """Steps of all trials together, so many of which are missing in this rung."""
-  total = 0
-  for stop in search.stops:
-    if stop > before:
-      total += missing * (stop - before)
-      missing = math.ceil(missing * search.config.halving_keep)
-      before = stop
-  return total
 
 
 def _read(path: pathlib.Path, identity: str) -> dict[str, Any]:
