@@ -7,6 +7,7 @@ rules, and our outputs have to agree.
 """
 
 import functools
+import pathlib
 
 import jax
 import numpy as np
@@ -114,21 +115,26 @@ def test_rules_give_the_network_all_it_needs(source, network):
   assert problems + weights.mismatches(arrays, expected) == []
 
 
-# Other weights of the same variables, trained on images scaled otherwise:
-# nothing tells the two apart.
+# Other weights of the same variables, trained on images scaled otherwise.
 TWINS = {
   'inception_v3': ('timm', 'timm_gluon'),
   'efficientnet_v2_b3': ('timm', 'timm_in21k'),
 }
-TOLD = [pair for pair in PAIRS if pair[0] not in TWINS.get(pair[1], ())]
+SUFFIX = {'timm': '.safetensors', 'keras': '.h5', 'slim': '.ckpt'}
 
 
-@pytest.mark.parametrize(('source', 'network'), TOLD)
+@pytest.mark.parametrize(('source', 'network'), PAIRS)
 def test_source_is_told_by_its_variables(source, network):
-  suffix = {'timm': '.safetensors', 'keras': '.h5', 'slim': '.ckpt'}
-  path = f'file{suffix.get(source, ".pth")}'
+  """Or, where those are of two sources, by the published name and hash."""
+  row = sources.named(network, source)
+  path = pathlib.Path('file').with_suffix(SUFFIX.get(source, '.pth'))
+  sha256 = ''
+  if source == 'timm':
+    path = pathlib.Path(row.file) / path
+  elif source == 'torchvision':
+    sha256 = row.file.removesuffix('.pth').rpartition('-')[2]
   names = rule.shapes(source, network)
-  assert sources.recognised(network, names, path).name == source
+  assert sources.recognised(network, names, path, sha256).name == source
 
 
 @pytest.mark.slow
