@@ -120,6 +120,20 @@ def test_variants_of_public_files(tmp_path, file, source, network, change):
   same(found, wanted)
 
 
+@pytest.mark.parametrize('file', ['a.pth', 'a.safetensors'])
+def test_checkpoint_of_a_model_that_was_trained_in_parallel(tmp_path, file):
+  tensors = rule.checkpoint('timm', NETWORK, 2.0)
+  path, said = tmp_path / file, []
+  checkpoint_files.write(path, {f'module.{n}': a for n, a in tensors.items()})
+  output = tmp_path / 'out.safetensors'
+  convert_weights.convert(NETWORK, path, output, say=said.append)
+  wanted, _ = convert_weights.rules.apply_rules(
+    tensors, sources.named(NETWORK, 'timm').rules
+  )
+  same(weights.read(output)[1], wanted)
+  assert said[0] == f'{path}: module. is left out, ahead of every name'
+
+
 def a_bias(tensors):
   head = '(conv_preds|classifier|Conv2d_1c_1x1).*bias'
   return next(name for name in tensors if re.search(head, name))

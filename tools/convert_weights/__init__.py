@@ -124,6 +124,9 @@ def convert(
     )
   sha = files.sha256(readers.file_of(source_file))
   tensors = readers.read(source_file, sources.application(network))
+  tensors, prefix = readers.unwrapped(tensors)
+  if prefix:
+    say(f'{source_file}: {prefix} is left out, ahead of every name')
   if source is None:
     found = sources.recognised(network, tensors, source_file, sha)
   header = _header(network, found, source_file, sha)
