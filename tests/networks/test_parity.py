@@ -184,6 +184,24 @@ def test_every_source_has_golden_outputs():
   }
 
 
+def test_every_packaged_source_has_real_golden_outputs():
+  """Whose weights can be had; test_networks.py compares them."""
+  packaged = {
+    network
+    for network, rows in sources.SOURCES.items()
+    for source in rows
+    if source.package
+  }
+  files = {path.stem: path for path in rule.FOLDER.glob('*.npz')}
+  assert packaged == files.keys()
+  for network, path in files.items():
+    source = sources.named(network)
+    width = networks.row(network).feature_dim
+    with np.load(path) as golden:
+      assert golden['features'].shape == (2, width)
+      assert golden['logits'].shape == (2, source.num_classes)
+
+
 def test_every_network_has_a_source_and_every_family_a_fast_case():
   # The small Inception is ours: nobody publishes weights of it.
   assert set(sources.SOURCES) == set(networks.TABLE) - {'inception_small'}
