@@ -17,7 +17,7 @@ from tests.golden import rule
 from tf_transfer import networks
 from tf_transfer.networks import weights
 from tools import convert_weights
-from tools.convert_weights import rules, sources
+from tools.convert_weights import publishers, rules, sources
 
 LIMIT = 1e-5
 PAIRS = rule.pairs()
@@ -76,6 +76,25 @@ def test_golden_outputs(source, network, golden_input):
       wanted = golden[f'features{suffix}']
       assert relative_difference(features, wanted) < LIMIT
       assert relative_difference(logits, golden[f'logits{suffix}']) < LIMIT
+
+
+@pytest.mark.parametrize('network', ['inception_v1', 'inception_v3'])
+def test_contract_has_what_torchvision_does_to_the_input(network, golden_input):
+  """Its two Inceptions undo the scaling that they are given, and scale again.
+
+  With our contract both have to come to the same.
+  """
+  (mean, std, _), size = publishers.TORCH, networks.row(network).image_size
+  pixels = golden_input(size) * np.float32(std) + np.float32(mean)
+  x = sources.named(network, 'torchvision').contract.scale(pixels)
+  model, variables = converted('torchvision', network, 2.0)
+  features, logits = outputs(model, variables, x)
+  file = rule.FOLDER / 'torchvision' / f'{network}.npz'
+  with np.load(file) as golden:
+    wanted = golden['features_transform_input']
+    assert relative_difference(features, wanted) < LIMIT
+    wanted = golden['logits_transform_input']
+    assert relative_difference(logits, wanted) < LIMIT
 
 
 def blank(source, network):

@@ -104,6 +104,8 @@ VARIANTS = [
   ('a.pth', 'torchvision', 'densenet121', old_densenet_keys),
   ('a.pth', 'torchvision', 'inception_v1', without(r'aux\d')),
   ('v1.ckpt', 'slim', 'nasnet_mobile', without('aux_')),
+  # As its archive is said to be, statistics and all.
+  ('v2.ckpt', 'slim', 'nasnet_mobile', averages_only),
 ]
 
 
