@@ -133,7 +133,8 @@ def convert(
   converted = _converted(tensors, header, found, source_file)
   if provenance.is_published(found, source_file, sha) is False:
     header = _without_claims(header, converted)
-    say(provenance.doubt(found, source_file, sha))
+    stated = imagenet_top1 is not None
+    say(provenance.doubt(found, source_file, sha, stated))
   if imagenet_top1 is not None:
     header = dataclasses.replace(
       header,

@@ -61,16 +61,25 @@ def top1_source(source: publishers.Source, published: bool | None) -> str:
 
 
 def doubt(
-  source: publishers.Source, path: os.PathLike | str, sha256: str
+  source: publishers.Source,
+  path: os.PathLike | str,
+  sha256: str,
+  top1_is_stated: bool,
 ) -> str:
   """Says that a file is not the one that a row is about, in one line."""
-  reason = f'no folder or file in its path has the name {source.file}'
+  name = source.file.removeprefix('timm/')
+  reason = 'neither it nor its folder has that name'
   if _HASHED.fullmatch(source.file):
     reason = f'its SHA-256 begins with {sha256[:8]}'
+  unknown = 'recipe and licence are'
+  hint = ''
+  if not top1_is_stated:
+    unknown = f'ImageNet top-1, {unknown}'
+    hint = '; --imagenet_top1=0.75 states the first'
   return (
-    f'{path} is not known to be {source.file} ({reason}): its ImageNet top-1, '
-    'recipe and licence are recorded as unknown, and its images are taken to '
-    "be scaled as that one's; --imagenet_top1=0.75 states the first"
+    f'{path} is not known to be {name} ({reason}): its {unknown} recorded as '
+    "unknown, and its images are taken to be scaled as that one's"
+    f'{hint}'
   )
 
 
