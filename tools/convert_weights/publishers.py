@@ -22,6 +22,8 @@ class Source:
     contract: the preprocessing the weights were trained with.
     file: what to look for: the published file's name, and what is in it where
       it is an archive; of timm, the repository on the Hugging Face hub.
+    published_as: the file's name where it is published, if `file` is that
+      under which a library keeps it.
     package: Python package that carries the file, or ''.
     application: Keras's model that has these weights.
     formats: of its files, as `readers.format_of` calls them.
@@ -37,6 +39,7 @@ class Source:
   make_rules: Callable[[], Rules]
   contract: contract_lib.Contract
   file: str
+  published_as: str = ''
   package: str = ''
   application: keras_files.Application | None = None
   formats: tuple[str, ...] = ('torch',)

@@ -398,6 +398,7 @@ def _nasnet(
       keras_top1,
       f'NASNet{name.capitalize()}',
       f'nasnet_{name}.h5',
+      published_as=f'NASNet-{name}.h5',
       options={'reduction_pools': 'zeros'},
       recipe=recipes.NASNET,
       licence='Apache-2.0',
