@@ -1,6 +1,7 @@
 """What our networks are called in the libraries that are measured beside us."""
 
 # The same networks elsewhere: keras.applications, and timm or torchvision.
+# BN-Inception is in neither of them, nor is the small Inception.
 PEERS = {
   'inception_v1': (None, 'torchvision:googlenet'),
   'inception_v3': ('InceptionV3', 'inception_v3'),

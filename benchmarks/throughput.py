@@ -12,7 +12,7 @@ best of its turns counts.
 import functools
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from absl import app, flags
@@ -132,16 +132,29 @@ def timm(
   return call
 
 
+def names(wanted: Sequence[str]) -> list[str]:
+  """The networks to time: those that are wanted, or the whole table.
+
+  Raises:
+    InputError: one is not in the table.
+  """
+  from tf_transfer import networks
+
+  for name in wanted:
+    networks.row(name)
+  return list(wanted or networks.TABLE)
+
+
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
-  names = _NETWORKS.value or list(peers.PEERS)
+  wanted = names(_NETWORKS.value)
   print(
     f'{os.cpu_count()} cores, {_PRECISION.value}, batch {_BATCH_SIZE.value}; '
     'images per second'
   )
   print(f'{"network":<22}{"ours":>8}{"keras":>8}{"timm":>8}  ours ÷ the faster')
-  for name in names:
+  for name in wanted:
     arguments = (name, _BATCH_SIZE.value, _PRECISION.value)
     times = turns.seconds_per_call(
       {

@@ -51,7 +51,8 @@ def fields(network: str, configuration: str) -> ml_collections.ConfigDict:
   config.dropout = 0.2 if factors['dropout'] else 0.0
   # A second head in the middle of the network, its loss with a weight of 0.4.
   # A network that has no place for one does without in all configurations, as
-  # Inception v1 and BN-Inception do in the paper; to ask for one is an error.
+  # Inception v1 and BN-Inception do in the paper, which is said before the
+  # first step; to ask for one is an error.
   config.auxiliary_head = factors['auxiliary_head'] and networks.has_auxiliary(
     network
   )

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import pathlib
+import re
 
 import numpy as np
 
@@ -32,10 +33,8 @@ def gains(source: str, network: str) -> dict[str, float]:
   where they do, there are outputs for another gain.
   """
   with np.load(FOLDER / source / f'{network}.npz') as outputs:
-    suffixes = [
-      name.removeprefix('features') for name in outputs if 'features' in name
-    ]
-  return {s: float(s.removeprefix('_gain') or 2) for s in suffixes}
+    found = (re.fullmatch(r'features(_gain(.*))?', name) for name in outputs)
+    return {m[1] or '': float(m[2] or 2) for m in found if m}
 
 
 def _fan_in(shape: list[int], kind: str, layout: str) -> int:

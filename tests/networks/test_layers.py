@@ -226,3 +226,18 @@ def test_relu6():
   np.testing.assert_array_equal(
     layers.relu6(jnp.array([-1.0, 3.0, 7.0])), [0, 3, 6]
   )
+
+
+@pytest.mark.parametrize(
+  ('channels', 'features', 'groups'),
+  [(8, 512, 1), (512, 512, 512), (8, 512, 4)],
+)
+def test_kernels_start_with_the_deviation_of_their_groups_fan_out(
+  channels, features, groups
+):
+  conv = layers.Conv(features, (3, 3), groups=groups)
+  x = jnp.zeros((1, 4, 4, channels))
+  kernel = conv.init(jax.random.key(0), x)['params']['kernel']
+  assert kernel.shape == (3, 3, channels // groups, features)
+  wanted = np.sqrt(2 / (9 * features // groups))
+  assert np.std(kernel) == pytest.approx(wanted, rel=0.05)

@@ -1,6 +1,8 @@
 """Every network of the table: exact size, width, and golden outputs."""
 
 import functools
+import hashlib
+import json
 import pathlib
 
 import jax
@@ -19,11 +21,17 @@ def relative_difference(ours, golden):
   return np.abs(np.asarray(ours) - golden).max() / np.abs(golden).max()
 
 
+@functools.cache
+def variables_of(name):
+  """Shapes of all variables at the default options; tracing takes seconds."""
+  model = networks.build(name)
+  return networks.expected_variables(model, networks.row(name).image_size)
+
+
 @pytest.mark.parametrize('name', networks.TABLE)
 def test_sizes_are_those_of_the_table(name):
   row = networks.row(name)
-  model = networks.build(name)
-  variables = networks.expected_variables(model, row.image_size)
+  variables = variables_of(name)
   backbone = [
     int(np.prod(v.shape))
     for path, v in variables.items()
@@ -37,6 +45,41 @@ def test_sizes_are_those_of_the_table(name):
     ('params', 'head'),
     ('batch_stats', 'backbone'),
   }
+
+
+# {network: digest of its variables}.
+SNAPSHOT = pathlib.Path(__file__).parent / 'parameter_paths.json'
+
+
+def digest(variables):
+  """SHA-256 over the sorted lines `path (shape)` of all variables."""
+  lines = sorted(f'{path} {tuple(v.shape)}' for path, v in variables.items())
+  return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
+
+
+@pytest.mark.parametrize('name', networks.TABLE)
+def test_parameter_paths_stay(name):
+  """Weights files hold them: those of before would not load any more.
+
+  Of a new network, or where a change is meant, the digest that was found goes
+  into the file.
+  """
+  snapshot = json.loads(SNAPSHOT.read_text())
+  assert snapshot.keys() == networks.TABLE.keys()
+  assert snapshot[name] == digest(variables_of(name))
+
+
+def test_digest_sees_a_path_and_a_shape():
+  variables = variables_of('inception_small')
+  path, value = next(iter(variables.items()))
+  rest = {p: v for p, v in variables.items() if p != path}
+  changed = (
+    variables,
+    {**rest, f'{path}s': value},
+    {**rest, path: value.update(shape=(*value.shape, 1))},
+  )
+  assert len({digest(c) for c in changed}) == 3
+  assert digest(dict(reversed(variables.items()))) == digest(variables)
 
 
 REAL = [path.stem for path in sorted(GOLDEN.glob('*.npz'))]

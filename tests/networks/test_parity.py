@@ -7,6 +7,7 @@ rules, and our outputs have to agree.
 """
 
 import functools
+import pathlib
 
 import jax
 import numpy as np
@@ -16,7 +17,7 @@ from tests.golden import rule
 from tf_transfer import networks
 from tf_transfer.networks import weights
 from tools import convert_weights
-from tools.convert_weights import rules, sources
+from tools.convert_weights import publishers, rules, sources
 
 LIMIT = 1e-5
 PAIRS = rule.pairs()
@@ -77,6 +78,25 @@ def test_golden_outputs(source, network, golden_input):
       assert relative_difference(logits, golden[f'logits{suffix}']) < LIMIT
 
 
+@pytest.mark.parametrize('network', ['inception_v1', 'inception_v3'])
+def test_contract_has_what_torchvision_does_to_the_input(network, golden_input):
+  """Its two Inceptions undo the scaling that they are given, and scale again.
+
+  With our contract both have to come to the same.
+  """
+  (mean, std, _), size = publishers.TORCH, networks.row(network).image_size
+  pixels = golden_input(size) * np.float32(std) + np.float32(mean)
+  x = sources.named(network, 'torchvision').contract.scale(pixels)
+  model, variables = converted('torchvision', network, 2.0)
+  features, logits = outputs(model, variables, x)
+  file = rule.FOLDER / 'torchvision' / f'{network}.npz'
+  with np.load(file) as golden:
+    wanted = golden['features_transform_input']
+    assert relative_difference(features, wanted) < LIMIT
+    wanted = golden['logits_transform_input']
+    assert relative_difference(logits, wanted) < LIMIT
+
+
 def blank(source, network):
   return {
     name: np.broadcast_to(np.float32(0), shape)
@@ -114,21 +134,26 @@ def test_rules_give_the_network_all_it_needs(source, network):
   assert problems + weights.mismatches(arrays, expected) == []
 
 
-# Other weights of the same variables, trained on images scaled otherwise:
-# nothing tells the two apart.
+# Other weights of the same variables, trained on images scaled otherwise.
 TWINS = {
   'inception_v3': ('timm', 'timm_gluon'),
   'efficientnet_v2_b3': ('timm', 'timm_in21k'),
 }
-TOLD = [pair for pair in PAIRS if pair[0] not in TWINS.get(pair[1], ())]
+SUFFIX = {'timm': '.safetensors', 'keras': '.h5', 'slim': '.ckpt'}
 
 
-@pytest.mark.parametrize(('source', 'network'), TOLD)
+@pytest.mark.parametrize(('source', 'network'), PAIRS)
 def test_source_is_told_by_its_variables(source, network):
-  suffix = {'timm': '.safetensors', 'keras': '.h5', 'slim': '.ckpt'}
-  path = f'file{suffix.get(source, ".pth")}'
+  """Or, where those are of two sources, by the published name and hash."""
+  row = sources.named(network, source)
+  path = pathlib.Path('file').with_suffix(SUFFIX.get(source, '.pth'))
+  sha256 = ''
+  if source == 'timm':
+    path = pathlib.Path(row.file) / path
+  elif source == 'torchvision':
+    sha256 = row.file.removesuffix('.pth').rpartition('-')[2]
   names = rule.shapes(source, network)
-  assert sources.recognised(network, names, path).name == source
+  assert sources.recognised(network, names, path, sha256).name == source
 
 
 @pytest.mark.slow
@@ -176,6 +201,24 @@ def test_every_source_has_golden_outputs():
     *PAIRS,
     *((names[1], network) for network, names in TWINS.items()),
   }
+
+
+def test_every_packaged_source_has_real_golden_outputs():
+  """Whose weights can be had; test_networks.py compares them."""
+  packaged = {
+    network
+    for network, rows in sources.SOURCES.items()
+    for source in rows
+    if source.package
+  }
+  files = {path.stem: path for path in rule.FOLDER.glob('*.npz')}
+  assert packaged == files.keys()
+  for network, path in files.items():
+    source = sources.named(network)
+    width = networks.row(network).feature_dim
+    with np.load(path) as golden:
+      assert golden['features'].shape == (2, width)
+      assert golden['logits'].shape == (2, source.num_classes)
 
 
 def test_every_network_has_a_source_and_every_family_a_fast_case():

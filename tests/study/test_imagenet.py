@@ -115,7 +115,7 @@ def test_head_of_another_task_is_refused():
     imagenet.measure(network(37, False, {}), None)
 
 
-@pytest.mark.parametrize('resize', ['resize_then_crop', 'whole_image'])
+@pytest.mark.parametrize('resize', images.RESIZES)
 def test_the_whole_job(
   directory, small_weights, small_lite0, resize, tmp_path, capsys
 ):

@@ -69,6 +69,7 @@ def test_the_whole_job(tmp_path, config, capsys, monkeypatch):
   assert found.configuration == 'C1'
   assert found.trained_on == 'digits'
   details = found.details
+  assert details['configuration'] == 'C1'
   assert details['pretrain']['label_smoothing'] == 0.1
   assert details['pretrain']['dropout'] == 0.2
   assert details['pretrain']['epochs'] == 3
@@ -110,6 +111,24 @@ def test_the_whole_job(tmp_path, config, capsys, monkeypatch):
   with pytest.raises(errors.InputError, match='holds other weights than'):
     pretrain.run(config, tmp_path)
   assert path.read_bytes() == before
+
+
+def test_network_without_a_place_for_an_auxiliary_head(
+  tmp_path, monkeypatch, capsys
+):
+  row = networks.Row(small.TinyBackbone, small.SIZE, 6, 174)
+  monkeypatch.setitem(networks.TABLE, 'tiny', row)
+  made = config_file.get_config('tiny,C1,digits')
+  made.pretrain.update({'epochs': 0.1, 'batch_size': 32, 'choose_step': False})
+  made.tensorboard = False
+  path = pretrain.run(made.lock(), tmp_path)
+  said = capsys.readouterr().out
+  words = 'tiny has no place for an auxiliary head: C1 is trained without one'
+  assert said.index(words) < said.index('will take about')
+  found = weights.read_header(path).recipe
+  # By the factors it is none of the five.
+  assert found.configuration is None
+  assert found.details['configuration'] == 'C1'
 
 
 def test_killed_in_either_run_it_ends_with_the_same_file(

@@ -223,7 +223,7 @@ def write(path, tensors):
   """Writes arrays, by the names that our readers give, in a path's format."""
   if path.suffix == '.safetensors':
     path.write_bytes(safetensors.numpy.save(tensors))
-  elif path.suffix == '.pth':
+  elif path.suffix in ('.pth', '.bin'):
     # Others take the stand-in for the real one: only while it is needed.
     with fake_torch():
       write_zip(path, {n: tensor(n, a) for n, a in tensors.items()})

@@ -1,3 +1,5 @@
+import pytest
+
 from tools.convert_weights import listing, sources
 
 
@@ -24,6 +26,14 @@ def test_a_line():
     lines[start + 1 :], sources.SOURCES['resnet50'], strict=False
   ):
     assert line[column:] == source.file
+
+
+@pytest.mark.parametrize('size', ['mobile', 'large'])
+def test_a_file_that_is_kept_under_another_name(size):
+  lines = listing.render().splitlines()
+  start = lines.index(f'nasnet_{size}')
+  wanted = f'  nasnet_{size}.h5, published as NASNet-{size}.h5'
+  assert lines[start + 2].endswith(wanted)
 
 
 def test_files_are_named_once():

@@ -1,5 +1,9 @@
 """Checkpoints and graphs as TensorFlow lays them out; damaged files."""
 
+import json
+import struct
+
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -32,6 +36,55 @@ def test_tensorflow_checkpoint(tmp_path, v1, average):
     read = readers.read(name)
     assert list(read) == ['a/weights']
     np.testing.assert_array_equal(read['a/weights'], right)
+
+
+def test_checkpoint_of_python_objects(tmp_path):
+  import tensorflow as tf
+
+  module = tf.Module()
+  module.kernel = tf.Variable([1.0, 2.0])
+  path = tf.train.Checkpoint(net=module).write(str(tmp_path / 'a'))
+  with pytest.raises(errors.InputError, match='object checkpoint of Tensor'):
+    readers.read(path)
+
+
+@pytest.mark.parametrize('v1', [False, True])
+def test_checkpoint_with_a_string(tmp_path, v1):
+  path = tmp_path / 'a.ckpt'
+  write_slim(path, {'a/weights': np.float32([1]), 'words': b'hello'}, v1)
+  with pytest.raises(errors.InputError, match='no network does: words'):
+    readers.read(path)
+
+
+def write_safetensors(path, kind, data):
+  """One tensor of a kind that the package's own writer may not know."""
+  header = {'a': {'dtype': kind, 'shape': [2], 'data_offsets': [0, len(data)]}}
+  text = json.dumps(header).encode()
+  path.write_bytes(struct.pack('<Q', len(text)) + text + data)
+
+
+@pytest.mark.parametrize('kind', ['F8_E4M3', 'F8_E5M2', 'I8'])
+def test_quantised_safetensors(tmp_path, kind):
+  path = tmp_path / 'a.safetensors'
+  write_safetensors(path, kind, bytes(2))
+  with pytest.raises(errors.InputError, match=f'quantised .*a of {kind}'):
+    readers.read(path)
+
+
+def test_bfloat16_of_safetensors(tmp_path):
+  path = tmp_path / 'a.safetensors'
+  values = np.array([1.5, -2], ml_dtypes.bfloat16)
+  write_safetensors(path, 'BF16', values.tobytes())
+  np.testing.assert_array_equal(readers.read(path)['a'], [1.5, -2])
+
+
+@pytest.mark.parametrize('prefix', ['module.', '_orig_mod.', ''])
+def test_wrappers_of_pytorch(prefix):
+  tensors = {f'{prefix}a.weight': 1, f'{prefix}module.bias': 2}
+  found = readers.unwrapped(tensors)
+  assert found == ({'a.weight': 1, 'module.bias': 2}, prefix)
+  # Only where it is ahead of every name.
+  assert readers.unwrapped({**tensors, 'b': 3})[1] == ''
 
 
 @pytest.mark.parametrize(

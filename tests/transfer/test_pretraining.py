@@ -297,6 +297,27 @@ def test_every_network_has_every_configuration(configuration):
     assert found == (configuration if alone else 'C5')
 
 
+@pytest.mark.parametrize(
+  ('name', 'configuration', 'words'),
+  [
+    ('bn_inception', 'C1', 'C1 is trained without one'),
+    ('bn_inception', 'C3', 'C3 is trained without one'),
+    ('bn_inception', 'C4', 'C4 and C5 are the same'),
+    ('inception_v3', 'C1', ''),
+    ('inception_v3', 'C5', ''),
+  ],
+)
+def test_head_that_a_network_has_no_place_for(name, configuration, words):
+  config = config_file.fields(name, configuration)
+  said = pretraining.without_auxiliary_head(name, config)
+  assert said.endswith(words)
+  place = f'{name} has no place for an auxiliary head: '
+  assert said.startswith(place if words else '')
+  # What is none of the five is nothing to speak of.
+  config.update({'bn_scale': False, 'label_smoothing': 0.0})
+  assert pretraining.without_auxiliary_head(name, config) == ''
+
+
 def test_networks_with_an_auxiliary_head():
   assert {n for n in networks.TABLE if networks.has_auxiliary(n)} == {
     *('inception_v3', 'inception_v4', 'inception_resnet_v2'),

@@ -49,14 +49,12 @@ class Row:
     parameters: trainable ones of the default options, without the head. Batch
       norm's scale counts; tables that leave it out, as for the Inceptions of
       TF-Slim, print less.
-    dropout: its authors' rate ahead of the head.
   """
 
   backbone: Callable[..., nn.Module]
   image_size: int
   feature_dim: int
   parameters: int
-  dropout: float = 0.0
 
 
 # Images that pass through a network together on CPU.
@@ -112,31 +110,29 @@ TABLE: Mapping[str, Row] = {
   'nasnet_large': Row(
     functools.partial(nasnet.NASNet, **nasnet.LARGE), 331, 4032, 84_720_150
   ),
-  'efficientnet_lite0': Row(_lite(), 224, 1280, 3_371_008, 0.2),
-  'efficientnet_lite1': Row(_lite(depth=1.1), 240, 1280, 4_135_680, 0.2),
-  'efficientnet_lite2': Row(
-    _lite(width=1.1, depth=1.2), 260, 1280, 4_811_072, 0.3
-  ),
+  'efficientnet_lite0': Row(_lite(), 224, 1280, 3_371_008),
+  'efficientnet_lite1': Row(_lite(depth=1.1), 240, 1280, 4_135_680),
+  'efficientnet_lite2': Row(_lite(width=1.1, depth=1.2), 260, 1280, 4_811_072),
   'efficientnet_v2_b0': Row(
-    _efficientnet_v2(efficientnet_v2.B0), 224, 1280, 5_858_704, 0.2
+    _efficientnet_v2(efficientnet_v2.B0), 224, 1280, 5_858_704
   ),
   'efficientnet_v2_b1': Row(
-    _efficientnet_v2(efficientnet_v2.B1), 240, 1280, 6_860_052, 0.2
+    _efficientnet_v2(efficientnet_v2.B1), 240, 1280, 6_860_052
   ),
   'efficientnet_v2_b2': Row(
-    _efficientnet_v2(efficientnet_v2.B2), 260, 1408, 8_687_086, 0.3
+    _efficientnet_v2(efficientnet_v2.B2), 260, 1408, 8_687_086
   ),
   'efficientnet_v2_b3': Row(
-    _efficientnet_v2(efficientnet_v2.B3), 300, 1536, 12_821_406, 0.3
+    _efficientnet_v2(efficientnet_v2.B3), 300, 1536, 12_821_406
   ),
   'efficientnet_v2_s': Row(
-    _efficientnet_v2(efficientnet_v2.S), 384, 1280, 20_177_488, 0.2
+    _efficientnet_v2(efficientnet_v2.S), 384, 1280, 20_177_488
   ),
   'efficientnet_v2_m': Row(
-    _efficientnet_v2(efficientnet_v2.M), 480, 1280, 52_858_356, 0.3
+    _efficientnet_v2(efficientnet_v2.M), 480, 1280, 52_858_356
   ),
   'efficientnet_v2_l': Row(
-    _efficientnet_v2(efficientnet_v2.L), 480, 1280, 117_234_272, 0.4
+    _efficientnet_v2(efficientnet_v2.L), 480, 1280, 117_234_272
   ),
   'inception_small': Row(
     functools.partial(inception_small.InceptionSmall), 32, 128, 109_640

@@ -392,8 +392,9 @@ class Conv(nn.Module):
     shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
     kernel = self.param(
       'kernel',
-      # He et al. (2015), over the fan-out as in the networks' own code.
-      nn.initializers.variance_scaling(2.0, 'fan_out', 'normal'),
+      # He et al. (2015), over the fan-out as in the networks' own code. A
+      # group's: JAX counts the outputs of all groups together.
+      nn.initializers.variance_scaling(2.0 * self.groups, 'fan_out', 'normal'),
       shape,
     )
     x = convolution(

@@ -149,6 +149,9 @@ def _trained(
 ) -> None:
   started = datetime.datetime.now(datetime.UTC)
   print(f'{given.description}, on {devices.describe()}', flush=True)
+  alone = pretraining.without_auxiliary_head(config.network, config.pretrain)
+  if alone:
+    print(f'  {alone}', flush=True)
   result = pretraining.run(given)
   if not devices.leading():
     return

@@ -151,6 +151,21 @@ def factors(config: ml_collections.ConfigDict) -> dict[str, bool]:
   }
 
 
+def _configurations(
+  name: str, config: ml_collections.ConfigDict
+) -> tuple[str, ...]:
+  """Those of 'C1' to 'C5' that this is, a head that cannot be left aside."""
+  counted = set(recipe_lib.FACTORS)
+  if not networks.has_auxiliary(name):
+    counted.remove('auxiliary_head')
+  own = factors(config)
+  return tuple(
+    name
+    for name, wanted in recipe_lib.CONFIGURATIONS.items()
+    if all(own[factor] == wanted[factor] for factor in counted)
+  )
+
+
 def configuration_of(
   name: str, config: ml_collections.ConfigDict
 ) -> str | None:
@@ -160,16 +175,29 @@ def configuration_of(
     name: of the network.
     config: `pretrain` of a job's.
   """
-  counted = set(recipe_lib.FACTORS)
-  if not networks.has_auxiliary(name):
-    counted.remove('auxiliary_head')
-  own = factors(config)
-  found = [
-    name
-    for name, wanted in recipe_lib.CONFIGURATIONS.items()
-    if all(own[factor] == wanted[factor] for factor in counted)
-  ]
-  return found[-1] if found else None
+  return next(reversed(_configurations(name, config)), None)
+
+
+def without_auxiliary_head(name: str, config: ml_collections.ConfigDict) -> str:
+  """Says that a network has no place for the head that others have here.
+
+  Args:
+    name: of the network.
+    config: `pretrain` of a job's.
+
+  Returns:
+    A line; '' where there is such a place, or no configuration is meant.
+  """
+  found = _configurations(name, config)
+  if networks.has_auxiliary(name) or not found:
+    return ''
+  meaning = 'is trained without one'
+  if len(found) > 1:
+    meaning = 'are the same'
+  return (
+    f'{name} has no place for an auxiliary head: '
+    f'{" and ".join(found)} {meaning}'
+  )
 
 
 def fresh(
@@ -457,6 +485,8 @@ def recipe_of(given: Pretraining, result: Result) -> recipe_lib.Recipe:
     **factors(given.config),
     trained_on=given.dataset.name,
     details={
+      # The factors alone do not tell, of a network without auxiliary head.
+      'configuration': configuration_of(given.net.name, given.config),
       'identity': given.identity,
       'splits_sha256': {
         name: split.hash for name, split in given.dataset.splits.items()

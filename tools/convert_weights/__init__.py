@@ -4,9 +4,10 @@
         --output=FILE.safetensors
 """
 
+import dataclasses
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from tf_transfer.networks import weights
 from tf_transfer.runtime import files
 from tools.convert_weights import (
   downloads,
+  provenance,
   publishers,
   readers,
   rules,
@@ -26,8 +28,10 @@ source_of = sources.named
 
 
 def _header(
-  network: str, source: publishers.Source, source_file: pathlib.Path
+  network: str, source: publishers.Source, source_file: pathlib.Path, sha: str
 ) -> weights.Header:
+  """What the table says of the weights, as if they were those it means."""
+  published = provenance.is_published(source, source_file, sha)
   return weights.Header(
     network=network,
     options=source.options,
@@ -35,11 +39,24 @@ def _header(
     num_classes=source.num_classes,
     background=source.background,
     imagenet_top1=source.imagenet_top1,
-    imagenet_top1_source=source.imagenet_top1_source,
+    imagenet_top1_source=provenance.top1_source(source, published),
     recipe=source.recipe,
     source=source_file.name,
-    source_sha256=files.sha256(readers.file_of(source_file)),
+    source_sha256=sha,
     licence=source.licence,
+  )
+
+
+def _without_claims(
+  header: weights.Header, variables: Mapping[str, np.ndarray]
+) -> weights.Header:
+  """Leaves of a header what is true of other weights of the network too."""
+  return dataclasses.replace(
+    header,
+    imagenet_top1=None,
+    imagenet_top1_source='',
+    recipe=provenance.shown_recipe(variables),
+    licence='',
   )
 
 
@@ -71,6 +88,9 @@ def convert(
   source_file: os.PathLike | str,
   output: os.PathLike | str,
   source: str | None = None,
+  *,
+  imagenet_top1: float | None = None,
+  say: Callable[[str], None] = print,
 ) -> weights.Header:
   """Converts a public checkpoint to a weights file.
 
@@ -81,6 +101,9 @@ def convert(
     output: the .safetensors file to write.
     source: who made the checkpoint, as slim; None to tell by its variables,
       where they tell.
+    imagenet_top1: its accuracy on ImageNet in 0 to 1, where that is known and
+      the file is not the one of which the table knows it.
+    say: is told, in a line, what the weights file does not claim and why.
 
   Returns:
     The header of the file that was written.
@@ -95,12 +118,29 @@ def convert(
     raise errors.InputError(
       f'output {output}: expected a name that ends in .safetensors'
     )
-  readers.file_of(source_file)
+  if imagenet_top1 is not None and not 0 < imagenet_top1 < 1:
+    raise errors.InputError(
+      f'imagenet_top1: expected a share between 0 and 1, not {imagenet_top1:g}'
+    )
+  sha = files.sha256(readers.file_of(source_file))
   tensors = readers.read(source_file, sources.application(network))
+  tensors, prefix = readers.unwrapped(tensors)
+  if prefix:
+    say(f'{source_file}: {prefix} is left out, ahead of every name')
   if source is None:
-    found = sources.recognised(network, tensors, source_file)
-  header = _header(network, found, source_file)
+    found = sources.recognised(network, tensors, source_file, sha)
+  header = _header(network, found, source_file, sha)
   converted = _converted(tensors, header, found, source_file)
+  if provenance.is_published(found, source_file, sha) is False:
+    header = _without_claims(header, converted)
+    stated = imagenet_top1 is not None
+    say(provenance.doubt(found, source_file, sha, stated))
+  if imagenet_top1 is not None:
+    header = dataclasses.replace(
+      header,
+      imagenet_top1=imagenet_top1,
+      imagenet_top1_source='stated when it was converted',
+    )
   files.make_directory(output.parent)
   weights.save(output, header, weights.unflatten(converted))
   return header

@@ -33,6 +33,12 @@ _PACKAGE = flags.DEFINE_string(
   'package', None, 'Instead of --input: an installed package that carries it.'
 )
 _OUTPUT = flags.DEFINE_string('output', None, 'The .safetensors file to write.')
+_TOP1 = flags.DEFINE_float(
+  'imagenet_top1',
+  None,
+  'Accuracy on ImageNet in 0 to 1, where you know it and the file is not the '
+  'one that --list names, of which it is known.',
+)
 _LIST = flags.DEFINE_bool(
   'list', False, 'Print networks, sources and the files to look for.'
 )
@@ -65,7 +71,11 @@ def _convert() -> None:
   else:
     source_file = downloads.fetch(_NETWORK.value, _SOURCE.value)
   header = convert_weights.convert(
-    _NETWORK.value, source_file, _OUTPUT.value, _SOURCE.value
+    _NETWORK.value,
+    source_file,
+    _OUTPUT.value,
+    _SOURCE.value,
+    imagenet_top1=_TOP1.value,
   )
   top1 = 'unknown'
   if header.imagenet_top1 is not None:

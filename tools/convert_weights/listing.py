@@ -6,12 +6,14 @@ _HEADINGS = ('source', 'classes', 'top-1', 'file')
 
 
 def _row(source: publishers.Source) -> tuple[str, ...]:
-  top1 = source.imagenet_top1
+  top1, file = source.imagenet_top1, source.file
+  if source.published_as:
+    file = f'{file}, published as {source.published_as}'
   return (
     source.name,
     f'{source.num_classes}',
     'unknown' if top1 is None else f'{top1:.1%}',
-    source.file,
+    file,
   )
 
 

@@ -22,9 +22,11 @@ class Source:
     contract: the preprocessing the weights were trained with.
     file: what to look for: the published file's name, and what is in it where
       it is an archive; of timm, the repository on the Hugging Face hub.
+    published_as: the file's name where it is published, if `file` is that
+      under which a library keeps it.
     package: Python package that carries the file, or ''.
     application: Keras's model that has these weights.
-    format: of its files, as `readers.format_of` calls it.
+    formats: of its files, as `readers.format_of` calls them.
     options: fields of the backbone that these weights need.
     num_classes: number of logits; 1001 have background as class 0.
     imagenet_top1: published accuracy in 0 to 1.
@@ -37,9 +39,10 @@ class Source:
   make_rules: Callable[[], Rules]
   contract: contract_lib.Contract
   file: str
+  published_as: str = ''
   package: str = ''
   application: keras_files.Application | None = None
-  format: str = 'torch'
+  formats: tuple[str, ...] = ('torch',)
   options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   num_classes: int = 1000
   imagenet_top1: float | None = None
@@ -108,7 +111,7 @@ def slim(
     # TensorFlow 1 resizes without antialiasing, from corner to corner.
     contract=contract(size, scaling, antialias=False, pixel_centres=False),
     file=file,
-    format='tensorflow',
+    formats=('tensorflow',),
     num_classes=num_classes,
     imagenet_top1=top1,
     imagenet_top1_source="TF-Slim's table of pretrained models",
@@ -142,7 +145,7 @@ def keras(
     ),
     file=file,
     application=keras_files.Application(application, arguments),
-    format='keras',
+    formats=('keras',),
     imagenet_top1=top1,
     imagenet_top1_source="Keras's table of applications",
     **fields,
@@ -192,7 +195,8 @@ def timm(
       size, scaling, crop_fraction=crop_fraction, interpolation='bicubic'
     ),
     file=f'timm/{weights}',
-    format='safetensors',
+    # The second are its .bin, under the same names.
+    formats=('safetensors', 'torch'),
     imagenet_top1=top1,
     imagenet_top1_source=published if top1 else '',
     licence='Apache-2.0',

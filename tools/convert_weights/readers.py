@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Mapping
 
 import numpy as np
 import safetensors
@@ -20,6 +21,11 @@ _FORMATS = {
   '.keras': 'keras',
   '.pb': 'graph',
 }
+
+# Of variables in a .safetensors; fewer bits than these are quantised.
+_KINDS = ('F64', 'F32', 'F16', 'BF16', 'I64', 'I32')
+# DataParallel and its distributed form, and torch.compile.
+_WRAPPERS = ('module.', '_orig_mod.')
 
 
 def format_of(path: os.PathLike | str) -> str:
@@ -66,10 +72,37 @@ def read(
     return tensorflow_files.read_graph(path)
   if kind == 'tensorflow':
     return tensorflow_files.read(path)
+  return _read_safetensors(path)
+
+
+def _read_safetensors(path: os.PathLike | str) -> dict[str, np.ndarray]:
   try:
-    return safetensors.numpy.load_file(path)
+    with safetensors.safe_open(path, framework='numpy') as file:
+      kinds = {n: file.get_slice(n).get_dtype() for n in file.keys()}  # noqa: SIM118
+      strange = sorted(n for n, kind in kinds.items() if kind not in _KINDS)
+      if not strange:
+        return {name: file.get_tensor(name) for name in kinds}
   except (safetensors.SafetensorError, OSError) as error:
     raise errors.InputError(
       f'{path} is no whole .safetensors file ({error}): it may be cut short. '
       'Get it again.'
     ) from error
+  raise errors.InputError(
+    f'{path} holds {len(strange)} quantised variables, as {strange[0]} of '
+    f'{kinds[strange[0]]}: expected floating point of 16 bits or more. '
+    'Get the weights that were not quantised.'
+  )
+
+
+def unwrapped(
+  tensors: Mapping[str, np.ndarray],
+) -> tuple[dict[str, np.ndarray], str]:
+  """Takes away what a wrapper of PyTorch put before every name.
+
+  Returns:
+    The arrays by their names in the network, and the prefix or ''.
+  """
+  for prefix in _WRAPPERS:
+    if tensors and all(name.startswith(prefix) for name in tensors):
+      return {n.removeprefix(prefix): a for n, a in tensors.items()}, prefix
+  return dict(tensors), ''

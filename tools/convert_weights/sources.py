@@ -18,6 +18,7 @@ from tools.convert_weights import (
   keras_files,
   mobilenet,
   nasnet,
+  provenance,
   publishers,
   readers,
   recipes,
@@ -397,6 +398,7 @@ def _nasnet(
       keras_top1,
       f'NASNet{name.capitalize()}',
       f'nasnet_{name}.h5',
+      published_as=f'NASNet-{name}.h5',
       options={'reduction_pools': 'zeros'},
       recipe=recipes.NASNET,
       licence='Apache-2.0',
@@ -639,16 +641,18 @@ def application(network: str) -> keras_files.Application | None:
 
 
 def recognised(
-  network: str, names: Iterable[str], path: Any
+  network: str, names: Iterable[str], path: Any, sha256: str
 ) -> publishers.Source:
   """The source of a network that knows most of a checkpoint's names.
 
-  torchvision and timm name some networks alike; then the format decides.
+  torchvision and timm name some networks alike; then the format decides, and
+  where both publish such files, which published one it is.
 
   Args:
     network: in the table.
     names: of the checkpoint's variables.
     path: of the checkpoint.
+    sha256: of its file.
 
   Raises:
     InputError: it may be from either of two sources.
@@ -658,15 +662,19 @@ def recognised(
 
   def strangeness(source: publishers.Source) -> tuple[int, bool]:
     unknown = rules.unknown_names(names, source.rules)
-    return unknown, source.format != file_format
+    return unknown, file_format not in source.formats
 
   ranked = [(strangeness(source), source) for source in SOURCES[network]]
   best = min(rank for rank, _ in ranked)
   found = [source for rank, source in ranked if rank == best]
-  if len(found) > 1 and best[0] == 0:
+  if len(found) == 1 or best[0]:
+    return found[0]
+  published = [s for s in found if provenance.is_published(s, path, sha256)]
+  if len(published) != 1:
     options = ' or '.join(f'--source={s.name} ({s.file})' for s in found)
     raise errors.InputError(
-      f'{path}: its variables do not tell which weights of {network} they '
-      f'are, and their images were scaled differently: say {options}'
+      f'{path}: neither its variables nor its SHA-256 or name tell which '
+      f'weights of {network} they are, and images are prepared differently '
+      f'for each: say {options}'
     )
-  return found[0]
+  return published[0]

@@ -9,6 +9,7 @@ nodes of kind Const under the variables' names.
 import os
 import pathlib
 import re
+from collections.abc import Collection
 
 import numpy as np
 
@@ -18,6 +19,8 @@ from tools.convert_weights import packages
 _AVERAGE = '/ExponentialMovingAverage'
 # What a training script keeps beside the network.
 _TRAINING = re.compile(r'(.*/)?(global_step|RMSProp(_\d+)?|Momentum)')
+# In which a checkpoint of objects says what they were.
+_OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH'
 _PARTS = re.compile(r'(.*)\.(index|meta|data-\d{5}-of-\d{5})')
 
 
@@ -46,12 +49,14 @@ def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
     {name: array}: of a variable with a moving average, the average.
 
   Raises:
-    InputError: no such checkpoint, cut short, or TensorFlow is missing.
+    InputError: no such checkpoint, cut short, one of Python objects or with
+      strings, or TensorFlow is missing.
   """
   tf = packages.tensorflow('reading a TensorFlow checkpoint')
   try:
     reader = tf.train.load_checkpoint(prefix(path))
-    names = sorted(reader.get_variable_to_shape_map())
+    kinds = reader.get_variable_to_dtype_map()
+    names = sorted(name for name, kind in kinds.items() if kind != tf.string)
     tensors = {
       name: reader.get_tensor(name)
       for name in names
@@ -63,7 +68,25 @@ def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
       f'{path} is no whole TensorFlow checkpoint ({error}): it may be cut '
       'short, miss a part, or be of another format. Get it again.'
     ) from error
+  _check_strings(path, kinds.keys() - set(names))
   return averaged(tensors)
+
+
+def _check_strings(path: os.PathLike | str, strings: Collection[str]) -> None:
+  """Refuses strings, which no network has; of TensorFlow 2, says why."""
+  if _OBJECT_GRAPH in strings:
+    raise errors.InputError(
+      f'{path} is an object checkpoint of TensorFlow 2, whose variables are '
+      'named by the Python objects that held them: expected one by the '
+      "variables' own names, as TF-Slim writes it. Have Keras write the model "
+      'with save_weights, to a .weights.h5, and convert that.'
+    )
+  if strings:
+    raise errors.InputError(
+      f'{path} holds strings, which no network does: '
+      f'{", ".join(sorted(strings))}. It is not a checkpoint of a network, or '
+      'of more than that.'
+    )
 
 
 def averaged(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

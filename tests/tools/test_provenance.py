@@ -1,0 +1,181 @@
+"""What a weights file claims of a file that is, or is not, the published one.
+
+Files are synthetic: one that has to be the published one is put into the row
+by its hash.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.golden import rule
+from tests.tools import checkpoint_files
+from tf_transfer import errors
+from tf_transfer.networks import recipe, weights
+from tf_transfer.runtime import files
+from tools import convert_weights
+from tools.convert_weights import provenance, sources
+
+pytestmark = pytest.mark.usefixtures('traced_once')
+
+
+def written(path, source, network):
+  path.parent.mkdir(exist_ok=True)
+  checkpoint_files.write(path, rule.checkpoint(source, network, 2.0))
+  return path
+
+
+def converted(network, path, source=None, **arguments):
+  """The header on disk, and what was said."""
+  said = []
+  output = path.parent / 'out.safetensors'
+  convert_weights.convert(
+    network, path, output, source, say=said.append, **arguments
+  )
+  return weights.read_header(output), said
+
+
+def claims_nothing(header):
+  assert header.imagenet_top1 is None
+  assert header.imagenet_top1_source == ''
+  assert header.licence == ''
+  assert header.recipe == recipe.Recipe(bn_scale=True)
+
+
+def test_another_file_than_torchvisions(tmp_path):
+  path = tmp_path / 'mobilenet_v2-7ebf99e0.pth'
+  written(path, 'torchvision', 'mobilenet_v2')
+  header, said = converted('mobilenet_v2', path)
+  claims_nothing(header)
+  (line,) = said
+  assert 'not known to be mobilenet_v2-b0353104.pth' in line
+  assert f'SHA-256 begins with {files.sha256(path)[:8]}' in line
+  assert '--imagenet_top1=' in line
+  # What the variables need in order to be the same network stays.
+  row = sources.named('mobilenet_v2', 'torchvision')
+  assert (header.contract, header.options) == (row.contract, row.options)
+
+
+def test_torchvisions_own_file_whatever_its_name(tmp_path, monkeypatch):
+  path = written(tmp_path / 'a.pth', 'torchvision', 'densenet121')
+  row = sources.named('densenet121', 'torchvision')
+  file = f'densenet121-{files.sha256(path)[:8]}.pth'
+  own = dataclasses.replace(row, file=file)
+  others = [s for s in sources.of('densenet121') if s is not row]
+  monkeypatch.setitem(sources.SOURCES, 'densenet121', (*others, own))
+  # Recognised too: timm's variables have the same names.
+  header, said = converted('densenet121', path)
+  assert header.imagenet_top1 == row.imagenet_top1
+  assert header.imagenet_top1_source == row.imagenet_top1_source
+  assert header.recipe == row.recipe
+  assert header.licence == 'BSD-3-Clause'
+  assert said == []
+
+
+def test_file_of_torchvision_or_timm_needs_its_source(tmp_path):
+  path = written(tmp_path / 'pytorch_model.bin', 'timm', 'densenet121')
+  with pytest.raises(errors.InputError) as caught:
+    converted('densenet121', path)
+  assert '--source=torchvision (densenet121-a639ec97.pth)' in str(caught.value)
+  assert '--source=timm (timm/densenet121.ra_in1k)' in str(caught.value)
+  for source in ('torchvision', 'timm'):
+    header, said = converted('densenet121', path, source)
+    claims_nothing(header)
+    assert len(said) == 1
+    assert header.contract == sources.named('densenet121', source).contract
+
+
+@pytest.mark.parametrize(
+  ('file', 'known'),
+  [
+    ('densenet121.ra_in1k.safetensors', True),
+    ('densenet121.tv_in1k.safetensors', False),
+    ('models--timm--densenet121.ra_in1k/model.safetensors', True),
+    ('models--timm--densenet121.ra_in1k/pytorch_model.bin', True),
+    ('models--timm--densenet121.tv_in1k/model.safetensors', False),
+    # The nearest name counts.
+    ('densenet121.ra_in1k/densenet121.tv_in1k.safetensors', False),
+    ('model.safetensors', False),
+  ],
+)
+def test_timms_files_are_told_by_their_tags(tmp_path, file, known):
+  path = written(tmp_path / file, 'timm', 'densenet121')
+  header, said = converted('densenet121', path)
+  row = sources.named('densenet121', 'timm')
+  if known:
+    assert (header.imagenet_top1, header.recipe) == (0.75574, row.recipe)
+    assert said == []
+  else:
+    claims_nothing(header)
+    assert 'not known to be densenet121.ra_in1k (neither' in said[0]
+
+
+def test_hubs_cache_is_searched_as_deep_as_it_is(tmp_path):
+  row = sources.named('resnet50', 'timm')
+  hub = tmp_path / 'models--timm--resnet50.a1_in1k' / 'snapshots'
+  assert provenance.is_published(row, hub / '76781' / 'a.safetensors', '')
+  deeper = hub / 'mine' / 'run' / 'a.safetensors'
+  assert not provenance.is_published(row, deeper, '')
+  other = tmp_path / 'wide_resnet50.a1_in1k.safetensors'
+  assert not provenance.is_published(row, other, '')
+
+
+@pytest.mark.parametrize('source', ['slim', 'keras'])
+def test_word_that_the_claim_rests_on(tmp_path, source):
+  file = {'slim': 'v1.ckpt', 'keras': 'a.h5'}[source]
+  path = written(tmp_path / file, source, 'mobilenet_v1')
+  header, said = converted('mobilenet_v1', path)
+  row = sources.named('mobilenet_v1', source)
+  assert header.imagenet_top1 == row.imagenet_top1
+  assert header.recipe == row.recipe
+  assert header.imagenet_top1_source == (
+    f'{row.imagenet_top1_source}, taking the file for {row.file}, which '
+    'nothing in it tells'
+  )
+  assert said == []
+
+
+def test_top1_can_be_stated(tmp_path):
+  path = written(tmp_path / 'a.pth', 'torchvision', 'mobilenet_v2')
+  header, said = converted('mobilenet_v2', path, imagenet_top1=0.72154)
+  assert header.imagenet_top1 == 0.72154
+  assert header.imagenet_top1_source == 'stated when it was converted'
+  assert header.recipe.label_smoothing is None
+  assert 'its recipe and licence are recorded as unknown' in said[0]
+  assert 'top' not in said[0].partition('is not known')[2]
+  for wrong in (72.154, 0.0):
+    with pytest.raises(errors.InputError, match='a share between 0 and 1'):
+      converted('mobilenet_v2', path, imagenet_top1=wrong)
+
+
+def test_scale_of_1_is_that_of_a_port():
+  one = np.ones(3, np.float32)
+  shown = [
+    provenance.shown_recipe(variables).bn_scale
+    for variables in (
+      {'params/backbone/a/bn/bias': one},
+      {'params/backbone/a/bn/scale': one},
+      {'params/backbone/a/bn/scale': one + one},
+    )
+  ]
+  assert shown == [False, False, True]
+
+
+def test_variables_that_do_not_tell_the_source(tmp_path):
+  path = written(tmp_path / 'model.safetensors', 'timm', 'inception_v3')
+  with pytest.raises(errors.InputError) as caught:
+    converted('inception_v3', path)
+  assert '--source=timm (timm/inception_v3.tv_in1k)' in str(caught.value)
+  assert '--source=timm_gluon (timm/inception_v3.gluon' in str(caught.value)
+  assert not (tmp_path / 'out.safetensors').exists()
+  headers = [
+    converted('inception_v3', path, name)[0] for name in ('timm', 'timm_gluon')
+  ]
+  # The name that its publisher gave it does.
+  path = path.rename(tmp_path / 'inception_v3.gluon_in1k.safetensors')
+  headers.append(converted('inception_v3', path)[0])
+  gluon = pytest.approx(0.485 * 255)
+  means = [header.contract.mean[0] for header in headers]
+  assert means == [127.5, gluon, gluon]
+  assert [h.imagenet_top1 for h in headers] == [None, None, 0.78806]

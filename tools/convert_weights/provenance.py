@@ -1,0 +1,92 @@
+"""Whether a file is the published one that a row of the table describes.
+
+A network is published many times: better trained under the same names, tuned
+by someone else. Its top-1 and its recipe are those of one file, and must not
+be written beside the variables of another. torchvision's and Cadene's file
+names end in the beginning of the file's SHA-256; timm's weights are told by
+the tag that ends their names. Of TF-Slim's and Keras's nothing tells.
+"""
+
+import os
+import pathlib
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from tf_transfer.networks import recipe as recipe_lib
+from tools.convert_weights import publishers
+
+_HASHED = re.compile(r'.*-([0-9a-f]{8,})\.pth')
+# Folders above a file in the Hugging Face hub's cache that its name is in:
+# models--timm--NAME/snapshots/COMMIT/model.safetensors.
+_FOLDERS = 3
+
+
+def is_published(
+  source: publishers.Source, path: os.PathLike | str, sha256: str
+) -> bool | None:
+  """Whether a file is the one that a row is about; None: nothing tells.
+
+  Args:
+    source: the row.
+    path: of the file, whose name and folders may hold timm's name of it.
+    sha256: of the file.
+  """
+  hashed = _HASHED.fullmatch(source.file)
+  if hashed:
+    return sha256.startswith(hashed[1])
+  if source.file.startswith('timm/'):
+    model, tag = source.file.removeprefix('timm/').split('.')
+    return _tag(model, pathlib.Path(path).absolute()) == tag
+  return None
+
+
+def _tag(model: str, path: pathlib.Path) -> str | None:
+  """The tag behind a model's name, of a file or else its nearest folder."""
+  pattern = re.compile(rf'(?<![\w.]){re.escape(model)}\.(\w+)')
+  folders = [folder.name for folder in path.parents[:_FOLDERS]]
+  found = (pattern.search(name) for name in (path.stem, *folders))
+  return next((match[1] for match in found if match), None)
+
+
+def top1_source(source: publishers.Source, published: bool | None) -> str:
+  """Who published a row's top-1, and that a file is taken at its word."""
+  if published is None and source.imagenet_top1_source:
+    return (
+      f'{source.imagenet_top1_source}, taking the file for {source.file}, '
+      'which nothing in it tells'
+    )
+  return source.imagenet_top1_source
+
+
+def doubt(
+  source: publishers.Source,
+  path: os.PathLike | str,
+  sha256: str,
+  top1_is_stated: bool,
+) -> str:
+  """Says that a file is not the one that a row is about, in one line."""
+  name = source.file.removeprefix('timm/')
+  reason = 'neither it nor its folder has that name'
+  if _HASHED.fullmatch(source.file):
+    reason = f'its SHA-256 begins with {sha256[:8]}'
+  unknown = 'recipe and licence are'
+  hint = ''
+  if not top1_is_stated:
+    unknown = f'ImageNet top-1, {unknown}'
+    hint = '; --imagenet_top1=0.75 states the first'
+  return (
+    f'{path} is not known to be {name} ({reason}): its {unknown} recorded as '
+    "unknown, and its images are taken to be scaled as that one's"
+    f'{hint}'
+  )
+
+
+def shown_recipe(variables: Mapping[str, np.ndarray]) -> recipe_lib.Recipe:
+  """What the variables show of how a network was trained, by their paths.
+
+  A scale of 1 throughout is that of a port from where there was none.
+  """
+  scales = [a for path, a in variables.items() if path.endswith('/scale')]
+  return recipe_lib.Recipe(bn_scale=any(np.any(a != 1) for a in scales))
