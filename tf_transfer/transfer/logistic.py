@@ -79,6 +79,8 @@ def fit_path(
   initial: tuple[np.ndarray, np.ndarray] | None = None,
   tolerance: float = 1e-9,
   max_evaluations: int = 5000,
+  device_memory: float | None = None,
+  mesh: jax.sharding.Mesh | None = None,
   progress: Callable[[int, int], None] | None = None,
 ) -> Path:
   """Fits one logistic regression for each penalty.
@@ -93,6 +95,12 @@ def fit_path(
     tolerance: a solution has converged when its bound is at most this part of
       its objective.
     max_evaluations: per penalty.
+    device_memory: bytes that the features may take on each device. Larger ones
+      stay in the host's memory and pass in blocks, at each evaluation anew; by
+      default half of what the device has. (With fewer examples than values
+      they are on the device once, whatever this says.)
+    mesh: one axis, `data`, over which the examples are spread; by default this
+      process's devices, as many as have enough to do.
     progress: called with how many penalties are done, and of how many.
 
   Raises:
@@ -106,15 +114,25 @@ def fit_path(
   fitted = _fitted_classes(targets, mask)
   dim, classes = features.shape[1], len(targets)
   initial = _check_initial(initial, dim, classes)
+  mesh = mesh or _mesh(features.size)
+  streamed = dim <= len(features) and _is_too_large(
+    features.nbytes / mesh.size, device_memory, mesh
+  )
   distinct, position = np.unique(-penalties, return_inverse=True)
   # LAPACK on CPUs (the eigenbasis) is OpenBLAS, whose threads spin: where
   # another process wants the cores, two were up to twenty times slower than
   # one. XLA's own threads, which do all else, are not limited by this.
   with jax.enable_x64(True), threadpool_limits(1, user_api='blas'):
-    solutions, evaluations = _solve(
+    problem = _problem(
       features,
       targets[fitted],
       None if mask is None else mask[fitted],
+      mesh,
+      streamed,
+    )
+    solutions, evaluations = _solve(
+      problem,
+      len(features),
       -distinct,
       (initial[0][fitted], initial[1][fitted]),
       (tolerance, max_evaluations),
@@ -215,13 +233,19 @@ def check_features(features) -> np.ndarray:
       f'features have shape {list(features.shape)}: there is nothing to fit; '
       'is the split empty?'
     )
-  finite = np.isfinite(features)
-  if not finite.all():
-    rows = np.flatnonzero(~finite.all(axis=1))
+  # In blocks: what says it for all values at once takes a quarter of them.
+  bad = np.concatenate(
+    [
+      np.count_nonzero(~np.isfinite(features[i : i + 4096]), axis=1)
+      for i in range(0, len(features), 4096)
+    ]
+  )
+  if bad.any():
+    rows = np.flatnonzero(bad)
     raise InputError(
-      f'{int(finite.size - finite.sum())} values of the features, in '
-      f'{len(rows)} of {len(features)} rows, are NaN or infinite; the first '
-      f'such row is {rows[0]}. Compute the features again'
+      f'{bad.sum()} values of the features, in {len(rows)} of {len(features)} '
+      f'rows, are NaN or infinite; the first such row is {rows[0]}. Compute '
+      'the features again'
     )
   return features
 
@@ -319,16 +343,21 @@ def _check_initial(initial, dim: int, classes: int):
   return weights, np.where(np.isfinite(bias), bias, 0)
 
 
-def _solve(features, targets, mask, penalties, initial, limits, progress):
+def _solve(problem, count, penalties, initial, limits, progress):
   """The path for distinct falling penalties: solutions and evaluations."""
-  count, dim = features.shape
-  problem = _problem(features, targets, mask)
   weights, bias = initial
-  basis = None
-  if count < dim:
+  reduced, basis = problem, None
+  if count < problem.rows.shape[1]:
     rows, spectrum, basis = logistic_solver.row_space(problem.rows[:count])
     bias, weights = bias + weights @ basis.mean, weights @ basis.axes
-    reduced = _problem(rows, targets, mask)
+    reduced = dataclasses.replace(
+      problem,
+      rows=_spread(rows, problem.mesh, devices.BATCH, axis=0),
+      single=_spread(
+        rows.astype(jnp.float32), problem.mesh, devices.BATCH, axis=0
+      ),
+      mean=jnp.zeros(count),
+    )
   else:
     mean = logistic_solver.mean_row(problem)
     problem = reduced = dataclasses.replace(problem, mean=mean)
@@ -338,13 +367,13 @@ def _solve(features, targets, mask, penalties, initial, limits, progress):
     weights,
     bias,
     np.log(penalties[0]),
-    _places(*reduced.rows.shape, len(targets)),
+    _places(*reduced.rows.shape, len(bias)),
   )
   solutions, evaluations = _along(
     (reduced, spectrum, trail), np.log(penalties), limits, progress
   )
   if basis is not None:
-    weights = jnp.asarray(solutions.weights) @ basis.axes.T
+    weights = solutions.weights @ basis.axes.T
     bias = solutions.bias - weights @ basis.mean
     solutions = logistic_solver.judge(problem, weights, bias, penalties)
   return jax.tree.map(np.asarray, solutions), evaluations
@@ -367,36 +396,50 @@ def _along(given, log_penalties, limits, progress):
   return jax.tree.map(lambda *parts: np.concatenate(parts), *found)
 
 
-def _problem(features, targets, mask) -> logistic_solver.Problem:
-  """Arrays on the devices; the examples are spread over them."""
-  mesh = _mesh(features)
-  lacking = -len(features) % mesh.size
-  counted = np.arange(len(features) + lacking) < len(features)
-
-  def put(array, spec, axis):
-    if lacking:
-      pads = [(0, lacking if i == axis else 0) for i in range(array.ndim)]
-      array = np.pad(array, pads)
-    return jax.device_put(array, devices.sharding(mesh, spec), may_alias=True)
-
+def _problem(features, targets, mask, mesh, streamed):
+  """Arrays on the devices of a mesh, or features in the host's memory."""
   by_class = logistic_solver.CLASSES_BY_EXAMPLES
-  rows = put(features, devices.BATCH, 0)
+  kind = 'pinned_host' if streamed else None
+  rows = _spread(features, mesh, devices.BATCH, 0, kind)
+  single = rows
+  if rows.dtype != jnp.float32:
+    single = _spread(features.astype(np.float32), mesh, devices.BATCH, 0, kind)
   return logistic_solver.Problem(
     rows=rows,
-    single=rows.astype(jnp.float32),
+    single=single,
     mean=jnp.zeros(features.shape[1]),
-    targets=put(targets, by_class, 1),
-    mask=None if mask is None else put(mask, by_class, 1),
-    counted=jax.device_put(counted, devices.sharding(mesh, devices.BATCH)),
+    targets=_spread(targets, mesh, by_class, 1),
+    mask=None if mask is None else _spread(mask, mesh, by_class, 1),
+    counted=_spread(np.ones(len(features), bool), mesh, devices.BATCH, 0),
     mesh=mesh,
+    streamed=streamed,
   )
 
 
-def _mesh(features) -> jax.sharding.Mesh:
+def _spread(array, mesh, spec, axis, memory_kind=None) -> jax.Array:
+  """Over the mesh, filled up with zeros where the devices ask for that."""
+  lacking = -array.shape[axis] % mesh.size
+  if lacking:
+    pads = [(0, lacking if i == axis else 0) for i in range(array.ndim)]
+    array = np.pad(array, pads)
+  sharding = jax.sharding.NamedSharding(mesh, spec, memory_kind=memory_kind)
+  return jax.device_put(array, sharding, may_alias=True)
+
+
+def _mesh(size: int) -> jax.sharding.Mesh:
   """This process's devices, as many as have enough to do."""
   local = jax.local_devices()
-  wanted = max(1, features.size // SIZE_PER_DEVICE)
+  wanted = max(1, size // SIZE_PER_DEVICE)
   return devices.data_mesh(local[: min(wanted, len(local))])
+
+
+def _is_too_large(size: float, limit: float | None, mesh) -> bool:
+  """Whether features of so many bytes a device stay with the host."""
+  if limit is None:
+    # CPUs do not say, and have nothing to gain.
+    memory = mesh.devices.flat[0].memory_stats() or {}
+    limit = memory.get('bytes_limit', np.inf) / 2
+  return size > limit
 
 
 def _places(count: int, dim: int, classes: int) -> int:
