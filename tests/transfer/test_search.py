@@ -191,21 +191,6 @@ def test_final_run_is_on_train_and_val(tmp_path, config, monkeypatch):
   ]
 
 
-def test_exported_network_predicts_the_same(tmp_path, config):
-  config.export = str(tmp_path / 'tuned.safetensors')
-  runs.run(config, tmp_path / 'work')
-  (record,) = records(tmp_path / 'work')
-  net = networks.load(config.export)
-  assert net.header.num_classes == 10
-  assert net.header.recipe.notes == 'fine_tuned on train + val of digits'
-  assert net.header.recipe.trained_on == 'digits'
-  test = runs.datasets.open('digits').splits['test']
-  # At 8 px both views are the image as it is.
-  pixels = np.stack([test.read(i) for i in range(len(test))])
-  predicted = np.asarray(net.logits(net.contract.scale(pixels))).argmax(axis=1)
-  assert metrics.top1(test.labels, predicted) == record['test']['value']
-
-
 def test_random_values_need_no_weights_file(tmp_path, config):
   config.networks = ('tiny',)
   config.settings = ('random_init',)

@@ -27,7 +27,6 @@ from absl import logging
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import decoded
-from tf_transfer.networks import weights
 from tf_transfer.runtime import checkpoints as checkpoints_lib
 from tf_transfer.runtime import devices, files
 from tf_transfer.transfer import (
@@ -165,6 +164,16 @@ class Search:
   mesh: jax.sharding.Mesh
   watched: pathlib.Path | None = None
   curves: bool = False
+
+  @property
+  def setting(self) -> str:
+    """Its name."""
+    return SETTINGS[0] if self.pretrained else SETTINGS[1]
+
+  @property
+  def trained_on_val(self) -> bool:
+    """Whether the network that is tested is trained on val too."""
+    return self.config.final_run and self.dataset.val_is_trained_on
 
   @functools.cached_property
   def steps(self) -> int:
@@ -778,29 +787,3 @@ def compiled_step(job: trials.Job) -> jax.stages.Compiled:
   )
   trial = dataclasses.asdict(training.Trial(1e-3, 0.0))
   return job.compile().lower(state, trial, whole).compile()
-
-
-def export(
-  path: pathlib.Path,
-  net: networks.Network,
-  dataset: datasets.Dataset,
-  setting: str,
-) -> None:
-  """Writes the weights file of a network that a search gave.
-
-  Raises:
-    InputError: it could not be written.
-  """
-  header = dataclasses.replace(
-    net.header,
-    num_classes=len(dataset.classes),
-    background=False,
-    imagenet_top1=None,
-    imagenet_top1_source='',
-    recipe=dataclasses.replace(
-      net.header.recipe,
-      trained_on=dataset.name,
-      notes=f'{setting} on train + val of {dataset.name}',
-    ),
-  )
-  weights.save(path, header, net.variables)
