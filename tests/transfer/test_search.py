@@ -6,10 +6,13 @@ import re
 import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from configs import fine_tuned, random_init
+from tests.datasets import miniatures
 from tests.transfer import killable, small
 from tf_transfer import errors, networks
+from tf_transfer.datasets import table
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
 from tf_transfer.study import runs
@@ -88,6 +91,7 @@ def test_both_settings(tmp_path, config, capsys):
   config.settings = ('fine_tuned', 'random_init')
   runs.run(config, tmp_path)
   out = capsys.readouterr().out
+  assert re.search(r'the step compiled in \d+ s and takes [\d.]+ s;', out)
   assert 'will take about' in out
   assert '1 trials left' in out
   tuned, fresh = records(tmp_path)
@@ -393,6 +397,50 @@ def test_curves_hyperparameters_and_a_profile(tmp_path, config):
   waiting = curve('speed/share_of_time_waiting_for_data').values()
   assert 0 <= min(waiting) <= max(waiting) <= 1
   assert min(curve('memory/host_peak_gib').values()) > 0.1
+
+
+def test_several_classes_of_an_image(tmp_path, config, monkeypatch):
+  """VOC in miniature, from its official layout: some labels count not."""
+  monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+  miniatures.make('voc2007', tmp_path / 'data')
+  config.datasets = ('voc2007',)
+  config.data.dir = str(tmp_path / 'data')
+  runs.run(config, tmp_path / 'work')
+  (record,) = records(tmp_path / 'work')
+  assert record['metric'] == 'map11'
+  assert record['validation']['examples'] == 20
+  assert record['test']['examples'] == 40
+  assert 0 < record['test']['value'] < 1
+  # Twenty binary cross-entropies, each log 2 before the first step.
+  assert 5 < record['losses'][0] < 20 * np.log(2) + 1
+  assert record['losses'][-1] < record['losses'][0]
+  with np.load(tmp_path / 'work' / record['predictions']) as predictions:
+    assert predictions['prediction'].shape == (40, 20)
+    assert set(np.unique(predictions['label'])) == {-1, 0, 1}
+
+
+@pytest.fixture
+def no_compilation_cache():
+  """As where nothing says where compiled programs are kept."""
+  names = (
+    'jax_compilation_cache_dir',
+    'jax_persistent_cache_min_compile_time_secs',
+  )
+  before = {name: getattr(jax.config, name) for name in names}
+  jax.config.update(names[0], None)
+  jax.config.update(names[1], 0)
+  compilation_cache.reset_cache()
+  yield
+  for name, value in before.items():
+    jax.config.update(name, value)
+  compilation_cache.reset_cache()
+
+
+def test_compiled_programs_are_kept(tmp_path, config, no_compilation_cache):
+  """In the workdir, for the next job."""
+  config.fine_tuned.steps = 31  # Of no other test, so not compiled yet.
+  runs.run(config, tmp_path)
+  assert list((tmp_path / 'compiled').glob('jit__step-*'))
 
 
 def test_out_of_memory(tmp_path, config, monkeypatch):
