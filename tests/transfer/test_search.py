@@ -469,6 +469,33 @@ def test_out_of_memory(tmp_path, config, monkeypatch):
   assert needed(fits) < limit < needed(fits + fits // 16 * 8)
 
 
+def test_as_many_together_as_memory_holds(
+  tmp_path, config, monkeypatch, capsys
+):
+  """Three, and then the fourth; where memory is unknown, all four."""
+  job = killable.job(
+    mesh=devices.data_mesh(),
+    recipe=training.Recipe(steps=30, batch_size=32),
+  )
+  state = training.host_state(job.variables, job.recipe)
+  size = sum(x.nbytes for x in jax.tree.leaves(state))
+  need = memory.of_compiled(search.compiled_step(job)) + 2.5 * size
+  grouped = []
+  train = trials.train
+
+  def noting(job, step, given, *rest):
+    grouped.append(len(given))
+    return train(job, step, given, *rest)
+
+  monkeypatch.setattr(trials, 'train', noting)
+  config.fine_tuned.together = 0
+  for name, limit in (('known', need / 0.9), ('unknown', None)):
+    monkeypatch.setattr(memory, 'device_limit', lambda n=limit: n)
+    runs.run(config, tmp_path / name)
+  assert grouped == [3, 1, 1, 4, 1]  # With the final runs.
+  assert comparable(tmp_path / 'known') == comparable(tmp_path / 'unknown')
+
+
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
@@ -477,7 +504,7 @@ def test_out_of_memory(tmp_path, config, monkeypatch):
     ({'fine_tuned.stop_early': True}, 'set evaluate_every'),
     ({'fine_tuned.learning_rate_min': 0.0}, 'fine_tuned: expected 0 < learn'),
     ({'fine_tuned.weight_decays': 0}, 'fine_tuned.weight_decays: expected 1'),
-    ({'fine_tuned.together': 0}, 'fine_tuned.together: expected 1'),
+    ({'fine_tuned.together': -1}, 'fine_tuned.together: expected 0'),
     ({'fine_tuned.steps': 0}, 'fine_tuned: steps: expected 1'),
     ({'fine_tuned.precision': 'half'}, 'unknown precision'),
     ({'settings': ('fine_tuned', 'random_init'), 'export': 'a'}, 'one setting'),

@@ -24,6 +24,7 @@ import jax
 import ml_collections
 import numpy as np
 from absl import logging
+from jax.experimental import multihost_utils
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import decoded
@@ -104,7 +105,7 @@ def check(name: str, config: ml_collections.ConfigDict) -> None:
   for field, least in {
     'learning_rates': 1,
     'weight_decays': 1,
-    'together': 1,
+    'together': 0,
     'checkpoint_every': 1,
     'watch_every': 1,
     'evaluate_every': 0,
@@ -271,8 +272,26 @@ class Search:
       memory.device_limit(),
       given.recipe.batch_size,
       size,
-      self.config.together,
+      self.together,
     )
+
+  @functools.cached_property
+  def together(self) -> int:
+    """Trials at once: so many as the config says, or as memory holds."""
+    if self.config.together:
+      return self.config.together
+    limit = memory.device_limit()
+    if limit is None:
+      return memory.trials_at_once(0, 1, None)
+    job = self.job(self.dataset.splits['train'])
+    state = training.host_state(job.variables, job.recipe)
+    found = memory.trials_at_once(
+      memory.of_compiled(compiled_step(job)),
+      sum(x.nbytes for x in jax.tree.leaves(state)),
+      limit,
+    )
+    # Processes go through the same trials, and what is free may differ.
+    return int(np.min(multihost_utils.process_allgather(np.array(found))))
 
   def checkpoints(self, name: str) -> checkpoints_lib.Checkpoints:
     """The checkpoints of a part of the search."""
@@ -541,7 +560,7 @@ def _search(
         search, job, step, given, _steps_left(search, len(missing), before)
       )
       search.watcher.progress = estimate.advance
-    size = search.config.together
+    size = search.together if missing else 1
     for start in range(0, len(missing), size):
       numbers = missing[start : start + size]
       begin = functools.partial(_rung_before, search, job, numbers, before)
