@@ -12,8 +12,8 @@ regression has val too in its last fit.
 
 Expect: 97.0 % fine-tuned, 95.4 % for logistic regression, 91.0 % from random
 values, in about six minutes on two cores; fine-tuned with another seed, 97.0 %
-too. It shows that the machinery gives the paper's order at
-a small size, and is no measurement of the paper's.
+too. It shows that the machinery gives the paper's order at a small size, and is
+no measurement of the paper's.
 """
 
 import ml_collections
