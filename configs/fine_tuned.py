@@ -76,7 +76,8 @@ def fields() -> ml_collections.ConfigDict:
 
   # What follows changes no result.
   # Trials that train at once, on the same batches: each takes the memory of
-  # its parameters and as much again for the momentum.
+  # its parameters and as much again for the momentum. 0: as many as the
+  # memory of a device holds beside a step, where it says how much it has.
   config.together = 8
   # Steps between checkpoints.
   config.checkpoint_every = 1000

@@ -50,7 +50,8 @@ def get_config(
   # Pixels of height and width in place of the networks' own; 0 for those.
   config.image_size = 0
   # Where the weights file of the network of the one cell that is trained here
-  # is written, for use as any other; '' is nowhere.
+  # is written, for use as any other; '' is nowhere. A workdir in which the cell
+  # is finished has not kept its network.
   config.export = ''
 
   # Where NAME.safetensors is looked for, and converted to from an installed

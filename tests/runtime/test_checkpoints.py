@@ -1,6 +1,10 @@
 """Checkpoints: what comes back, and what damage does."""
 
+import os
+import pathlib
 import shutil
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +13,8 @@ import pytest
 
 from tf_transfer import errors
 from tf_transfer.runtime import checkpoints
+
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def state(step):
@@ -148,3 +154,40 @@ def test_of_another_job(tmp_path):
   save(tmp_path, 5)
   with pytest.raises(errors.InputError, match='of another job'):
     latest(tmp_path, 'another')
+
+
+@pytest.mark.parametrize('room', [50_000, 20])
+def test_disk_that_is_full(tmp_path, room):
+  """One clear error, of the arrays and of what is beside them."""
+  save(tmp_path, 3)
+  script = (
+    'import pathlib, resource, sys\n'
+    'from tests.runtime import test_checkpoints as given\n'
+    'from tf_transfer import errors\n'
+    'given.state(5)\n'
+    f'resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n'
+    'try:\n'
+    '  given.save(pathlib.Path(sys.argv[1]), 5)\n'
+    'except errors.CannotWrite as error:\n'
+    '  print(error)\n'
+  )
+  result = subprocess.run(
+    [sys.executable, '-c', script, str(tmp_path)],
+    capture_output=True,
+    text=True,
+    cwd=ROOT,
+    env={**os.environ, 'JAX_ENABLE_COMPILATION_CACHE': 'false'},
+    check=False,
+  )
+  assert result.returncode == 0, result.stderr
+  assert f'cannot write {tmp_path}: File too large' in result.stdout
+  # With room again the job goes on from the one before.
+  assert_is(latest(tmp_path), 3)
+  save(tmp_path, 5)
+  assert_is(latest(tmp_path), 5)
+
+
+def test_directory_that_cannot_be_made(tmp_path):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(errors.CannotWrite, match='Not a directory'):
+    save(tmp_path / 'file' / 'job', 3)

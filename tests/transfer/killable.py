@@ -1,8 +1,10 @@
 """Trains two tiny trials on digits; may end itself by a signal on the way.
 
-  python -m tests.transfer.killable DIRECTORY [STEP SIGNAL]
+  python -m tests.transfer.killable DIRECTORY [STEP SIGNAL [CHECKPOINT]]
 
-Prints the SHA-256 of all parameters and statistics once it is through.
+Prints how many steps were done before its first one, and the SHA-256 of all
+parameters and statistics once it is through. It ends itself when STEP are done
+and, where that is given, the checkpoint of so many is whole.
 
   python -m tests.transfer.killable lives DIRECTORY COUNT SEED
 
@@ -66,17 +68,31 @@ def train(given: trials.Job, directory: pathlib.Path) -> trials.Trained:
     return trials.train(given, given.compile(), TRIALS, kept, 'tiny')
 
 
-def main(directory: str, at: str = '-1', number: str = '0') -> None:
-  advance = trials._advance
+def watch_steps(
+  directory: pathlib.Path, at: str = '-1', number: str = '0', whole: str = ''
+) -> None:
+  """Has training say where it begins, and end itself by a signal."""
+  advance, begun = trials._advance, []
 
   def advance_and_signal(step, standing, *rest):
-    advance(step, standing, *rest)
+    if not begun:
+      begun.append(standing.done)
+      print(f'from step {standing.done}', flush=True)
+    found = advance(step, standing, *rest)
     if standing.done == int(at):
+      while whole and not (directory / whole / 'sums.json').exists():
+        time.sleep(0.01)
       os.kill(os.getpid(), int(number))
+    return found
 
   trials._advance = advance_and_signal
+
+
+def main(directory: str, *ending: str) -> None:
+  path = pathlib.Path(directory)
+  watch_steps(path, *ending)
   try:
-    print(digest(train(job(), pathlib.Path(directory)).variables))
+    print(digest(train(job(), path).variables))
   except errors.Preempted as preempted:
     print(preempted)
 

@@ -34,6 +34,12 @@ def test_advice(limit, together, expected):
   assert expected in text
 
 
+def test_trials_at_once():
+  assert memory.trials_at_once(step=500, state=100, limit=1000) == 5
+  assert memory.trials_at_once(step=2000, state=100, limit=1000) == 1
+  assert memory.trials_at_once(step=500, state=100, limit=None) == 8
+
+
 def test_compiled_program():
   """An input of 4 MB, an output of as much, and its sum."""
   x = jnp.zeros((1024, 1024))

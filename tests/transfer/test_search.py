@@ -6,10 +6,13 @@ import re
 import jax
 import numpy as np
 import pytest
+from jax.experimental.compilation_cache import compilation_cache
 
 from configs import fine_tuned, random_init
+from tests.datasets import miniatures
 from tests.transfer import killable, small
 from tf_transfer import errors, networks
+from tf_transfer.datasets import table
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
 from tf_transfer.study import runs
@@ -88,6 +91,7 @@ def test_both_settings(tmp_path, config, capsys):
   config.settings = ('fine_tuned', 'random_init')
   runs.run(config, tmp_path)
   out = capsys.readouterr().out
+  assert re.search(r'the step compiled in \d+ s and takes [\d.]+ s;', out)
   assert 'will take about' in out
   assert '1 trials left' in out
   tuned, fresh = records(tmp_path)
@@ -189,21 +193,6 @@ def test_final_run_is_on_train_and_val(tmp_path, config, monkeypatch):
     *[('train', 1046)] * 2,
     ('trainval', 1046 + 384),
   ]
-
-
-def test_exported_network_predicts_the_same(tmp_path, config):
-  config.export = str(tmp_path / 'tuned.safetensors')
-  runs.run(config, tmp_path / 'work')
-  (record,) = records(tmp_path / 'work')
-  net = networks.load(config.export)
-  assert net.header.num_classes == 10
-  assert net.header.recipe.notes == 'fine_tuned on train + val of digits'
-  assert net.header.recipe.trained_on == 'digits'
-  test = runs.datasets.open('digits').splits['test']
-  # At 8 px both views are the image as it is.
-  pixels = np.stack([test.read(i) for i in range(len(test))])
-  predicted = np.asarray(net.logits(net.contract.scale(pixels))).argmax(axis=1)
-  assert metrics.top1(test.labels, predicted) == record['test']['value']
 
 
 def test_random_values_need_no_weights_file(tmp_path, config):
@@ -410,6 +399,50 @@ def test_curves_hyperparameters_and_a_profile(tmp_path, config):
   assert min(curve('memory/host_peak_gib').values()) > 0.1
 
 
+def test_several_classes_of_an_image(tmp_path, config, monkeypatch):
+  """VOC in miniature, from its official layout: some labels count not."""
+  monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+  miniatures.make('voc2007', tmp_path / 'data')
+  config.datasets = ('voc2007',)
+  config.data.dir = str(tmp_path / 'data')
+  runs.run(config, tmp_path / 'work')
+  (record,) = records(tmp_path / 'work')
+  assert record['metric'] == 'map11'
+  assert record['validation']['examples'] == 20
+  assert record['test']['examples'] == 40
+  assert 0 < record['test']['value'] < 1
+  # Twenty binary cross-entropies, each log 2 before the first step.
+  assert 5 < record['losses'][0] < 20 * np.log(2) + 1
+  assert record['losses'][-1] < record['losses'][0]
+  with np.load(tmp_path / 'work' / record['predictions']) as predictions:
+    assert predictions['prediction'].shape == (40, 20)
+    assert set(np.unique(predictions['label'])) == {-1, 0, 1}
+
+
+@pytest.fixture
+def no_compilation_cache():
+  """As where nothing says where compiled programs are kept."""
+  names = (
+    'jax_compilation_cache_dir',
+    'jax_persistent_cache_min_compile_time_secs',
+  )
+  before = {name: getattr(jax.config, name) for name in names}
+  jax.config.update(names[0], None)
+  jax.config.update(names[1], 0)
+  compilation_cache.reset_cache()
+  yield
+  for name, value in before.items():
+    jax.config.update(name, value)
+  compilation_cache.reset_cache()
+
+
+def test_compiled_programs_are_kept(tmp_path, config, no_compilation_cache):
+  """In the workdir, for the next job."""
+  config.fine_tuned.steps = 31  # Of no other test, so not compiled yet.
+  runs.run(config, tmp_path)
+  assert list((tmp_path / 'compiled').glob('jit__step-*'))
+
+
 def test_out_of_memory(tmp_path, config, monkeypatch):
   """Said with the batch that would fit, from what compiled programs take."""
 
@@ -436,6 +469,33 @@ def test_out_of_memory(tmp_path, config, monkeypatch):
   assert needed(fits) < limit < needed(fits + fits // 16 * 8)
 
 
+def test_as_many_together_as_memory_holds(
+  tmp_path, config, monkeypatch, capsys
+):
+  """Three, and then the fourth; where memory is unknown, all four."""
+  job = killable.job(
+    mesh=devices.data_mesh(),
+    recipe=training.Recipe(steps=30, batch_size=32),
+  )
+  state = training.host_state(job.variables, job.recipe)
+  size = sum(x.nbytes for x in jax.tree.leaves(state))
+  need = memory.of_compiled(search.compiled_step(job)) + 2.5 * size
+  grouped = []
+  train = trials.train
+
+  def noting(job, step, given, *rest):
+    grouped.append(len(given))
+    return train(job, step, given, *rest)
+
+  monkeypatch.setattr(trials, 'train', noting)
+  config.fine_tuned.together = 0
+  for name, limit in (('known', need / 0.9), ('unknown', None)):
+    monkeypatch.setattr(memory, 'device_limit', lambda n=limit: n)
+    runs.run(config, tmp_path / name)
+  assert grouped == [3, 1, 1, 4, 1]  # With the final runs.
+  assert comparable(tmp_path / 'known') == comparable(tmp_path / 'unknown')
+
+
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
@@ -444,7 +504,7 @@ def test_out_of_memory(tmp_path, config, monkeypatch):
     ({'fine_tuned.stop_early': True}, 'set evaluate_every'),
     ({'fine_tuned.learning_rate_min': 0.0}, 'fine_tuned: expected 0 < learn'),
     ({'fine_tuned.weight_decays': 0}, 'fine_tuned.weight_decays: expected 1'),
-    ({'fine_tuned.together': 0}, 'fine_tuned.together: expected 1'),
+    ({'fine_tuned.together': -1}, 'fine_tuned.together: expected 0'),
     ({'fine_tuned.steps': 0}, 'fine_tuned: steps: expected 1'),
     ({'fine_tuned.precision': 'half'}, 'unknown precision'),
     ({'settings': ('fine_tuned', 'random_init'), 'export': 'a'}, 'one setting'),

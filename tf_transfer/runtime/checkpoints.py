@@ -9,7 +9,9 @@ Beside the last ones the best is kept, where they are saved with scores.
 import contextlib
 import dataclasses
 import json
+import os
 import pathlib
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,6 +28,8 @@ from tf_transfer.runtime import devices, files
 
 _KEPT = 2
 _SUMS = 'sums.json'
+# How TensorStore, which writes the arrays, names what the system said.
+_SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
 
 
 class Checkpoints:
@@ -37,6 +41,9 @@ class Checkpoints:
     Args:
       directory: of this job alone; made if need be.
       identity: of all that determines what the job computes.
+
+    Raises:
+      InputError: it cannot be made or written.
     """
     self._directory = directory.absolute()
     self._identity = identity
@@ -44,15 +51,16 @@ class Checkpoints:
     self._finishing: futures.Future | None = None
     # By step; of those that were written without one there is none.
     self._scores: dict[int, float] = {}
-    self._manager = ocp.CheckpointManager(
-      self._directory,
-      options=ocp.CheckpointManagerOptions(
-        preservation_policy=checkpoint_managers.AnyPreservationPolicy(
-          [checkpoint_managers.LatestN(n=_KEPT), _Best(self._scores)]
+    with _writing(self._directory):
+      self._manager = ocp.CheckpointManager(
+        self._directory,
+        options=ocp.CheckpointManagerOptions(
+          preservation_policy=checkpoint_managers.AnyPreservationPolicy(
+            [checkpoint_managers.LatestN(n=_KEPT), _Best(self._scores)]
+          ),
+          cleanup_tmp_directories=True,
         ),
-        cleanup_tmp_directories=True,
-      ),
-    )
+      )
     for step in self.steps():
       score = _score(self._directory / str(step))
       if score is not None:
@@ -70,7 +78,8 @@ class Checkpoints:
       self.wait()
     finally:
       self._thread.shutdown()
-      self._manager.close()
+      with _writing(self._directory):
+        self._manager.close()
 
   def save(
     self,
@@ -87,20 +96,24 @@ class Checkpoints:
       notes: what JSON can hold.
       score: that of the greatest stays, the first of equals; None: this one
         is not in question for that.
+
+    Raises:
+      InputError: it, or the one before it, could not be written.
     """
     self.wait()
     if score is not None:
       self._scores[step] = float(score)
-    self._manager.save(
-      step,
-      args=ocp.args.Composite(
-        state=ocp.args.StandardSave(_numbered(jax.tree.leaves(state))),
-        notes=ocp.args.JsonSave(
-          {'identity': self._identity, 'notes': dict(notes)}
+    with _writing(self._directory):
+      self._manager.save(
+        step,
+        args=ocp.args.Composite(
+          state=ocp.args.StandardSave(_numbered(jax.tree.leaves(state))),
+          notes=ocp.args.JsonSave(
+            {'identity': self._identity, 'notes': dict(notes)}
+          ),
         ),
-      ),
-      force=True,
-    )
+        force=True,
+      )
     self._finishing = self._thread.submit(self._finish, step)
 
   def wait(self) -> None:
@@ -186,12 +199,32 @@ class Checkpoints:
 
   def _finish(self, step: int) -> None:
     """Says of a checkpoint, once it is written, that it is whole."""
-    self._manager.wait_until_finished()
+    with _writing(self._directory):
+      self._manager.wait_until_finished()
     if devices.leading():
       directory = self._directory / str(step)
       content = {'score': self._scores.get(step), 'sums': _sums(directory)}
       with files.atomic_write(directory / _SUMS) as file:
         file.write(json.dumps(content).encode())
+
+
+@contextlib.contextmanager
+def _writing(path: pathlib.Path) -> Iterator[None]:
+  """Makes one clear error of a disk that is full, however that is said.
+
+  TensorStore says it by errors of several types, with the system's number.
+  """
+  try:
+    yield
+  except OSError as error:
+    raise files.write_problem(path, error) from error
+  except Exception as error:
+    found = _SYSTEM_ERROR.search(str(error))
+    if found is None:
+      raise
+    number = int(found[1])
+    problem = OSError(number, os.strerror(number))
+    raise files.write_problem(path, problem) from error
 
 
 @dataclasses.dataclass

@@ -44,6 +44,7 @@ from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study import plan as plan_lib
 from tf_transfer.transfer import (
   classifiers,
+  exporting,
   feature_cache,
   features,
   fixed_features,
@@ -462,30 +463,50 @@ def _trained(
   cell: Cell, config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> fixed_features.Outcome:
   """Runs a cell that trains; writes the network if that is wanted."""
-  outcome, trained = search.run(
-    search.Search(
-      net=cell.network,
-      dataset=cell.dataset,
-      config=config[cell.setting],
-      pretrained=cell.setting == 'fine_tuned',
-      corrupt=config.data.corrupt,
-      directory=files.make_directory(_search_directory(cell, workdir)),
-      identity=cell.identity,
-      description=f'{cell.name}, {cell.setting}',
-      mesh=devices.data_mesh(),
-      watched=workdir / 'tensorboard' / cell.identity,
-      curves=config.tensorboard,
-    )
+  given = search.Search(
+    net=cell.network,
+    dataset=cell.dataset,
+    config=config[cell.setting],
+    pretrained=cell.setting == 'fine_tuned',
+    corrupt=config.data.corrupt,
+    directory=files.make_directory(_search_directory(cell, workdir)),
+    identity=cell.identity,
+    description=f'{cell.name}, {cell.setting}',
+    mesh=devices.data_mesh(),
+    watched=workdir / 'tensorboard' / cell.identity,
+    curves=config.tensorboard,
   )
+  outcome, trained = search.run(given)
   if config.export and devices.leading():
-    search.export(
-      pathlib.Path(config.export).expanduser(),
-      trained,
-      cell.dataset,
-      cell.setting,
-    )
+    exporting.save(_export_path(config), given, trained, outcome)
     print(f'weights  {config.export}')
   return outcome
+
+
+def _export_path(config: ml_collections.ConfigDict) -> pathlib.Path:
+  return pathlib.Path(config.export).expanduser()
+
+
+def _check_export(
+  config: ml_collections.ConfigDict,
+  cells: Sequence[Cell],
+  recorded: Mapping[str, grid.Record],
+  workdir: pathlib.Path,
+) -> None:
+  """That the network to be written is still to be trained, or written.
+
+  Raises:
+    InputError: it was trained, and nothing was kept of it.
+  """
+  for cell in cells if config.export else ():
+    path = _export_path(config)
+    if cell.identity not in recorded or exporting.holds(path, cell.identity):
+      continue
+    raise errors.InputError(
+      f'config.export: {cell.name}, {cell.setting} is finished in {workdir}, '
+      f'which keeps the record and not the network, and {path} is not its: '
+      'name another --workdir, where it is trained again and written'
+    )
 
 
 def _write_events(record: dict[str, Any], workdir: pathlib.Path) -> None:
@@ -605,6 +626,7 @@ def run(
     print(f'cannot be run:\n{plan_lib.reasons(failing)}', flush=True)
   if config.only_plan:
     return []
+  _check_export(config, own, recorded, workdir)
   runner = _Runner(config, workdir, part, estimates)
   if devices.leading():
     failures.Failures(workdir, part).keep({cell.key for cell in todo})

@@ -1,4 +1,4 @@
-"""What to say where the devices' memory does not hold a step of training."""
+"""What the devices' memory holds, and what to say where it is not enough."""
 
 import contextlib
 import dataclasses
@@ -13,6 +13,8 @@ _EXHAUSTED = 'RESOURCE_EXHAUSTED'
 # Of what there is; some of it goes to what the allocator cannot join.
 _USABLE = 0.9
 _GIGABYTE = 2**30
+# Trials at once where the limit is not known, as on a CPU.
+_WITHOUT_LIMIT = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,19 @@ def device_limit() -> int | None:
   """Bytes of a device's memory; None where it does not say."""
   stats = jax.local_devices()[0].memory_stats() or {}
   return stats.get('bytes_limit')
+
+
+def trials_at_once(step: int, state: int, limit: int | None) -> int:
+  """How many trials fit on a device when they take turns; at least one.
+
+  Args:
+    step: bytes of a step, the state of the one trial that goes included.
+    state: bytes of a trial's state.
+    limit: bytes of the device; None, where it does not say, is as a few.
+  """
+  if limit is None:
+    return _WITHOUT_LIMIT
+  return 1 + max(0, math.floor((_USABLE * limit - step) / state))
 
 
 def advice(

@@ -24,10 +24,10 @@ import jax
 import ml_collections
 import numpy as np
 from absl import logging
+from jax.experimental import multihost_utils
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import decoded
-from tf_transfer.networks import weights
 from tf_transfer.runtime import checkpoints as checkpoints_lib
 from tf_transfer.runtime import devices, files
 from tf_transfer.transfer import (
@@ -112,7 +112,7 @@ def check(name: str, config: ml_collections.ConfigDict) -> None:
   for field, least in {
     'learning_rates': 1,
     'weight_decays': 1,
-    'together': 1,
+    'together': 0,
     'checkpoint_every': 1,
     'watch_every': 1,
     'evaluate_every': 0,
@@ -172,6 +172,16 @@ class Search:
   mesh: jax.sharding.Mesh
   watched: pathlib.Path | None = None
   curves: bool = False
+
+  @property
+  def setting(self) -> str:
+    """Its name."""
+    return SETTINGS[0] if self.pretrained else SETTINGS[1]
+
+  @property
+  def trained_on_val(self) -> bool:
+    """Whether the network that is tested is trained on val too."""
+    return self.config.final_run and self.dataset.val_is_trained_on
 
   @functools.cached_property
   def steps(self) -> int:
@@ -269,8 +279,26 @@ class Search:
       memory.device_limit(),
       given.recipe.batch_size,
       size,
-      self.config.together,
+      self.together,
     )
+
+  @functools.cached_property
+  def together(self) -> int:
+    """Trials at once: so many as the config says, or as memory holds."""
+    if self.config.together:
+      return self.config.together
+    limit = memory.device_limit()
+    if limit is None:
+      return memory.trials_at_once(0, 1, None)
+    job = self.job(self.dataset.splits['train'])
+    state = training.host_state(job.variables, job.recipe)
+    found = memory.trials_at_once(
+      memory.of_compiled(compiled_step(job)),
+      sum(x.nbytes for x in jax.tree.leaves(state)),
+      limit,
+    )
+    # Processes go through the same trials, and what is free may differ.
+    return int(np.min(multihost_utils.process_allgather(np.array(found))))
 
   def checkpoints(self, name: str) -> checkpoints_lib.Checkpoints:
     """The checkpoints of a part of the search."""
@@ -540,7 +568,7 @@ def _search(
       )
       estimate = _Estimate(search, job, step, given, left)
       search.watcher.progress = estimate.advance
-    size = search.config.together
+    size = search.together if missing else 1
     for start in range(0, len(missing), size):
       numbers = missing[start : start + size]
       begin = functools.partial(_rung_before, search, job, numbers, before)
@@ -775,29 +803,3 @@ def compiled_step(job: trials.Job) -> jax.stages.Compiled:
   )
   trial = dataclasses.asdict(training.Trial(1e-3, 0.0))
   return job.compile().lower(state, trial, whole).compile()
-
-
-def export(
-  path: pathlib.Path,
-  net: networks.Network,
-  dataset: datasets.Dataset,
-  setting: str,
-) -> None:
-  """Writes the weights file of a network that a search gave.
-
-  Raises:
-    InputError: it could not be written.
-  """
-  header = dataclasses.replace(
-    net.header,
-    num_classes=len(dataset.classes),
-    background=False,
-    imagenet_top1=None,
-    imagenet_top1_source='',
-    recipe=dataclasses.replace(
-      net.header.recipe,
-      trained_on=dataset.name,
-      notes=f'{setting} on train + val of {dataset.name}',
-    ),
-  )
-  weights.save(path, header, net.variables)

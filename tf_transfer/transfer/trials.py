@@ -250,10 +250,12 @@ def train(
       ending = (looking or jax.process_count() == 1) and _any(terminated())
       due = at.done % job.checkpoint_every == 0 or at.done in part.evaluate_at
       if ending or score is not None or (due and at.done < total):
+        at.skipped = _in_any_process(at.skipped, job)
         checkpoints.save(at.done, at.states, at.notes(), score)
       if ending:
         checkpoints.wait()
         raise errors.Preempted(f'{description}: {at.done} of {total} steps')
+  at.skipped = _in_any_process(at.skipped, job)
   return at.trained()
 
 
@@ -315,6 +317,18 @@ def _any(flag: bool) -> bool:
   if jax.process_count() == 1:
     return flag
   return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
+
+
+def _in_any_process(skipped: set[int], job: Job) -> set[int]:
+  """What was skipped in this process or another; each reads images of its own.
+
+  To be called by all processes together.
+  """
+  if jax.process_count() == 1 or job.corrupt != 'skip':
+    return skipped
+  marked = np.isin(np.arange(len(job.split)), list(skipped))
+  everywhere = multihost_utils.process_allgather(marked)
+  return set(np.flatnonzero(everywhere.any(axis=0)).tolist())
 
 
 def _advance(
