@@ -3,6 +3,11 @@
   python -m benchmarks.logistic --size digits
   python -m benchmarks.logistic --size pets --peer_threads 1 2
   python -m benchmarks.logistic --size 20000x1280x100 --no_peer
+  python -m benchmarks.logistic --size fashion_mnist@64 --weights FILE
+  python -m benchmarks.logistic --size food101 --memory
+
+DATASET@PIXELS are real features: of the network of a weights file, of the
+dataset's train split at that image size.
 
 Prints a line per solver and run: seconds, evaluations, the largest and the
 median gradient norm (largest absolute entry, summed objective), and how many
@@ -14,10 +19,16 @@ default tolerance, from small C to large). Its loss is threaded with OpenMP,
 whose threads spin: on a busy machine one thread can be many times faster than
 two, so time it with each number of threads and compare with the best.
 `--until_converged` lowers its tolerance and lifts its limit instead.
+
+`--memory` fits once and prints the largest resident size beyond that ahead of
+the fit, the features among it, as a multiple of the features (Linux).
 """
 
 import argparse
+import dataclasses
+import pathlib
 import re
+import tempfile
 import time
 import warnings
 
@@ -29,7 +40,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from tf_transfer.transfer import logistic
+from tf_transfer import datasets, networks
+from tf_transfer.runtime import devices
+from tf_transfer.transfer import feature_cache, logistic
+from tf_transfer.transfer import features as features_lib
 
 SIZES = {
   'digits': None,  # Real pixels through 1,024 random ReLUs: 1437x1024x10.
@@ -59,7 +73,7 @@ def synthetic(count, dim, classes) -> tuple[np.ndarray, np.ndarray]:
   scale = np.arange(1, dim + 1) ** -0.5
   means = 0.7 * rng.normal(size=(classes, dim)) * (np.arange(dim) < 200)
   turn = np.linalg.qr(rng.normal(size=(dim, dim)))[0] * scale[:, None]
-  features = np.empty((count, dim), np.float32)
+  features = devices.empty((count, dim), np.float32)
   for block in np.array_split(np.arange(count), max(1, count // 4096)):
     noise = rng.normal(size=(len(block), dim))
     latent = (means[labels[block]] + noise) @ turn
@@ -67,13 +81,38 @@ def synthetic(count, dim, classes) -> tuple[np.ndarray, np.ndarray]:
   return features, labels
 
 
-def load(size: str) -> tuple[np.ndarray, np.ndarray]:
+def real(dataset: str, pixels: int, weights: str):
+  """Features of a dataset's train split."""
+  net = networks.load(weights)
+  net = dataclasses.replace(
+    net,
+    header=dataclasses.replace(
+      net.header,
+      contract=dataclasses.replace(net.contract, image_size=pixels),
+    ),
+  )
+  cache = pathlib.Path(tempfile.gettempdir()) / 'tf_transfer_benchmark'
+  extract = features_lib.Extractor(
+    net, feature_cache.FeatureCache(cache, 2e9), batch_size=64
+  )
+  split = datasets.open(dataset).splits['train']
+  out = devices.empty((len(split), extract.feature_dim), np.float32)
+  found = extract(split, f'{dataset} train', out=out)
+  return found.values, found.labels
+
+
+def load(size: str, weights: str = '') -> tuple[np.ndarray, np.ndarray]:
   if size == 'digits':
     return digits()
+  if re.fullmatch(r'\w+@\d+', size):
+    dataset, pixels = size.split('@')
+    return real(dataset, int(pixels), weights)
   if size in SIZES:
     return synthetic(*SIZES[size])
   if not re.fullmatch(r'\d+x\d+x\d+', size):
-    raise SystemExit(f'--size {size}: known are {", ".join(SIZES)}, or NxDxC')
+    raise SystemExit(
+      f'--size {size}: known are {", ".join(SIZES)}, NxDxC, DATASET@PIXELS'
+    )
   return synthetic(*map(int, size.split('x')))
 
 
@@ -159,6 +198,28 @@ def ours(features, labels, peaks, repeats):
   return path, best
 
 
+def resident(key: str) -> int:
+  """Bytes: 'VmRSS', what is resident now, or 'VmHWM', the most so far."""
+  text = pathlib.Path('/proc/self/status').read_text()
+  return 1024 * int(re.search(rf'{key}:\s+(\d+) kB', text).group(1))
+
+
+def memory(features, labels):
+  """Fits once and says how much memory that took."""
+  # Compiling takes memory too, whatever the size; a small fit loads XLA.
+  logistic.fit_path(features[:64, :8], np.arange(64) % 2, [1.0])
+  ahead = resident('VmRSS')
+  pathlib.Path('/proc/self/clear_refs').write_text('5')
+  path = logistic.fit_path(features, labels)
+  most = resident('VmHWM') - ahead + features.nbytes
+  print(
+    f'features {features.nbytes / 1e6:,.0f} MB, at most {most / 1e6:,.0f} MB '
+    f'with them in the fit: {most / features.nbytes:.2f} x; '
+    f'{path.converged.sum()} of {len(path.converged)} converged',
+    flush=True,
+  )
+
+
 def peers(features, labels, path, best, flags):
   """Times scikit-learn in each way asked for, and says how many times ours."""
   for threads in flags.peer_threads:
@@ -196,13 +257,18 @@ def main():
     '--peer_dtypes', nargs='+', default=['float32', 'float64']
   )
   parser.add_argument('--until_converged', action='store_true')
+  parser.add_argument('--weights', default='', help='for DATASET@PIXELS')
+  parser.add_argument('--memory', action='store_true')
   flags = parser.parse_args()
   peaks = {kind: matmul_peak(kind) for kind in ('float32', 'float64')}
   for kind, peak in peaks.items():
     print(f'{kind} matrix product: {peak / 1e9:.0f} Gflop/s')
   for size in flags.size:
-    features, labels = load(size)
+    features, labels = load(size, flags.weights)
     print(f'\n{size}: {features.shape}, {labels.max() + 1} classes')
+    if flags.memory:
+      memory(features, labels)
+      continue
     print(
       f'{"":<34}{"seconds":>9}{"evals":>8}{"max |g|":>10}{"median":>10}'
       f'{"within 1e-9":>12}'

@@ -68,7 +68,7 @@ def together(
     second: another.
   """
   size = len(first[0]) + len(second[0])
-  values = np.empty((size, extract.feature_dim), np.float32)
+  values = devices.empty((size, extract.feature_dim), np.float32)
   one = extract(*first, out=values[: len(first[0])])
   two = extract(*second, out=values[len(one) :][: len(second[0])])
   both = Features(
