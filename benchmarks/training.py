@@ -27,7 +27,7 @@ import os
 
 from absl import app, flags
 
-from benchmarks import fed, peers, steps, turns
+from benchmarks import fed, steps, turns
 
 _NETWORKS = flags.DEFINE_list(
   'networks', ['mobilenet_v1'], 'Names of the table, or "all".'
@@ -178,6 +178,9 @@ def shared(names: list[str]) -> None:
         for together in (1, fed.TRIALS)
       }
     )
+    if len(found) < 2:
+      print(f'  {name:<22}could not run, as said above', flush=True)
+      continue
     alone, together = (found[str(n)].median for n in (1, fed.TRIALS))
     print(
       f'  {name:<22}{alone:>9.1f}{together:>9.1f}{together / alone:>7.0%}',
@@ -188,9 +191,11 @@ def shared(names: list[str]) -> None:
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
+  from tf_transfer import networks
+
   names = _NETWORKS.value
   if names == ['all']:
-    names = list(peers.PEERS)
+    names = list(networks.TABLE)
   load = f', load {os.getloadavg()[0]:.1f}' if hasattr(os, 'getloadavg') else ''
   print(
     f'{os.cpu_count()} cores{load}, {_PRECISION.value}, '
