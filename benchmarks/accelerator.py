@@ -84,10 +84,9 @@ def parts(chosen: list[str]) -> list[tuple[str, list[str]]]:
     one = f'--networks={network}'
     found.append(('throughput', [one, *features]))
     found.append(('training', [one, *training]))
-  small = ['--networks=mobilenet_v1', '--image_size=64']
   found[2:2] = [
     ('training', ['--data', *found[1][1]]),
-    ('training', ['--shared', *common, *small, '--batch_size=64']),
+    ('training', ['--shared', *common, '--batch_size=64']),
   ]
   return found
 

@@ -17,8 +17,8 @@ call took beyond a later one, compiling above all, stands apart.
 --data: the step beside itself fed from JPEGs by the training pipeline, and the
 share of the time that it waited for them.
 --shared: a search of eight trials that share their batches beside eight single
-ones, from JPEGs that take longer to decode than a step does (by default of a
-small network), and the one's time as a share of the other's.
+ones, from JPEGs that take longer to decode than a step does, of a small network
+at least, and the one's time as a share of the other's.
 --options, --pretraining: ours with what a recipe, or pretraining, may have on
 or off.
 """
@@ -30,7 +30,10 @@ from absl import app, flags
 from benchmarks import fed, steps, turns
 
 _NETWORKS = flags.DEFINE_list(
-  'networks', ['mobilenet_v1'], 'Names of the table, or "all".'
+  'networks',
+  [],
+  'Names of the table, or "all"; empty: mobilenet_v1, with --shared '
+  'inception_small.',
 )
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 32, 'Images of a step.')
 _IMAGE_SIZE = flags.DEFINE_integer('image_size', 0, "0: the network's own.")
@@ -193,7 +196,9 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
   from tf_transfer import networks
 
-  names = _NETWORKS.value
+  names = _NETWORKS.value or [
+    'inception_small' if _SHARED.value else 'mobilenet_v1'
+  ]
   if names == ['all']:
     names = list(networks.TABLE)
   load = f', load {os.getloadavg()[0]:.1f}' if hasattr(os, 'getloadavg') else ''
