@@ -3,10 +3,13 @@
   python -m benchmarks.accelerator --minutes=25 | tee accelerator.txt
 
 First that the networks are exact there too: golden outputs of one source of
-each (float32; rounded inputs of products would show as 1e-3). Then speed:
-features in bfloat16 beside timm, as many networks as fit in the time. Needs
-JAX, Flax, NumPy and safetensors; PyTorch and timm for the comparison. On CPU
-it runs as well, in float32, to see that it works.
+each (float32; rounded inputs of products would show as 1e-3). Then speed, in
+bfloat16: features and the training step of a network after the other beside
+its peers, one of each family first, as many as fit in the time; after the first
+the training step fed from JPEGs, and trials that share them. Needs JAX, Flax,
+NumPy and safetensors; for the comparison PyTorch, timm and torchvision, and
+Keras; for JPEGs scikit-learn and Pillow. On CPU it runs as well, in float32 and
+with small batches, to see that it works.
 """
 
 import functools
@@ -29,6 +32,14 @@ from tools.convert_weights import rules
 _MINUTES = flags.DEFINE_float('minutes', 25, 'Nothing is begun after these.')
 _NETWORKS = flags.DEFINE_list('networks', [], 'Names of the table; empty: all.')
 
+
+# One of each family, ahead of the others.
+_FIRST = (
+  *('resnet50', 'mobilenet_v1', 'densenet121', 'inception_v3'),
+  *('efficientnet_v2_s', 'nasnet_large', 'inception_resnet_v2'),
+)
+# Seconds that what was begun in time may last beyond it.
+_SLACK = 240
 
 # The processes that are timed need the memory too.
 os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
@@ -57,11 +68,53 @@ def difference(source_name: str, network: str) -> float:
   return float(np.abs(found - wanted).max() / np.abs(wanted).max())
 
 
+def parts(chosen: list[str]) -> list[tuple[str, list[str]]]:
+  """What is timed, in order: a module of benchmarks, and its arguments."""
+  on_cpu = jax.default_backend() == 'cpu'
+  common = [f'--precision={"float32" if on_cpu else "bfloat16"}']
+  features = [*common, f'--batch_size={16 if on_cpu else 256}']
+  training = [*common, f'--batch_size={16 if on_cpu else 128}', '--turns=3']
+  if on_cpu:
+    training += ['--image_size=96', '--seconds=0.5']
+  found = []
+  for network in [
+    *[name for name in _FIRST if name in chosen],
+    *[name for name in chosen if name not in _FIRST],
+  ]:
+    one = f'--networks={network}'
+    found.append(('throughput', [one, *features]))
+    found.append(('training', [one, *training]))
+  found[2:2] = [
+    ('training', ['--data', *found[1][1]]),
+    ('training', ['--shared', *common, '--batch_size=64']),
+  ]
+  return found
+
+
+def printed(module: str, arguments: list[str], seconds: float) -> list[str]:
+  """The lines of a benchmark's results; of one that failed, the reason."""
+  command = [sys.executable, '-m', f'benchmarks.{module}', *arguments]
+  try:
+    result = subprocess.run(
+      command, capture_output=True, text=True, timeout=max(seconds, 1)
+    )
+  except subprocess.TimeoutExpired:
+    return [f'did not end in time: {" ".join(arguments)}']
+  if result.returncode:
+    return result.stderr.splitlines()[-1:] or ['nothing was printed']
+  # Without what machine it is, which stands above.
+  return result.stdout.splitlines()[1:]
+
+
 def main(argv: list[str]) -> None:
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
   started = time.monotonic()
   say = functools.partial(print, flush=True)
+
+  def left() -> float:
+    return started + 60 * _MINUTES.value - time.monotonic()
+
   say(f'{devices.describe()}, jax {jax.__version__}')
   chosen = _NETWORKS.value or list(networks.TABLE)
   sources = {network: source for source, network in rule.pairs()}
@@ -72,17 +125,12 @@ def main(argv: list[str]) -> None:
       worst = max(worst, found)
       say(f'golden   {network:<22}{sources[network]:<18}{found:.1e}')
   say(f'golden   the largest: {worst:.1e} (the limit is 1e-5)')
-  precision = 'float32' if jax.default_backend() == 'cpu' else 'bfloat16'
-  for network in chosen:
-    if time.monotonic() - started > 60 * _MINUTES.value:
-      say(f'out of time ahead of {network}')
+  for part in parts(chosen):
+    if left() < 0:
+      say(f'out of time ahead of {part[0]}: {" ".join(part[1])}')
       break
-    command = [sys.executable, '-m', 'benchmarks.throughput']
-    command += [f'--networks={network}', f'--precision={precision}']
-    command += [f'--batch_size={16 if precision == "float32" else 256}']
-    result = subprocess.run(command, capture_output=True, text=True)
-    lines = result.stdout.splitlines() or result.stderr.splitlines()[-1:]
-    say(f'speed    {lines[-1] if lines else "nothing was printed"}')
+    for line in printed(*part, left() + _SLACK):
+      say(f'{part[0]:<9}{line}')
   if worst >= 1e-5:
     sys.exit('error: not exact on this device')
 

@@ -44,8 +44,8 @@ _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 
 
-def photos(count: int = 200) -> list[bytes]:
-  """JPEGs of 500 x 375 pixels, parts of two photos, the same every time."""
+def photos(count: int = 200, size: tuple[int, int] = (500, 375)) -> list[bytes]:
+  """JPEGs of a width and height, parts of two photos, the same every time."""
   import sklearn.datasets
 
   whole = sklearn.datasets.load_sample_images().images
@@ -60,7 +60,7 @@ def photos(count: int = 200) -> list[bytes]:
     part = image[top : top + height, left : left + width]
     part = part[:, :: rng.choice([-1, 1])]
     file = io.BytesIO()
-    Image.fromarray(part).resize((500, 375), Image.LANCZOS).save(
+    Image.fromarray(part).resize(size, Image.LANCZOS).save(
       file, 'JPEG', quality=90
     )
     made.append(file.getvalue())

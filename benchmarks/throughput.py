@@ -156,7 +156,7 @@ def main(argv: list[str]) -> None:
   print(f'{"network":<22}{"ours":>8}{"keras":>8}{"timm":>8}  ours ÷ the faster')
   for name in wanted:
     arguments = (name, _BATCH_SIZE.value, _PRECISION.value)
-    times = turns.seconds_per_call(
+    times = turns.measured(
       {
         'ours': (ours, arguments),
         'keras': (keras, arguments),
@@ -166,7 +166,8 @@ def main(argv: list[str]) -> None:
       _SECONDS.value,
     )
     rates = {
-      label: _BATCH_SIZE.value / min(found) for label, found in times.items()
+      label: _BATCH_SIZE.value / min(found.seconds)
+      for label, found in times.items()
     }
     cells = ''.join(
       f'{rates[label]:>8.1f}' if label in rates else f'{"-":>8}'

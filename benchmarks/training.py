@@ -1,41 +1,60 @@
-"""Images per second of a training step, its options on and off.
+"""Images per second of a training step, beside Keras and PyTorch.
 
-  python -m benchmarks.training --networks=mobilenet_v1 --batch_size=32
+  python -m benchmarks.training --networks=resnet50,mobilenet_v1
+  python -m benchmarks.training --networks=all --precision=bfloat16
+  python -m benchmarks.training --data
+  python -m benchmarks.training --shared
+  python -m benchmarks.training --options
+  python -m benchmarks.training --pretraining --networks=inception_v3
 
-The candidates take turns, each in a process of its own: float32, bfloat16, a
-batch in two parts, with dropout, smoothing and a moving average; and Keras's
-own training step (float32, on CPU only) where keras.applications has the
-network. Random weights and ready batches: what decoding costs is measured by
-benchmarks.pipeline. Of each candidate the median of its turns counts.
+Same network, batch, image size and precision; SGD with Nesterov momentum and
+weight decay in all; random weights and ready batches. Keras compiles its step;
+timm (torchvision's for GoogLeNet), where PyTorch is installed, is
+channels-last, on a GPU under torch.compile. The candidates take turns, each
+in a process of its own, and the median of its turns counts. What the first
+call took beyond a later one, compiling above all, stands apart.
 
-With --pretraining the candidates are what pretraining may have on or off: the
-auxiliary head, a batch in two parts, the moving average; and all three.
+--data: the step beside itself fed from JPEGs by the training pipeline, and the
+share of the time that it waited for them.
+--shared: a search of eight trials that share their batches beside eight single
+ones, from JPEGs that take longer to decode than a step does, of a small network
+at least, and the one's time as a share of the other's.
+--options, --pretraining: ours with what a recipe, or pretraining, may have on
+or off.
 """
 
-import dataclasses
 import os
-import statistics
-from collections.abc import Callable
 
-import numpy as np
 from absl import app, flags
 
-from benchmarks import peers, turns
+from benchmarks import fed, steps, turns
 
 _NETWORKS = flags.DEFINE_list(
-  'networks', ['mobilenet_v1'], 'Names of the table.'
+  'networks',
+  [],
+  'Names of the table, or "all"; empty: mobilenet_v1, with --shared '
+  'inception_small.',
 )
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 32, 'Images of a step.')
 _IMAGE_SIZE = flags.DEFINE_integer('image_size', 0, "0: the network's own.")
+_PRECISION = flags.DEFINE_enum(
+  'precision', 'float32', ['float32', 'bfloat16'], 'Of the arithmetic.'
+)
 _TURNS = flags.DEFINE_integer('turns', 3, 'Times that each candidate runs.')
+_SECONDS = flags.DEFINE_float('seconds', 2.0, 'How long a turn lasts.')
+_DATA = flags.DEFINE_bool('data', False, 'The step fed from JPEGs.')
+_SHARED = flags.DEFINE_bool('shared', False, 'Trials that share batches.')
+_OPTIONS = flags.DEFINE_bool('options', False, 'What a recipe has on or off.')
 _PRETRAINING = flags.DEFINE_bool(
   'pretraining', False, 'What pretraining has on or off.'
 )
-_SECONDS = flags.DEFINE_float('seconds', 2.0, 'How long a turn lasts.')
+_PHOTO_WIDTH = flags.DEFINE_integer(
+  'photo_width', 0, 'Of the JPEGs; 0: 500, with --shared 1000.'
+)
+_STEPS = flags.DEFINE_integer('steps', 20, 'Of each trial of --shared.')
 
-_CLASSES = 100
 # What of the recipe each candidate changes.
-CANDIDATES = {
+OPTIONS = {
   'float32': {},
   'bfloat16': {'precision': 'bfloat16'},
   'two parts': {'accumulation': 2},
@@ -64,69 +83,112 @@ def candidates(name: str, pretraining: bool) -> dict[str, dict[str, object]]:
 
   return {
     label: change
-    for label, change in (PRETRAINING if pretraining else CANDIDATES).items()
+    for label, change in (PRETRAINING if pretraining else OPTIONS).items()
     if networks.has_auxiliary(name) or 'auxiliary_head' not in change
   }
 
 
-def _batch(batch_size: int, size: int) -> dict[str, np.ndarray]:
-  rng = np.random.default_rng(0)
-  shape = (batch_size, size, size, 3)
-  return {
-    'image': rng.integers(0, 256, shape).astype(np.uint8),
-    'label': rng.integers(0, _CLASSES, batch_size).astype(np.int32),
-    'mask': np.ones(batch_size, bool),
-  }
-
-
-def ours(
-  name: str, batch_size: int, size: int, change: dict[str, object]
-) -> Callable[[], object]:
-  """A step of ours, on all devices."""
-  import jax
-
+def _size(name: str) -> int:
   from tf_transfer import networks
-  from tf_transfer.runtime import devices
-  from tf_transfer.transfer import training
 
-  net = networks.untrained(name)
-  recipe = training.Recipe(steps=100_000, batch_size=batch_size, **change)
-  mesh = devices.data_mesh()
-  model = training.build_model(net, _CLASSES, 100 * batch_size, recipe)
-  variables = training.initial_variables(model, size, seed=0)
-  states = [training.new_state(variables, recipe, mesh)]
-  step = training.compile_step(model, net.contract.scale, recipe, mesh)
-  sharding = devices.sharding(mesh, devices.BATCH)
-  (batch,) = devices.on_devices([_batch(batch_size, size)], sharding)
-  trial = dataclasses.asdict(training.Trial(1e-3, 1e-5))
-
-  def call():
-    state, metrics = step(states.pop(), trial, batch)
-    states.append(state)
-    return jax.block_until_ready(metrics)
-
-  return call
+  return _IMAGE_SIZE.value or networks.row(name).image_size
 
 
-def keras(name: str, batch_size: int, size: int) -> Callable[[], object] | None:
-  """A step of keras.applications' network by Keras, compiled to a graph."""
-  application = peers.PEERS.get(name, (None, None))[0]
-  if not isinstance(application, str):
-    return None
-  os.environ['TF_CPP_MIN_LOG_LEVEL'] = '2'
-  os.environ['KERAS_BACKEND'] = 'tensorflow'
-  import keras as keras_lib
+def _measured(prepared) -> dict[str, turns.Measured]:
+  return turns.measured(prepared, _TURNS.value, _SECONDS.value)
 
-  model = getattr(keras_lib.applications, application)(
-    weights=None, classes=_CLASSES, input_shape=(size, size, 3)
+
+def beside_peers(names: list[str]) -> None:
+  """A line for each network: ours, Keras and PyTorch."""
+  labels = ('ours', 'Keras', 'PyTorch')
+  print(
+    'images per second; in brackets the seconds of compiling\n'
+    f'{"network":<22}'
+    + ''.join(f'{label:>16}' for label in labels)
+    + '  ours ÷ Keras, ours ÷ PyTorch'
   )
-  model.compile(
-    keras_lib.optimizers.SGD(1e-3, momentum=0.9, nesterov=True),
-    'sparse_categorical_crossentropy',
+  for name in names:
+    sizes = (name, _BATCH_SIZE.value, _size(name))
+    precision = _PRECISION.value
+    found = _measured(
+      {
+        'ours': (steps.ours, (*sizes, {'precision': precision})),
+        'Keras': (steps.keras, (*sizes, precision)),
+        'PyTorch': (steps.pytorch, (*sizes, precision)),
+      }
+    )
+    cells, ratios = '', []
+    for label in labels:
+      if label not in found:
+        cells += f'{"-":>16}'
+        continue
+      rate = _BATCH_SIZE.value / found[label].median
+      cells += f'{f"{rate:.1f} ({found[label].compiling:.0f} s)":>16}'
+    for label in labels[1:]:
+      known = label in found and 'ours' in found
+      ratio = found[label].median / found['ours'].median if known else None
+      ratios.append(f'{ratio:.2f}' if known else '-')
+    print(f'{name:<22}{cells}  {", ".join(ratios)}', flush=True)
+
+
+def options(names: list[str]) -> None:
+  """A line for each option."""
+  for name in names:
+    sizes = (name, _BATCH_SIZE.value, _size(name))
+    found = _measured(
+      {
+        label: (steps.ours, (*sizes, change))
+        for label, change in candidates(name, _PRETRAINING.value).items()
+      }
+    )
+    print(f'{name}, {sizes[2]} px: seconds a step, images per second')
+    for label, measured in found.items():
+      rate = _BATCH_SIZE.value / measured.median
+      print(f'  {label:<12}{measured.median:>9.3f}{rate:>9.1f}', flush=True)
+
+
+def data(names: list[str]) -> None:
+  """Two lines for each network: ready batches, and batches from JPEGs."""
+  width = _PHOTO_WIDTH.value or 500
+  print(f'JPEGs {width} px wide: images per second, share of time waiting')
+  for name in names:
+    sizes = (name, _BATCH_SIZE.value, _size(name))
+    precision = _PRECISION.value
+    found = _measured(
+      {
+        'ready': (steps.ours, (*sizes, {'precision': precision})),
+        'fed': (fed.fed, (*sizes, precision, width)),
+      }
+    )
+    for label, measured in found.items():
+      rate = _BATCH_SIZE.value / measured.median
+      share = sum(measured.waited) / sum(measured.seconds)
+      print(f'  {name:<22}{label:<6}{rate:>9.1f}{share:>7.0%}', flush=True)
+
+
+def shared(names: list[str]) -> None:
+  """A line for each network: a search's time as a share of single runs'."""
+  width = _PHOTO_WIDTH.value or 1000
+  print(
+    f'{fed.TRIALS} trials of {_STEPS.value} steps, JPEGs {width} px wide: '
+    'seconds alone, together, together ÷ alone'
   )
-  batch = _batch(batch_size, size)
-  image = batch['image'].astype(np.float32) / 127.5 - 1
-  return lambda: model.train_on_batch(image, batch['label'])
+  for name in names:
+    arguments = (name, _BATCH_SIZE.value, _size(name), _PRECISION.value, width)
+    found = _measured(
+      {
+        str(together): (fed.search, (*arguments, _STEPS.value, together))
+        for together in (1, fed.TRIALS)
+      }
+    )
+    if len(found) < 2:
+      print(f'  {name:<22}could not run, as said above', flush=True)
+      continue
+    alone, together = (found[str(n)].median for n in (1, fed.TRIALS))
+    print(
+      f'  {name:<22}{alone:>9.1f}{together:>9.1f}{together / alone:>7.0%}',
+      flush=True,
+    )
 
 
 def main(argv: list[str]) -> None:
@@ -134,26 +196,26 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
   from tf_transfer import networks
 
-  print(f'{os.cpu_count()} cores, batch {_BATCH_SIZE.value}')
-  for name in _NETWORKS.value:
-    size = _IMAGE_SIZE.value or networks.row(name).image_size
-    arguments = (name, _BATCH_SIZE.value, size)
-    times = turns.seconds_per_call(
-      {
-        **{
-          label: (ours, (*arguments, change))
-          for label, change in candidates(name, _PRETRAINING.value).items()
-        },
-        'Keras': (keras, arguments),
-      },
-      _TURNS.value,
-      _SECONDS.value,
-    )
-    print(f'{name}, {size} px: seconds a step, images per second')
-    for label, found in times.items():
-      seconds = statistics.median(found)
-      rate = _BATCH_SIZE.value / seconds
-      print(f'  {label:<12}{seconds:>9.3f}{rate:>9.1f}', flush=True)
+  names = _NETWORKS.value or [
+    'inception_small' if _SHARED.value else 'mobilenet_v1'
+  ]
+  if names == ['all']:
+    names = list(networks.TABLE)
+  load = f', load {os.getloadavg()[0]:.1f}' if hasattr(os, 'getloadavg') else ''
+  print(
+    f'{os.cpu_count()} cores{load}, {_PRECISION.value}, '
+    f'batch {_BATCH_SIZE.value}'
+  )
+  parts = {
+    data: _DATA.value,
+    shared: _SHARED.value,
+    options: _OPTIONS.value or _PRETRAINING.value,
+  }
+  for part, wanted in parts.items():
+    if wanted:
+      part(names)
+  if not any(parts.values()):
+    beside_peers(names)
 
 
 if __name__ == '__main__':

@@ -4,7 +4,9 @@ What else the machine does falls on all of them alike, no library's threads or
 memory are in another's way, and each may have its own environment.
 """
 
+import dataclasses
 import multiprocessing
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
@@ -14,26 +16,58 @@ from typing import Any
 Prepare = Callable[..., Callable[[], object] | None]
 
 
+class Waited(float):
+  """What a call may return: the seconds of it that it waited for data."""
+
+
+@dataclasses.dataclass
+class Measured:
+  """What was measured of a candidate.
+
+  Attributes:
+    first: seconds of its first call, compiling included.
+    seconds: the mean seconds of a call in each turn.
+    waited: the mean seconds of a call that it waited for data, in each turn.
+  """
+
+  first: float
+  seconds: list[float] = dataclasses.field(default_factory=list)
+  waited: list[float] = dataclasses.field(default_factory=list)
+
+  @property
+  def median(self) -> float:
+    return statistics.median(self.seconds)
+
+  @property
+  def compiling(self) -> float:
+    """Seconds that the first call took beyond a later one."""
+    return max(0.0, self.first - self.median)
+
+
 def _serve(connection: Connection, prepare: Prepare, arguments: tuple) -> None:
   """Prepares once, then times a call for each number of calls received."""
   call = prepare(*arguments)
   if call is None:
-    connection.send(False)
+    connection.send(None)
     return
-  call()  # What is compiled at the first call is not timed.
-  connection.send(True)
+  started = time.perf_counter()
+  call()
+  connection.send(time.perf_counter() - started)
   while calls := connection.recv():
+    waited = 0.0
     started = time.perf_counter()
     for _ in range(calls):
-      call()
-    connection.send((time.perf_counter() - started) / calls)
+      found = call()
+      waited += found if isinstance(found, Waited) else 0.0
+    seconds = time.perf_counter() - started
+    connection.send((seconds / calls, waited / calls))
 
 
-def seconds_per_call(
+def measured(
   candidates: Mapping[str, tuple[Prepare, tuple[Any, ...]]],
   turns: int,
   turn_seconds: float,
-) -> dict[str, list[float]]:
+) -> dict[str, Measured]:
   """Times candidates against each other.
 
   Args:
@@ -43,10 +77,11 @@ def seconds_per_call(
     turn_seconds: how long a turn lasts at least, in calls of the candidate.
 
   Returns:
-    The mean seconds of a call in each turn, for the candidates that can run.
+    What was measured of the candidates that can run. One that fails, as where
+    memory is short, says why on the standard error and is left out.
   """
   context = multiprocessing.get_context('spawn')
-  workers = {}
+  workers, found = {}, {}
   try:
     for name, (prepare, arguments) in candidates.items():
       ours, theirs = context.Pipe()
@@ -55,22 +90,44 @@ def seconds_per_call(
       )
       process.start()
       theirs.close()
+      workers[name] = (process, ours)
       # One after the other: two that compile at once need twice the memory.
-      if ours.recv():
-        workers[name] = (process, ours)
-    times = {name: [] for name in workers}
-    calls = dict.fromkeys(workers, 1)
+      first = _received(ours)
+      if first is not None:
+        found[name] = Measured(first)
+    calls = dict.fromkeys(found, 1)
     for turn in range(-1, turns):  # The first only tells how many calls.
-      for name, (_, connection) in workers.items():
-        connection.send(calls[name])
-        seconds = connection.recv()
+      for name in list(found):
+        answer = _asked(workers[name][1], calls[name])
+        if answer is None:
+          del found[name]
+          continue
+        seconds, waited = answer
         if turn < 0:
           calls[name] = max(1, round(turn_seconds / seconds))
         else:
-          times[name].append(seconds)
-    return times
+          found[name].seconds.append(seconds)
+          found[name].waited.append(waited)
+    return found
   finally:
     for process, connection in workers.values():
-      connection.send(0)
+      _asked(connection, 0, answered=False)
       process.join(10)
       process.kill()
+
+
+def _received(connection: Connection) -> Any:
+  """What a candidate sent; None where it has ended."""
+  try:
+    return connection.recv()
+  except (EOFError, OSError):
+    return None
+
+
+def _asked(connection: Connection, calls: int, answered: bool = True) -> Any:
+  """What a candidate answers; None where it has ended."""
+  try:
+    connection.send(calls)
+  except OSError:
+    return None
+  return _received(connection) if answered else None
