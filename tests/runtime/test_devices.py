@@ -15,6 +15,16 @@ def test_options_that_this_jaxlib_lacks_are_left_out(monkeypatch):
   assert devices.compiler_options.__wrapped__() == {}
 
 
+def test_empty_is_taken_without_a_copy():
+  for length in (1, 3, 1000):
+    memory = devices.empty((length, 5), np.float32)
+    assert memory.shape == (length, 5)
+    assert memory.dtype == np.float32
+    memory[...] = length
+    taken = jax.device_put(memory, jax.devices()[0], may_alias=True)
+    assert taken.unsafe_buffer_pointer() == memory.ctypes.data
+
+
 def test_options_keep_convolutions_from_ynnpack():
   x = np.ones((2, 32, 32, 32), np.float32)
   kernel = np.ones((3, 3, 32, 32), np.float32)

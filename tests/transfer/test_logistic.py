@@ -11,7 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from tf_transfer.errors import InputError
-from tf_transfer.transfer import logistic
+from tf_transfer.runtime import devices
+from tf_transfer.transfer import logistic, logistic_problem
 
 
 def objective(weights, bias, features, labels, penalty):
@@ -279,9 +280,101 @@ def test_progress_counts_penalties(digits):
   assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
+@pytest.mark.parametrize(
+  ('number', 'device_memory'), [(1, 1e3), (8, None), (8, 1e3)]
+)
+@pytest.mark.parametrize('count', [301, 50])
+def test_spread_or_in_blocks_it_is_the_same(
+  digits, monkeypatch, number, device_memory, count
+):
+  """Over 8 devices, 301 examples filling up to 304, and from the host."""
+  features, labels = digits[0][:count], digits[1][:count]
+  penalties = [1e-2, 1e3]
+  plain = logistic.fit_path(features, labels, penalties)
+  monkeypatch.setattr(logistic_problem, 'BLOCK_ROWS', 17)
+  # Compiled code does not know that the constant is another now.
+  jax.clear_caches()
+  found = logistic.fit_path(
+    features,
+    labels,
+    penalties,
+    mesh=devices.data_mesh(jax.devices()[:number]),
+    device_memory=device_memory,
+  )
+  jax.clear_caches()
+  assert found.converged.all()
+  np.testing.assert_allclose(found.objective, plain.objective, rtol=1e-9)
+  np.testing.assert_allclose(found.weights, plain.weights, atol=2e-4)
+  # Whatever the way, the same features are judged.
+  value, slope, bias_slope = objective(
+    found.weights[0],
+    found.bias[0],
+    features.astype(np.float64),
+    labels,
+    penalties[0],
+  )
+  assert found.objective[0] == pytest.approx(value, rel=1e-11)
+  largest = max(np.abs(slope).max(), np.abs(bias_slope).max())
+  assert found.gradient_norm[0] == pytest.approx(largest, rel=1e-3, abs=1e-10)
+
+
+def test_independent_classes_spread_over_devices(digits):
+  features, classes = digits[0][:101], digits[1][:101]
+  labels = np.stack([classes % 2, classes > 6], 1).astype(int)
+  labels[3, 0] = logistic.IGNORED
+  plain, found = (
+    logistic.fit_path(
+      features, labels, [1.0], mesh=devices.data_mesh(jax.devices()[:number])
+    )
+    for number in (1, 8)
+  )
+  assert found.converged.all()
+  np.testing.assert_allclose(found.objective, plain.objective, rtol=1e-9)
+
+
 def test_callers_precision_is_left_alone(digits):
   logistic.refit(digits[0][:100], digits[1][:100], 1.0)
   assert not jax.config.jax_enable_x64
+
+
+def test_leading_examples_save_evaluations(digits, monkeypatch):
+  """The same solutions; 300 of 400 examples and the path's small end."""
+  penalties = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
+  features, labels = digits[0][:400], digits[1][:400]
+  # At this size they cost more than they save.
+  monkeypatch.setattr(logistic, '_next_number', lambda numbers, *_: numbers[-1])
+  paths = []
+  for numbers in ((0,), (0, 300)):
+    monkeypatch.setattr(logistic, 'LEADING', numbers)
+    paths.append(logistic.fit_path(features, labels, penalties))
+    assert paths[-1].converged.all()
+  np.testing.assert_allclose(*(p.objective for p in paths), rtol=2e-9)
+  plain, leading = (p.evaluations[:-1].sum() for p in paths)
+  assert leading < 0.7 * plain
+
+
+def test_number_of_leading_examples_follows_the_cost():
+  shape = 50_000, 2048, 100
+  numbers = [0, 1024, 2048, 4096]
+  following = [logistic._next_number(numbers, n, 10, shape) for n in numbers]
+  assert following == [0, 0, 1024, 2048]
+  # Thousands of evaluations are worth any of them, one step at a time.
+  following = [logistic._next_number(numbers, n, 3000, shape) for n in numbers]
+  assert following == [1024, 2048, 4096, 4096]
+
+
+def test_features_that_do_not_vary_get_no_weight():
+  """They are large beside the penalty, so that rounding would weigh them."""
+  rng = np.random.default_rng(0)
+  features = 1e4 * rng.normal(size=(12, 5))
+  features[:, 0] = 15000
+  labels = rng.integers(0, 2, size=(12, 3))
+  labels[0], labels[1] = 0, 1
+  path = logistic.fit_path(features, labels, [1e-6, 1e2])
+  assert path.converged.all()
+  assert (path.weights[:, 0] == 0).all()
+  without = logistic.fit_path(features[:, 1:], labels, [1e-6, 1e2])
+  np.testing.assert_allclose(path.objective, without.objective, rtol=1e-8)
 
 
 @st.composite

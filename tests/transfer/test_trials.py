@@ -91,8 +91,10 @@ def test_trials_do_not_see_each_other(tmp_path, undisturbed):
 
 
 def test_a_diverged_trial_stops_costing(tmp_path, monkeypatch):
-  """One whose loss is NaN, and one whose loss stays above its start."""
+  """One whose loss is NaN, and one with twice that of its start; a fifth more
+  is what slow learning looks like."""
   job = killable.job()
+  rates = (0.1, 0.2, 0.3, 0.4)
   calls = []
 
   def step(state, trial, batch):
@@ -101,6 +103,7 @@ def test_a_diverged_trial_stops_costing(tmp_path, monkeypatch):
       0.1: 1.0,
       0.2: math.nan,
       0.3: 2.0 if state.step else 1.0,
+      0.4: 1.2 if state.step else 1.0,
     }[trial['learning_rate']]
     return dataclasses.replace(state, step=state.step + 1), {'loss': loss}
 
@@ -108,13 +111,13 @@ def test_a_diverged_trial_stops_costing(tmp_path, monkeypatch):
     trained = trials.train(
       job,
       step,
-      [training.Trial(rate, 0.0) for rate in (0.1, 0.2, 0.3)],
+      [training.Trial(rate, 0.0) for rate in rates],
       kept,
       'diverging',
     )
-  assert [c.diverged for c in trained.courses] == [None, 5, 30]
-  assert [v is None for v in trained.variables] == [False, True, True]
-  assert [calls.count(rate) for rate in (0.1, 0.2, 0.3)] == [40, 5, 30]
+  assert [c.diverged for c in trained.courses] == [None, 5, 30, None]
+  assert [v is None for v in trained.variables] == [False, True, True, False]
+  assert [calls.count(rate) for rate in rates] == [40, 5, 30, 40]
 
 
 def test_training_ends_when_all_have_diverged(tmp_path):

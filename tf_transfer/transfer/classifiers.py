@@ -90,14 +90,17 @@ def _logistic_regression(
   start: tuple[Linear, int] | None = None,
   progress: Callable[[int], None] | None = None,
 ) -> Linear:
-  """½λ‖W‖² on the sum of the losses; see `logistic`."""
+  """½λ‖W‖² on the sum of the losses; see `logistic`.
+
+  A fit that starts from another is the last one, and has its tolerance.
+  """
   path = logistic.fit_path(
     features,
     labels,
     grid,
     num_classes=num_classes,
     initial=start and (start[0].weights[start[1]], start[0].bias[start[1]]),
-    tolerance=config.tolerance,
+    tolerance=config.tolerance if start is None else config.final_tolerance,
     max_evaluations=config.max_evaluations,
     progress=progress and (lambda done, _: progress(done)),
   )

@@ -26,9 +26,11 @@ from tf_transfer.transfer import training, watching
 # In this part of the steps losses are averaged, and looked at.
 _WINDOWS = 50
 _SHORTEST_WINDOW = 5  # steps
-# From this window on, a tenth of the way, a mean loss above that of the first
-# step says that the trial has diverged.
+# From this window on, a tenth of the way, a mean loss so many times that of the
+# first step says that the trial has diverged. One that learns slowly or late
+# stays about where it started, now above and now below.
 _JUDGED_FROM = 5
+_DIVERGED_FROM = 1.5
 
 # What a network is tested on: the better of the two on validation (section 5
 # of the protocol).
@@ -62,7 +64,7 @@ class Course:
     mean = float(np.mean(losses))
     late = len(self.losses) >= _JUDGED_FROM
     self.losses.append(mean)
-    if not math.isfinite(mean) or (late and mean > self.start):
+    if not math.isfinite(mean) or (late and mean > _DIVERGED_FROM * self.start):
       self.diverged = step
 
 

@@ -1,0 +1,89 @@
+"""The preconditioner against dense inverses."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tf_transfer.runtime import devices
+from tf_transfer.transfer import (
+  logistic,
+  logistic_preconditioner,
+  logistic_problem,
+)
+
+PENALTY = 0.3
+
+
+@pytest.fixture(params=[(1, False), (1, True), (8, False), (8, True)])
+def made(request):
+  """A problem of 24 examples: softmax of 3, or 3 independent labels."""
+  number, streamed = request.param
+
+  def make(exclusive: bool):
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(24, 4)).astype(np.float32) + 1
+    labels = np.arange(24) % 3 if exclusive else rng.integers(-1, 2, (24, 3))
+    targets, mask = logistic.check_labels(labels, 24, 3)
+    mesh = devices.data_mesh(jax.devices()[:number])
+    problem = logistic._problem(features, targets, mask, mesh, streamed)
+    return problem, 2 * rng.normal(size=(3, 4)), rng.normal(size=3)
+
+  with jax.enable_x64(True):
+    yield make
+
+
+def dense_hessian(problem, point):
+  """[15, 15] of weights [3, 4] and bias [3], by hand."""
+  rows = np.concatenate([problem.rows, np.ones((24, 1))], axis=1)
+  residual = np.asarray(point.residual)
+  if problem.mask is None:
+    p = residual + np.asarray(problem.targets)
+    inner = np.einsum('cn,cd->ncd', p, np.eye(3))
+    inner -= np.einsum('cn,dn->ncd', p, p)
+  else:
+    p = np.abs(residual)
+    inner = np.einsum('cn,cd->ncd', p * (1 - p), np.eye(3))
+  hessian = np.einsum('ncd,nr,ns->crds', inner, rows, rows)
+  hessian += PENALTY * np.einsum(
+    'cd,rs->crds', np.eye(3), np.diag([1] * 4 + [0])
+  )
+  return hessian.reshape(15, 15)
+
+
+@pytest.mark.parametrize(('exclusive', 'number'), [(True, 48), (False, 72)])
+def test_all_directions_are_the_whole_hessian(made, exclusive, number):
+  """Of three classes each example has two directions, of labels three."""
+  problem, weights, bias = made(exclusive)
+  mean = logistic_problem.mean_row(problem)
+  problem = logistic_problem.dataclasses.replace(problem, mean=mean)
+  spectrum = logistic_preconditioner.spectrum(problem)
+  point = logistic_problem.evaluate(problem, weights, bias, PENALTY)
+  leading = logistic_preconditioner.leading(
+    problem, spectrum, point, PENALTY, number
+  )
+  prepare = logistic_preconditioner.preconditioner(
+    problem,
+    spectrum,
+    logistic_preconditioner.no_memory(0, 12),
+    leading,
+    point,
+    PENALTY,
+  )
+  gradient = np.random.default_rng(1).normal(size=(3, 4))
+  found = np.asarray(prepare(jnp.asarray(gradient)))
+  # The weights' part of the whole inverse has the bias eliminated.
+  whole = np.concatenate([gradient, np.zeros((3, 1))], axis=1).ravel()
+  dense = np.linalg.lstsq(dense_hessian(problem, point), whole)[0]
+  # The bias has a little penalty in it: what a softmax's classes share.
+  np.testing.assert_allclose(
+    found, dense.reshape(3, 5)[:, :4], rtol=2e-2, atol=5e-3
+  )
+
+
+def test_rows_are_gathered_from_wherever_they_lie(made, monkeypatch):
+  monkeypatch.setattr(logistic_problem, 'BLOCK_ROWS', 2)
+  problem, *_ = made(True)
+  index = jnp.array([23, 0, 7, 7, 12])
+  found = logistic_preconditioner._gather(problem, index)
+  np.testing.assert_array_equal(found, np.asarray(problem.rows)[index])

@@ -1,0 +1,386 @@
+"""Preconditioners of `logistic_solver`: what makes Newton's systems easy.
+
+The Hessian is a sum over examples of A ⊗ x x', A the C × C curvature of the
+example's loss, plus the penalty. Three approximations stand on each other:
+
+*A Kronecker product.* Mean A ⊗ the Gram matrix + penalty is inverted in the
+eigenbases of the two factors, the second of which is found once for the whole
+path. It is good while all examples are about as uncertain as each other.
+
+*Leading examples.* At smaller penalties a few examples have nearly all of the
+curvature, and each only between few classes. With p the probability of the
+likeliest class a and q the others' shares of 1 - p, A is exactly
+
+  p (1 - p) v v' + (1 - p) (diag q - q q'),  v = e_a - q,
+
+and the second term can be split in the same way again. So the largest of these
+directions v ⊗ x, M of them, give most of the Hessian by a matrix of rank M, and
+Woodbury's identity inverts it with a factor M × M. What they leave out is
+averaged as before.
+
+*Directions.* Each product with the Hessian teaches how the rest errs. The last
+directions and their images correct it (a block BFGS update), from one penalty
+to the next.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from tf_transfer.runtime.devices import BATCH, DATA_AXIS, REPLICATED
+from tf_transfer.transfer import logistic_problem
+from tf_transfer.transfer.logistic_problem import Point, Problem
+
+# Directions whose part of what all span is smaller than this are left out.
+LEAST_SHARE = 1e-2
+
+
+class Spectrum(NamedTuple):
+  """The rows' covariance in its eigenbasis.
+
+  Attributes:
+    values: [R] float32, eigenvalues of the centred rows' Gram matrix.
+    axes: [R, R] float32, eigenvectors as columns; None where the rows
+      themselves are in the eigenbasis.
+  """
+
+  values: jax.Array
+  axes: jax.Array | None
+
+
+class Basis(NamedTuple):
+  """How rows came from features: rows = (features - mean) @ axes."""
+
+  mean: jax.Array
+  axes: jax.Array
+
+
+@jax.jit
+def row_space(features: jax.Array):
+  """Rows [N, N] that stand for features [N, D] with N < D, in float64.
+
+  They are in their eigenbasis: where R is as large as N, turning them once
+  is cheaper than turning in every preconditioning.
+
+  Returns:
+    The rows, their `Spectrum` and `Basis`.
+  """
+  features = features.astype(jnp.float64)
+  mean = jnp.mean(features, axis=0)
+  space, triangle = jnp.linalg.qr((features - mean).T)
+  values, axes = jnp.linalg.eigh(triangle @ triangle.T)
+  values = jnp.maximum(values, 0).astype(jnp.float32)
+  return triangle.T @ axes, Spectrum(values, None), Basis(mean, space @ axes)
+
+
+@jax.jit
+def spectrum(problem: Problem) -> Spectrum:
+  """The eigenbasis of the rows, in float32: it only preconditions."""
+
+  def local(rows, counted):
+    def gram(part, fresh):
+      part = jnp.where(fresh[:, None], part - problem.mean, 0)
+      part = part.astype(jnp.float32)
+      return (part.T @ part).astype(jnp.float64)
+
+    total = logistic_problem.over_blocks(problem, gram, rows, counted)
+    return lax.psum(total, DATA_AXIS)
+
+  total = logistic_problem.sharded(problem, local, (BATCH, BATCH), REPLICATED)(
+    problem.rows, problem.counted
+  )
+  # To unit size: float32 must neither overflow nor underflow.
+  size = jnp.maximum(jnp.max(jnp.diagonal(total)), 1e-300)
+  values, axes = jnp.linalg.eigh((total / size).astype(jnp.float32))
+  return Spectrum((jnp.maximum(values, 0) * size).astype(jnp.float32), axes)
+
+
+class Memory(NamedTuple):
+  """Directions and their products with the losses' Hessian.
+
+  Attributes:
+    directions: [K, C R] float32, of length one in the Hessian.
+    images: [K, C R] float32, the penalty's part left out.
+    curvature: to which the images belong; they are scaled with it.
+  """
+
+  directions: jax.Array
+  images: jax.Array
+  curvature: jax.Array
+
+
+def no_memory(places: int, size: int) -> Memory:
+  """Nothing learned yet, of C R = size weights."""
+  nothing = jnp.zeros((places, size), jnp.float32)
+  return Memory(nothing, nothing, jnp.ones(()))
+
+
+def keep(array, vector, place):
+  """The array [K, C R] with a vector in this place."""
+  row = vector.astype(jnp.float32).reshape(1, -1)
+  return lax.dynamic_update_slice_in_dim(array, row, place, axis=0)
+
+
+def remember(memory: Memory, point: Point, directions, images, count) -> Memory:
+  """The newest directions: `count` of those given, then those known."""
+  places = len(memory.directions)
+  new = jnp.minimum(count, places)
+  place = jnp.arange(places)
+  curvature = logistic_problem.total_curvature(point)
+  grown = curvature / memory.curvature
+
+  def merge(fresh, old, scale):
+    moved = jnp.take(old, jnp.maximum(place - new, 0), axis=0)
+    return jnp.where((place < new)[:, None], fresh, scale * moved)
+
+  return Memory(
+    merge(directions, memory.directions, 1).astype(jnp.float32),
+    merge(images, memory.images, grown).astype(jnp.float32),
+    curvature,
+  )
+
+
+class Leading(NamedTuple):
+  """The Hessian without bias, where few examples make most of it.
+
+  It is taken as B + U U' with B = rest ⊗ Gram matrix + penalty. Rows of U' are
+  the Kronecker products of those of `classes` and `rows`.
+
+  Attributes:
+    classes: [M, C] float32, between which classes.
+    rows: [M, R] float32, centred, in the eigenbasis, with the curvature's root.
+    root: [M, M] float32, Q with Q' Q the inverse of 1 + U' B^-1 U, the bias
+      included. (On CPUs, solving with Cholesky's factor in its place takes
+      twenty times as long.)
+    rest: [C] float32, the mean curvature of all else; alike for all classes
+      of a softmax.
+  """
+
+  classes: jax.Array
+  rows: jax.Array
+  root: jax.Array
+  rest: jax.Array
+
+
+def leading(
+  problem: Problem, spectrum: Spectrum, point: Point, penalty, number: int
+) -> Leading:
+  """Finds the `number` directions of examples with the largest curvature."""
+  curvature = logistic_problem.curvature_of(
+    point.residual, problem.targets, problem.mask
+  )
+  counted = jnp.sum(problem.counted)
+  if curvature.top is None:
+    chosen, index, classes = _leading_labels(curvature.spread, number)
+    taken = classes.T @ chosen
+    rest = jnp.maximum(point.block - taken, 0) / counted
+  else:
+    chosen, index, classes = _leading_pairs(curvature, number)
+    taken = chosen @ jnp.sum(classes**2, axis=1)
+    total = logistic_problem.total_curvature(point)
+    each = jnp.maximum(total - taken, 0) / (len(curvature.spread) - 1)
+    rest = jnp.full(len(curvature.spread), each / counted)
+  size = jnp.sqrt(chosen)
+  rows = _gather(problem, index) - problem.mean.astype(jnp.float32)
+  rows = jnp.where(problem.varies, rows, 0)
+  if spectrum.axes is not None:
+    rows = rows @ spectrum.axes
+  rows = size.astype(jnp.float32)[:, None] * rows
+  rest, classes = rest.astype(jnp.float32), classes.astype(jnp.float32)
+  # With one-hot classes each row has its own class's scale; those of a softmax
+  # are all the same.
+  scale = jnp.sqrt(_scale(spectrum, rest, penalty))
+  scale = classes @ scale if curvature.top is None else scale[0]
+  scaled = rows * scale
+  meet = (classes @ classes.T) * (scaled @ scaled.T)
+  # The bias, whose Hessian is eliminated, is like a weight of a constant.
+  bias = counted * rest + 1e-3 * jnp.sum(chosen) / len(rest)
+  biased = classes * size[:, None] / jnp.sqrt(bias)
+  meet += (biased @ biased.T).astype(jnp.float32)
+  # More than rounding can take away from the least eigenvalue.
+  most = jnp.max(jnp.sum(jnp.abs(meet), axis=1))
+  meet += (1 + 2e-7 * most) * jnp.eye(number, dtype=jnp.float32)
+  root = jax.scipy.linalg.solve_triangular(
+    jnp.linalg.cholesky(meet), jnp.eye(number, dtype=jnp.float32), lower=True
+  )
+  return Leading(classes, rows, root, rest)
+
+
+def _leading_labels(spread, number: int):
+  """Of independent labels [C, N]: curvatures, examples, one-hot classes."""
+  chosen, place = lax.top_k(spread.ravel(), number)
+  count = spread.shape[1]
+  return chosen, place % count, jax.nn.one_hot(place // count, len(spread))
+
+
+def _leading_pairs(curvature: logistic_problem.Curvature, number: int):
+  """Of a softmax: curvatures [M], examples [M], and v [M, C]."""
+  spread, top = curvature
+  count = len(top)
+
+  def split(left, first):
+    """Takes the likeliest away: its probability, the others, their sum."""
+    chance = jnp.take_along_axis(left, first[None], axis=0)[0]
+    others = jnp.where(jnp.arange(len(left))[:, None] == first, 0, left)
+    return chance, others, logistic_problem.over_classes(others)
+
+  def vector(first, others, total):
+    share = others / jnp.where(total > 0, total, 1)
+    return jax.nn.one_hot(first, len(others), axis=0) - share
+
+  chance, others, left = split(spread, top)
+  second = jnp.argmax(others, axis=0)
+  next_chance, _, next_left = split(others, second)
+  sizes = jnp.concatenate(
+    [chance * left, next_chance * next_left / jnp.where(left > 0, left, 1)]
+  )
+  chosen, place = lax.top_k(sizes, number)
+  index = place % count
+  # Again, of those chosen alone: [C, N] of both would be much to hold.
+  first, second = top[index], second[index]
+  _, others, left = split(spread[:, index], first)
+  _, next_others, next_left = split(others, second)
+  classes = jnp.where(
+    place < count,
+    vector(first, others, left),
+    vector(second, next_others, next_left),
+  )
+  return chosen, index, classes.T
+
+
+def _gather(problem: Problem, index) -> jax.Array:
+  """Rows [M, R] float32 of these indices, wherever they lie."""
+
+  def local(rows, counted):
+    first = lax.axis_index(DATA_AXIS) * len(rows)
+
+    def take(part, start, found):
+      place = index - first - start
+      mine = (place >= 0) & (place < len(part))
+      taken = part[jnp.clip(place, 0, len(part) - 1)]
+      return jnp.where(mine[:, None], taken, found)
+
+    found = jnp.zeros((len(index), rows.shape[1]), jnp.float32)
+    if not problem.streamed:
+      return lax.psum(take(rows, 0, found), DATA_AXIS)
+    number, each = logistic_problem.blocks(len(rows))
+
+    def step(i, found):
+      start, _ = logistic_problem.locate(i, each, len(rows), counted)
+      part = logistic_problem.load(problem, rows, start, each)
+      return take(part, start, found)
+
+    return lax.psum(lax.fori_loop(0, number, step, found), DATA_AXIS)
+
+  return logistic_problem.sharded(problem, local, (BATCH, BATCH), REPLICATED)(
+    problem.single, problem.counted
+  )
+
+
+def _scale(spectrum: Spectrum, curvatures, penalty):
+  """The inverse [C, R] of curvatures [C] ⊗ Gram matrix + penalty."""
+  scale = 1 / (curvatures[:, None] * spectrum.values + penalty)
+  return scale.astype(jnp.float32)
+
+
+def _without_size(function, vector):
+  """A linear function in float32, which must neither over- nor underflow."""
+  size = jnp.maximum(jnp.max(jnp.abs(vector)), 1e-300)
+  result = function((vector / size).astype(jnp.float32))
+  return size * result.astype(jnp.float64)
+
+
+def preconditioner(
+  problem: Problem,
+  spectrum: Spectrum,
+  memory: Memory,
+  leading: Leading | None,
+  point: Point,
+  penalty,
+):
+  """Returns gradient [C, R] -> an approximate Newton step."""
+  if leading is None:
+    turned = _kronecker(problem, spectrum, point, penalty)
+  else:
+    turned = _woodbury(spectrum, leading, penalty)
+
+  def inner(vector):
+    if spectrum.axes is None:
+      return turned(vector)
+    result = turned(_without_size(lambda v: v @ spectrum.axes, vector))
+    return _without_size(lambda v: v @ spectrum.axes.T, result)
+
+  if not len(memory.directions):
+    return inner
+  directions, images, inverse = _span(memory, point, penalty)
+
+  def corrected(vector):
+    """Block BFGS: exact on what the directions span, `inner` beside it."""
+    size = jnp.maximum(jnp.max(jnp.abs(vector)), 1e-300)
+    flat = (vector / size).astype(jnp.float32).ravel()
+    shares = inverse @ (directions @ flat)
+    rest = (flat - shares @ images).reshape(vector.shape)
+    other = inner(rest.astype(jnp.float64))
+    small = jnp.maximum(jnp.max(jnp.abs(other)), 1e-300)
+    other_flat = (other / small).astype(jnp.float32).ravel()
+    back = inverse @ (images @ other_flat)
+    result = other.ravel() - small * (back @ directions)
+    result += (shares @ directions).astype(jnp.float64)
+    return size * result.reshape(vector.shape)
+
+  return corrected
+
+
+def _kronecker(problem, spectrum, point, penalty):
+  """Mean curvature ⊗ Gram matrix + penalty, for vectors in the eigenbasis."""
+  mean = point.block / jnp.sum(problem.counted)
+  if mean.ndim == 1:
+    scale = _scale(spectrum, mean, penalty)
+    return lambda vector: _without_size(lambda v: scale * v, vector)
+  curvatures, turn = jnp.linalg.eigh(mean)
+  scale = _scale(spectrum, jnp.maximum(curvatures, 0), penalty)
+  turn = turn.astype(jnp.float32)
+
+  def turned(vector):
+    result = _without_size(lambda v: scale * (turn.T @ v), vector)
+    return _without_size(lambda v: turn @ v, result)
+
+  return turned
+
+
+def _woodbury(spectrum, leading, penalty):
+  """B^-1 - B^-1 U (1 + U' B^-1 U)^-1 U' B^-1, in the eigenbasis."""
+  scale = _scale(spectrum, leading.rest, penalty)
+
+  def turned(vector):
+    alone = _without_size(lambda v: scale * v, vector)
+
+    def moved(alone):
+      along = jnp.sum((leading.rows @ alone.T) * leading.classes, axis=1)
+      # (Q x)' Q, as XLA would transpose Q in memory, each time.
+      share = (leading.root @ along) @ leading.root
+      return scale * ((leading.classes * share[:, None]).T @ leading.rows)
+
+    return alone - _without_size(moved, alone)
+
+  return turned
+
+
+def _span(memory: Memory, point: Point, penalty):
+  """Directions, their images, and the inverse of how they meet [K, K]."""
+  directions = memory.directions
+  grown = logistic_problem.total_curvature(point) / memory.curvature
+  images = (grown * memory.images + penalty * directions).astype(jnp.float32)
+  meet = (directions @ images.T).astype(jnp.float64)
+  meet = (meet + meet.T) / 2
+  # Places that hold no direction yet are zero.
+  size = jnp.diagonal(meet)
+  scale = jnp.where(size > 0, lax.rsqrt(jnp.where(size > 0, size, 1)), 0)
+  values, vectors = jnp.linalg.eigh(scale[:, None] * meet * scale)
+  usable = values > LEAST_SHARE * jnp.maximum(jnp.max(values), 1)
+  values = jnp.where(usable, 1 / jnp.where(usable, values, 1), 0)
+  vectors = scale[:, None] * vectors
+  inverse = ((vectors * values) @ vectors.T).astype(jnp.float32)
+  return directions, images, inverse

@@ -1,0 +1,478 @@
+"""The problem of `logistic` in arrays: objective, certificate, and Hessian.
+
+Arrays are class-major ([C, N] logits, [C, R] weights): skinny matrix products
+run several times faster that way on CPUs. Features stay as they were given,
+and are read in blocks where they have to be widened to float64 or brought from
+the host's memory; what is held beside them are a few arrays [C, N]. Examples
+are spread over the devices of a mesh.
+"""
+
+import dataclasses
+import functools
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
+
+from tf_transfer.runtime.devices import BATCH, DATA_AXIS, REPLICATED
+
+# Rows that are widened to float64 at a time.
+BLOCK_ROWS = 2048
+
+CLASSES_BY_EXAMPLES = P(None, DATA_AXIS)
+
+
+@functools.partial(
+  jax.tree_util.register_dataclass,
+  data_fields=[
+    'rows',
+    'single',
+    'mean',
+    'targets',
+    'mask',
+    'counted',
+    'varies',
+  ],
+  meta_fields=['mesh', 'streamed'],
+)
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """What is fitted.
+
+  Attributes:
+    rows: [N, R], of a float type, the first axis over the devices.
+    single: [N, R] float32, the same; the same array where that is its type.
+    mean: [R] float64, of rows.
+    targets: [C, N] bool, one-hot classes or independent labels.
+    mask: [C, N] bool, False where a label is ignored; None for one-hot.
+    counted: [N] bool, False for rows that only fill up the devices.
+    varies: [R] bool, False for features that are the same in all rows: the
+      bias does what they could, so that their weights are zero.
+    mesh: one axis, `data`.
+    streamed: whether rows and single are in the host's memory, from which
+      each block is brought when it is its turn.
+  """
+
+  rows: jax.Array
+  single: jax.Array
+  mean: jax.Array
+  targets: jax.Array
+  mask: jax.Array | None
+  counted: jax.Array
+  varies: jax.Array
+  mesh: Mesh
+  streamed: bool
+
+
+class Curvature(NamedTuple):
+  """The losses' second derivative with respect to the logits.
+
+  Attributes:
+    spread: [C, N], probabilities p; for independent labels p (1 - p).
+    top: [N], the most probable class; None for independent labels.
+  """
+
+  spread: jax.Array
+  top: jax.Array | None
+
+
+class Point(NamedTuple):
+  """Weights with all that Newton's method wants to know of them.
+
+  Attributes:
+    weights, bias: [C, R], [C].
+    loss, objective: without and with the penalty's term.
+    gradient: [C, R], of the objective with the bias eliminated.
+    residual: [C, N], the losses' first derivative with respect to the logits.
+    imbalance: [C], the gradient with respect to the bias.
+    shift: [C], the bias's own Newton step.
+    block: [C, C] or, for independent labels, [C]: the bias's block of the
+      Hessian.
+    bound: at least the objective's distance from the optimum.
+  """
+
+  weights: jax.Array
+  bias: jax.Array
+  loss: jax.Array
+  objective: jax.Array
+  gradient: jax.Array
+  residual: jax.Array
+  imbalance: jax.Array
+  shift: jax.Array
+  block: jax.Array
+  bound: jax.Array
+
+
+@jax.jit
+def mean_row(problem: Problem) -> jax.Array:
+  """The mean [R] float64 of the rows."""
+
+  def local(rows, counted):
+    def total(part, fresh):
+      return jnp.where(fresh[:, None], part, 0).sum(axis=0)
+
+    return lax.psum(over_blocks(problem, total, rows, counted), DATA_AXIS)
+
+  total = sharded(problem, local, (BATCH, BATCH), REPLICATED)(
+    problem.rows, problem.counted
+  )
+  return total / jnp.sum(problem.counted)
+
+
+def sharded(problem: Problem, function, in_specs, out_specs):
+  return jax.shard_map(
+    function,
+    mesh=problem.mesh,
+    in_specs=in_specs,
+    out_specs=out_specs,
+    check_vma=False,
+  )
+
+
+def blocks(count: int) -> tuple[int, int]:
+  """How many blocks, and of how many rows."""
+  number = -(-count // BLOCK_ROWS)
+  return number, -(-count // number)
+
+
+def locate(number, rows_each: int, count: int, counted):
+  """The block's first row, and which of its rows no block had before.
+
+  The last block ends with the last row and so may overlap the one before.
+  """
+  start = jnp.minimum(number * rows_each, count - rows_each)
+  new = start + jnp.arange(rows_each) >= number * rows_each
+  return start, new & lax.dynamic_slice_in_dim(counted, start, rows_each)
+
+
+def load(problem: Problem, rows, start, each):
+  """A block of rows, on the device."""
+  block = lax.dynamic_slice_in_dim(rows, start, each)
+  if problem.streamed:
+    block = jax.device_put(block, jax.memory.Space.Device)
+  return block
+
+
+def over_blocks(problem: Problem, function, rows, counted):
+  """Sums function(block of rows in float64, which are new) over blocks."""
+  number, each = blocks(len(rows))
+
+  def part(i):
+    start, fresh = locate(i, each, len(rows), counted)
+    block = load(problem, rows, start, each)
+    return function(block.astype(jnp.float64), fresh)
+
+  shapes = jax.eval_shape(part, 0)
+  zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+  return lax.fori_loop(
+    0, number, lambda i, total: jax.tree.map(jnp.add, total, part(i)), zeros
+  )
+
+
+def over_classes(values):
+  """Sums [C, N] to [N]: on CPUs far faster as a product than as a sum."""
+  return jnp.ones(len(values), values.dtype) @ values
+
+
+def losses(logits, targets, mask):
+  """Losses and residuals of logits [C, N].
+
+  Written so that small losses and residuals keep their relative precision: at
+  the smallest penalties all of them are far below float64's epsilon times one.
+
+  Returns:
+    Losses [N], and residuals [C, N].
+  """
+  if mask is None:
+    margins = logits - over_classes(jnp.where(targets, logits, 0))
+    top = jnp.max(margins, axis=0)
+    powers = jnp.exp(margins - top)
+    others = jnp.where(targets, 0, powers)
+    total = over_classes(powers)
+    log_total = jnp.where(
+      top > 0, top + jnp.log(total), jnp.log1p(over_classes(others))
+    )
+    others = others / total
+    return log_total, jnp.where(targets, -over_classes(others), others)
+  sign = jnp.where(targets, -1.0, 1.0)
+  loss = jnp.where(mask, jax.nn.softplus(sign * logits), 0)
+  residual = jnp.where(mask, sign * jax.nn.sigmoid(sign * logits), 0)
+  return over_classes(loss), residual
+
+
+def curvature_of(residual, targets, mask) -> Curvature:
+  """The curvature where the residuals [C, N] are."""
+  if mask is None:
+    spread = residual + targets
+    return Curvature(spread, jnp.argmax(spread, axis=0))
+  size = jnp.abs(residual)
+  return Curvature(size * (1 - size), None)
+
+
+def curve(curvature: Curvature, change):
+  """The second derivative times `change` [C, N].
+
+  For softmax it is p * (change - p . change), taken relative to the most
+  probable class: where that has nearly all of the probability, the difference
+  of the two terms would be rounding only.
+  """
+  spread, top = curvature
+  if top is None:
+    return spread * change
+  change = change - jnp.take_along_axis(change, top[None], axis=0)
+  return spread * (change - over_classes(spread * change))
+
+
+def bias_block(curvature: Curvature):
+  """The bias's block of the Hessian, [C, C] or its diagonal [C]."""
+  spread, top = curvature
+  if top is None:
+    return jnp.sum(spread, axis=1)
+  # Rows sum to zero: what is not on the diagonal says what is.
+  apart = spread @ spread.T * ~jnp.eye(len(spread), dtype=bool)
+  return jnp.diag(jnp.sum(apart, axis=1)) - apart
+
+
+def bias_inverse(block):
+  """Pseudo-inverse of `bias_block`; shifting all classes alike is free."""
+  if block.ndim == 1:
+    return jnp.where(block > 0, 1 / jnp.where(block > 0, block, 1), 0)
+  # Masses of classes differ by many powers of ten: scale before inverting.
+  size = jnp.diagonal(block)
+  scale = jnp.where(size > 0, lax.rsqrt(jnp.where(size > 0, size, 1)), 0)
+  values, vectors = jnp.linalg.eigh(scale[:, None] * block * scale)
+  usable = values > 1e-13
+  values = jnp.where(usable, 1 / jnp.where(usable, values, 1), 0)
+  vectors = scale[:, None] * vectors
+  return (vectors * values) @ vectors.T
+
+
+def apply_bias(matrix, vector):
+  """A [C, C] matrix, or a diagonal [C], times a vector [C]."""
+  return matrix @ vector if matrix.ndim == 2 else matrix * vector
+
+
+def evaluate(problem: Problem, weights, bias, penalty) -> Point:
+  """Objective, gradient and certificate; one evaluation.
+
+  The bound is a duality gap. A dual point is any set of probabilities p' whose
+  residuals p' - y sum to zero for each class. Ours moves p along the
+  curvature, p' = p + A u, with u (`shift`) such that the sums vanish. Then the
+  gap is the sum of KL(p' || p), at most u S u with S the sum of the A's, plus
+  |penalty W + X'(p' - y)|^2 / (2 penalty); and the vector in that second term
+  is the gradient with the bias eliminated, which Newton's method needs anyway.
+  """
+  loss, residual, size, imbalance, block = _residuals(problem, weights, bias)
+  shift = -apply_bias(bias_inverse(block), imbalance)
+  slope, moved = _balanced_slope(problem, residual, shift)
+  gradient = penalty * weights + slope
+  # No probability changes by more than the factor 1 + reach.
+  reach = jnp.max(jnp.abs(shift)) if block.ndim == 1 else jnp.ptp(shift)
+  feasible = jnp.all(jnp.abs(imbalance + moved) <= 1e-12 * size) & (reach <= 1)
+  gap = jnp.sum(gradient**2) / (2 * penalty) - shift @ imbalance
+  return Point(
+    weights=weights,
+    bias=bias,
+    loss=loss,
+    objective=loss + penalty / 2 * jnp.sum(weights**2),
+    gradient=gradient,
+    residual=residual,
+    imbalance=imbalance,
+    shift=shift,
+    block=block,
+    bound=jnp.where(feasible, gap, jnp.inf),
+  )
+
+
+def total_loss(problem: Problem, weights, bias):
+  """The sum of the losses, without the penalty."""
+  return _residuals(problem, weights, bias)[0]
+
+
+def _by_example(problem: Problem):
+  """What belongs to examples, and how it lies on the devices."""
+  arrays = problem.rows, problem.targets, problem.mask, problem.counted
+  by_class = CLASSES_BY_EXAMPLES
+  mask = None if problem.mask is None else by_class
+  return arrays, (BATCH, by_class, mask, BATCH)
+
+
+def _part(array, start, each):
+  """Columns of [C, N]; None stays."""
+  if array is None:
+    return None
+  return lax.dynamic_slice_in_dim(array, start, each, axis=1)
+
+
+def _residuals(problem: Problem, weights, bias):
+  """The losses' sum, residuals [C, N], and sums over examples of the
+  residuals' sizes [C], of the residuals [C], and of the curvature."""
+  weights, bias = weights.astype(jnp.float64), bias.astype(jnp.float64)
+  classes = len(bias)
+
+  def local(rows, targets, mask, counted):
+    number, each = blocks(len(rows))
+
+    def step(i, carry):
+      loss, residual, size, imbalance, block = carry
+      start, fresh = locate(i, each, len(rows), counted)
+      part = load(problem, rows, start, each).astype(jnp.float64)
+      hits, counts = _part(targets, start, each), _part(mask, start, each)
+      found, here = losses(weights @ part.T + bias[:, None], hits, counts)
+      here = jnp.where(lax.dynamic_slice_in_dim(counted, start, each), here, 0)
+      new = jnp.where(fresh, here, 0)
+      spread, top = curvature_of(here, hits, counts)
+      return (
+        loss + jnp.sum(jnp.where(fresh, found, 0)),
+        lax.dynamic_update_slice_in_dim(residual, here, start, axis=1),
+        size + jnp.sum(jnp.abs(new), axis=1),
+        imbalance + jnp.sum(new, axis=1),
+        block + bias_block(Curvature(jnp.where(fresh, spread, 0), top)),
+      )
+
+    sums = jnp.zeros(classes)
+    first = (
+      jnp.zeros(()),
+      jnp.zeros((classes, len(rows))),
+      sums,
+      sums,
+      jnp.zeros((classes, classes)) if mask is None else sums,
+    )
+    loss, residual, *more = lax.fori_loop(0, number, step, first)
+    loss, *more = lax.psum((loss, *more), DATA_AXIS)
+    return loss, residual, *more
+
+  arrays, specs = _by_example(problem)
+  out = (REPLICATED, CLASSES_BY_EXAMPLES, *[REPLICATED] * 3)
+  return sharded(problem, local, specs, out)(*arrays)
+
+
+def _balanced_slope(problem: Problem, residual, shift):
+  """Residuals moved along the curvature by a shift [C] of the bias.
+
+  Returns:
+    What they give times the rows, [C, R], and the sums [C] of the movement.
+  """
+  arrays, specs = _by_example(problem)
+
+  def local(rows, targets, mask, counted, residual):
+    number, each = blocks(len(rows))
+
+    def step(i, carry):
+      slope, total = carry
+      start, fresh = locate(i, each, len(rows), counted)
+      part = load(problem, rows, start, each).astype(jnp.float64)
+      here = _part(residual, start, each)
+      curvature = curvature_of(
+        here, _part(targets, start, each), _part(mask, start, each)
+      )
+      moved = curve(curvature, jnp.broadcast_to(shift[:, None], here.shape))
+      moved = jnp.where(fresh, moved, 0)
+      balanced = jnp.where(fresh, here, 0) + moved
+      return slope + balanced @ part, total + jnp.sum(moved, axis=1)
+
+    zeros = jnp.zeros((len(shift), rows.shape[1])), jnp.zeros(len(shift))
+    return lax.psum(lax.fori_loop(0, number, step, zeros), DATA_AXIS)
+
+  slope, total = sharded(
+    problem, local, (*specs, CLASSES_BY_EXAMPLES), REPLICATED
+  )(*arrays, residual)
+  # Of what is the same in all rows, the residuals' zero sums leave rounding.
+  return jnp.where(problem.varies, slope, 0), total
+
+
+def _along_rows(problem: Problem, change):
+  """change [C, R] times the rows, [C, N], in float32."""
+  if not problem.streamed:
+    return change @ problem.single.T
+
+  def local(rows):
+    number, each = blocks(len(rows))
+
+    def step(i, found):
+      start = jnp.minimum(i * each, len(rows) - each)
+      part = change @ load(problem, rows, start, each).T
+      return lax.dynamic_update_slice_in_dim(found, part, start, axis=1)
+
+    blank = jnp.zeros((len(change), len(rows)), jnp.float32)
+    return lax.fori_loop(0, number, step, blank)
+
+  return sharded(problem, local, (BATCH,), CLASSES_BY_EXAMPLES)(problem.single)
+
+
+def onto_rows(problem: Problem, values):
+  """values [C, N] times the rows, [C, R], in float32."""
+  if not problem.streamed:
+    return values @ problem.single
+
+  def local(rows, counted, values):
+    number, each = blocks(len(rows))
+
+    def step(i, total):
+      start, fresh = locate(i, each, len(rows), counted)
+      part = jnp.where(fresh, _part(values, start, each), 0)
+      return total + part @ load(problem, rows, start, each)
+
+    blank = jnp.zeros((len(values), rows.shape[1]), jnp.float32)
+    return lax.psum(lax.fori_loop(0, number, step, blank), DATA_AXIS)
+
+  specs = BATCH, BATCH, CLASSES_BY_EXAMPLES
+  return sharded(problem, local, specs, REPLICATED)(
+    problem.single, problem.counted, values
+  )
+
+
+def gradient_norm(problem: Problem, point: Point):
+  """The largest absolute entry of the objective's gradient."""
+  # The point's gradient has the bias eliminated. What that added is small, so
+  # float32 tells it exactly enough.
+  curvature = curvature_of(point.residual, problem.targets, problem.mask)
+  shift = jnp.broadcast_to(point.shift[:, None], point.residual.shape)
+  size = jnp.maximum(jnp.max(jnp.abs(shift)), 1e-300)
+  moved = curve(curvature, shift / size).astype(jnp.float32)
+  moved = jnp.where(problem.varies, onto_rows(problem, moved), 0)
+  slope = point.gradient - size * moved
+  return jnp.maximum(jnp.max(jnp.abs(slope)), jnp.max(jnp.abs(point.imbalance)))
+
+
+def hessian_product(problem: Problem, point: Point, penalty):
+  """Returns change [C, R] -> (its product, the bias's share [C]).
+
+  The bias's share is what eliminating the bias adds to its Newton step.
+  """
+  mean = problem.mean.astype(jnp.float32)
+  curvature = curvature_of(point.residual, problem.targets, problem.mask)
+  curvature = curvature._replace(spread=curvature.spread.astype(jnp.float32))
+  inverse = bias_inverse(point.block)
+
+  def product(change):
+    # Scaled to unit size: float32 must neither overflow nor underflow.
+    size = jnp.maximum(jnp.max(jnp.abs(change)), 1e-300)
+    change_single = (change / size).astype(jnp.float32)
+    change_single = jnp.where(problem.varies, change_single, 0)
+    # A step of the bias away from what it should be, and much more exact.
+    slopes = _along_rows(problem, change_single)
+    slopes -= (change_single @ mean)[:, None]
+    curved = curve(curvature, slopes)
+    sums = jnp.sum(curved, axis=1, dtype=jnp.float64)
+    share = -apply_bias(inverse, sums)
+    curved += curve(
+      curvature,
+      jnp.broadcast_to(share.astype(jnp.float32)[:, None], slopes.shape),
+    )
+    left = jnp.sum(curved, axis=1)
+    back = onto_rows(problem, curved) - left[:, None] * mean
+    back = jnp.where(problem.varies, back, 0).astype(jnp.float64)
+    share -= (change_single @ mean).astype(jnp.float64)
+    return size * back + penalty * change, size * share
+
+  return product
+
+
+def total_curvature(point: Point):
+  """The sum of all examples' curvatures' traces."""
+  block = point.block
+  return jnp.sum(block) if block.ndim == 1 else jnp.trace(block)
