@@ -15,7 +15,7 @@ from tf_transfer.transfer import (
 PENALTY = 0.3
 
 
-@pytest.fixture(params=[(1, False), (1, True), (8, False), (8, True)])
+@pytest.fixture(params=[(1, False), (8, True)], ids=['one', 'eight, in blocks'])
 def made(request):
   """A problem of 24 examples: softmax of 3, or 3 independent labels."""
   number, streamed = request.param

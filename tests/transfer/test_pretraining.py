@@ -373,13 +373,19 @@ def _losses_over(count, model, variables, made, config, batches):
 
 
 @pytest.mark.parametrize(
-  ('name', 'size'),
+  ('name', 'size', 'configuration'),
   [
-    ('inception_small', 32),
-    pytest.param('inception_v4', SMALLEST_V4, marks=pytest.mark.slow),
+    ('inception_small', 32, 'C1'),
+    *(
+      pytest.param(*case, marks=pytest.mark.slow)
+      for case in (
+        ('inception_small', 32, 'C5'),
+        ('inception_v4', SMALLEST_V4, 'C1'),
+        ('inception_v4', SMALLEST_V4, 'C5'),
+      )
+    ),
   ],
 )
-@pytest.mark.parametrize('configuration', ['C1', 'C5'])
 def test_sharded_over_eight_devices(configuration, name, size):
   """Three steps: the same losses as on one device.
 

@@ -9,8 +9,9 @@ the bias not penalised: scikit-learn's with C = 1 / penalty. Losses are the
 softmax cross-entropy, or one sigmoid cross-entropy per class where each label
 is a row of zeros and ones (VOC 2007: independent classes, one penalty).
 
-    path = fit_path(features, labels, penalties())
-    index, curve = select(path, val_features, val_labels, metrics.top1)
+    path = fit_path(features, labels)
+    val_logits = logits(path.weights, path.bias, val_features)
+    index = ...  # What does best on val; of equals, the largest penalty.
     final = refit(all_features, all_labels, path.penalties[index],
                   initial=(path.weights[index], path.bias[index]))
 
@@ -133,7 +134,12 @@ def fit_path(
   # LAPACK on CPUs (the eigenbasis) is OpenBLAS, whose threads spin: where
   # another process wants the cores, two were up to twenty times slower than
   # one. XLA's own threads, which do all else, are not limited by this.
-  with jax.enable_x64(True), threadpool_limits(1, user_api='blas'):
+  # Products of float32 are to be that exact on accelerators too.
+  with (
+    jax.enable_x64(True),
+    jax.default_matmul_precision('highest'),
+    threadpool_limits(1, user_api='blas'),
+  ):
     problem = _problem(
       features,
       targets[fitted],
@@ -193,37 +199,6 @@ def logits(weights, bias, features) -> np.ndarray:
       f'{features.shape[1]}'
     )
   return features @ weights + bias[..., None, :]
-
-
-def select(
-  path: Path, features, labels, score: Callable[..., float]
-) -> tuple[int, np.ndarray]:
-  """Chooses the penalty that does best on validation.
-
-  Args:
-    path: from `fit_path`.
-    features: [N, D], of the validation split.
-    labels: [N] or [N, C], handed to `score` as they are.
-    score: from labels and logits [N, C]; larger is better.
-
-  Returns:
-    The index into the path, and the scores [P]. Of equal scores, the larger
-    penalty's wins.
-  """
-  scores = np.array(
-    [
-      float(score(labels, logits(weights, bias, features)))
-      for weights, bias in zip(path.weights, path.bias, strict=True)
-    ]
-  )
-  if np.isnan(scores).any():
-    raise InputError(
-      f'the validation score is NaN at penalty '
-      f'{path.penalties[np.isnan(scores).argmax()]:g}; a class without '
-      'validation examples does that to some metrics'
-    )
-  best = np.flatnonzero(scores == scores.max())
-  return int(best[np.argmax(path.penalties[best])]), scores
 
 
 def check_features(features) -> np.ndarray:
