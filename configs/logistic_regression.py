@@ -116,7 +116,7 @@ def get_config(
   # A fit has converged when its objective is proven to be within this part of
   # the optimum: on the way to the choice of the penalty, where a finer one has
   # turned one prediction in thousands, and in the fit that is tested.
-  config.logistic_regression.tolerance = 1e-6
+  config.logistic_regression.tolerance = 1e-5
   config.logistic_regression.final_tolerance = 1e-9
   # Passes over the features that one penalty may take.
   config.logistic_regression.max_evaluations = 5000

@@ -409,7 +409,8 @@ def _next_number(numbers, number: int, evaluations: int, shape) -> int:
     product = 4 * count * dim * (classes + 6)
     product += 4 * size * dim * classes + 8 * size**2
     build = size**2 * dim + size * dim**2 + size**3
-    return build + 2e4 * count * (size > 0) + products * product
+    choosing = 2e3 * count * classes * (size > 0)
+    return choosing + build + products * product
 
   place = numbers.index(number)
   beyond = max(evaluations - FEWEST_EVALUATIONS, 0)
