@@ -10,7 +10,8 @@ and fine-tuning on the last, the smallest. After the colon another folder of
 images can stand: configs/offline_study.py:PATH. Images are shown at 64 px and
 the searches are coarse: enough to compare, not the networks' best.
 
-Expect: twelve rows; killed and started again, the same ones.
+Expect: twelve rows in about a quarter of an hour; killed and started again, the
+same ones.
 """
 
 import ml_collections

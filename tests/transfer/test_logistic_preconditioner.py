@@ -1,5 +1,7 @@
 """The preconditioner against dense inverses."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -56,7 +58,7 @@ def test_all_directions_are_the_whole_hessian(made, exclusive, number):
   """Of three classes each example has two directions, of labels three."""
   problem, weights, bias = made(exclusive)
   mean = logistic_problem.mean_row(problem)
-  problem = logistic_problem.dataclasses.replace(problem, mean=mean)
+  problem = dataclasses.replace(problem, mean=mean)
   spectrum = logistic_preconditioner.spectrum(problem)
   point = logistic_problem.evaluate(problem, weights, bias, PENALTY)
   leading = logistic_preconditioner.leading(
