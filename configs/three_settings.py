@@ -23,12 +23,10 @@ from configs import fine_tuned, logistic_regression, random_init
 NETWORK, DATASET = 'efficientnet_lite0', 'digits'
 
 
-def _trained(
-  fields: ml_collections.ConfigDict, learning_rate: float
-) -> ml_collections.ConfigDict:
+def _trained(fields: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """One trial, short enough for two cores."""
   fields.learning_rates = 1
-  fields.learning_rate_min = fields.learning_rate_max = learning_rate
+  fields.learning_rate_min = fields.learning_rate_max = 0.03
   fields.weight_decays = 1
   fields.weight_decay_max = fields.weight_decay_min
   fields.no_weight_decay = False
@@ -48,6 +46,6 @@ def get_config() -> ml_collections.ConfigDict:
   # A decade apart, without the smallest, which take longest and none chooses.
   config.logistic_regression.penalties = 8
   config.logistic_regression.penalty_min = 1e-2
-  config.fine_tuned = _trained(fine_tuned.fields(), 0.03)
-  config.random_init = _trained(random_init.fields(), 0.03)
+  config.fine_tuned = _trained(fine_tuned.fields())
+  config.random_init = _trained(random_init.fields())
   return config
