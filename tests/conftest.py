@@ -14,12 +14,29 @@ os.environ['JAX_COMPILATION_CACHE_DIR'] = _COMPILED.name
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
 
 import dataclasses
+import gc
 import pathlib
+import sys
 
+import jax
 import numpy as np
 import pytest
 
 LITES = ('efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2')
+
+
+@pytest.fixture(autouse=True)
+def _nothing_large_stays(request):
+  """Slow tests compile large programs, which JAX and Keras would all keep.
+
+  Those of one worker took 14 GB together, and the machine had no more.
+  """
+  yield
+  if request.node.get_closest_marker('slow'):
+    jax.clear_caches()
+    if 'keras' in sys.modules:
+      sys.modules['keras'].utils.clear_session()
+    gc.collect()
 
 
 @pytest.fixture(scope='session')
