@@ -38,14 +38,12 @@ def made(request):
 def dense_hessian(problem, point):
   """[15, 15] of weights [3, 4] and bias [3], by hand."""
   rows = np.concatenate([problem.rows, np.ones((24, 1))], axis=1)
-  residual = np.asarray(point.residual)
+  p = np.asarray(point.curvature.spread, np.float64)
   if problem.mask is None:
-    p = residual + np.asarray(problem.targets)
     inner = np.einsum('cn,cd->ncd', p, np.eye(3))
     inner -= np.einsum('cn,dn->ncd', p, p)
   else:
-    p = np.abs(residual)
-    inner = np.einsum('cn,cd->ncd', p * (1 - p), np.eye(3))
+    inner = np.einsum('cn,cd->ncd', p, np.eye(3))
   hessian = np.einsum('ncd,nr,ns->crds', inner, rows, rows)
   hessian += PENALTY * np.einsum(
     'cd,rs->crds', np.eye(3), np.diag([1] * 4 + [0])

@@ -168,16 +168,14 @@ def leading(
   problem: Problem, spectrum: Spectrum, point: Point, penalty, number: int
 ) -> Leading:
   """Finds the `number` directions of examples with the largest curvature."""
-  curvature = logistic_problem.curvature_of(
-    point.residual, problem.targets, problem.mask
-  )
+  curvature = point.curvature
   counted = jnp.sum(problem.counted)
   if curvature.top is None:
     chosen, index, classes = _leading_labels(curvature.spread, number)
     taken = classes.T @ chosen
     rest = jnp.maximum(point.block - taken, 0) / counted
   else:
-    chosen, index, classes = _leading_pairs(curvature, number)
+    chosen, index, classes = _leading_pairs(problem, curvature, number)
     taken = chosen @ jnp.sum(classes**2, axis=1)
     total = logistic_problem.total_curvature(point)
     each = jnp.maximum(total - taken, 0) / (len(curvature.spread) - 1)
@@ -194,11 +192,12 @@ def leading(
   scale = jnp.sqrt(_scale(spectrum, rest, penalty))
   scale = classes @ scale if curvature.top is None else scale[0]
   scaled = rows * scale
-  meet = (classes @ classes.T) * (scaled @ scaled.T)
   # The bias, whose Hessian is eliminated, is like a weight of a constant.
   bias = counted * rest + 1e-3 * jnp.sum(chosen) / len(rest)
-  biased = classes * size[:, None] / jnp.sqrt(bias)
-  meet += (biased @ biased.T).astype(jnp.float32)
+  bias = classes @ bias if curvature.top is None else bias[0]
+  constant = (size / jnp.sqrt(bias)).astype(jnp.float32)
+  scaled = jnp.concatenate([scaled, constant[:, None]], axis=1)
+  meet = (classes @ classes.T) * (scaled @ scaled.T)
   # More than rounding can take away from the least eigenvalue.
   most = jnp.max(jnp.sum(jnp.abs(meet), axis=1))
   meet += (1 + 2e-7 * most) * jnp.eye(number, dtype=jnp.float32)
@@ -215,39 +214,65 @@ def _leading_labels(spread, number: int):
   return chosen, place % count, jax.nn.one_hot(place // count, len(spread))
 
 
-def _leading_pairs(curvature: logistic_problem.Curvature, number: int):
+def _leading_pairs(problem, curvature: logistic_problem.Curvature, number: int):
   """Of a softmax: curvatures [M], examples [M], and v [M, C]."""
-  spread, top = curvature
-  count = len(top)
-
-  def split(left, first):
-    """Takes the likeliest away: its probability, the others, their sum."""
-    chance = jnp.take_along_axis(left, first[None], axis=0)[0]
-    others = jnp.where(jnp.arange(len(left))[:, None] == first, 0, left)
-    return chance, others, logistic_problem.over_classes(others)
+  sizes = _pair_sizes(problem, curvature)
+  count = sizes.shape[1]
+  chosen, place = lax.top_k(sizes.ravel(), number)
+  index = place % count
+  # Again, of those chosen alone: all vectors would be much to hold.
+  top = curvature.top[index]
+  _, others, left = _without(curvature.spread[:, index], top)
+  second = jnp.argmax(others, axis=0)
+  _, next_others, next_left = _without(others, second)
 
   def vector(first, others, total):
     share = others / jnp.where(total > 0, total, 1)
     return jax.nn.one_hot(first, len(others), axis=0) - share
 
-  chance, others, left = split(spread, top)
-  second = jnp.argmax(others, axis=0)
-  next_chance, _, next_left = split(others, second)
-  sizes = jnp.concatenate(
-    [chance * left, next_chance * next_left / jnp.where(left > 0, left, 1)]
-  )
-  chosen, place = lax.top_k(sizes, number)
-  index = place % count
-  # Again, of those chosen alone: [C, N] of both would be much to hold.
-  first, second = top[index], second[index]
-  _, others, left = split(spread[:, index], first)
-  _, next_others, next_left = split(others, second)
   classes = jnp.where(
     place < count,
-    vector(first, others, left),
+    vector(top, others, left),
     vector(second, next_others, next_left),
   )
   return chosen, index, classes.T
+
+
+def _without(spread, first):
+  """Takes a class of [C, N] away: its values, the others', and their sum."""
+  chance = jnp.take_along_axis(spread, first[None], axis=0)[0]
+  others = jnp.where(jnp.arange(len(spread))[:, None] == first, 0, spread)
+  return chance, others, logistic_problem.over_classes(others)
+
+
+def _pair_sizes(problem: Problem, curvature: logistic_problem.Curvature):
+  """Curvatures [2, N] of both terms that the likeliest classes give."""
+
+  def local(counted, curvature):
+    number, each = logistic_problem.blocks(len(counted))
+
+    def step(i, sizes):
+      start, _ = logistic_problem.locate(i, each, len(counted), counted)
+      spread, top = logistic_problem.part_of(curvature, start, each)
+      chance, others, left = _without(spread, top)
+      next_chance, _, next_left = _without(others, jnp.argmax(others, axis=0))
+      both = jnp.stack(
+        [
+          chance * left,
+          next_chance * next_left / jnp.where(left > 0, left, 1),
+        ]
+      )
+      return lax.dynamic_update_slice_in_dim(sizes, both, start, axis=1)
+
+    blank = jnp.zeros((2, len(counted)), jnp.float32)
+    return lax.fori_loop(0, number, step, blank)
+
+  return logistic_problem.sharded(
+    problem,
+    local,
+    (BATCH, logistic_problem.lies(problem)),
+    logistic_problem.CLASSES_BY_EXAMPLES,
+  )(problem.counted, curvature)
 
 
 def _gather(problem: Problem, index) -> jax.Array:

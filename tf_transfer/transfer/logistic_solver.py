@@ -245,7 +245,7 @@ class Trail(NamedTuple):
 
 
 class Solution(NamedTuple):
-  """A solution and how good it is; or several, stacked.
+  """A solution and how good it is.
 
   Attributes:
     weights, bias: [C, R], [C].
@@ -309,7 +309,7 @@ def _judged(problem: Problem, point: Point) -> Solution:
   )
 
 
-@functools.partial(jax.jit, static_argnames='number')
+@functools.partial(jax.jit, static_argnames='number', donate_argnames='trail')
 def advance(
   problem: Problem,
   spectrum: Spectrum,
@@ -350,16 +350,14 @@ def advance(
     jnp.minimum(trail.count + 1, HISTORY),
     memory,
   )
-  return trail, (_judged(problem, point), count + spent)
+  return trail, _judged(problem, point), count + spent
 
 
 @jax.jit
-def judge(problem: Problem, weights, bias, penalties) -> Solution:
-  """Evaluates solutions [P, C, R] and [P, C] of penalties [P]."""
-  return lax.map(
-    lambda one: _judged(problem, logistic_problem.evaluate(problem, *one)),
-    (weights, bias, penalties),
-  )
+def judge(problem: Problem, weights, bias, penalty) -> Solution:
+  """Evaluates weights [C, R] and bias [C]."""
+  point = logistic_problem.evaluate(problem, weights, bias, penalty)
+  return _judged(problem, point)
 
 
 @functools.partial(jax.jit, static_argnames='places')
