@@ -62,15 +62,22 @@ def test_all_directions_are_the_whole_hessian(made, exclusive, number):
   leading = logistic_preconditioner.leading(
     problem, spectrum, point, PENALTY, number
   )
+  check_inverse(problem, spectrum, leading, point)
+
+
+def check_inverse(problem, spectrum, known, point):
   prepare = logistic_preconditioner.preconditioner(
     problem,
     spectrum,
     logistic_preconditioner.no_memory(0, 12),
-    leading,
+    known,
     point,
     PENALTY,
   )
   gradient = np.random.default_rng(1).normal(size=(3, 4))
+  if problem.mask is None:
+    # Those of a softmax have none of what its classes share.
+    gradient -= gradient.mean(axis=0)
   found = np.asarray(prepare(jnp.asarray(gradient)))
   # The weights' part of the whole inverse has the bias eliminated.
   whole = np.concatenate([gradient, np.zeros((3, 1))], axis=1).ravel()
@@ -79,6 +86,19 @@ def test_all_directions_are_the_whole_hessian(made, exclusive, number):
   np.testing.assert_allclose(
     found, dense.reshape(3, 5)[:, :4], rtol=2e-2, atol=5e-3
   )
+
+
+def test_whole_hessian_is_factored(made):
+  """Of so many drawn, each example has its share, and nothing is left out."""
+  problem, weights, bias = made(True)
+  mean = logistic_problem.mean_row(problem)
+  problem = dataclasses.replace(problem, mean=mean)
+  spectrum = logistic_preconditioner.spectrum(problem)
+  whole = logistic_preconditioner.whole(
+    problem, spectrum, weights, bias, PENALTY, drawn=1000
+  )
+  point = logistic_problem.evaluate(problem, weights, bias, PENALTY)
+  check_inverse(problem, spectrum, whole, point)
 
 
 def test_rows_are_gathered_from_wherever_they_lie(made, monkeypatch):

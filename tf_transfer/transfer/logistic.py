@@ -31,6 +31,7 @@ from threadpoolctl import threadpool_limits
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import devices
 from tf_transfer.transfer import (
+  logistic_plan,
   logistic_preconditioner,
   logistic_problem,
   logistic_solver,
@@ -47,13 +48,6 @@ SIZE_PER_DEVICE = 2**24
 
 # More were no better.
 MOST_DIRECTIONS = 64
-
-# Of leading examples in the preconditioner. What is built of them is square,
-# for the most 64 MiB.
-LEADING = (0, 1024, 2048, 4096)
-
-# About what a penalty takes where the preconditioner is right.
-FEWEST_EVALUATIONS = 10
 
 
 class Path(NamedTuple):
@@ -382,11 +376,17 @@ def _along(given, penalties, limits):
   """Solves for a penalty after the other."""
   problem, spectrum, trail = given
   tolerance, max_evaluations = limits
-  shape = *problem.rows.shape, len(problem.targets)
-  directions = shape[0] * (2 if problem.mask is None else shape[2])
-  numbers = [number for number in LEADING if number <= directions]
-  number = 0
+  plan = logistic_plan.Plan(
+    *problem.rows.shape, len(problem.targets), problem.mask is None
+  )
+  whole = None
   for penalty in penalties:
+    if plan.factor_now:
+      # The old one is let go of first.
+      whole = None
+      whole = logistic_preconditioner.whole(
+        problem, spectrum, trail.weights[0], trail.bias[0], penalty
+      )
     # A tenth of the tolerance is left for rounding.
     trail, found, evaluations = logistic_solver.advance(
       problem,
@@ -395,40 +395,11 @@ def _along(given, penalties, limits):
       np.log(penalty),
       0.9 * tolerance,
       max_evaluations,
-      number,
+      plan.number,
+      whole,
     )
     yield found, evaluations
-    number = _next_number(numbers, number, int(evaluations), shape)
-
-
-def _next_number(numbers, number: int, evaluations: int, shape) -> int:
-  """How many leading examples will make the next penalty cheapest.
-
-  Twice as many halve the evaluations beyond those that every penalty takes, as
-  a rule; whether they do, the next penalty shows. Costs are in float32
-  operations of a CPU, counted so that what is bound by memory or LAPACK is in
-  proportion. They decide on nothing but the time.
-  """
-  count, dim, classes = shape
-
-  def cost(size, products):
-    product = 4 * count * dim * (classes + 6)
-    product += 4 * size * dim * classes + 8 * size**2
-    build = size**2 * dim + size * dim**2 + size**3
-    choosing = 2e3 * count * classes * (size > 0)
-    return choosing + build + products * product
-
-  place = numbers.index(number)
-  beyond = max(evaluations - FEWEST_EVALUATIONS, 0)
-  near = range(max(place - 1, 0), min(place + 2, len(numbers)))
-  return numbers[
-    min(
-      near,
-      key=lambda i: cost(
-        numbers[i], FEWEST_EVALUATIONS + beyond * 2.0 ** (place - i)
-      ),
-    )
-  ]
+    plan.took(int(evaluations))
 
 
 def _problem(features, targets, mask, mesh, streamed):
