@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import devices
-from tf_transfer.transfer import logistic, logistic_problem
+from tf_transfer.transfer import logistic, logistic_plan, logistic_problem
 
 
 def objective(weights, bias, features, labels, penalty):
@@ -313,30 +313,54 @@ def test_callers_precision_is_left_alone(digits):
   assert not jax.config.jax_enable_x64
 
 
+class AtOnce(logistic_plan.Plan):
+  """A plan that is set, whatever that costs at these sizes."""
+
+  leading = 0
+  factored = False
+
+  def took(self, evaluations):
+    self.number = self.leading
+    self.factor_now = self.factored
+
+
+def paths_as_planned(monkeypatch, plans, *problem):
+  paths = []
+  for plan in plans:
+    monkeypatch.setattr(
+      logistic_plan, 'Plan', type('Set', (AtOnce,), plan or {})
+    )
+    paths.append(logistic.fit_path(*problem))
+    assert paths[-1].converged.all()
+  np.testing.assert_allclose(*(p.objective for p in paths), rtol=2e-9)
+  # The largest penalty is solved before a plan is asked for.
+  return [p.evaluations[:-1].sum() for p in paths]
+
+
 def test_leading_examples_save_evaluations(digits, monkeypatch):
   """The same solutions; 300 of 400 examples and the path's small end."""
   penalties = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
-  features, labels = digits[0][:400], digits[1][:400]
-  # At this size they cost more than they save.
-  monkeypatch.setattr(logistic, '_next_number', lambda numbers, *_: numbers[-1])
-  paths = []
-  for numbers in ((0,), (0, 300)):
-    monkeypatch.setattr(logistic, 'LEADING', numbers)
-    paths.append(logistic.fit_path(features, labels, penalties))
-    assert paths[-1].converged.all()
-  np.testing.assert_allclose(*(p.objective for p in paths), rtol=2e-9)
-  plain, leading = (p.evaluations[:-1].sum() for p in paths)
+  problem = digits[0][:400], digits[1][:400], penalties
+  plain, leading = paths_as_planned(
+    monkeypatch, [{}, {'leading': 300}], *problem
+  )
   assert leading < 0.7 * plain
 
 
-def test_number_of_leading_examples_follows_the_cost():
-  shape = 50_000, 2048, 100
-  numbers = [0, 1024, 2048, 4096]
-  following = [logistic._next_number(numbers, n, 10, shape) for n in numbers]
-  assert following == [0, 0, 1024, 2048]
-  # Thousands of evaluations are worth any of them, one step at a time.
-  following = [logistic._next_number(numbers, n, 3000, shape) for n in numbers]
-  assert following == [1024, 2048, 4096, 4096]
+def test_whole_hessian_saves_evaluations(monkeypatch):
+  """The same solutions, where wrong labels keep examples uncertain."""
+  features, labels = load_digits(return_X_y=True)
+  rng = np.random.default_rng(0)
+  wrong = rng.random(len(labels)) < 0.1
+  labels = np.where(wrong, rng.integers(0, 10, len(labels)), labels)
+  plain, whole = paths_as_planned(
+    monkeypatch,
+    [{}, {'factored': True}],
+    features.astype(np.float32),
+    labels,
+    [1e-2, 1e-1, 1],
+  )
+  assert whole < 0.2 * plain
 
 
 def test_features_that_do_not_vary_get_no_weight():

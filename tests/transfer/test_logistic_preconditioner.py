@@ -38,14 +38,12 @@ def made(request):
 def dense_hessian(problem, point):
   """[15, 15] of weights [3, 4] and bias [3], by hand."""
   rows = np.concatenate([problem.rows, np.ones((24, 1))], axis=1)
-  residual = np.asarray(point.residual)
+  p = np.asarray(point.curvature.spread, np.float64)
   if problem.mask is None:
-    p = residual + np.asarray(problem.targets)
     inner = np.einsum('cn,cd->ncd', p, np.eye(3))
     inner -= np.einsum('cn,dn->ncd', p, p)
   else:
-    p = np.abs(residual)
-    inner = np.einsum('cn,cd->ncd', p * (1 - p), np.eye(3))
+    inner = np.einsum('cn,cd->ncd', p, np.eye(3))
   hessian = np.einsum('ncd,nr,ns->crds', inner, rows, rows)
   hessian += PENALTY * np.einsum(
     'cd,rs->crds', np.eye(3), np.diag([1] * 4 + [0])
@@ -64,15 +62,22 @@ def test_all_directions_are_the_whole_hessian(made, exclusive, number):
   leading = logistic_preconditioner.leading(
     problem, spectrum, point, PENALTY, number
   )
+  check_inverse(problem, spectrum, leading, point)
+
+
+def check_inverse(problem, spectrum, known, point):
   prepare = logistic_preconditioner.preconditioner(
     problem,
     spectrum,
     logistic_preconditioner.no_memory(0, 12),
-    leading,
+    known,
     point,
     PENALTY,
   )
   gradient = np.random.default_rng(1).normal(size=(3, 4))
+  if problem.mask is None:
+    # Those of a softmax have none of what its classes share.
+    gradient -= gradient.mean(axis=0)
   found = np.asarray(prepare(jnp.asarray(gradient)))
   # The weights' part of the whole inverse has the bias eliminated.
   whole = np.concatenate([gradient, np.zeros((3, 1))], axis=1).ravel()
@@ -81,6 +86,19 @@ def test_all_directions_are_the_whole_hessian(made, exclusive, number):
   np.testing.assert_allclose(
     found, dense.reshape(3, 5)[:, :4], rtol=2e-2, atol=5e-3
   )
+
+
+def test_whole_hessian_is_factored(made):
+  """Of so many drawn, each example has its share, and nothing is left out."""
+  problem, weights, bias = made(True)
+  mean = logistic_problem.mean_row(problem)
+  problem = dataclasses.replace(problem, mean=mean)
+  spectrum = logistic_preconditioner.spectrum(problem)
+  whole = logistic_preconditioner.whole(
+    problem, spectrum, weights, bias, PENALTY, drawn=1000
+  )
+  point = logistic_problem.evaluate(problem, weights, bias, PENALTY)
+  check_inverse(problem, spectrum, whole, point)
 
 
 def test_rows_are_gathered_from_wherever_they_lie(made, monkeypatch):

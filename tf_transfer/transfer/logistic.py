@@ -31,6 +31,7 @@ from threadpoolctl import threadpool_limits
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import devices
 from tf_transfer.transfer import (
+  logistic_plan,
   logistic_preconditioner,
   logistic_problem,
   logistic_solver,
@@ -47,13 +48,6 @@ SIZE_PER_DEVICE = 2**24
 
 # More were no better.
 MOST_DIRECTIONS = 64
-
-# Of leading examples in the preconditioner. What is built of them is square,
-# for the most 64 MiB.
-LEADING = (0, 1024, 2048, 4096)
-
-# About what a penalty takes where the preconditioner is right.
-FEWEST_EVALUATIONS = 10
 
 
 class Path(NamedTuple):
@@ -147,30 +141,38 @@ def fit_path(
       mesh,
       streamed,
     )
-    solutions, evaluations = _solve(
+    # Each solution goes where it is returned and nowhere else: 45 of them are
+    # not little memory.
+    count = len(penalties)
+    path = Path(
+      penalties=penalties,
+      weights=np.zeros((count, dim, classes)),
+      bias=np.tile(_unfitted_bias(targets, mask), (count, 1)),
+      objective=np.zeros(count),
+      gradient_norm=np.zeros(count),
+      bound=np.zeros(count),
+      evaluations=np.zeros(count, int),
+      converged=np.zeros(count, bool),
+    )
+    solutions = _solutions(
       problem,
       len(features),
       -distinct,
       (initial[0][fitted], initial[1][fitted]),
       (tolerance, max_evaluations),
-      progress,
     )
-  weights = np.zeros((len(penalties), dim, classes))
-  for index, place in enumerate(position):
-    weights[index][:, fitted] = solutions.weights[place].T
-  bias = np.tile(_unfitted_bias(targets, mask), (len(penalties), 1))
-  bias[:, fitted] = solutions.bias[position]
-  objective, bound = solutions.objective[position], solutions.bound[position]
-  return Path(
-    penalties=penalties,
-    weights=weights,
-    bias=bias,
-    objective=objective,
-    gradient_norm=solutions.gradient_norm[position],
-    bound=bound,
-    evaluations=evaluations[position],
-    converged=bound <= tolerance * objective,
-  )
+    for number, (found, evaluations) in enumerate(solutions):
+      for index in np.flatnonzero(position == number):
+        path.weights[index][:, fitted] = found.weights.T
+        path.bias[index, fitted] = found.bias
+        path.objective[index] = found.objective
+        path.gradient_norm[index] = found.gradient_norm
+        path.bound[index] = found.bound
+        path.evaluations[index] = evaluations
+      if progress:
+        progress(number + 1, len(distinct))
+  path.converged[:] = path.bound <= tolerance * path.objective
+  return path
 
 
 def refit(features, labels, penalty: float, **options) -> Path:
@@ -329,8 +331,8 @@ def _check_initial(initial, dim: int, classes: int):
   return weights, np.where(np.isfinite(bias), bias, 0)
 
 
-def _solve(problem, count, penalties, initial, limits, progress):
-  """The path for distinct falling penalties: solutions and evaluations."""
+def _solutions(problem, count, penalties, initial, limits):
+  """Yields a `Solution` and its evaluations for each of falling penalties."""
   weights, bias = initial
   reduced, basis = problem, None
   if count < problem.rows.shape[1]:
@@ -358,71 +360,46 @@ def _solve(problem, count, penalties, initial, limits, progress):
     np.log(penalties[0]),
     _places(*reduced.rows.shape, len(bias)),
   )
-  solutions, evaluations = _along(
-    (reduced, spectrum, trail), np.log(penalties), limits, progress
-  )
-  if basis is not None:
-    weights = solutions.weights @ basis.axes.T
-    bias = solutions.bias - weights @ basis.mean
-    solutions = logistic_solver.judge(problem, weights, bias, penalties)
-  return jax.tree.map(np.asarray, solutions), evaluations
+  for penalty, (found, evaluations) in zip(
+    penalties,
+    _along((reduced, spectrum, trail), penalties, limits),
+    strict=True,
+  ):
+    if basis is not None:
+      weights = found.weights @ basis.axes.T
+      bias = found.bias - weights @ basis.mean
+      found = logistic_solver.judge(problem, weights, bias, penalty)
+    yield jax.tree.map(np.asarray, found), int(evaluations)
 
 
-def _along(given, log_penalties, limits, progress):
+def _along(given, penalties, limits):
   """Solves for a penalty after the other."""
   problem, spectrum, trail = given
   tolerance, max_evaluations = limits
-  shape = *problem.rows.shape, len(problem.targets)
-  directions = shape[0] * (2 if problem.mask is None else shape[2])
-  numbers = [number for number in LEADING if number <= directions]
-  number = 0
-  found = []
-  for log_penalty in log_penalties:
+  plan = logistic_plan.Plan(
+    *problem.rows.shape, len(problem.targets), problem.mask is None
+  )
+  whole = None
+  for penalty in penalties:
+    if plan.factor_now:
+      # The old one is let go of first.
+      whole = None
+      whole = logistic_preconditioner.whole(
+        problem, spectrum, trail.weights[0], trail.bias[0], penalty
+      )
     # A tenth of the tolerance is left for rounding.
-    trail, one = logistic_solver.advance(
+    trail, found, evaluations = logistic_solver.advance(
       problem,
       spectrum,
       trail,
-      log_penalty,
+      np.log(penalty),
       0.9 * tolerance,
       max_evaluations,
-      number,
+      plan.number,
+      whole,
     )
-    found.append(jax.tree.map(np.asarray, one))
-    number = _next_number(numbers, number, int(found[-1][1]), shape)
-    if progress:
-      progress(len(found), len(log_penalties))
-  return jax.tree.map(lambda *parts: np.stack(parts), *found)
-
-
-def _next_number(numbers, number: int, evaluations: int, shape) -> int:
-  """How many leading examples will make the next penalty cheapest.
-
-  Twice as many halve the evaluations beyond those that every penalty takes, as
-  a rule; whether they do, the next penalty shows. Costs are in float32
-  operations of a CPU, counted so that what is bound by memory or LAPACK is in
-  proportion. They decide on nothing but the time.
-  """
-  count, dim, classes = shape
-
-  def cost(size, products):
-    product = 4 * count * dim * (classes + 6)
-    product += 4 * size * dim * classes + 8 * size**2
-    build = size**2 * dim + size * dim**2 + size**3
-    choosing = 2e3 * count * classes * (size > 0)
-    return choosing + build + products * product
-
-  place = numbers.index(number)
-  beyond = max(evaluations - FEWEST_EVALUATIONS, 0)
-  near = range(max(place - 1, 0), min(place + 2, len(numbers)))
-  return numbers[
-    min(
-      near,
-      key=lambda i: cost(
-        numbers[i], FEWEST_EVALUATIONS + beyond * 2.0 ** (place - i)
-      ),
-    )
-  ]
+    yield found, evaluations
+    plan.took(int(evaluations))
 
 
 def _problem(features, targets, mask, mesh, streamed):

@@ -18,11 +18,21 @@ directions v ⊗ x, M of them, give most of the Hessian by a matrix of rank M, a
 Woodbury's identity inverts it with a factor M × M. What they leave out is
 averaged as before.
 
+*The whole Hessian.* With fewer weights than examples no penalty, however small,
+separates the classes, and many examples matter. Then the Hessian is small
+enough to be factored. Since
+
+  A = sum over pairs of classes c < d of p_c p_d (e_c - e_d) (e_c - e_d)',
+
+it is made of a weighted Gram matrix for each pair, and for each a few thousand
+examples do, drawn by their share of it. The factor serves several penalties.
+
 *Directions.* Each product with the Hessian teaches how the rest errs. The last
 directions and their images correct it (a block BFGS update), from one penalty
 to the next.
 """
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -35,6 +45,9 @@ from tf_transfer.transfer.logistic_problem import Point, Problem
 
 # Directions whose part of what all span is smaller than this are left out.
 LEAST_SHARE = 1e-2
+
+# Examples for a Gram matrix of a pair of classes, as a multiple of its size.
+DRAWN = 4
 
 
 class Spectrum(NamedTuple):
@@ -152,8 +165,7 @@ class Leading(NamedTuple):
     classes: [M, C] float32, between which classes.
     rows: [M, R] float32, centred, in the eigenbasis, with the curvature's root.
     root: [M, M] float32, Q with Q' Q the inverse of 1 + U' B^-1 U, the bias
-      included. (On CPUs, solving with Cholesky's factor in its place takes
-      twenty times as long.)
+      included.
     rest: [C] float32, the mean curvature of all else; alike for all classes
       of a softmax.
   """
@@ -168,44 +180,36 @@ def leading(
   problem: Problem, spectrum: Spectrum, point: Point, penalty, number: int
 ) -> Leading:
   """Finds the `number` directions of examples with the largest curvature."""
-  curvature = logistic_problem.curvature_of(
-    point.residual, problem.targets, problem.mask
-  )
+  curvature = point.curvature
   counted = jnp.sum(problem.counted)
   if curvature.top is None:
     chosen, index, classes = _leading_labels(curvature.spread, number)
     taken = classes.T @ chosen
     rest = jnp.maximum(point.block - taken, 0) / counted
   else:
-    chosen, index, classes = _leading_pairs(curvature, number)
+    chosen, index, classes = _leading_pairs(problem, curvature, number)
     taken = chosen @ jnp.sum(classes**2, axis=1)
     total = logistic_problem.total_curvature(point)
     each = jnp.maximum(total - taken, 0) / (len(curvature.spread) - 1)
     rest = jnp.full(len(curvature.spread), each / counted)
   size = jnp.sqrt(chosen)
-  rows = _gather(problem, index) - problem.mean.astype(jnp.float32)
-  rows = jnp.where(problem.varies, rows, 0)
-  if spectrum.axes is not None:
-    rows = rows @ spectrum.axes
-  rows = size.astype(jnp.float32)[:, None] * rows
+  rows = size.astype(jnp.float32)[:, None] * _centred(problem, spectrum, index)
   rest, classes = rest.astype(jnp.float32), classes.astype(jnp.float32)
   # With one-hot classes each row has its own class's scale; those of a softmax
   # are all the same.
   scale = jnp.sqrt(_scale(spectrum, rest, penalty))
   scale = classes @ scale if curvature.top is None else scale[0]
   scaled = rows * scale
-  meet = (classes @ classes.T) * (scaled @ scaled.T)
   # The bias, whose Hessian is eliminated, is like a weight of a constant.
   bias = counted * rest + 1e-3 * jnp.sum(chosen) / len(rest)
-  biased = classes * size[:, None] / jnp.sqrt(bias)
-  meet += (biased @ biased.T).astype(jnp.float32)
+  bias = classes @ bias if curvature.top is None else bias[0]
+  constant = (size / jnp.sqrt(bias)).astype(jnp.float32)
+  scaled = jnp.concatenate([scaled, constant[:, None]], axis=1)
+  meet = (classes @ classes.T) * (scaled @ scaled.T)
   # More than rounding can take away from the least eigenvalue.
   most = jnp.max(jnp.sum(jnp.abs(meet), axis=1))
   meet += (1 + 2e-7 * most) * jnp.eye(number, dtype=jnp.float32)
-  root = jax.scipy.linalg.solve_triangular(
-    jnp.linalg.cholesky(meet), jnp.eye(number, dtype=jnp.float32), lower=True
-  )
-  return Leading(classes, rows, root, rest)
+  return Leading(classes, rows, _inverse_factor(meet), rest)
 
 
 def _leading_labels(spread, number: int):
@@ -215,39 +219,206 @@ def _leading_labels(spread, number: int):
   return chosen, place % count, jax.nn.one_hot(place // count, len(spread))
 
 
-def _leading_pairs(curvature: logistic_problem.Curvature, number: int):
+def _leading_pairs(problem, curvature: logistic_problem.Curvature, number: int):
   """Of a softmax: curvatures [M], examples [M], and v [M, C]."""
-  spread, top = curvature
-  count = len(top)
-
-  def split(left, first):
-    """Takes the likeliest away: its probability, the others, their sum."""
-    chance = jnp.take_along_axis(left, first[None], axis=0)[0]
-    others = jnp.where(jnp.arange(len(left))[:, None] == first, 0, left)
-    return chance, others, logistic_problem.over_classes(others)
+  sizes = _pair_sizes(problem, curvature)
+  count = sizes.shape[1]
+  chosen, place = lax.top_k(sizes.ravel(), number)
+  index = place % count
+  # Again, of those chosen alone: all vectors would be much to hold.
+  top = curvature.top[index]
+  _, others, left = _without(curvature.spread[:, index], top)
+  second = jnp.argmax(others, axis=0)
+  _, next_others, next_left = _without(others, second)
 
   def vector(first, others, total):
     share = others / jnp.where(total > 0, total, 1)
     return jax.nn.one_hot(first, len(others), axis=0) - share
 
-  chance, others, left = split(spread, top)
-  second = jnp.argmax(others, axis=0)
-  next_chance, _, next_left = split(others, second)
-  sizes = jnp.concatenate(
-    [chance * left, next_chance * next_left / jnp.where(left > 0, left, 1)]
-  )
-  chosen, place = lax.top_k(sizes, number)
-  index = place % count
-  # Again, of those chosen alone: [C, N] of both would be much to hold.
-  first, second = top[index], second[index]
-  _, others, left = split(spread[:, index], first)
-  _, next_others, next_left = split(others, second)
   classes = jnp.where(
     place < count,
-    vector(first, others, left),
+    vector(top, others, left),
     vector(second, next_others, next_left),
   )
   return chosen, index, classes.T
+
+
+def _without(spread, first):
+  """Takes a class of [C, N] away: its values, the others', and their sum."""
+  chance = jnp.take_along_axis(spread, first[None], axis=0)[0]
+  others = jnp.where(jnp.arange(len(spread))[:, None] == first, 0, spread)
+  return chance, others, logistic_problem.over_classes(others)
+
+
+def _pair_sizes(problem: Problem, curvature: logistic_problem.Curvature):
+  """Curvatures [2, N] of both terms that the likeliest classes give."""
+
+  def local(counted, curvature):
+    number, each = logistic_problem.blocks(len(counted))
+
+    def step(i, sizes):
+      start, _ = logistic_problem.locate(i, each, len(counted), counted)
+      spread, top = logistic_problem.part_of(curvature, start, each)
+      chance, others, left = _without(spread, top)
+      next_chance, _, next_left = _without(others, jnp.argmax(others, axis=0))
+      both = jnp.stack(
+        [
+          chance * left,
+          next_chance * next_left / jnp.where(left > 0, left, 1),
+        ]
+      )
+      return lax.dynamic_update_slice_in_dim(sizes, both, start, axis=1)
+
+    blank = jnp.zeros((2, len(counted)), jnp.float32)
+    return lax.fori_loop(0, number, step, blank)
+
+  return logistic_problem.sharded(
+    problem,
+    local,
+    (BATCH, logistic_problem.lies(problem)),
+    logistic_problem.CLASSES_BY_EXAMPLES,
+  )(problem.counted, curvature)
+
+
+class Whole(NamedTuple):
+  """Cholesky's factor of a softmax's Hessian with bias, in blocks of R + 1.
+
+  It is in the eigenbasis of the rows, scaled, so that float32 does.
+
+  Attributes:
+    below: C (C - 1) / 2 blocks [R + 1, R + 1] float32 under the diagonal, row
+      by row.
+    inverses: C inverses of the blocks on the diagonal.
+    scale: [R] float32, by which the rows were scaled.
+  """
+
+  below: tuple[jax.Array, ...]
+  inverses: tuple[jax.Array, ...]
+  scale: jax.Array
+
+
+def whole(
+  problem: Problem, spectrum: Spectrum, weights, bias, penalty, drawn=DRAWN
+) -> Whole:
+  """Factors the Hessian at weights [C, R] and bias [C]; not to be jitted.
+
+  Args:
+    drawn: examples for each pair of classes, as a multiple of R + 1.
+  """
+  classes = len(bias)
+  drawing, ridge = _drawing(problem, spectrum, weights, bias, penalty)
+  # What all classes share has no curvature, and gradients have none of it.
+  shared = jnp.eye(len(ridge), dtype=jnp.float32) / classes
+  blocks = {(c, c): shared + jnp.diag(ridge) for c in range(classes)}
+  for c in range(classes):
+    for d in range(c):
+      gram = _pair_gram(problem, spectrum, drawing, c, d, drawn)
+      blocks[c, c] += gram
+      blocks[d, d] += gram
+      blocks[c, d] = shared - gram
+  below, inverses = [], []
+  for c in range(classes):
+    for d in range(c):
+      for e in range(d):
+        blocks[c, d] = _less(blocks[c, d], blocks[c, e], blocks[d, e])
+      blocks[c, d] = blocks[c, d] @ inverses[d].T
+      blocks[c, c] = _less(blocks[c, c], blocks[c, d], blocks[c, d])
+      below.append(blocks[c, d])
+    inverses.append(_inverse_factor(blocks.pop((c, c))))
+  return Whole(tuple(below), tuple(inverses), drawing.scale)
+
+
+class _Drawing(NamedTuple):
+  """What `_pair_gram` draws examples by, and scales them with."""
+
+  spread: jax.Array
+  lengths: jax.Array
+  scale: jax.Array
+  constant: jax.Array
+
+
+@jax.jit
+def _drawing(problem: Problem, spectrum: Spectrum, weights, bias, penalty):
+  """A `_Drawing` and the diagonal [R + 1] of penalties."""
+  point = logistic_problem.evaluate(problem, weights, bias, penalty)
+  curvature = logistic_problem.total_curvature(point) / (len(bias) - 1)
+  counted = jnp.sum(problem.counted)
+  scale = jnp.sqrt(_scale(spectrum, (curvature / counted)[None], penalty)[0])
+  # The bias is a weight of a constant, of about the size of the others.
+  constant = lax.rsqrt(curvature).astype(jnp.float32)
+  ridge = jnp.append(penalty * scale.astype(jnp.float64) ** 2, 1e-4) + 1e-6
+  drawing = _Drawing(point.curvature.spread, _lengths(problem), scale, constant)
+  return drawing, ridge.astype(jnp.float32)
+
+
+@functools.partial(jax.jit, static_argnames='drawn')
+def _pair_gram(problem: Problem, spectrum: Spectrum, drawing, c, d, drawn):
+  """The Gram matrix [R + 1, R + 1] of rows weighted by p_c p_d, about."""
+  spread, lengths, scale, constant = drawing
+  chances = spread[c] * spread[d] * lengths
+  index, total = _drawn(chances, drawn * (len(scale) + 1))
+  rows = _centred(problem, spectrum, index) * scale
+  rows = jnp.pad(rows, [(0, 0), (0, 1)], constant_values=constant)
+  rows *= jnp.sqrt(total / len(rows) / lengths[index])[:, None]
+  return rows.T @ rows
+
+
+@functools.partial(jax.jit, donate_argnums=0)
+def _less(block, left, right):
+  return block - left @ right.T
+
+
+@jax.jit
+def _inverse_factor(block):
+  """The inverse of Cholesky's factor: solving with that would take twenty times
+  as long on CPUs."""
+  return jax.scipy.linalg.solve_triangular(
+    jnp.linalg.cholesky(block),
+    jnp.eye(len(block), dtype=block.dtype),
+    lower=True,
+  )
+
+
+def _lengths(problem: Problem):
+  """Squared lengths [N] float32 of the centred rows; one where that is zero."""
+
+  def local(rows, counted):
+    number, each = logistic_problem.blocks(len(rows))
+    mean = problem.mean.astype(jnp.float32)
+
+    def step(i, lengths):
+      start, _ = logistic_problem.locate(i, each, len(rows), counted)
+      part = logistic_problem.load(problem, rows, start, each) - mean
+      part = jnp.where(problem.varies, part, 0)
+      return lax.dynamic_update_slice_in_dim(
+        lengths, jnp.sum(part**2, axis=1), start, axis=0
+      )
+
+    return lax.fori_loop(0, number, step, jnp.zeros(len(rows), jnp.float32))
+
+  lengths = logistic_problem.sharded(problem, local, (BATCH, BATCH), BATCH)(
+    problem.single, problem.counted
+  )
+  return jnp.where(lengths > 0, lengths, 1)
+
+
+def _drawn(chances, number: int):
+  """Indices [number] in proportion to chances [N], and the chances' sum.
+
+  At even distances along their running sum: an example with a share of k of
+  `number` is drawn k times, as near as whole numbers come.
+  """
+  running = jnp.cumsum(chances.astype(jnp.float64))
+  places = (jnp.arange(number) + 0.5) / number * running[-1]
+  index = jnp.minimum(jnp.searchsorted(running, places), len(chances) - 1)
+  return index, running[-1].astype(jnp.float32)
+
+
+def _centred(problem: Problem, spectrum: Spectrum, index) -> jax.Array:
+  """Rows of these indices, centred and in the eigenbasis."""
+  rows = _gather(problem, index) - problem.mean.astype(jnp.float32)
+  rows = jnp.where(problem.varies, rows, 0)
+  return rows if spectrum.axes is None else rows @ spectrum.axes
 
 
 def _gather(problem: Problem, index) -> jax.Array:
@@ -296,15 +467,18 @@ def preconditioner(
   problem: Problem,
   spectrum: Spectrum,
   memory: Memory,
-  leading: Leading | None,
+  known: Leading | Whole | None,
   point: Point,
   penalty,
 ):
   """Returns gradient [C, R] -> an approximate Newton step."""
-  if leading is None:
-    turned = _kronecker(problem, spectrum, point, penalty)
-  else:
-    turned = _woodbury(spectrum, leading, penalty)
+  match known:
+    case None:
+      turned = _kronecker(problem, spectrum, point, penalty)
+    case Leading():
+      turned = _woodbury(spectrum, known, penalty)
+    case Whole():
+      turned = _substitution(known)
 
   def inner(vector):
     if spectrum.axes is None:
@@ -366,6 +540,31 @@ def _woodbury(spectrum, leading, penalty):
     return alone - _without_size(moved, alone)
 
   return turned
+
+
+def _substitution(whole: Whole):
+  """The factored inverse, in the eigenbasis; the bias's part is dropped."""
+  count = len(whole.inverses)
+
+  def block(c, d):
+    return whole.below[c * (c - 1) // 2 + d]
+
+  def solve(vector):
+    # The bias is eliminated: nothing asks for it.
+    parts = jnp.pad(vector * whole.scale, [(0, 0), (0, 1)])
+    parts = list(parts - jnp.mean(parts, axis=0))
+    for c in range(count):
+      for d in range(c):
+        parts[c] -= block(c, d) @ parts[d]
+      parts[c] = whole.inverses[c] @ parts[c]
+    for c in reversed(range(count)):
+      for d in range(c + 1, count):
+        parts[c] -= parts[d] @ block(d, c)
+      parts[c] = parts[c] @ whole.inverses[c]
+    parts = jnp.stack(parts)[:, :-1]
+    return (parts - jnp.mean(parts, axis=0)) * whole.scale
+
+  return lambda vector: _without_size(solve, vector)
 
 
 def _span(memory: Memory, point: Point, penalty):

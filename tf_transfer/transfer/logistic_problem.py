@@ -72,6 +72,7 @@ class Curvature(NamedTuple):
 
   Attributes:
     spread: [C, N], probabilities p; for independent labels p (1 - p).
+      Zero for rows that do not count.
     top: [N], the most probable class; None for independent labels.
   """
 
@@ -86,7 +87,7 @@ class Point(NamedTuple):
     weights, bias: [C, R], [C].
     loss, objective: without and with the penalty's term.
     gradient: [C, R], of the objective with the bias eliminated.
-    residual: [C, N], the losses' first derivative with respect to the logits.
+    curvature: in float32.
     imbalance: [C], the gradient with respect to the bias.
     shift: [C], the bias's own Newton step.
     block: [C, C] or, for independent labels, [C]: the bias's block of the
@@ -99,7 +100,7 @@ class Point(NamedTuple):
   loss: jax.Array
   objective: jax.Array
   gradient: jax.Array
-  residual: jax.Array
+  curvature: Curvature
   imbalance: jax.Array
   shift: jax.Array
   block: jax.Array
@@ -178,13 +179,14 @@ def over_classes(values):
 
 
 def losses(logits, targets, mask):
-  """Losses and residuals of logits [C, N].
+  """Losses of logits [C, N] and their derivatives.
 
-  Written so that small losses and residuals keep their relative precision: at
+  Written so that small losses and derivatives keep their relative precision: at
   the smallest penalties all of them are far below float64's epsilon times one.
 
   Returns:
-    Losses [N], and residuals [C, N].
+    Losses [N], residuals [C, N], which are the first derivatives, and the
+    second ones.
   """
   if mask is None:
     margins = logits - over_classes(jnp.where(targets, logits, 0))
@@ -196,20 +198,26 @@ def losses(logits, targets, mask):
       top > 0, top + jnp.log(total), jnp.log1p(over_classes(others))
     )
     others = others / total
-    return log_total, jnp.where(targets, -over_classes(others), others)
+    residual = jnp.where(targets, -over_classes(others), others)
+    spread = powers / total
+    top = jnp.argmax(spread, axis=0).astype(jnp.int32)
+    return log_total, residual, Curvature(spread, top)
   sign = jnp.where(targets, -1.0, 1.0)
   loss = jnp.where(mask, jax.nn.softplus(sign * logits), 0)
-  residual = jnp.where(mask, sign * jax.nn.sigmoid(sign * logits), 0)
-  return over_classes(loss), residual
+  wrong = jnp.where(mask, jax.nn.sigmoid(sign * logits), 0)
+  spread = wrong * jax.nn.sigmoid(-sign * logits)
+  return over_classes(loss), sign * wrong, Curvature(spread, None)
 
 
-def curvature_of(residual, targets, mask) -> Curvature:
-  """The curvature where the residuals [C, N] are."""
-  if mask is None:
-    spread = residual + targets
-    return Curvature(spread, jnp.argmax(spread, axis=0))
-  size = jnp.abs(residual)
-  return Curvature(size * (1 - size), None)
+def widen(curvature: Curvature) -> Curvature:
+  """From float32 to float64, such that probabilities sum to one in that."""
+  spread, top = curvature
+  spread = spread.astype(jnp.float64)
+  if top is not None:
+    first = jnp.arange(len(spread))[:, None] == top
+    rest = 1 - over_classes(jnp.where(first, 0, spread))
+    spread = jnp.where(first & (spread > 0), rest, spread)
+  return Curvature(spread, top)
 
 
 def curve(curvature: Curvature, change):
@@ -265,10 +273,12 @@ def evaluate(problem: Problem, weights, bias, penalty) -> Point:
   |penalty W + X'(p' - y)|^2 / (2 penalty); and the vector in that second term
   is the gradient with the bias eliminated, which Newton's method needs anyway.
   """
-  loss, residual, size, imbalance, block = _residuals(problem, weights, bias)
+  loss, slope, curvature, size, imbalance, block = _slope(
+    problem, weights, bias
+  )
   shift = -apply_bias(bias_inverse(block), imbalance)
-  slope, moved = _balanced_slope(problem, residual, shift)
-  gradient = penalty * weights + slope
+  movement, moved = _movement(problem, curvature, shift)
+  gradient = penalty * weights + slope + movement
   # No probability changes by more than the factor 1 + reach.
   reach = jnp.max(jnp.abs(shift)) if block.ndim == 1 else jnp.ptp(shift)
   feasible = jnp.all(jnp.abs(imbalance + moved) <= 1e-12 * size) & (reach <= 1)
@@ -279,7 +289,7 @@ def evaluate(problem: Problem, weights, bias, penalty) -> Point:
     loss=loss,
     objective=loss + penalty / 2 * jnp.sum(weights**2),
     gradient=gradient,
-    residual=residual,
+    curvature=curvature,
     imbalance=imbalance,
     shift=shift,
     block=block,
@@ -289,7 +299,7 @@ def evaluate(problem: Problem, weights, bias, penalty) -> Point:
 
 def total_loss(problem: Problem, weights, bias):
   """The sum of the losses, without the penalty."""
-  return _residuals(problem, weights, bias)[0]
+  return _slope(problem, weights, bias)[0]
 
 
 def _by_example(problem: Problem):
@@ -300,16 +310,21 @@ def _by_example(problem: Problem):
   return arrays, (BATCH, by_class, mask, BATCH)
 
 
-def _part(array, start, each):
-  """Columns of [C, N]; None stays."""
-  if array is None:
-    return None
-  return lax.dynamic_slice_in_dim(array, start, each, axis=1)
+def part_of(arrays, start, each):
+  """A block of examples of arrays [C, N] or [N]; None stays."""
+  return jax.tree.map(
+    lambda array: lax.dynamic_slice_in_dim(array, start, each, axis=-1), arrays
+  )
 
 
-def _residuals(problem: Problem, weights, bias):
-  """The losses' sum, residuals [C, N], and sums over examples of the
-  residuals' sizes [C], of the residuals [C], and of the curvature."""
+def _slope(problem: Problem, weights, bias):
+  """The losses and all of their derivatives, in one pass over the rows.
+
+  Returns:
+    The losses' sum, its gradient [C, R] with respect to the weights, the
+    curvature in float32, and sums over examples of the residuals' sizes [C],
+    of the residuals [C], and of the curvature.
+  """
   weights, bias = weights.astype(jnp.float64), bias.astype(jnp.float64)
   classes = len(bias)
 
@@ -317,71 +332,105 @@ def _residuals(problem: Problem, weights, bias):
     number, each = blocks(len(rows))
 
     def step(i, carry):
-      loss, residual, size, imbalance, block = carry
+      loss, slope, curvature, size, imbalance, block = carry
       start, fresh = locate(i, each, len(rows), counted)
       part = load(problem, rows, start, each).astype(jnp.float64)
-      hits, counts = _part(targets, start, each), _part(mask, start, each)
-      found, here = losses(weights @ part.T + bias[:, None], hits, counts)
-      here = jnp.where(lax.dynamic_slice_in_dim(counted, start, each), here, 0)
-      new = jnp.where(fresh, here, 0)
-      spread, top = curvature_of(here, hits, counts)
+      found, residual, here = losses(
+        weights @ part.T + bias[:, None],
+        part_of(targets, start, each),
+        part_of(mask, start, each),
+      )
+      residual = jnp.where(fresh, residual, 0)
+      counts = part_of(counted, start, each)
+      spread = jnp.where(counts, here.spread, 0).astype(jnp.float32)
+      here = here._replace(spread=spread)
+      # Of what is kept: what is computed from that later, agrees to the bit.
+      spread, top = widen(here)
       return (
         loss + jnp.sum(jnp.where(fresh, found, 0)),
-        lax.dynamic_update_slice_in_dim(residual, here, start, axis=1),
-        size + jnp.sum(jnp.abs(new), axis=1),
-        imbalance + jnp.sum(new, axis=1),
+        slope + residual @ part,
+        jax.tree.map(
+          lambda whole, new: lax.dynamic_update_slice_in_dim(
+            whole, new, start, axis=-1
+          ),
+          curvature,
+          here,
+        ),
+        size + jnp.sum(jnp.abs(residual), axis=1),
+        imbalance + jnp.sum(residual, axis=1),
         block + bias_block(Curvature(jnp.where(fresh, spread, 0), top)),
       )
 
+    blank = jnp.zeros((classes, len(rows)), jnp.float32)
     sums = jnp.zeros(classes)
     first = (
       jnp.zeros(()),
-      jnp.zeros((classes, len(rows))),
+      jnp.zeros(weights.shape),
+      Curvature(
+        blank, jnp.zeros(len(rows), jnp.int32) if mask is None else None
+      ),
       sums,
       sums,
       jnp.zeros((classes, classes)) if mask is None else sums,
     )
-    loss, residual, *more = lax.fori_loop(0, number, step, first)
-    loss, *more = lax.psum((loss, *more), DATA_AXIS)
-    return loss, residual, *more
+    loss, slope, curvature, *more = lax.fori_loop(0, number, step, first)
+    loss, slope, *more = lax.psum((loss, slope, *more), DATA_AXIS)
+    # Of what is the same in all rows, the residuals' zero sums leave rounding.
+    return loss, jnp.where(problem.varies, slope, 0), curvature, *more
 
   arrays, specs = _by_example(problem)
-  out = (REPLICATED, CLASSES_BY_EXAMPLES, *[REPLICATED] * 3)
+  out = (REPLICATED, REPLICATED, lies(problem), *[REPLICATED] * 3)
   return sharded(problem, local, specs, out)(*arrays)
 
 
-def _balanced_slope(problem: Problem, residual, shift):
-  """Residuals moved along the curvature by a shift [C] of the bias.
+def lies(problem: Problem) -> Curvature:
+  """How a curvature lies on the devices."""
+  return Curvature(CLASSES_BY_EXAMPLES, BATCH if problem.mask is None else None)
+
+
+def _movement(problem: Problem, curvature: Curvature, shift):
+  """What a shift [C] of the bias changes, along the curvature.
+
+  Its part of the slope, a small one, is in float32.
 
   Returns:
-    What they give times the rows, [C, R], and the sums [C] of the movement.
+    The changes of the residuals times the rows, [C, R], and their sums [C].
   """
-  arrays, specs = _by_example(problem)
+  # To unit size: float32 must neither overflow nor underflow.
+  unit = jnp.maximum(jnp.max(jnp.abs(shift)), 1e-300)
+  shift = (shift / unit)[:, None]
 
-  def local(rows, targets, mask, counted, residual):
-    number, each = blocks(len(rows))
+  def local(counted, curvature):
+    count = len(counted)
+    number, each = blocks(count)
 
     def step(i, carry):
-      slope, total = carry
-      start, fresh = locate(i, each, len(rows), counted)
-      part = load(problem, rows, start, each).astype(jnp.float64)
-      here = _part(residual, start, each)
-      curvature = curvature_of(
-        here, _part(targets, start, each), _part(mask, start, each)
+      changes, total = carry
+      start, fresh = locate(i, each, count, counted)
+      here = part_of(curvature, start, each)
+      change = curve(widen(here), jnp.broadcast_to(shift, here.spread.shape))
+      return (
+        lax.dynamic_update_slice_in_dim(
+          changes, change.astype(jnp.float32), start, axis=1
+        ),
+        total + jnp.sum(jnp.where(fresh, change, 0), axis=1),
       )
-      moved = curve(curvature, jnp.broadcast_to(shift[:, None], here.shape))
-      moved = jnp.where(fresh, moved, 0)
-      balanced = jnp.where(fresh, here, 0) + moved
-      return slope + balanced @ part, total + jnp.sum(moved, axis=1)
 
-    zeros = jnp.zeros((len(shift), rows.shape[1])), jnp.zeros(len(shift))
-    return lax.psum(lax.fori_loop(0, number, step, zeros), DATA_AXIS)
+    blank = (
+      jnp.zeros(curvature.spread.shape, jnp.float32),
+      jnp.zeros(len(shift)),
+    )
+    changes, total = lax.fori_loop(0, number, step, blank)
+    return changes, lax.psum(total, DATA_AXIS)
 
-  slope, total = sharded(
-    problem, local, (*specs, CLASSES_BY_EXAMPLES), REPLICATED
-  )(*arrays, residual)
-  # Of what is the same in all rows, the residuals' zero sums leave rounding.
-  return jnp.where(problem.varies, slope, 0), total
+  changes, total = sharded(
+    problem,
+    local,
+    (BATCH, lies(problem)),
+    (CLASSES_BY_EXAMPLES, REPLICATED),
+  )(problem.counted, curvature)
+  slope = jnp.where(problem.varies, onto_rows(problem, changes), 0)
+  return unit * slope.astype(jnp.float64), unit * total
 
 
 def _along_rows(problem: Problem, change):
@@ -413,7 +462,7 @@ def onto_rows(problem: Problem, values):
 
     def step(i, total):
       start, fresh = locate(i, each, len(rows), counted)
-      part = jnp.where(fresh, _part(values, start, each), 0)
+      part = jnp.where(fresh, part_of(values, start, each), 0)
       return total + part @ load(problem, rows, start, each)
 
     blank = jnp.zeros((len(values), rows.shape[1]), jnp.float32)
@@ -427,14 +476,9 @@ def onto_rows(problem: Problem, values):
 
 def gradient_norm(problem: Problem, point: Point):
   """The largest absolute entry of the objective's gradient."""
-  # The point's gradient has the bias eliminated. What that added is small, so
-  # float32 tells it exactly enough.
-  curvature = curvature_of(point.residual, problem.targets, problem.mask)
-  shift = jnp.broadcast_to(point.shift[:, None], point.residual.shape)
-  size = jnp.maximum(jnp.max(jnp.abs(shift)), 1e-300)
-  moved = curve(curvature, shift / size).astype(jnp.float32)
-  moved = jnp.where(problem.varies, onto_rows(problem, moved), 0)
-  slope = point.gradient - size * moved
+  # The point's gradient has the bias eliminated.
+  movement, _ = _movement(problem, point.curvature, point.shift)
+  slope = point.gradient - movement
   return jnp.maximum(jnp.max(jnp.abs(slope)), jnp.max(jnp.abs(point.imbalance)))
 
 
@@ -444,8 +488,7 @@ def hessian_product(problem: Problem, point: Point, penalty):
   The bias's share is what eliminating the bias adds to its Newton step.
   """
   mean = problem.mean.astype(jnp.float32)
-  curvature = curvature_of(point.residual, problem.targets, problem.mask)
-  curvature = curvature._replace(spread=curvature.spread.astype(jnp.float32))
+  curvature = point.curvature
   inverse = bias_inverse(point.block)
 
   def product(change):

@@ -35,6 +35,7 @@ from tf_transfer.transfer.logistic_preconditioner import (
   Leading,
   Memory,
   Spectrum,
+  Whole,
 )
 from tf_transfer.transfer.logistic_problem import Point, Problem
 
@@ -66,7 +67,7 @@ def newton_step(
   problem: Problem,
   spectrum: Spectrum,
   memory: Memory,
-  leading: Leading | None,
+  known: Leading | Whole | None,
   point: Point,
   penalty,
   target,
@@ -84,7 +85,7 @@ def newton_step(
   """
   product = logistic_problem.hessian_product(problem, point, penalty)
   prepare = logistic_preconditioner.preconditioner(
-    problem, spectrum, memory, leading, point, penalty
+    problem, spectrum, memory, known, point, penalty
   )
   descent = -point.gradient
   direction = prepare(descent)
@@ -190,12 +191,12 @@ def minimise(
   tolerance,
   limit,
   number: int,
+  known: Whole | None,
 ):
   """Newton's method from `point`; returns solution, evaluations, memory."""
-  leading = None
   if number:
     # Found once for a penalty: it changes little on the way.
-    leading = logistic_preconditioner.leading(
+    known = logistic_preconditioner.leading(
       problem, spectrum, point, penalty, number
     )
 
@@ -211,7 +212,7 @@ def minimise(
       problem,
       spectrum,
       memory,
-      leading,
+      known,
       point,
       penalty,
       target,
@@ -245,7 +246,7 @@ class Trail(NamedTuple):
 
 
 class Solution(NamedTuple):
-  """A solution and how good it is; or several, stacked.
+  """A solution and how good it is.
 
   Attributes:
     weights, bias: [C, R], [C].
@@ -309,7 +310,7 @@ def _judged(problem: Problem, point: Point) -> Solution:
   )
 
 
-@functools.partial(jax.jit, static_argnames='number')
+@functools.partial(jax.jit, static_argnames='number', donate_argnames='trail')
 def advance(
   problem: Problem,
   spectrum: Spectrum,
@@ -318,6 +319,7 @@ def advance(
   tolerance,
   limit,
   number: int,
+  known: Whole | None,
 ):
   """Solves for the next penalty.
 
@@ -326,6 +328,7 @@ def advance(
     tolerance: of the bound relative to the objective.
     limit: most evaluations.
     number: of the preconditioner's leading examples, 0 for none.
+    known: the whole Hessian near here, instead of those.
 
   Returns:
     The trail, the `Solution`, and the evaluations.
@@ -341,6 +344,7 @@ def advance(
     tolerance,
     limit - spent,
     number,
+    known,
   )
   trail = Trail(
     jnp.roll(trail.penalties, 1).at[0].set(log_penalty),
@@ -350,16 +354,14 @@ def advance(
     jnp.minimum(trail.count + 1, HISTORY),
     memory,
   )
-  return trail, (_judged(problem, point), count + spent)
+  return trail, _judged(problem, point), count + spent
 
 
 @jax.jit
-def judge(problem: Problem, weights, bias, penalties) -> Solution:
-  """Evaluates solutions [P, C, R] and [P, C] of penalties [P]."""
-  return lax.map(
-    lambda one: _judged(problem, logistic_problem.evaluate(problem, *one)),
-    (weights, bias, penalties),
-  )
+def judge(problem: Problem, weights, bias, penalty) -> Solution:
+  """Evaluates weights [C, R] and bias [C]."""
+  point = logistic_problem.evaluate(problem, weights, bias, penalty)
+  return _judged(problem, point)
 
 
 @functools.partial(jax.jit, static_argnames='places')
