@@ -49,6 +49,10 @@ LEAST_SHARE = 1e-2
 # Examples for a Gram matrix of a pair of classes, as a multiple of its size.
 DRAWN = 4
 
+# Added to the diagonal of the whole Hessian, whose scale is one. The first is
+# most often enough to stay above float32's rounding.
+RIDGES = (3e-6, 3e-5, 3e-4)
+
 
 class Spectrum(NamedTuple):
   """The rows' covariance in its eigenbasis.
@@ -299,14 +303,27 @@ class Whole(NamedTuple):
 
 def whole(
   problem: Problem, spectrum: Spectrum, weights, bias, penalty, drawn=DRAWN
-) -> Whole:
+) -> Whole | None:
   """Factors the Hessian at weights [C, R] and bias [C]; not to be jitted.
 
   Args:
     drawn: examples for each pair of classes, as a multiple of R + 1.
+
+  Returns:
+    The factor, or None where float32 is not fine enough for it.
   """
-  classes = len(bias)
-  drawing, ridge = _drawing(problem, spectrum, weights, bias, penalty)
+  drawing, floor = _drawing(problem, spectrum, weights, bias, penalty)
+  for ridge in RIDGES:
+    found = _factored(problem, spectrum, drawing, floor + ridge, drawn)
+    # Of a matrix that is not positive in float32, all that follows is NaN.
+    if jnp.isfinite(found.inverses[-1]).all():
+      return found
+  return None
+
+
+def _factored(problem, spectrum, drawing, ridge, drawn) -> Whole:
+  """The factor with this diagonal [R + 1] added to the losses' Hessian."""
+  classes = len(problem.targets)
   # What all classes share has no curvature, and gradients have none of it.
   shared = jnp.eye(len(ridge), dtype=jnp.float32) / classes
   blocks = {(c, c): shared + jnp.diag(ridge) for c in range(classes)}
@@ -346,7 +363,7 @@ def _drawing(problem: Problem, spectrum: Spectrum, weights, bias, penalty):
   scale = jnp.sqrt(_scale(spectrum, (curvature / counted)[None], penalty)[0])
   # The bias is a weight of a constant, of about the size of the others.
   constant = lax.rsqrt(curvature).astype(jnp.float32)
-  ridge = jnp.append(penalty * scale.astype(jnp.float64) ** 2, 1e-4) + 1e-6
+  ridge = jnp.append(penalty * scale.astype(jnp.float64) ** 2, 1e-4)
   drawing = _Drawing(point.curvature.spread, _lengths(problem), scale, constant)
   return drawing, ridge.astype(jnp.float32)
 
