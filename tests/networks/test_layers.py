@@ -10,7 +10,7 @@ from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_transfer.networks import layers
+from tf_transfer.networks import cpu_forms, layers
 
 
 def native(x, kernel, strides, padding, groups):
@@ -31,7 +31,17 @@ def random(shape, seed=0):
   )
 
 
-@settings(deadline=None, max_examples=20)
+def gradients(function, *arguments):
+  """Those of a sum that weighs every value of the function otherwise."""
+
+  def loss(*arguments):
+    value = function(*arguments)
+    return jnp.sum(value * jnp.cos(jnp.arange(value.size)).reshape(value.shape))
+
+  return jax.grad(loss, argnums=tuple(range(len(arguments))))(*arguments)
+
+
+@settings(deadline=None, max_examples=30)
 @given(
   height=st.integers(5, 12),
   width=st.integers(5, 12),
@@ -43,13 +53,20 @@ def random(shape, seed=0):
 def test_depthwise(height, width, channels, kernel_size, strides, padding):
   x = random((2, height, width, channels))
   kernel = random((*kernel_size, 1, channels), seed=1)
-  np.testing.assert_allclose(
-    layers.convolution(
+
+  def ours(x, kernel):
+    return layers.convolution(
       x, kernel, strides=strides, padding=padding, groups=channels
-    ),
-    native(x, kernel, strides, padding, channels),
-    atol=1e-5,
-  )
+    )
+
+  def theirs(x, kernel):
+    return native(x, kernel, strides, padding, channels)
+
+  np.testing.assert_allclose(ours(x, kernel), theirs(x, kernel), atol=1e-5)
+  for found, expected in zip(
+    gradients(ours, x, kernel), gradients(theirs, x, kernel), strict=True
+  ):
+    np.testing.assert_allclose(found, expected, atol=2e-5)
 
 
 @pytest.mark.parametrize('strides', [1, 2, 3])
@@ -122,6 +139,7 @@ POOLS = pytest.mark.parametrize(
     (3, 2, 'VALID'),
     (2, 2, 'VALID'),
     (2, 2, 'SAME'),
+    (1, 2, 'VALID'),
     (3, 2, layers.symmetric(3)),
   ],
 )
@@ -173,21 +191,104 @@ def test_average_pool_keeps_the_type_of_its_input(dtype, count_padding):
     assert pool(x).dtype == dtype
 
 
-@pytest.mark.parametrize('kind', ['max', 'average'])
-def test_gradients_of_pools(kind):
-  x = random((2, 7, 8, 3))
-  ours, theirs = {
-    'max': (layers.max_pool, nn.max_pool),
-    'average': (
-      layers.average_pool,
-      lambda *a: nn.avg_pool(*a, count_include_pad=False),
-    ),
-  }[kind]
+@POOLS
+@pytest.mark.parametrize('fill', [-np.inf, 0.0])
+def test_gradient_of_max_pool(window, strides, padding, fill):
+  """Of equal ones the first takes it all, as XLA's own has it."""
+  x = jnp.round(random((2, 7, 8, 3))) - 1
+  pads = cpu_forms.explicit_padding(x, (window, window), strides, padding)
+
+  def theirs(x):
+    x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
+    return nn.max_pool(x, (window, window), (strides, strides), 'VALID')
+
   np.testing.assert_allclose(
-    jax.grad(lambda x: jnp.sum(ours(x, 3, 2, 'SAME') ** 2))(x),
-    jax.grad(lambda x: jnp.sum(theirs(x, (3, 3), (2, 2), 'SAME') ** 2))(x),
-    atol=1e-5,
+    gradients(lambda x: layers.max_pool(x, window, strides, padding, fill), x)[
+      0
+    ],
+    gradients(theirs, x)[0],
+    atol=1e-6,
   )
+
+
+@POOLS
+@pytest.mark.parametrize('count_padding', [False, True])
+def test_gradient_of_average_pool(window, strides, padding, count_padding):
+  x = random((2, 7, 8, 3))
+
+  def theirs(x):
+    return nn.avg_pool(
+      x,
+      (window, window),
+      (strides, strides),
+      padding,
+      count_include_pad=count_padding,
+    )
+
+  np.testing.assert_allclose(
+    gradients(
+      lambda x: layers.average_pool(x, window, strides, padding, count_padding),
+      x,
+    )[0],
+    gradients(theirs, x)[0],
+    atol=1e-6,
+  )
+
+
+def test_relu6_has_no_derivative_at_its_bounds():
+  x = jnp.array([-1.0, 0.0, 1.0, 6.0, 7.0])
+  np.testing.assert_array_equal(layers.relu6(x), [0, 0, 1, 6, 6])
+  np.testing.assert_array_equal(
+    jax.vmap(jax.grad(layers.relu6))(x), [0, 0, 1, 0, 0]
+  )
+
+
+@pytest.mark.parametrize('use_scale', [True, False])
+@pytest.mark.parametrize('dtype', ['float64', 'float32', 'bfloat16'])
+def test_batch_norm(dtype, use_scale):
+  """Values, statistics and gradients against Flax's, float64 to rounding."""
+  fields = {'momentum': 0.8, 'epsilon': 1e-3, 'use_scale': use_scale}
+  with jax.enable_x64(dtype == 'float64'):
+    x = (2 + 3 * random((4, 5, 6, 7))).astype(dtype)
+    params = {'bias': random((7,), seed=1).astype(dtype)}
+    if use_scale:
+      params['scale'] = 1 + random((7,), seed=2).astype(dtype)
+    stats = {
+      'mean': random((7,), seed=3),
+      'var': 1 + random((7,), seed=4) ** 2,
+    }
+    tolerance = {'float64': 1e-9, 'float32': 1e-5, 'bfloat16': 0.1}[dtype]
+
+    def close(found, expected):
+      assert jax.tree.structure(found) == jax.tree.structure(expected)
+      for one, other in zip(
+        *map(jax.tree.leaves, (found, expected)), strict=True
+      ):
+        assert one.dtype == other.dtype
+        np.testing.assert_allclose(
+          one.astype(float), other.astype(float), atol=tolerance, rtol=tolerance
+        )
+
+    for running in (False, True):
+      ours, theirs = (
+        kind(use_running_average=running, **fields)
+        for kind in (layers.BatchNorm, nn.BatchNorm)
+      )
+      close(*(m.init(jax.random.key(0), x) for m in (ours, theirs)))
+
+      def applied(params, x, module):
+        variables = {'params': params, 'batch_stats': stats}
+        return module.apply(variables, x, mutable=['batch_stats'])
+
+      close(*(applied(params, x, m) for m in (ours, theirs)))
+      close(
+        *(
+          gradients(
+            lambda x, p, m=m: applied(p, x, m)[0].astype(float), x, params
+          )
+          for m in (ours, theirs)
+        )
+      )
 
 
 def test_padding_of_options():

@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from tests.transfer import small
 from tf_transfer import errors, networks
+from tf_transfer.networks import layers
 from tf_transfer.runtime import devices, tensorflow
 from tf_transfer.transfer import training
 
@@ -75,7 +76,7 @@ def test_momentum_of_every_batch_norm(name):
   seen = []
 
   def noting(call, args, kwargs, context):
-    if isinstance(context.module, nn.BatchNorm):
+    if isinstance(context.module, layers.BatchNorm):
       seen.append(context.module.momentum)
     return call(*args, **kwargs)
 

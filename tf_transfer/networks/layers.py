@@ -1,18 +1,13 @@
 """Convolution, batch norm, activation and pooling, as the backbones use them.
 
-On CPU, XLA runs a depthwise convolution 25 to 50 times slower than need be
-and leaves speed behind in 1×1 and 3×3 ones, on the smallest images and in
-pooling. All have an exact other form: a sum (or maximum) of shifted copies, a
-matrix product or a sum of some, and fewer products of sums (Winograd's). Which
-form runs is decided where the program is lowered, so GPU and TPU keep their
-native operations.
+Which form of an operation runs, XLA's own or that of `cpu_forms`, is decided
+where the program is lowered, so GPU and TPU keep their native operations.
 """
 
 import dataclasses
 import functools
 import math
-import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -21,13 +16,25 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
+from tf_transfer.networks import cpu_forms
+
 Array = jax.Array
-Padding = str | Sequence[tuple[int, int]]
+Padding = cpu_forms.Padding
 
 
+@jax.custom_jvp
 def relu6(x: Array) -> Array:
-  """ReLU bounded at 6."""
+  """ReLU bounded at 6, whose derivative at both bounds is 0.
+
+  As that of TensorFlow and PyTorch. JAX's own is one half there.
+  """
   return jnp.clip(x, 0, 6)
+
+
+@relu6.defjvp
+def _relu6_derivative(primals, tangents):
+  (x,), (tangent,) = primals, tangents
+  return relu6(x), jnp.where((x > 0) & (x < 6), tangent, 0)
 
 
 def scaled_width(channels: int, multiplier: float, least: float = 0.9) -> int:
@@ -57,57 +64,6 @@ def check_option(name: str, value: str, allowed: Sequence[str]) -> None:
     raise ValueError(f'{name}: expected one of {allowed}, got {value!r}')
 
 
-def _explicit_padding(
-  x: Array, window: Sequence[int], strides: int, padding: Padding
-) -> list[tuple[int, int]]:
-  """Rows before and after, columns before and after, as numbers."""
-  if isinstance(padding, str):
-    return lax.padtype_to_pads(
-      x.shape[1:3], window, (strides, strides), padding
-    )
-  return list(padding)
-
-
-def _shifted_copies(
-  x: Array,
-  window: Sequence[int],
-  *,
-  strides: int,
-  padding: Padding,
-  fill: float = 0.0,
-) -> Iterator[Array]:
-  """What each cell of a window sees as it slides: rows * columns arrays.
-
-  Args:
-    x: [B, H, W, C].
-    window: its rows and columns.
-    strides: of both spatial axes.
-    padding: as for `convolution`.
-    fill: what the padding holds.
-
-  Yields:
-    [B, H', W', C], the window's cells row by row.
-  """
-  height, width = window
-  pads = _explicit_padding(x, window, strides, padding)
-  x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
-  rows = (x.shape[1] - height) // strides + 1
-  columns = (x.shape[2] - width) // strides + 1
-  for i in range(height):
-    for j in range(width):
-      yield lax.slice(
-        x,
-        (0, i, j, 0),
-        (
-          x.shape[0],
-          i + (rows - 1) * strides + 1,
-          j + (columns - 1) * strides + 1,
-          x.shape[3],
-        ),
-        (1, strides, strides, 1),
-      )
-
-
 def native_convolution(
   x: Array,
   kernel: Array,
@@ -127,122 +83,10 @@ def native_convolution(
   )
 
 
-# Networks repeat their shapes: one trace serves all layers of a shape.
-@functools.partial(jax.jit, static_argnames=('strides', 'padding'))
-def _shifted_products(
-  x: Array, kernel: Array, *, strides: int, padding: Padding
-) -> Array:
-  """Depthwise convolution as a sum of shifted, scaled copies of the input.
-
-  Args:
-    x: [B, H, W, C].
-    kernel: [K, L, 1, C].
-    strides: of both spatial axes.
-    padding: as for `convolution`.
-
-  Returns:
-    [B, H', W', C].
-  """
-  cells = kernel.reshape(-1, kernel.shape[-1])
-  copies = _shifted_copies(
-    x, kernel.shape[:2], strides=strides, padding=padding
-  )
-  return functools.reduce(
-    operator.add, (copy * cells[i] for i, copy in enumerate(copies))
-  )
-
-
-def _matrix_product(x: Array, kernel: Array, strides: int) -> Array:
-  """1×1 convolution without padding: x [B, H, W, C], kernel [1, 1, C, D]."""
-  return _product(x[:, ::strides, ::strides], kernel[0, 0])
-
-
-def _product(x: Array, matrix: Array) -> Array:
-  """x [..., C] times a matrix [C, D].
-
-  Two axes and no more: the gradient of the matrix is then a product of what is
-  there, of which XLA would otherwise write a transposed copy, slowly. Those
-  copies were a third of a step of ResNet-50.
-  """
-  product = x.reshape(-1, x.shape[-1]) @ matrix
-  return product.reshape(*x.shape[:-1], matrix.shape[-1])
-
-
-@functools.partial(jax.jit, static_argnames=('strides', 'padding'))
-def _sum_of_products(
-  x: Array, kernel: Array, *, strides: int, padding: Padding
-) -> Array:
-  """Convolution as a sum of matrix products of shifted copies of the input."""
-  copies = _shifted_copies(
-    x, kernel.shape[:2], strides=strides, padding=padding
-  )
-  matrices = kernel.reshape(-1, *kernel.shape[2:])
-  return functools.reduce(
-    operator.add, (_product(copy, matrices[i]) for i, copy in enumerate(copies))
-  )
-
-
-# Winograd's F(2×2, 3×3) as Lavin and Gray (2016) give it.
-_TO_TILE = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))
-_TO_KERNEL = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
-_FROM_PRODUCTS = ((1, 1, 1, 0), (0, 1, -1, -1))
-
 # Values of input and output per image, and channels of either, up to and from
 # which the products that Winograd's form saves outweigh the sums it adds.
 _WINOGRAD_VALUES = 330_000
 _WINOGRAD_CHANNELS = 32
-
-
-def _transformed(
-  matrix: Sequence[Sequence[float]], grid: Sequence[Sequence[Array]]
-) -> list[list[Array]]:
-  """matrix · grid · matrixᵀ, of a grid of arrays of one shape."""
-
-  def combined(arrays):
-    return [
-      sum(factor * x for factor, x in zip(row, arrays, strict=True) if factor)
-      for row in matrix
-    ]
-
-  columns = [combined(column) for column in zip(*grid, strict=True)]
-  return [combined(row) for row in zip(*columns, strict=True)]
-
-
-@functools.partial(jax.jit, static_argnames='padding')
-def _winograd(x: Array, kernel: Array, *, padding: Padding) -> Array:
-  """3×3 convolution of stride 1, with 16 products for 4 outputs and not 36.
-
-  Its sums round off three to four times more than those of a convolution do:
-  the largest error is a few parts in ten million of the largest output.
-
-  Args:
-    x: [B, H, W, C].
-    kernel: [3, 3, C, D].
-    padding: as for `convolution`.
-
-  Returns:
-    [B, H', W', D].
-  """
-  batch, *size, _ = x.shape
-  pads = _explicit_padding(x, (3, 3), 1, padding)
-  height, width = (n + sum(pad) - 2 for n, pad in zip(size, pads, strict=True))
-  # An odd row or column is computed too, and cut off at the end.
-  even = [
-    (before, after + n % 2)
-    for (before, after), n in zip(pads, (height, width), strict=True)
-  ]
-  cells = list(_shifted_copies(x, (4, 4), strides=2, padding=even))
-  tiles = _transformed(_TO_TILE, [cells[4 * i : 4 * i + 4] for i in range(4)])
-  kernels = _transformed(_TO_KERNEL, kernel)
-  products = [
-    [_product(a, b) for a, b in zip(*pair, strict=True)]
-    for pair in zip(tiles, kernels, strict=True)
-  ]
-  found = _transformed(_FROM_PRODUCTS, products)
-  rows = [jnp.stack(row, axis=3) for row in found]  # [B, H' / 2, W' / 2, 2, D]
-  x = jnp.stack(rows, axis=2)
-  x = x.reshape(batch, 2 * x.shape[1], 2 * x.shape[3], -1)
-  return x[:, :height, :width]
 
 
 def _suits_winograd(x: Array, kernel: Array) -> bool:
@@ -300,46 +144,24 @@ def convolution(
   if 1 < groups == channels == kernel.shape[-1]:
 
     def on_cpu(x, kernel):
-      return _shifted_products(x, kernel, strides=strides, padding=padding)
+      return cpu_forms.depthwise(x, kernel, strides=strides, padding=padding)
   elif kernel.shape[:2] == (1, 1) and groups == 1 and isinstance(padding, str):
 
     def on_cpu(x, kernel):
-      return _matrix_product(x, kernel, strides)
+      return cpu_forms.matrix_product(x, kernel, strides)
   elif groups == 1 and _is_small(x, kernel, strides):
 
     def on_cpu(x, kernel):
-      return _sum_of_products(x, kernel, strides=strides, padding=padding)
+      return cpu_forms.sum_of_products(
+        x, kernel, strides=strides, padding=padding
+      )
   elif strides == groups == 1 and _suits_winograd(x, kernel):
 
     def on_cpu(x, kernel):
-      return _winograd(x, kernel, padding=padding)
+      return cpu_forms.winograd(x, kernel, padding=padding)
   else:
     return native(x, kernel)
   return lax.platform_dependent(x, kernel, cpu=on_cpu, default=native)
-
-
-@functools.partial(
-  jax.jit, static_argnames=('window', 'strides', 'padding', 'fill')
-)
-def _shifted_maximum(
-  x: Array, *, window: int, strides: int, padding: Padding, fill: float
-) -> Array:
-  """The maximum over square windows; arguments as for `max_pool`."""
-  copies = _shifted_copies(
-    x, (window, window), strides=strides, padding=padding, fill=fill
-  )
-  return functools.reduce(jnp.maximum, copies)
-
-
-@functools.partial(jax.jit, static_argnames=('window', 'strides', 'padding'))
-def _shifted_sum(
-  x: Array, *, window: int, strides: int, padding: Padding
-) -> Array:
-  """The sum over square windows; arguments as for `average_pool`."""
-  copies = _shifted_copies(
-    x, (window, window), strides=strides, padding=padding
-  )
-  return functools.reduce(operator.add, copies)
 
 
 def max_pool(
@@ -357,10 +179,10 @@ def max_pool(
   Returns:
     [B, H', W', C].
   """
-  pads = tuple(_explicit_padding(x, (window, window), strides, padding))
+  pads = cpu_forms.explicit_padding(x, (window, window), strides, padding)
 
   def on_cpu(x):
-    return _shifted_maximum(
+    return cpu_forms.maximum(
       x, window=window, strides=strides, padding=pads, fill=float(fill)
     )
 
@@ -393,11 +215,11 @@ def average_pool(
     [B, H', W', C].
   """
   shape = (window, window)
-  pads = tuple(_explicit_padding(x, shape, strides, padding))
+  pads = cpu_forms.explicit_padding(x, shape, strides, padding)
 
   def on_cpu(x):
     sum_windows = functools.partial(
-      _shifted_sum, window=window, strides=strides, padding=pads
+      cpu_forms.window_sum, window=window, strides=strides, padding=pads
     )
     if count_padding or pads == ((0, 0), (0, 0)):
       return sum_windows(x) / window**2
@@ -447,6 +269,107 @@ class Conv(nn.Module):
     return x
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _normalized(
+  epsilon: float, x: Array, scale: Array, bias: Array
+) -> tuple[Array, Array, Array]:
+  """x as it is after batch norm, and its mean and variance.
+
+  The gradient is written out, over what mean and variance are in it: two sums
+  and one pass over x. What JAX makes of it passes over x, and over copies that
+  it keeps, about twice as often. Mean and variance themselves have none.
+
+  Args:
+    epsilon: added to the variance.
+    x: [B, H, W, C].
+    scale: [C].
+    bias: [C].
+
+  Returns:
+    [B, H, W, C] as x, and [C] and [C], at least float32.
+  """
+  precise = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+  axes = tuple(range(x.ndim - 1))
+  mean = precise.mean(axes)
+  # Rounding may leave less than nothing.
+  variance = jnp.maximum((precise**2).mean(axes) - mean**2, 0)
+  factor = lax.rsqrt(variance + epsilon) * scale
+  y = (precise - mean) * factor + bias
+  return y.astype(x.dtype), mean, variance
+
+
+def _normalized_kept(epsilon, x, scale, bias):
+  found = _normalized(epsilon, x, scale, bias)
+  return found, (x, scale, bias, *found[1:])
+
+
+def _normalized_gradients(epsilon, kept, gradients):
+  """Ioffe and Szegedy (2015), section 3, with their sums in closed form."""
+  x, scale, bias, mean, variance = kept
+  axes = tuple(range(x.ndim - 1))
+  precise = x.astype(mean.dtype)
+  sent = gradients[0].astype(mean.dtype)
+  inverse = lax.rsqrt(variance + epsilon)
+  of_bias = sent.sum(axes)
+  of_scale = ((sent * precise).sum(axes) - mean * of_bias) * inverse
+  count = x.size // x.shape[-1]
+  factor = inverse * scale
+  along = factor * inverse * of_scale / count
+  of_x = (
+    sent * factor - precise * along - (factor * of_bias / count - mean * along)
+  )
+  return (
+    of_x.astype(x.dtype),
+    of_scale.astype(scale.dtype),
+    of_bias.astype(bias.dtype),
+  )
+
+
+_normalized.defvjp(_normalized_kept, _normalized_gradients)
+
+
+class BatchNorm(nn.Module):
+  """Batch norm over all axes but the last; Flax's, with a faster gradient.
+
+  Its parameters are `bias` and, if wanted, `scale`, its statistics `mean` and
+  `var`, moving averages.
+
+  Attributes:
+    use_running_average: whether to normalise by the statistics and not by the
+      mean and variance of the batch, which then update them.
+    momentum: share of the old statistics that an update keeps.
+    epsilon: added to the variance.
+    use_scale: whether there is a scale (gamma).
+  """
+
+  use_running_average: bool
+  momentum: float
+  epsilon: float
+  use_scale: bool = True
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    channels = x.shape[-1:]
+    old_mean = self.variable(
+      'batch_stats', 'mean', jnp.zeros, channels, jnp.float32
+    )
+    old_var = self.variable(
+      'batch_stats', 'var', jnp.ones, channels, jnp.float32
+    )
+    scale = jnp.ones(channels, x.dtype)
+    if self.use_scale:
+      scale = self.param('scale', nn.initializers.ones, channels, jnp.float32)
+    bias = self.param('bias', nn.initializers.zeros, channels, jnp.float32)
+    if self.use_running_average:
+      factor = lax.rsqrt(old_var.value + self.epsilon) * scale
+      return ((x - old_mean.value) * factor + bias).astype(x.dtype)
+    y, mean, variance = _normalized(self.epsilon, x, scale, bias)
+    if not self.is_initializing():
+      for old, new in ((old_mean, mean), (old_var, variance)):
+        old.value = self.momentum * old.value + (1 - self.momentum) * new
+    return y
+
+
 class Normalized(nn.Module, kw_only=True):
   """A module with batch norm in it: its parts all share these fields.
 
@@ -472,9 +395,9 @@ class Normalized(nn.Module, kw_only=True):
     """Convolution and batch norm; the arguments are the fields of ConvBN."""
     return ConvBN(*args, **fields, **self.shared(Normalized))
 
-  def batch_norm(self, train: bool, name: str) -> nn.BatchNorm:
+  def batch_norm(self, train: bool, name: str) -> BatchNorm:
     """Batch norm, by the batch's statistics in training."""
-    return nn.BatchNorm(
+    return BatchNorm(
       use_running_average=not train, name=name, **self.shared(Normalized)
     )
 

@@ -87,9 +87,13 @@ def compiler_options() -> dict[str, str]:
 
   On CPU, convolutions are YNNPACK's where XLA chooses, which in jaxlib 0.10
   are slower than Eigen's: on two cores 1.2 to 8 times, ours of ImageNet's
-  networks as a whole up to 1.6 times.
+  networks as a whole up to 1.6 times. What they give as the gradient of a
+  kernel also is a thousand times less exact. Sums are left to YNNPACK: those
+  over images, of which training is full, are 30 times slower elsewhere.
   """
-  options = {'xla_cpu_experimental_ynn_fusion_type': ''}
+  options = {
+    'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_REDUCE'
+  }
   if jax.default_backend() != 'cpu' or not _accepted(options):
     return {}
   return options
