@@ -1,6 +1,6 @@
 """Convolution, batch norm, activation and pooling, as the backbones use them.
 
-Which form of an operation runs, XLA's own or that of `cpu_forms`, is decided
+Which form of an operation runs, XLA's own or that of `forms`, is decided
 where the program is lowered, so GPU and TPU keep their native operations.
 """
 
@@ -16,10 +16,10 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
-from tf_transfer.networks import cpu_forms
+from tf_transfer.networks import forms
 
 Array = jax.Array
-Padding = cpu_forms.Padding
+Padding = forms.Padding
 
 
 @jax.custom_jvp
@@ -62,25 +62,6 @@ def check_option(name: str, value: str, allowed: Sequence[str]) -> None:
   """Raises a ValueError unless an option has one of the allowed values."""
   if value not in allowed:
     raise ValueError(f'{name}: expected one of {allowed}, got {value!r}')
-
-
-def native_convolution(
-  x: Array,
-  kernel: Array,
-  *,
-  strides: int = 1,
-  padding: Padding = 'SAME',
-  groups: int = 1,
-) -> Array:
-  """XLA's own convolution; arguments as those of `convolution`."""
-  return lax.conv_general_dilated(
-    x,
-    kernel,
-    window_strides=(strides, strides),
-    padding=padding,
-    dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
-    feature_group_count=groups,
-  )
 
 
 # Values of input and output per image, and channels of either, up to and from
@@ -136,7 +117,7 @@ def convolution(
   kernel = kernel.astype(x.dtype)
 
   def native(x, kernel):
-    return native_convolution(
+    return forms.native_convolution(
       x, kernel, strides=strides, padding=padding, groups=groups
     )
 
@@ -144,21 +125,19 @@ def convolution(
   if 1 < groups == channels == kernel.shape[-1]:
 
     def on_cpu(x, kernel):
-      return cpu_forms.depthwise(x, kernel, strides=strides, padding=padding)
+      return forms.depthwise(x, kernel, strides=strides, padding=padding)
   elif kernel.shape[:2] == (1, 1) and groups == 1 and isinstance(padding, str):
 
     def on_cpu(x, kernel):
-      return cpu_forms.matrix_product(x, kernel, strides)
+      return forms.matrix_product(x, kernel, strides)
   elif groups == 1 and _is_small(x, kernel, strides):
 
     def on_cpu(x, kernel):
-      return cpu_forms.sum_of_products(
-        x, kernel, strides=strides, padding=padding
-      )
+      return forms.sum_of_products(x, kernel, strides=strides, padding=padding)
   elif strides == groups == 1 and _suits_winograd(x, kernel):
 
     def on_cpu(x, kernel):
-      return cpu_forms.winograd(x, kernel, padding=padding)
+      return forms.winograd(x, kernel, padding=padding)
   else:
     return native(x, kernel)
   return lax.platform_dependent(x, kernel, cpu=on_cpu, default=native)
@@ -179,10 +158,10 @@ def max_pool(
   Returns:
     [B, H', W', C].
   """
-  pads = cpu_forms.explicit_padding(x, (window, window), strides, padding)
+  pads = forms.explicit_padding(x, (window, window), strides, padding)
 
   def on_cpu(x):
-    return cpu_forms.maximum(
+    return forms.maximum(
       x, window=window, strides=strides, padding=pads, fill=float(fill)
     )
 
@@ -215,11 +194,11 @@ def average_pool(
     [B, H', W', C].
   """
   shape = (window, window)
-  pads = cpu_forms.explicit_padding(x, shape, strides, padding)
+  pads = forms.explicit_padding(x, shape, strides, padding)
 
   def on_cpu(x):
     sum_windows = functools.partial(
-      cpu_forms.window_sum, window=window, strides=strides, padding=pads
+      forms.window_sum, window=window, strides=strides, padding=pads
     )
     if count_padding or pads == ((0, 0), (0, 0)):
       return sum_windows(x) / window**2
