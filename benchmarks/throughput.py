@@ -18,6 +18,7 @@ import numpy as np
 from absl import app, flags
 
 from benchmarks import peers, turns
+from tf_transfer.runtime import memory
 
 _NETWORKS = flags.DEFINE_list('networks', [], 'Names of the table; empty: all.')
 _BATCH_SIZE = flags.DEFINE_integer('batch_size', 16, 'Images at once.')
@@ -164,6 +165,7 @@ def main(argv: list[str]) -> None:
       },
       _TURNS.value,
       _SECONDS.value,
+      {'ours': memory.large_pages()},
     )
     rates = {
       label: _BATCH_SIZE.value / min(found.seconds)

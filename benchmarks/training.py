@@ -28,6 +28,7 @@ import os
 from absl import app, flags
 
 from benchmarks import fed, steps, turns
+from tf_transfer.runtime import memory
 
 _NETWORKS = flags.DEFINE_list(
   'networks',
@@ -50,6 +51,9 @@ _PRETRAINING = flags.DEFINE_bool(
 )
 _PHOTO_WIDTH = flags.DEFINE_integer(
   'photo_width', 0, 'Of the JPEGs; 0: 500, with --shared 1000.'
+)
+_LARGE_PAGES = flags.DEFINE_enum(
+  'large_pages', 'ours', ['ours', 'all', 'none'], 'Whose memory is in them.'
 )
 _STEPS = flags.DEFINE_integer('steps', 20, 'Of each trial of --shared.')
 
@@ -95,7 +99,14 @@ def _size(name: str) -> int:
 
 
 def _measured(prepared) -> dict[str, turns.Measured]:
-  return turns.measured(prepared, _TURNS.value, _SECONDS.value)
+  """Times candidates; ours has its memory as `tf_transfer.main` gives it."""
+  given = {
+    'ours': set(prepared) - {'Keras', 'PyTorch'},
+    'all': set(prepared),
+    'none': set(),
+  }[_LARGE_PAGES.value]
+  environments = dict.fromkeys(given, memory.large_pages())
+  return turns.measured(prepared, _TURNS.value, _SECONDS.value, environments)
 
 
 def beside_peers(names: list[str]) -> None:

@@ -6,11 +6,14 @@ memory are in another's way, and each may have its own environment.
 
 import dataclasses
 import multiprocessing
+import os
 import statistics
 import time
+import types
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from typing import Any
+from unittest import mock
 
 # Prepares a candidate: returns what is timed, or None where it cannot run.
 Prepare = Callable[..., Callable[[], object] | None]
@@ -67,6 +70,7 @@ def measured(
   candidates: Mapping[str, tuple[Prepare, tuple[Any, ...]]],
   turns: int,
   turn_seconds: float,
+  environments: Mapping[str, Mapping[str, str]] = types.MappingProxyType({}),
 ) -> dict[str, Measured]:
   """Times candidates against each other.
 
@@ -75,6 +79,8 @@ def measured(
       are sent to the candidate's process.
     turns: how often each has its turn.
     turn_seconds: how long a turn lasts at least, in calls of the candidate.
+    environments: for names of candidates the variables that their processes
+      begin with, beside those that are there.
 
   Returns:
     What was measured of the candidates that can run. One that fails, as where
@@ -88,7 +94,8 @@ def measured(
       process = context.Process(
         target=_serve, args=(theirs, prepare, arguments), daemon=True
       )
-      process.start()
+      with mock.patch.dict(os.environ, environments.get(name, {})):
+        process.start()
       theirs.close()
       workers[name] = (process, ours)
       # One after the other: two that compile at once need twice the memory.

@@ -18,6 +18,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from tf_transfer import errors
+from tf_transfer.runtime import memory
 
 _CONFIG = config_flags.DEFINE_config_file(
   'config', None, 'The config, as configs/quickstart.py.', lock_config=True
@@ -110,5 +111,6 @@ def main(argv: list[str]) -> None:
 
 
 if __name__ == '__main__':
+  memory.use_large_pages('tf_transfer.main')
   flags.mark_flag_as_required('config')
   app.run(main, flags_parser=_parse_flags)
