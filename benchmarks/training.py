@@ -57,6 +57,8 @@ _LARGE_PAGES = flags.DEFINE_enum(
 )
 _STEPS = flags.DEFINE_integer('steps', 20, 'Of each trial of --shared.')
 
+_PEERS = ('Keras', 'PyTorch')
+
 # What of the recipe each candidate changes.
 OPTIONS = {
   'float32': {},
@@ -101,7 +103,7 @@ def _size(name: str) -> int:
 def _measured(prepared) -> dict[str, turns.Measured]:
   """Times candidates; ours has its memory as `tf_transfer.main` gives it."""
   given = {
-    'ours': set(prepared) - {'Keras', 'PyTorch'},
+    'ours': set(prepared) - set(_PEERS),
     'all': set(prepared),
     'none': set(),
   }[_LARGE_PAGES.value]
@@ -111,7 +113,7 @@ def _measured(prepared) -> dict[str, turns.Measured]:
 
 def beside_peers(names: list[str]) -> None:
   """A line for each network: ours, Keras and PyTorch."""
-  labels = ('ours', 'Keras', 'PyTorch')
+  labels = ('ours', *_PEERS)
   print(
     'images per second; in brackets the seconds of compiling\n'
     f'{"network":<22}'
@@ -135,7 +137,7 @@ def beside_peers(names: list[str]) -> None:
         continue
       rate = _BATCH_SIZE.value / found[label].median
       cells += f'{f"{rate:.1f} ({found[label].compiling:.0f} s)":>16}'
-    for label in labels[1:]:
+    for label in _PEERS:
       known = label in found and 'ours' in found
       ratio = found[label].median / found['ours'].median if known else None
       ratios.append(f'{ratio:.2f}' if known else '-')

@@ -347,13 +347,12 @@ _tiled.defvjp(_tiled_kept, _tiled_gradients)
 
 
 @functools.partial(
-  jax.jit, static_argnames=('window', 'strides', 'padding', 'fill')
+  jax.jit, static_argnames=('window', 'strides', 'pads', 'fill')
 )
 def maximum(
-  x: Array, *, window: int, strides: int, padding: Padding, fill: float
+  x: Array, *, window: int, strides: int, pads: Pads, fill: float
 ) -> Array:
   """The maximum over square windows; arguments as for `layers.max_pool`."""
-  pads = explicit_padding(x, (window, window), strides, padding)
   return _shifted_maximum(window, strides, pads, fill, x)
 
 
@@ -395,12 +394,9 @@ def _maximum_gradient(window, strides, pads, fill, kept, gradient):
 _shifted_maximum.defvjp(_maximum_kept, _maximum_gradient)
 
 
-@functools.partial(jax.jit, static_argnames=('window', 'strides', 'padding'))
-def window_sum(
-  x: Array, *, window: int, strides: int, padding: Padding
-) -> Array:
+@functools.partial(jax.jit, static_argnames=('window', 'strides', 'pads'))
+def window_sum(x: Array, *, window: int, strides: int, pads: Pads) -> Array:
   """The sum over square windows; arguments as for `layers.average_pool`."""
-  pads = explicit_padding(x, (window, window), strides, padding)
   return _shifted_sum(window, strides, pads, x.shape, x)
 
 

@@ -162,7 +162,7 @@ def max_pool(
 
   def on_cpu(x):
     return forms.maximum(
-      x, window=window, strides=strides, padding=pads, fill=float(fill)
+      x, window=window, strides=strides, pads=pads, fill=float(fill)
     )
 
   def native(x):
@@ -198,7 +198,7 @@ def average_pool(
 
   def on_cpu(x):
     sum_windows = functools.partial(
-      forms.window_sum, window=window, strides=strides, padding=pads
+      forms.window_sum, window=window, strides=strides, pads=pads
     )
     if count_padding or pads == ((0, 0), (0, 0)):
       return sum_windows(x) / window**2
