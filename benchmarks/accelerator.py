@@ -7,9 +7,9 @@ each (float32; rounded inputs of products would show as 1e-3). Then speed, in
 bfloat16: features and the training step of a network after the other beside
 its peers, one of each family first, as many as fit in the time; after the first
 the training step fed from JPEGs, and trials that share them. Needs JAX, Flax,
-NumPy and safetensors; for the comparison PyTorch, timm and torchvision, and
-Keras; for JPEGs scikit-learn and Pillow. On CPU it runs as well, in float32 and
-with small batches, to see that it works.
+NumPy, safetensors and ml-collections; for the comparison PyTorch, timm and
+torchvision, and Keras; for JPEGs TensorFlow, scikit-learn and Pillow. On CPU it
+runs as well, in float32 and with small batches, to see that it works.
 """
 
 import functools

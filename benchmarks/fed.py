@@ -84,8 +84,7 @@ def fed(
     waited = time.perf_counter() - started
     state, metrics = step(states.pop(), trial, batch)
     states.append(state)
-    jax.block_until_ready(metrics)
-    return turns.Waited(waited)
+    return turns.Begun(lambda: jax.block_until_ready(metrics), waited)
 
   return call
 

@@ -19,8 +19,19 @@ from unittest import mock
 Prepare = Callable[..., Callable[[], object] | None]
 
 
-class Waited(float):
-  """What a call may return: the seconds of it that it waited for data."""
+@dataclasses.dataclass
+class Begun:
+  """What a call may return that leaves a device at work.
+
+  The call after it begins ahead of its end, as in a loop that trains.
+
+  Attributes:
+    wait: returns when the work is done.
+    waited: seconds of the call that it waited for data.
+  """
+
+  wait: Callable[[], object]
+  waited: float = 0.0
 
 
 @dataclasses.dataclass
@@ -53,17 +64,24 @@ def _serve(connection: Connection, prepare: Prepare, arguments: tuple) -> None:
   if call is None:
     connection.send(None)
     return
-  started = time.perf_counter()
-  call()
-  connection.send(time.perf_counter() - started)
+  connection.send(_timed(call, 1)[0])
   while calls := connection.recv():
-    waited = 0.0
-    started = time.perf_counter()
-    for _ in range(calls):
-      found = call()
-      waited += found if isinstance(found, Waited) else 0.0
-    seconds = time.perf_counter() - started
-    connection.send((seconds / calls, waited / calls))
+    connection.send(_timed(call, calls))
+
+
+def _timed(call: Callable[[], object], calls: int) -> tuple[float, float]:
+  """Mean seconds of a call, and of it those that it waited for data."""
+  started = time.perf_counter()
+  waited, last = 0.0, None
+  for _ in range(calls):
+    found = call()
+    if isinstance(last, Begun):
+      last.wait()
+    last = found
+    waited += found.waited if isinstance(found, Begun) else 0.0
+  if isinstance(last, Begun):
+    last.wait()
+  return (time.perf_counter() - started) / calls, waited / calls
 
 
 def measured(

@@ -95,6 +95,32 @@ def test_three_by_three(height, width, padding):
   assert np.abs(ours - theirs).max() < 2e-6 * np.abs(theirs).max()
 
 
+@settings(deadline=None, max_examples=30)
+@given(
+  height=st.integers(7, 12),
+  width=st.integers(7, 12),
+  side=st.sampled_from([1, 2, 3, 5, 7]),
+  padding=st.sampled_from(
+    ['SAME', 'VALID', ((3, 3), (0, 2)), ((0, 1), (1, 0))]
+  ),
+)
+def test_in_blocks(height, width, side, padding):
+  """As the first convolution of a network is computed on NVIDIA's GPUs."""
+  x, kernel = random((2, height, width, 3)), random((side, side, 3, 6), seed=1)
+
+  def ours(x, kernel):
+    return forms.in_blocks(x, kernel, padding=padding, channels=4)
+
+  def theirs(x, kernel):
+    return native(x, kernel, 2, padding, 1)
+
+  np.testing.assert_allclose(ours(x, kernel), theirs(x, kernel), atol=1e-5)
+  for found, expected in zip(
+    gradients(ours, x, kernel), gradients(theirs, x, kernel), strict=True
+  ):
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize('strides', [1, 2])
 @pytest.mark.parametrize('padding', ['SAME', ((1, 1), (0, 2))])
 def test_kernel_as_large_as_the_image(strides, padding):
@@ -346,19 +372,33 @@ def test_only_cpu_leaves_the_native_operation(
 
 
 @pytest.mark.parametrize(
-  ('platform', 'native'), [('cpu', False), ('cuda', True), ('tpu', True)]
+  ('platform', 'in_blocks'), [('cpu', False), ('cuda', True), ('tpu', False)]
 )
-def test_only_cpu_leaves_the_native_pooling(platform, native):
+def test_only_cuda_convolves_blocks_of_an_image(platform, in_blocks):
+  x = jax.ShapeDtypeStruct((1, 8, 8, 3), jnp.float32)
+  kernel = jax.ShapeDtypeStruct((3, 3, 3, 8), jnp.float32)
+  function = jax.jit(lambda x, k: layers.convolution(x, k, strides=2))
+  text = (
+    function.trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
+  )
+  assert text.count('stablehlo.convolution') == 1
+  assert ('tensor<2x2x16x8xf32>' in text) == in_blocks
+
+
+@pytest.mark.parametrize(
+  ('platform', 'maximum', 'average'),
+  [('cpu', False, False), ('cuda', False, True), ('tpu', True, True)],
+)
+def test_platforms_of_native_pooling(platform, maximum, average):
   x = jax.ShapeDtypeStruct((1, 8, 8, 4), jnp.float32)
-
-  @jax.jit
-  def pools(x):
-    return layers.average_pool(
-      layers.max_pool(x, 3, 2, 'SAME'), 3, 1, 'SAME', count_padding=True
-    )
-
-  text = pools.trace(x).lower(lowering_platforms=(platform,)).as_text()
-  assert ('stablehlo.reduce_window' in text) == native
+  pools = {
+    lambda x: layers.max_pool(x, 3, 2, 'SAME'): maximum,
+    lambda x: layers.average_pool(x, 3, 1, 'SAME', count_padding=True): average,
+  }
+  for pool, native in pools.items():
+    traced = jax.jit(pool).trace(x)
+    text = traced.lower(lowering_platforms=(platform,)).as_text()
+    assert ('stablehlo.reduce_window' in text) == native
 
 
 def test_relu6():

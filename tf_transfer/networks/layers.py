@@ -1,7 +1,8 @@
 """Convolution, batch norm, activation and pooling, as the backbones use them.
 
-Which form of an operation runs, XLA's own or that of `forms`, is decided
-where the program is lowered, so GPU and TPU keep their native operations.
+Which form of an operation runs, XLA's own or one of `forms`, is decided where
+the program is lowered, for each platform by what was measured on it: on CPU
+most are of `forms`, on NVIDIA's GPUs two, elsewhere none.
 """
 
 import dataclasses
@@ -121,6 +122,7 @@ def convolution(
       x, kernel, strides=strides, padding=padding, groups=groups
     )
 
+  on_cpu = on_cuda = native
   channels = x.shape[-1]
   if 1 < groups == channels == kernel.shape[-1]:
 
@@ -138,9 +140,15 @@ def convolution(
 
     def on_cpu(x, kernel):
       return forms.winograd(x, kernel, padding=padding)
+  elif groups == 1 and strides == 2 and channels == 3:  # Of the images.
+
+    def on_cuda(x, kernel):
+      return forms.in_blocks(x, kernel, padding=padding, channels=4)
   else:
     return native(x, kernel)
-  return lax.platform_dependent(x, kernel, cpu=on_cpu, default=native)
+  return lax.platform_dependent(
+    x, kernel, cpu=on_cpu, cuda=on_cuda, default=native
+  )
 
 
 def max_pool(
@@ -160,7 +168,7 @@ def max_pool(
   """
   pads = forms.explicit_padding(x, (window, window), strides, padding)
 
-  def on_cpu(x):
+  def shifted(x):
     return forms.maximum(
       x, window=window, strides=strides, pads=pads, fill=float(fill)
     )
@@ -171,7 +179,7 @@ def max_pool(
     inner = pads if fill == -np.inf else 'VALID'
     return nn.max_pool(x, (window, window), (strides, strides), inner)
 
-  return lax.platform_dependent(x, cpu=on_cpu, default=native)
+  return lax.platform_dependent(x, cpu=shifted, cuda=shifted, default=native)
 
 
 def average_pool(
