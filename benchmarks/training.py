@@ -13,6 +13,8 @@ timm (torchvision's for GoogLeNet), where PyTorch is installed, is
 channels-last, on a GPU under torch.compile. The candidates take turns, each
 in a process of its own, and the median of its turns counts. What the first
 call took beyond a later one, compiling above all, stands apart.
+--one_at_a_time: each has all of its turns before the next begins, and the
+machine's memory to itself.
 
 --data: the step beside itself fed from JPEGs by the training pipeline, and the
 share of the time that it waited for them.
@@ -54,6 +56,9 @@ _PHOTO_WIDTH = flags.DEFINE_integer(
 )
 _LARGE_PAGES = flags.DEFINE_enum(
   'large_pages', 'ours', ['ours', 'all', 'none'], 'Whose memory is in them.'
+)
+_ONE_AT_A_TIME = flags.DEFINE_bool(
+  'one_at_a_time', False, 'Candidates end ahead of the next; no turns.'
 )
 _STEPS = flags.DEFINE_integer('steps', 20, 'Of each trial of --shared.')
 
@@ -108,7 +113,13 @@ def _measured(prepared) -> dict[str, turns.Measured]:
     'none': set(),
   }[_LARGE_PAGES.value]
   environments = dict.fromkeys(given, memory.large_pages())
-  return turns.measured(prepared, _TURNS.value, _SECONDS.value, environments)
+  groups = [prepared]
+  if _ONE_AT_A_TIME.value:
+    groups = [{label: candidate} for label, candidate in prepared.items()]
+  found = {}
+  for group in groups:
+    found |= turns.measured(group, _TURNS.value, _SECONDS.value, environments)
+  return found
 
 
 def beside_peers(names: list[str]) -> None:

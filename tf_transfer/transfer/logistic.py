@@ -46,8 +46,8 @@ IGNORED = -1
 # Values of the features that make a further device worth its messages.
 SIZE_PER_DEVICE = 2**24
 
-# More were no better.
-MOST_DIRECTIONS = 64
+# More save next to no evaluations, and are read in each.
+MOST_DIRECTIONS = 24
 
 
 class Path(NamedTuple):
@@ -462,5 +462,5 @@ def _is_too_large(size: float, limit: float | None, mesh) -> bool:
 def _places(count: int, dim: int, classes: int) -> int:
   """How many directions the solver keeps: reading them must cost little
   beside reading the features, and so must holding them."""
-  fitting = max(2**24, count * dim // 8) // (4 * classes * dim)
+  fitting = max(2**23, count * dim // 16) // (4 * classes * dim)
   return int(np.clip(min(count // 64, fitting), 2, MOST_DIRECTIONS))

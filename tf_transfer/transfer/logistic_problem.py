@@ -22,6 +22,9 @@ from tf_transfer.runtime.devices import BATCH, DATA_AXIS, REPLICATED
 # Rows that are widened to float64 at a time.
 BLOCK_ROWS = 2048
 
+# Products with rows, of all classes, that a CPU's caches hold: 1 MiB.
+BLOCK_PRODUCTS = 2**18
+
 CLASSES_BY_EXAMPLES = P(None, DATA_AXIS)
 
 
@@ -133,9 +136,9 @@ def sharded(problem: Problem, function, in_specs, out_specs):
   )
 
 
-def blocks(count: int) -> tuple[int, int]:
-  """How many blocks, and of how many rows."""
-  number = -(-count // BLOCK_ROWS)
+def blocks(count: int, most: int = BLOCK_ROWS) -> tuple[int, int]:
+  """How many blocks, and of how many rows, `most` at the most."""
+  number = -(-count // most)
   return number, -(-count // number)
 
 
@@ -176,6 +179,14 @@ def over_blocks(problem: Problem, function, rows, counted):
 def over_classes(values):
   """Sums [C, N] to [N]: on CPUs far faster as a product than as a sum."""
   return jnp.ones(len(values), values.dtype) @ values
+
+
+def over_examples(values):
+  """Sums [C, N] to [C], as a product where the values go into one as well.
+
+  XLA would fuse a sum with that, which then takes three times as long on CPUs.
+  """
+  return values @ jnp.ones(values.shape[1], values.dtype)
 
 
 def losses(logits, targets, mask):
@@ -388,6 +399,36 @@ def lies(problem: Problem) -> Curvature:
   return Curvature(CLASSES_BY_EXAMPLES, BATCH if problem.mask is None else None)
 
 
+def _through(problem: Problem, step, first, single, counted):
+  """Passes through the examples of a device in blocks.
+
+  Products of a block are still in a CPU's caches when they are curved; an
+  accelerator, whose units a block leaves idle, takes all examples at once.
+
+  Args:
+    step: (carry, first row, [E] which rows no block had before, [E, R] rows in
+      float32) -> carry.
+    first: the first carry.
+    single: [N, R] float32.
+    counted: [N] bool.
+
+  Returns:
+    The last carry.
+  """
+  on_cpu = problem.mesh.devices.flat[0].platform == 'cpu'
+  number, each = 1, len(single)
+  if on_cpu or problem.streamed:
+    classes = len(problem.targets)
+    most = max(BLOCK_ROWS, BLOCK_PRODUCTS // classes)
+    number, each = blocks(len(single), most)
+
+  def body(i, carry):
+    start, fresh = locate(i, each, len(single), counted)
+    return step(carry, start, fresh, load(problem, single, start, each))
+
+  return lax.fori_loop(0, number, body, first)
+
+
 def _movement(problem: Problem, curvature: Curvature, shift):
   """What a shift [C] of the bias changes, along the curvature.
 
@@ -400,78 +441,26 @@ def _movement(problem: Problem, curvature: Curvature, shift):
   unit = jnp.maximum(jnp.max(jnp.abs(shift)), 1e-300)
   shift = (shift / unit)[:, None]
 
-  def local(counted, curvature):
-    count = len(counted)
-    number, each = blocks(count)
-
-    def step(i, carry):
-      changes, total = carry
-      start, fresh = locate(i, each, count, counted)
-      here = part_of(curvature, start, each)
+  def local(single, counted, curvature):
+    def step(carry, start, fresh, part):
+      slope, total = carry
+      here = part_of(curvature, start, len(part))
       change = curve(widen(here), jnp.broadcast_to(shift, here.spread.shape))
+      change = jnp.where(fresh, change, 0)
       return (
-        lax.dynamic_update_slice_in_dim(
-          changes, change.astype(jnp.float32), start, axis=1
-        ),
-        total + jnp.sum(jnp.where(fresh, change, 0), axis=1),
+        slope + change.astype(jnp.float32) @ part,
+        total + over_examples(change),
       )
 
-    blank = (
-      jnp.zeros(curvature.spread.shape, jnp.float32),
-      jnp.zeros(len(shift)),
-    )
-    changes, total = lax.fori_loop(0, number, step, blank)
-    return changes, lax.psum(total, DATA_AXIS)
+    blank = jnp.zeros((len(shift), single.shape[1]), jnp.float32)
+    first = blank, jnp.zeros(len(shift))
+    return lax.psum(_through(problem, step, first, single, counted), DATA_AXIS)
 
-  changes, total = sharded(
-    problem,
-    local,
-    (BATCH, lies(problem)),
-    (CLASSES_BY_EXAMPLES, REPLICATED),
-  )(problem.counted, curvature)
-  slope = jnp.where(problem.varies, onto_rows(problem, changes), 0)
+  slope, total = sharded(
+    problem, local, (BATCH, BATCH, lies(problem)), REPLICATED
+  )(problem.single, problem.counted, curvature)
+  slope = jnp.where(problem.varies, slope, 0)
   return unit * slope.astype(jnp.float64), unit * total
-
-
-def _along_rows(problem: Problem, change):
-  """change [C, R] times the rows, [C, N], in float32."""
-  if not problem.streamed:
-    return change @ problem.single.T
-
-  def local(rows):
-    number, each = blocks(len(rows))
-
-    def step(i, found):
-      start = jnp.minimum(i * each, len(rows) - each)
-      part = change @ load(problem, rows, start, each).T
-      return lax.dynamic_update_slice_in_dim(found, part, start, axis=1)
-
-    blank = jnp.zeros((len(change), len(rows)), jnp.float32)
-    return lax.fori_loop(0, number, step, blank)
-
-  return sharded(problem, local, (BATCH,), CLASSES_BY_EXAMPLES)(problem.single)
-
-
-def onto_rows(problem: Problem, values):
-  """values [C, N] times the rows, [C, R], in float32."""
-  if not problem.streamed:
-    return values @ problem.single
-
-  def local(rows, counted, values):
-    number, each = blocks(len(rows))
-
-    def step(i, total):
-      start, fresh = locate(i, each, len(rows), counted)
-      part = jnp.where(fresh, part_of(values, start, each), 0)
-      return total + part @ load(problem, rows, start, each)
-
-    blank = jnp.zeros((len(values), rows.shape[1]), jnp.float32)
-    return lax.psum(lax.fori_loop(0, number, step, blank), DATA_AXIS)
-
-  specs = BATCH, BATCH, CLASSES_BY_EXAMPLES
-  return sharded(problem, local, specs, REPLICATED)(
-    problem.single, problem.counted, values
-  )
 
 
 def gradient_norm(problem: Problem, point: Point):
@@ -488,31 +477,67 @@ def hessian_product(problem: Problem, point: Point, penalty):
   The bias's share is what eliminating the bias adds to its Newton step.
   """
   mean = problem.mean.astype(jnp.float32)
-  curvature = point.curvature
   inverse = bias_inverse(point.block)
+  specs = BATCH, BATCH, lies(problem)
+
+  def along(single, counted, curvature, change):
+    """change [C, R] times the centred rows, and the sums of what is curved."""
+    # A step of the bias away from what it should be, and much more exact.
+    offset = (change @ mean)[:, None]
+
+    def step(carry, start, fresh, part):
+      slopes, sums = carry
+      found = change @ part.T - offset
+      curved = curve(part_of(curvature, start, len(part)), found)
+      curved = jnp.where(fresh, curved, 0)
+      return (
+        lax.dynamic_update_slice_in_dim(slopes, found, start, axis=1),
+        sums + jnp.sum(curved, axis=1, dtype=jnp.float64),
+      )
+
+    blank = jnp.zeros((len(change), len(single)), jnp.float32)
+    first = blank, jnp.zeros(len(change))
+    slopes, sums = _through(problem, step, first, single, counted)
+    return slopes, lax.psum(sums, DATA_AXIS)
+
+  def back(single, counted, curvature, slopes, share):
+    """What is curved of slopes [C, N] and a share [C], times centred rows."""
+
+    def step(carry, start, fresh, part):
+      total, left = carry
+      found = part_of(slopes, start, len(part)) + share[:, None]
+      curved = curve(part_of(curvature, start, len(part)), found)
+      curved = jnp.where(fresh, curved, 0)
+      return total + curved @ part, left + over_examples(curved)
+
+    first = jnp.zeros((len(share), single.shape[1]), jnp.float32), 0 * share
+    total, left = lax.psum(
+      _through(problem, step, first, single, counted), DATA_AXIS
+    )
+    return total - left[:, None] * mean
+
+  along = sharded(
+    problem,
+    along,
+    (*specs, REPLICATED),
+    (CLASSES_BY_EXAMPLES, REPLICATED),
+  )
+  back = sharded(
+    problem, back, (*specs, CLASSES_BY_EXAMPLES, REPLICATED), REPLICATED
+  )
 
   def product(change):
     # Scaled to unit size: float32 must neither overflow nor underflow.
     size = jnp.maximum(jnp.max(jnp.abs(change)), 1e-300)
     change_single = (change / size).astype(jnp.float32)
     change_single = jnp.where(problem.varies, change_single, 0)
-    # A step of the bias away from what it should be, and much more exact.
-    slopes = _along_rows(problem, change_single)
-    slopes -= (change_single @ mean)[:, None]
-    curved = curve(curvature, slopes)
-    sums = jnp.sum(curved, axis=1, dtype=jnp.float64)
+    examples = problem.single, problem.counted, point.curvature
+    slopes, sums = along(*examples, change_single)
     share = -apply_bias(inverse, sums)
-    curved += curve(
-      curvature,
-      jnp.broadcast_to(share.astype(jnp.float32)[:, None], slopes.shape),
-    )
-    # Not as a sum, which XLA would fuse with the product with the rows; and
-    # that then takes three times as long on CPUs, and copies the rows.
-    left = curved @ jnp.ones(curved.shape[1], jnp.float32)
-    back = onto_rows(problem, curved) - left[:, None] * mean
-    back = jnp.where(problem.varies, back, 0).astype(jnp.float64)
+    image = back(*examples, slopes, share.astype(jnp.float32))
+    image = jnp.where(problem.varies, image, 0).astype(jnp.float64)
     share -= (change_single @ mean).astype(jnp.float64)
-    return size * back + penalty * change, size * share
+    return size * image + penalty * change, size * share
 
   return product
 
