@@ -480,7 +480,7 @@ def hessian_product(problem: Problem, point: Point, penalty):
   inverse = bias_inverse(point.block)
   specs = BATCH, BATCH, lies(problem)
 
-  def along(single, counted, curvature, change):
+  def local_slopes(single, counted, curvature, change):
     """change [C, R] times the centred rows, and the sums of what is curved."""
     # A step of the bias away from what it should be, and much more exact.
     offset = (change @ mean)[:, None]
@@ -500,7 +500,7 @@ def hessian_product(problem: Problem, point: Point, penalty):
     slopes, sums = _through(problem, step, first, single, counted)
     return slopes, lax.psum(sums, DATA_AXIS)
 
-  def back(single, counted, curvature, slopes, share):
+  def local_image(single, counted, curvature, slopes, share):
     """What is curved of slopes [C, N] and a share [C], times centred rows."""
 
     def step(carry, start, fresh, part):
@@ -518,12 +518,15 @@ def hessian_product(problem: Problem, point: Point, penalty):
 
   along = sharded(
     problem,
-    along,
+    local_slopes,
     (*specs, REPLICATED),
     (CLASSES_BY_EXAMPLES, REPLICATED),
   )
   back = sharded(
-    problem, back, (*specs, CLASSES_BY_EXAMPLES, REPLICATED), REPLICATED
+    problem,
+    local_image,
+    (*specs, CLASSES_BY_EXAMPLES, REPLICATED),
+    REPLICATED,
   )
 
   def product(change):
