@@ -100,9 +100,10 @@ def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties):
   )
   grid = classifiers.penalties(config)
   right, margin = sklearn_right(train, val, grid)
-  # What it leaves to the solution turns none of the others.
+  # What it leaves to the solution turns none of the others. Those are few: of
+  # leads that lie about evenly below the median, one in four hundred.
   doubtful = np.array([np.sum(margin[p] < 5e-3) for p in grid])
-  assert doubtful.max() <= 2
+  assert doubtful.mean() <= 5e-3 * len(val[0])
   theirs = np.array([np.sum(right[p]) for p in grid])
   found = ours.curve * len(val[0])
   assert (np.abs(found - theirs) <= doubtful + 1e-9).all()
