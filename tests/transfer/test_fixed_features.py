@@ -76,9 +76,9 @@ def sklearn_right(fit_on, test_on, grid):
 
 
 @pytest.mark.parametrize(
-  'penalties', [5, pytest.param(28, marks=pytest.mark.slow)]
+  ('penalties', 'most'), [(5, 2), pytest.param(28, 4, marks=pytest.mark.slow)]
 )
-def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties):
+def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties, most):
   """The curve, the choice, and the test; but for examples between two classes,
   whose last digits the penalty's choice can hang on."""
   config = logistic_regression.get_config().logistic_regression
@@ -103,6 +103,7 @@ def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties):
   # What it leaves to the solution turns none of the others. Those are few: of
   # leads that lie about evenly below the median, one in four hundred.
   doubtful = np.array([np.sum(margin[p] < 5e-3) for p in grid])
+  assert doubtful.max() <= most
   assert doubtful.mean() <= 5e-3 * len(val[0])
   theirs = np.array([np.sum(right[p]) for p in grid])
   found = ours.curve * len(val[0])

@@ -400,18 +400,16 @@ def _lengths(problem: Problem):
   """Squared lengths [N] float32 of the centred rows; one where that is zero."""
 
   def local(rows, counted):
-    number, each = logistic_problem.blocks(len(rows))
     mean = problem.mean.astype(jnp.float32)
 
-    def step(i, lengths):
-      start, _ = logistic_problem.locate(i, each, len(rows), counted)
-      part = logistic_problem.load(problem, rows, start, each) - mean
-      part = jnp.where(problem.varies, part, 0)
+    def step(lengths, start, _, part):
+      part = jnp.where(problem.varies, part - mean, 0)
       return lax.dynamic_update_slice_in_dim(
         lengths, jnp.sum(part**2, axis=1), start, axis=0
       )
 
-    return lax.fori_loop(0, number, step, jnp.zeros(len(rows), jnp.float32))
+    blank = jnp.zeros(len(rows), jnp.float32)
+    return logistic_problem.through(problem, step, blank, rows, counted)
 
   lengths = logistic_problem.sharded(problem, local, (BATCH, BATCH), BATCH)(
     problem.single, problem.counted

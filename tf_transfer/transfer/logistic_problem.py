@@ -160,6 +160,41 @@ def load(problem: Problem, rows, start, each):
   return block
 
 
+def through(problem: Problem, step, first, rows, counted, most=BLOCK_ROWS):
+  """Passes through the examples of a device in blocks.
+
+  Args:
+    step: (carry, first row, [E] which rows no block had before, [E, R] rows) ->
+      carry.
+    first: the first carry.
+    rows: [N, R].
+    counted: [N] bool.
+    most: rows of a block, at the most.
+
+  Returns:
+    The last carry.
+  """
+  number, each = blocks(len(rows), most)
+
+  def body(i, carry):
+    start, fresh = locate(i, each, len(rows), counted)
+    return step(carry, start, fresh, load(problem, rows, start, each))
+
+  return lax.fori_loop(0, number, body, first)
+
+
+def _product_rows(problem: Problem, count: int) -> int:
+  """The rows of a block for products in float32, of `count` on a device.
+
+  Products of a block are still in a CPU's caches when they are curved; an
+  accelerator, whose units a block leaves idle, takes all examples at once.
+  """
+  on_cpu = problem.mesh.devices.flat[0].platform == 'cpu'
+  if on_cpu or problem.streamed:
+    return max(BLOCK_ROWS, BLOCK_PRODUCTS // len(problem.targets))
+  return count
+
+
 def over_blocks(problem: Problem, function, rows, counted):
   """Sums function(block of rows in float64, which are new) over blocks."""
   number, each = blocks(len(rows))
@@ -340,12 +375,9 @@ def _slope(problem: Problem, weights, bias):
   classes = len(bias)
 
   def local(rows, targets, mask, counted):
-    number, each = blocks(len(rows))
-
-    def step(i, carry):
+    def step(carry, start, fresh, part):
       loss, slope, curvature, size, imbalance, block = carry
-      start, fresh = locate(i, each, len(rows), counted)
-      part = load(problem, rows, start, each).astype(jnp.float64)
+      each, part = len(part), part.astype(jnp.float64)
       found, residual, here = losses(
         weights @ part.T + bias[:, None],
         part_of(targets, start, each),
@@ -384,7 +416,7 @@ def _slope(problem: Problem, weights, bias):
       sums,
       jnp.zeros((classes, classes)) if mask is None else sums,
     )
-    loss, slope, curvature, *more = lax.fori_loop(0, number, step, first)
+    loss, slope, curvature, *more = through(problem, step, first, rows, counted)
     loss, slope, *more = lax.psum((loss, slope, *more), DATA_AXIS)
     # Of what is the same in all rows, the residuals' zero sums leave rounding.
     return loss, jnp.where(problem.varies, slope, 0), curvature, *more
@@ -397,36 +429,6 @@ def _slope(problem: Problem, weights, bias):
 def lies(problem: Problem) -> Curvature:
   """How a curvature lies on the devices."""
   return Curvature(CLASSES_BY_EXAMPLES, BATCH if problem.mask is None else None)
-
-
-def _through(problem: Problem, step, first, single, counted):
-  """Passes through the examples of a device in blocks.
-
-  Products of a block are still in a CPU's caches when they are curved; an
-  accelerator, whose units a block leaves idle, takes all examples at once.
-
-  Args:
-    step: (carry, first row, [E] which rows no block had before, [E, R] rows in
-      float32) -> carry.
-    first: the first carry.
-    single: [N, R] float32.
-    counted: [N] bool.
-
-  Returns:
-    The last carry.
-  """
-  on_cpu = problem.mesh.devices.flat[0].platform == 'cpu'
-  number, each = 1, len(single)
-  if on_cpu or problem.streamed:
-    classes = len(problem.targets)
-    most = max(BLOCK_ROWS, BLOCK_PRODUCTS // classes)
-    number, each = blocks(len(single), most)
-
-  def body(i, carry):
-    start, fresh = locate(i, each, len(single), counted)
-    return step(carry, start, fresh, load(problem, single, start, each))
-
-  return lax.fori_loop(0, number, body, first)
 
 
 def _movement(problem: Problem, curvature: Curvature, shift):
@@ -442,6 +444,8 @@ def _movement(problem: Problem, curvature: Curvature, shift):
   shift = (shift / unit)[:, None]
 
   def local(single, counted, curvature):
+    most = _product_rows(problem, len(single))
+
     def step(carry, start, fresh, part):
       slope, total = carry
       here = part_of(curvature, start, len(part))
@@ -454,7 +458,9 @@ def _movement(problem: Problem, curvature: Curvature, shift):
 
     blank = jnp.zeros((len(shift), single.shape[1]), jnp.float32)
     first = blank, jnp.zeros(len(shift))
-    return lax.psum(_through(problem, step, first, single, counted), DATA_AXIS)
+    return lax.psum(
+      through(problem, step, first, single, counted, most), DATA_AXIS
+    )
 
   slope, total = sharded(
     problem, local, (BATCH, BATCH, lies(problem)), REPLICATED
@@ -484,6 +490,7 @@ def hessian_product(problem: Problem, point: Point, penalty):
     """change [C, R] times the centred rows, and the sums of what is curved."""
     # A step of the bias away from what it should be, and much more exact.
     offset = (change @ mean)[:, None]
+    most = _product_rows(problem, len(single))
 
     def step(carry, start, fresh, part):
       slopes, sums = carry
@@ -497,11 +504,12 @@ def hessian_product(problem: Problem, point: Point, penalty):
 
     blank = jnp.zeros((len(change), len(single)), jnp.float32)
     first = blank, jnp.zeros(len(change))
-    slopes, sums = _through(problem, step, first, single, counted)
+    slopes, sums = through(problem, step, first, single, counted, most)
     return slopes, lax.psum(sums, DATA_AXIS)
 
   def local_image(single, counted, curvature, slopes, share):
     """What is curved of slopes [C, N] and a share [C], times centred rows."""
+    most = _product_rows(problem, len(single))
 
     def step(carry, start, fresh, part):
       total, left = carry
@@ -510,9 +518,10 @@ def hessian_product(problem: Problem, point: Point, penalty):
       curved = jnp.where(fresh, curved, 0)
       return total + curved @ part, left + over_examples(curved)
 
-    first = jnp.zeros((len(share), single.shape[1]), jnp.float32), 0 * share
+    blank = jnp.zeros((len(share), single.shape[1]), jnp.float32)
+    first = blank, jnp.zeros_like(share)
     total, left = lax.psum(
-      _through(problem, step, first, single, counted), DATA_AXIS
+      through(problem, step, first, single, counted, most), DATA_AXIS
     )
     return total - left[:, None] * mean
 
