@@ -22,15 +22,16 @@ def _split(photo_width: int):
   import numpy as np
 
   from benchmarks import pipeline  # It has flags of its own.
-  from tf_transfer.datasets import images, splits
+  from tf_transfer.datasets import splits
   from tf_transfer.datasets.dataset import Split
+  from tf_transfer.datasets.images import decoding
 
   data = pipeline.photos(64, (photo_width, photo_width * 3 // 4))
   return Split(
     name='train',
     labels=np.arange(len(data)) % steps.CLASSES,
     digests=splits.content_digests(data),
-    read=lambda i: images.decode(data[i], f'photo {i}'),
+    read=lambda i: decoding.decode(data[i], f'photo {i}'),
     describe=lambda i: f'photo {i}',
     encoded=data.__getitem__,
   )
@@ -39,20 +40,20 @@ def _split(photo_width: int):
 def _job(name, batch_size, size, precision, photo_width, step_count):
   from tf_transfer import networks
   from tf_transfer.runtime import devices
-  from tf_transfer.transfer import training, trials
+  from tf_transfer.transfer.training import train_step, trials
 
   net = networks.untrained(name)
-  recipe = training.Recipe(
+  recipe = train_step.Recipe(
     steps=step_count, batch_size=batch_size, precision=precision
   )
   split = _split(photo_width)
-  model = training.build_model(net, steps.CLASSES, 100 * batch_size, recipe)
+  model = train_step.build_model(net, steps.CLASSES, 100 * batch_size, recipe)
   return trials.Job(
     model=model,
     contract=dataclasses.replace(net.contract, image_size=size),
     recipe=recipe,
     split=split,
-    variables=training.initial_variables(model, size, seed=0),
+    variables=train_step.initial_variables(model, size, seed=0),
     mesh=devices.data_mesh(),
     corrupt='error',
     checkpoint_every=step_count + 1,
@@ -67,7 +68,7 @@ def fed(
 
   from tf_transfer.datasets import pipeline as batches
   from tf_transfer.runtime import devices
-  from tf_transfer.transfer import training
+  from tf_transfer.transfer.training import train_step
 
   job = _job(name, batch_size, size, precision, photo_width, 100_000)
   step = job.compile()
@@ -75,8 +76,8 @@ def fed(
     job.split, job.contract, batch_size, seed=0, stop=job.recipe.steps
   )
   made = devices.on_devices(made, devices.sharding(job.mesh, devices.BATCH))
-  states = [training.new_state(job.variables, job.recipe, job.mesh)]
-  trial = dataclasses.asdict(training.Trial(1e-3, 1e-7))
+  states = [train_step.new_state(job.variables, job.recipe, job.mesh)]
+  trial = dataclasses.asdict(train_step.Trial(1e-3, 1e-7))
 
   def call():
     started = time.perf_counter()
@@ -101,11 +102,11 @@ def search(
   """All trials of a search, so many at a time on the same batches."""
   os.environ['TQDM_DISABLE'] = '1'  # Bars of every call; read at the import.
   from tf_transfer.runtime import checkpoints
-  from tf_transfer.transfer import training, trials
+  from tf_transfer.transfer.training import train_step, trials
 
   job = _job(name, batch_size, size, precision, photo_width, step_count)
   step = job.compile()
-  chosen = [training.Trial(1e-3 / 2**n, 1e-7) for n in range(TRIALS)]
+  chosen = [train_step.Trial(1e-3 / 2**n, 1e-7) for n in range(TRIALS)]
   run = functools.partial(trials.train, job, step)
   numbers = itertools.count()
   directory = pathlib.Path(tempfile.mkdtemp())

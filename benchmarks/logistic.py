@@ -43,8 +43,9 @@ from threadpoolctl import threadpool_limits
 from configs import logistic_regression
 from tf_transfer import datasets, networks
 from tf_transfer.runtime import devices
-from tf_transfer.transfer import feature_cache, logistic
-from tf_transfer.transfer import features as features_lib
+from tf_transfer.transfer.fixed_features import feature_cache
+from tf_transfer.transfer.fixed_features import features as features_lib
+from tf_transfer.transfer.logistic import path as path_lib
 
 SIZES = {
   'digits': None,  # Real pixels through 1,024 random ReLUs: 1437x1024x10.
@@ -143,7 +144,7 @@ def peer_path(features, labels, threads, until_converged):
   start = time.perf_counter()
   with threadpool_limits(threads), warnings.catch_warnings():
     warnings.simplefilter('ignore', ConvergenceWarning)
-    for penalty in logistic.PENALTIES[::-1]:
+    for penalty in path_lib.PENALTIES[::-1]:
       model.C = 1 / penalty
       model.fit(features, labels)
       iterations = int(model.n_iter_[0])
@@ -178,7 +179,7 @@ def ours(features, labels, tolerance, peaks, repeats):
   best = np.inf
   for number in range(repeats + 1):
     start = time.perf_counter()
-    path = logistic.fit_path(features, labels, tolerance=tolerance)
+    path = path_lib.fit_path(features, labels, tolerance=tolerance)
     seconds = time.perf_counter() - start
     # Compiled code is kept per shape: only the first run is slower for it.
     name = 'ours, compiling included' if number == 0 else 'ours'
@@ -208,10 +209,10 @@ def resident(key: str) -> int:
 def memory(features, labels, tolerance):
   """Fits once and says how much memory that took."""
   # Compiling takes memory too, whatever the size; a small fit loads XLA.
-  logistic.fit_path(features[:64, :8], np.arange(64) % 2, [1.0])
+  path_lib.fit_path(features[:64, :8], np.arange(64) % 2, [1.0])
   ahead = resident('VmRSS')
   pathlib.Path('/proc/self/clear_refs').write_text('5')
-  path = logistic.fit_path(features, labels, tolerance=tolerance)
+  path = path_lib.fit_path(features, labels, tolerance=tolerance)
   most = resident('VmHWM') - ahead + features.nbytes
   print(
     f'features {features.nbytes / 1e6:,.0f} MB, at most {most / 1e6:,.0f} MB '

@@ -32,8 +32,9 @@ from absl import app, flags
 from PIL import Image
 
 from tf_transfer.contract import Contract
-from tf_transfer.datasets import augmentation, images, pipeline, splits
+from tf_transfer.datasets import pipeline, splits
 from tf_transfer.datasets.dataset import Split
+from tf_transfer.datasets.images import augmentation, decoding
 
 _ROUNDS = flags.DEFINE_integer('rounds', 7, 'Times that each candidate runs.')
 _BATCHES = flags.DEFINE_integer('batches', 10, 'Batches in each round.')
@@ -72,7 +73,7 @@ def ours(data: list[bytes], interpolation: str) -> Iterator[object]:
     name='train',
     labels=np.zeros(len(data), np.int32),
     digests=splits.content_digests(data),
-    read=lambda i: images.decode(data[i], f'photo {i}'),
+    read=lambda i: decoding.decode(data[i], f'photo {i}'),
     describe=lambda i: f'photo {i}',
     encoded=data.__getitem__,
   )

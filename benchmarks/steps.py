@@ -42,18 +42,18 @@ def ours(
 
   from tf_transfer import networks
   from tf_transfer.runtime import devices
-  from tf_transfer.transfer import training
+  from tf_transfer.transfer.training import train_step
 
   net = networks.untrained(name)
-  recipe = training.Recipe(steps=100_000, batch_size=batch_size, **change)
+  recipe = train_step.Recipe(steps=100_000, batch_size=batch_size, **change)
   mesh = devices.data_mesh()
-  model = training.build_model(net, CLASSES, 100 * batch_size, recipe)
-  variables = training.initial_variables(model, size, seed=0)
-  states = [training.new_state(variables, recipe, mesh)]
-  step = training.compile_step(model, net.contract.scale, recipe, mesh)
+  model = train_step.build_model(net, CLASSES, 100 * batch_size, recipe)
+  variables = train_step.initial_variables(model, size, seed=0)
+  states = [train_step.new_state(variables, recipe, mesh)]
+  step = train_step.compile_step(model, net.contract.scale, recipe, mesh)
   sharding = devices.sharding(mesh, devices.BATCH)
   (batch,) = devices.on_devices([ready_batch(batch_size, size)], sharding)
-  trial = dataclasses.asdict(training.Trial(_RATE, _RATE * _DECAY))
+  trial = dataclasses.asdict(train_step.Trial(_RATE, _RATE * _DECAY))
 
   def call():
     state, metrics = step(states.pop(), trial, batch)

@@ -15,7 +15,7 @@ import pytest
 from configs import logistic_regression
 from tf_transfer import errors, main
 
-ROOT = pathlib.Path(__file__).parent.parent
+ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted(path.stem for path in ROOT.glob('configs/*.py'))
 CONFIG = '--config=configs/logistic_regression.py'
 

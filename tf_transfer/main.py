@@ -27,15 +27,15 @@ _WORKDIR = flags.DEFINE_string('workdir', None, 'Where everything is written.')
 
 # Modules, imported only when their job runs: --help waits for none of them.
 _JOBS = {
-  'study': 'tf_transfer.study.runs',
+  'study': 'tf_transfer.study.runner',
   'datasets': 'tf_transfer.datasets.doctor',
-  'imagenet': 'tf_transfer.study.imagenet',
+  'imagenet': 'tf_transfer.jobs.imagenet',
   'merge': 'tf_transfer.study.merge',
-  'leaks': 'tf_transfer.study.leaks',
-  'pretrain': 'tf_transfer.study.pretrain',
-  'published': 'tf_transfer.study.published',
-  'report': 'tf_transfer.study.report',
-  'settings_study': 'tf_transfer.study.settings',
+  'leaks': 'tf_transfer.jobs.leaks',
+  'pretrain': 'tf_transfer.jobs.pretrain',
+  'published': 'tf_transfer.study.paper.numbers',
+  'report': 'tf_transfer.study.report.page',
+  'settings_study': 'tf_transfer.jobs.regularizers',
 }
 # Those that have nothing to write need no workdir.
 _WITHOUT_WORKDIR = ('datasets',)

@@ -17,7 +17,8 @@ import numpy as np
 import scipy.io
 from PIL import Image
 
-from tf_transfer.datasets import flowers, layouts, table
+from tf_transfer.datasets import table
+from tf_transfer.datasets.sources import flowers, layouts
 
 # train, val and test of the miniatures, from `PER_CLASS` images a class.
 TRAIN, TEST = 3, 2

@@ -5,7 +5,7 @@ import pytest
 
 from configs import few_examples
 from tf_transfer import datasets, errors
-from tf_transfer.transfer import search
+from tf_transfer.transfer.training import search
 
 
 @pytest.fixture(scope='module')

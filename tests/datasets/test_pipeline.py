@@ -7,8 +7,8 @@ import pytest
 from tf_transfer.contract import Contract
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Split
-from tf_transfer.datasets.decoded import keep_decoded
-from tf_transfer.datasets.images import RESIZES, CorruptImage
+from tf_transfer.datasets.images.decoding import RESIZES, CorruptImage
+from tf_transfer.datasets.images.image_cache import keep_decoded
 from tf_transfer.datasets.pipeline import READ_AHEAD, batches, training_batches
 from tf_transfer.errors import InputError
 

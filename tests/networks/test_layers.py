@@ -10,7 +10,7 @@ from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tf_transfer.networks import forms, layers
+from tf_transfer.networks import layers, ops
 
 
 def native(x, kernel, strides, padding, groups):
@@ -109,7 +109,7 @@ def test_in_blocks(height, width, side, padding):
   x, kernel = random((2, height, width, 3)), random((side, side, 3, 6), seed=1)
 
   def ours(x, kernel):
-    return forms.in_blocks(x, kernel, padding=padding, channels=4)
+    return ops.in_blocks(x, kernel, padding=padding, channels=4)
 
   def theirs(x, kernel):
     return native(x, kernel, 2, padding, 1)
@@ -222,7 +222,7 @@ def test_average_pool_keeps_the_type_of_its_input(dtype, count_padding):
 def test_gradient_of_max_pool(window, strides, padding, fill):
   """Of equal ones the first takes it all, as XLA's own has it."""
   x = jnp.round(random((2, 7, 8, 3))) - 1
-  pads = forms.explicit_padding(x, (window, window), strides, padding)
+  pads = ops.explicit_padding(x, (window, window), strides, padding)
 
   def theirs(x):
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)

@@ -14,7 +14,7 @@ from tests.networks import drawn
 from tf_transfer import errors, networks
 from tf_transfer.networks import weights
 
-GOLDEN = pathlib.Path(__file__).parent.parent / 'golden'
+GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
 
 
 def relative_difference(ours, golden):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tf_transfer import errors
-from tf_transfer.networks import forms
+from tf_transfer.networks import ops
 from tf_transfer.runtime import devices
 
 
@@ -39,10 +39,10 @@ def test_options_keep_convolutions_and_not_sums_from_ynnpack():
       .as_text()
     )
 
-  assert 'ynn_fusion' not in compiled(forms.native_convolution)
+  assert 'ynn_fusion' not in compiled(ops.native_convolution)
   assert 'ynn_fusion' not in compiled(
     jax.grad(
-      lambda *a: jnp.sum(forms.native_convolution(*a) ** 2), argnums=(0, 1)
+      lambda *a: jnp.sum(ops.native_convolution(*a) ** 2), argnums=(0, 1)
     )
   )
   assert 'ynn_fusion' in compiled(lambda x, kernel: x.sum((0, 1, 2)))

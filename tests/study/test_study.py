@@ -15,12 +15,12 @@ from PIL import Image
 
 from tests.study import tiny
 from tf_transfer import datasets, errors, networks
-from tf_transfer.datasets import fashion_mnist
+from tf_transfer.datasets.sources import fashion_mnist
 from tf_transfer.runtime import files
-from tf_transfer.study import failures, ledger, plan, runs
-from tf_transfer.transfer import fixed_features
+from tf_transfer.study import failures, ledger, plan, runner
+from tf_transfer.transfer.fixed_features import evaluate as evaluate_lib
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_all_that_is_there(tmp_path, config, capsys, monkeypatch):
     plan, 'datasets', type('', (), {**vars(datasets), 'open': open_counted})
   )
   config.datasets = ('all',)
-  runs.run(config, tmp_path / 'work')
+  runner.run(config, tmp_path / 'work')
   out = capsys.readouterr().out
   assert '6 cells: 0 found in the ledger, 6 to run' in out
   assert 'give or take a factor of three' in out
@@ -108,7 +108,7 @@ def test_all_that_is_there(tmp_path, config, capsys, monkeypatch):
   }
   assert not (tmp_path / 'work' / 'failures.jsonl').exists()
   decoded.clear()
-  runs.run(config, tmp_path / 'work')
+  runner.run(config, tmp_path / 'work')
   assert '6 found in the ledger, 0 to run' in capsys.readouterr().out
   assert not decoded
 
@@ -116,7 +116,7 @@ def test_all_that_is_there(tmp_path, config, capsys, monkeypatch):
 def test_only_the_plan(tmp_path, config, capsys):
   config.only_plan = True
   config.leave_out = (*config.leave_out, ('tiny', 'digits', 'ridge'))
-  runs.run(config, tmp_path)
+  runner.run(config, tmp_path)
   out = capsys.readouterr().out
   assert '5 cells: 0 found in the ledger, 5 to run' in out
   # Under logistic regression, and not under ridge.
@@ -133,7 +133,7 @@ def test_what_fails_stops_nothing_else(tmp_path, config, capsys):
   config.datasets = (folder, 'dtd', 'digits')
   config.settings = ('ridge',)
   with pytest.raises(errors.InputError, match='9 cells have no record'):
-    runs.run(config, work)
+    runner.run(config, work)
   out = capsys.readouterr().out
   assert '12 cells: 0 found in the ledger, 6 to run, 6 cannot be run' in out
   assert out.count('CANNOT') == 6
@@ -153,7 +153,7 @@ def test_what_fails_stops_nothing_else(tmp_path, config, capsys):
   make_folder(tmp_path / 'images')
   (tmp_path / 'weights' / 'zbroken.safetensors').unlink()
   config.datasets = (folder, 'digits')
-  runs.run(config, work)
+  runner.run(config, work)
   assert '6 cells: 3 found in the ledger, 3 to run' in capsys.readouterr().out
   assert len(records(work)) == 6
   assert records(work, 'failures.jsonl') == []
@@ -162,16 +162,16 @@ def test_what_fails_stops_nothing_else(tmp_path, config, capsys):
 def test_what_nobody_foresaw_is_one_cells_too(
   tmp_path, config, monkeypatch, caplog
 ):
-  evaluate = fixed_features.evaluate
+  evaluate = evaluate_lib.evaluate
 
   def failing(extract, dataset, setting, *rest):
     if setting == 'ridge':
       raise MemoryError('no 900 GB')
     return evaluate(extract, dataset, setting, *rest)
 
-  monkeypatch.setattr(fixed_features, 'evaluate', failing)
+  monkeypatch.setattr(evaluate_lib, 'evaluate', failing)
   with pytest.raises(errors.InputError, match='MemoryError: no 900 GB'):
-    runs.run(config, tmp_path)
+    runner.run(config, tmp_path)
   assert [r['setting'] for r in records(tmp_path)] == 3 * [
     'logistic_regression'
   ]
@@ -181,11 +181,11 @@ def test_what_nobody_foresaw_is_one_cells_too(
 def test_nothing_that_can_be_run_is_found_out_at_once(tmp_path, config):
   config.datasets = ('dtd', 'folder:none')
   with pytest.raises(errors.InputError, match='folder:none|no such directory'):
-    runs.run(config, tmp_path / 'work')
+    runner.run(config, tmp_path / 'work')
   config.datasets = ('digits',)
   config.leave_out = (('*', 'digits', '*'),)
   with pytest.raises(errors.InputError, match='no cell'):
-    runs.run(config, tmp_path / 'work')
+    runner.run(config, tmp_path / 'work')
   assert not (tmp_path / 'work').exists()
 
 
@@ -193,20 +193,20 @@ def test_nothing_that_can_be_run_is_found_out_at_once(tmp_path, config):
 def test_part_that_is_none(tmp_path, config, part):
   config.part = part
   with pytest.raises(errors.InputError, match=r'config\.part: expected'):
-    runs.run(config, tmp_path / 'work')
+    runner.run(config, tmp_path / 'work')
 
 
 def test_what_is_left_out_has_three_parts(tmp_path, config):
   config.leave_out = ('digits',)
   with pytest.raises(errors.InputError, match=r'leave_out: expected \(network'):
-    runs.run(config, tmp_path / 'work')
+    runner.run(config, tmp_path / 'work')
 
 
 def test_one_network_is_exported_not_all(tmp_path, config):
   config.settings = ('fine_tuned',)
   config.export = str(tmp_path / 'tuned.safetensors')
   with pytest.raises(errors.InputError, match='must be one network'):
-    runs.run(config, tmp_path / 'work')
+    runner.run(config, tmp_path / 'work')
 
 
 def test_parts(tmp_path, config, capsys):
@@ -214,10 +214,10 @@ def test_parts(tmp_path, config, capsys):
   work = tmp_path / 'work'
   config.part = '1/2'
   config.settings = ('ridge',)
-  runs.run(config, work)
+  runner.run(config, work)
   config.settings = ('ridge', 'logistic_regression')
   config.part = '2/2'
-  runs.run(config, work)
+  runner.run(config, work)
   first, second = (records(work, f'results.{k}-of-2.jsonl') for k in (1, 2))
   assert first
   assert second
@@ -225,27 +225,27 @@ def test_parts(tmp_path, config, capsys):
   assert {'ridge', 'logistic_regression'} == {r['setting'] for r in second}
   assert not (work / 'results.jsonl').exists()
   config.part = '1/2'
-  runs.run(config, work)
+  runner.run(config, work)
   first = records(work, 'results.1-of-2.jsonl')
   assert len(set(cells(first)) | set(cells(second))) == 6
   assert len(first) + len(second) == 6
   capsys.readouterr()
   config.part = ''
-  runs.run(config, work)
+  runner.run(config, work)
   assert '6 found in the ledger, 0 to run' in capsys.readouterr().out
   assert cells(records(work)) == sorted(cells(first) + cells(second))
   whole = tmp_path / 'whole'
-  runs.run(config, whole)
+  runner.run(config, whole)
   assert comparable(whole) == comparable(work)
 
 
 def test_cell_that_another_process_runs(tmp_path, config, capsys):
   config.networks = (str(tmp_path / 'weights' / 'tiny.safetensors'),)
-  runs.run(config, tmp_path / 'before')
+  runner.run(config, tmp_path / 'before')
   first, second = records(tmp_path / 'before')
   claim = plan.claims(tmp_path / 'work') / first['identity']
   with files.locked(claim):
-    runs.run(config, tmp_path / 'work')
+    runner.run(config, tmp_path / 'work')
   assert 'another process is running it' in capsys.readouterr().out
   (found,) = records(tmp_path / 'work')
   assert found['identity'] == second['identity']
@@ -255,7 +255,7 @@ def test_records_of_a_part_that_has_just_written(tmp_path, config, monkeypatch):
   """A cell that was done between the plan and its turn is not run again."""
   config.networks = (str(tmp_path / 'weights' / 'tiny.safetensors'),)
   config.settings = ('ridge',)
-  runs.run(config, tmp_path)
+  runner.run(config, tmp_path)
   (record,) = records(tmp_path)
   recorded, calls = plan.recorded, []
 
@@ -264,14 +264,14 @@ def test_records_of_a_part_that_has_just_written(tmp_path, config, monkeypatch):
     return {} if len(calls) == 1 else recorded(workdir)
 
   monkeypatch.setattr(plan, 'recorded', none_at_first)
-  runs.run(config, tmp_path)
+  runner.run(config, tmp_path)
   assert records(tmp_path) == [record]
 
 
 def test_one_network_alone_has_no_correlation(tmp_path, config, capsys):
   config.networks = (str(tmp_path / 'weights' / 'tiny.safetensors'),)
   config.settings = ('ridge',)
-  runs.run(config, tmp_path / 'one')
+  runner.run(config, tmp_path / 'one')
   out = capsys.readouterr().out
   assert 'Cannot say. Ridge: no correlation of 1 network: it takes' in out
   names = {path.name for path in (tmp_path / 'one').glob('*.png')}
@@ -283,7 +283,7 @@ def test_all_right_and_no_images_alike(tmp_path, config, capsys):
   make_folder(tmp_path / 'images')
   config.datasets = (f'folder:{tmp_path / "images"}',)
   config.settings = ('ridge',)
-  runs.run(config, tmp_path)
+  runner.run(config, tmp_path)
   assert {r['test']['value'] for r in records(tmp_path)} == {1.0}
   out = capsys.readouterr().out
   assert 'Cannot say. Ridge: no correlation: all accuracies are' in out
@@ -293,13 +293,13 @@ def test_all_right_and_no_images_alike(tmp_path, config, capsys):
 def test_conflicting_ledgers_are_said(tmp_path, config, capsys):
   config.networks = (str(tmp_path / 'weights' / 'tiny.safetensors'),)
   config.settings = ('ridge',)
-  runs.run(config, tmp_path)
+  runner.run(config, tmp_path)
   (record,) = records(tmp_path)
   record['test']['value'] = 0.123
   other = ledger.Ledger(tmp_path, ledger.Part(1, 2))
   other.put({record['identity']: record})
   with pytest.raises(errors.InputError, match='different results'):
-    runs.run(config, tmp_path)
+    runner.run(config, tmp_path)
   assert 'and 0.123' in capsys.readouterr().out
   assert len(records(tmp_path)) == 1
   assert records(tmp_path)[0]['test']['value'] != 0.123

@@ -14,12 +14,13 @@ import sys
 import ml_collections
 
 from configs import fine_tuned, logistic_regression
-from tests.transfer import killable, small
+from tests.transfer.training import killable, small
 from tf_transfer import networks
 from tf_transfer.networks import weights
 from tf_transfer.runtime import checkpoints
-from tf_transfer.study import ledger, runs
-from tf_transfer.transfer import feature_cache, training
+from tf_transfer.study import ledger, runner
+from tf_transfer.transfer.fixed_features import feature_cache
+from tf_transfer.transfer.training import train_step
 
 ROW = networks.Row(small.TinyBackbone, small.SIZE, 6, 174)
 # By file; the last two are of one architecture.
@@ -42,7 +43,7 @@ def write_weights(directory: pathlib.Path) -> None:
     weights.save(
       directory / f'{name}.safetensors',
       header,
-      training.initial_variables(model, small.SIZE, seed=seed),
+      train_step.initial_variables(model, small.SIZE, seed=seed),
     )
 
 
@@ -105,7 +106,7 @@ def main(workdir: str, event: str = '', number: str = '0') -> None:
   given = config(directory)
   given.settings = ('logistic_regression', 'fine_tuned')
   given.leave_out = (*given.leave_out, ('*other*', '*', 'fine_tuned'))
-  runs.run(given, pathlib.Path(workdir))
+  runner.run(given, pathlib.Path(workdir))
 
 
 if __name__ == '__main__':

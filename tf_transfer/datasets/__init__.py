@@ -2,7 +2,7 @@
 
 import os
 
-from tf_transfer.datasets import published, table
+from tf_transfer.datasets import table
 from tf_transfer.datasets.dataset import (
   Dataset,
   Progress,
@@ -10,13 +10,14 @@ from tf_transfer.datasets.dataset import (
   few_examples,
   no_progress,
 )
-from tf_transfer.datasets.digits import open_digits
-from tf_transfer.datasets.fashion_mnist import (
+from tf_transfer.datasets.images.decoding import CorruptImage
+from tf_transfer.datasets.sources import official
+from tf_transfer.datasets.sources.digits import open_digits
+from tf_transfer.datasets.sources.fashion_mnist import (
   find_directory,
   open_fashion_mnist,
 )
-from tf_transfer.datasets.folder import check_folder, open_folder
-from tf_transfer.datasets.images import CorruptImage
+from tf_transfer.datasets.sources.folder import check_folder, open_folder
 from tf_transfer.datasets.splits import Draw
 from tf_transfer.datasets.table import FOLDER, ROWS, Row, row
 from tf_transfer.errors import InputError, unknown_name
@@ -63,13 +64,13 @@ def _is_here(given: Row, data_dir: str | None) -> bool:
   if given.name == 'imagenet':
     return False
   if given.published:
-    where = published.directory(data_dir)
-    return published.find(given, data_dir) is not None or any(
-      os.path.isdir(path) for path in published.places(given.name, where)
+    where = official.directory(data_dir)
+    return official.find(given, data_dir) is not None or any(
+      os.path.isdir(path) for path in official.places(given.name, where)
     )
   if given.name == 'fashion_mnist':
     return find_directory(data_dir) is not None or os.path.isdir(
-      os.path.join(published.directory(data_dir), 'fashion_mnist')
+      os.path.join(official.directory(data_dir), 'fashion_mnist')
     )
   return True
 
@@ -88,9 +89,9 @@ def check(
   elif given.name == 'fashion_mnist':
     find_directory(data_dir)
   elif given.published:
-    found = published.find(given, data_dir)
+    found = official.find(given, data_dir)
     if found is None and not prepare:
-      raise published.missing(given, data_dir)
+      raise official.missing(given, data_dir)
 
 
 def open(
@@ -128,10 +129,10 @@ def open(
   given = _row(name)
   draw = Draw(seed, val_fraction, test_fraction)
   if given.published:
-    options = published.Options(
+    options = official.Options(
       data_dir, seed, cache_dir, prepare, cut_banner, progress
     )
-    return published.open_published(given, options)
+    return official.open_published(given, options)
   common = {'metric': given.metric, 'draw': draw, 'progress': progress}
   if given is FOLDER:
     return open_folder(name, name.removeprefix(FOLDER.name), **common)
@@ -157,9 +158,9 @@ def open_test(
   given = _row(name)
   if not given.published:
     raise InputError(f"{name}: expected one of the paper's datasets")
-  return published.open_test(
+  return official.open_test(
     given,
-    published.Options(
+    official.Options(
       data_dir,
       seed=0,
       cache_dir=cache_dir,

@@ -12,10 +12,11 @@ import textwrap
 
 import ml_collections
 
-from tf_transfer.datasets import manifest, published, tfds_source
+from tf_transfer.datasets import manifest
 from tf_transfer.datasets.dataset import Dataset, Split, listing
-from tf_transfer.datasets.images import CorruptImage
-from tf_transfer.datasets.layouts import LAYOUTS
+from tf_transfer.datasets.images.decoding import CorruptImage
+from tf_transfer.datasets.sources import official, tfds_records
+from tf_transfer.datasets.sources.layouts import LAYOUTS
 from tf_transfer.datasets.table import ROWS, Row
 from tf_transfer.errors import InputError, unknown_name
 from tf_transfer.runtime import progress
@@ -40,14 +41,14 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path | None):
   """
   rows = _chosen(config.datasets)
   options = _options(config, workdir)
-  print(f'looking in {published.directory(options.data_dir)}\n')
+  print(f'looking in {official.directory(options.data_dir)}\n')
   here, broken = [], []
   for row in rows:
     try:
-      found = published.find(row, options.data_dir)
+      found = official.find(row, options.data_dir)
       if found is None and options.prepare:
-        tfds_source.prepare(row.tfds, options.data_dir)
-        found = published.find(row, options.data_dir)
+        tfds_records.prepare(row.tfds, options.data_dir)
+        found = official.find(row, options.data_dir)
       if found is None:
         _absent(row, options, in_detail=bool(config.datasets))
         continue
@@ -77,9 +78,9 @@ def _chosen(names: tuple[str, ...]) -> list[Row]:
 
 def _options(
   config: ml_collections.ConfigDict, workdir: pathlib.Path | None
-) -> published.Options:
+) -> official.Options:
   remembered = workdir and workdir / 'digests'
-  return published.Options(
+  return official.Options(
     data_dir=config.data.dir or None,
     seed=config.data.split_seed,
     cache_dir=config.data.cache_dir or remembered,
@@ -109,13 +110,13 @@ def _expected(row: Row) -> str:
   return f'{row.classes:,} classes, {counts} images, {row.metric}'
 
 
-def _absent(row: Row, options: published.Options, in_detail: bool) -> None:
+def _absent(row: Row, options: official.Options, in_detail: bool) -> None:
   """Says that a dataset is not here, and perhaps how to get it."""
-  where = tfds_source.directory(options.data_dir)
-  partly = [p for p in published.places(row.name, where) if os.path.isdir(p)]
+  where = tfds_records.directory(options.data_dir)
+  partly = [p for p in official.places(row.name, where) if os.path.isdir(p)]
   if partly:
     print(f'{row.name:11} NOT WHOLE  {_expected(row)}')
-    _tell(str(published.missing(row, options.data_dir)))
+    _tell(str(official.missing(row, options.data_dir)))
     return
   print(f'{row.name:11} not here   {_expected(row)}')
   if not in_detail:
@@ -125,7 +126,7 @@ def _absent(row: Row, options: published.Options, in_detail: bool) -> None:
     f'official: about {row.size}, from {row.page}; unpack it so that '
     f'{os.path.join(where, row.name)} (or {layout.folder}) has '
     f'{", ".join(layout.needs)}',
-    f'TFDS, {row.tfds.name}:{row.tfds.major}.*.*: {published.by_tfds(row)}',
+    f'TFDS, {row.tfds.name}:{row.tfds.major}.*.*: {official.by_tfds(row)}',
     f'beware: {row.traps}',
     f'licence: {row.licence}',
     f'cite: {row.citation}',
@@ -134,13 +135,13 @@ def _absent(row: Row, options: published.Options, in_detail: bool) -> None:
 
 
 def _present(
-  row: Row, found: published.Found, options: published.Options, decode: bool
+  row: Row, found: official.Found, options: official.Options, decode: bool
 ) -> None:
   """Opens a dataset that is here, and says what it finds."""
   print(f'{row.name:11} here       {_expected(row)}')
   kind = 'official layout' if found.layout else 'prepared by TFDS'
   _tell(f'{kind}, {found.path}')
-  dataset = published.open_published(row, options)
+  dataset = official.open_published(row, options)
   counts = {name: len(split) for name, split in dataset.splits.items()}
   if counts == dict(row.counts):
     _tell(f'classes and counts as they should be; {_validation(row, options)}')
@@ -155,7 +156,7 @@ def _present(
     _decode(row, dataset)
 
 
-def _validation(row: Row, options: published.Options) -> str:
+def _validation(row: Row, options: official.Options) -> str:
   rule = row.held_out
   if rule is None:
     return 'validation is official'

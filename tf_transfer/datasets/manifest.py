@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping
 
 from tf_transfer.datasets.dataset import Progress
-from tf_transfer.datasets.image_files import (
+from tf_transfer.datasets.sources.image_files import (
   read_text,
   shown_listing,
   unreadable,

@@ -16,9 +16,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 
 from tf_transfer.contract import Contract
-from tf_transfer.datasets import augmentation
 from tf_transfer.datasets.dataset import Split
-from tf_transfer.datasets.images import RESIZES, CorruptImage
+from tf_transfer.datasets.images import augmentation
+from tf_transfer.datasets.images.decoding import RESIZES, CorruptImage
 from tf_transfer.errors import InputError, unknown_name
 
 # How many batches are decoded or waiting beyond the one that is made.

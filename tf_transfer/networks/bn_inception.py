@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from tf_transfer.networks import layers, mixed
-from tf_transfer.networks.mixed import Pool, conv
+from tf_transfer.networks import inception_blocks, layers
+from tf_transfer.networks.inception_blocks import Pool, conv
 
 _STEMS = ('separable', 'plain')
 
@@ -32,7 +32,7 @@ def _reduction(a: tuple[int, int], b: tuple[int, int], padding: layers.Padding):
 
 def steps(
   padding: str = 'same', wide_pools: bool = False
-) -> tuple[mixed.Step, ...]:
+) -> tuple[inception_blocks.Step, ...]:
   """The network behind its first convolution."""
   strided = layers.padding_of(padding, 3)
   pool = 128 if wide_pools else 96
@@ -78,7 +78,7 @@ class SeparableStem(nn.Module):
     return nn.relu(layers.convolution(x, kernel, strides=2) + bias)
 
 
-class BNInception(mixed.Inception):
+class BNInception(inception_blocks.Inception):
   """Backbone: [B, H, W, 3] -> features [B, 1024].
 
   Attributes:

@@ -6,12 +6,12 @@ from typing import ClassVar
 import jax
 from flax import linen as nn
 
-from tf_transfer.networks import layers, mixed
-from tf_transfer.networks.mixed import Pool, conv
+from tf_transfer.networks import inception_blocks, layers
+from tf_transfer.networks.inception_blocks import Pool, conv
 
 _POOL = Pool('max', 3, 2, 'VALID')
 
-_STEM: tuple[mixed.Step, ...] = (
+_STEM: tuple[inception_blocks.Step, ...] = (
   ('conv_1a', conv(32, 3, 2, 'VALID')),
   ('conv_2a', conv(32, 3, 1, 'VALID')),
   ('conv_2b', conv(64, 3)),
@@ -58,8 +58,8 @@ class Stage:
   name: str
   repeats: int
   scale: float  # of what a block adds to its input
-  branches: mixed.Branches
-  after: mixed.Step
+  branches: inception_blocks.Branches
+  after: inception_blocks.Step
 
 
 STAGES = (
@@ -70,7 +70,7 @@ STAGES = (
 )
 
 
-def steps() -> tuple[mixed.Step, ...]:
+def steps() -> tuple[inception_blocks.Step, ...]:
   """All steps by name, a residual block as the branches in it."""
   found = list(_STEM)
   for stage in STAGES:
@@ -80,7 +80,7 @@ def steps() -> tuple[mixed.Step, ...]:
   return tuple(found)
 
 
-class Residual(mixed.Mixed):
+class Residual(inception_blocks.Mixed):
   """Branches, a 1×1 with bias to the input's width, added to the input.
 
   Attributes:
@@ -99,7 +99,7 @@ class Residual(mixed.Mixed):
     return nn.relu(x) if self.activate else x
 
 
-class InceptionResNetV2(mixed.Inception):
+class InceptionResNetV2(inception_blocks.Inception):
   """Backbone: [B, H, W, 3] -> features [B, 1536]."""
 
   auxiliary_after: ClassVar[str | None] = 'block17_20'
@@ -118,7 +118,7 @@ class InceptionResNetV2(mixed.Inception):
           scale=1.0 if last else stage.scale,
           activate=not last,
           name=name,
-          **self.shared(mixed.Base),
+          **self.shared(inception_blocks.Base),
         )(x, train)
         if name == self.auxiliary_after:
           activations = x

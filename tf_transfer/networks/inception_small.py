@@ -6,8 +6,8 @@ and trains on a CPU in a minute: for trying things out.
 
 from typing import ClassVar
 
-from tf_transfer.networks import mixed
-from tf_transfer.networks.mixed import Pool, conv
+from tf_transfer.networks import inception_blocks
+from tf_transfer.networks.inception_blocks import Pool, conv
 
 
 def _module(a: int, b: tuple[int, int], c: int):
@@ -23,7 +23,7 @@ def _reduction(features: int):
   return (conv(features, 3, 2),), (Pool('max', 3, 2),)
 
 
-STEPS: tuple[mixed.Step, ...] = (
+STEPS: tuple[inception_blocks.Step, ...] = (
   ('conv_1a', conv(24, 3, 2)),
   ('mixed_2a', _module(16, (16, 24), 8)),
   ('mixed_3a', _reduction(32)),
@@ -33,10 +33,10 @@ STEPS: tuple[mixed.Step, ...] = (
 )
 
 
-class InceptionSmall(mixed.Inception):
+class InceptionSmall(inception_blocks.Inception):
   """Backbone: [B, H, W, 3] -> features [B, 128]."""
 
   auxiliary_after: ClassVar[str | None] = 'mixed_3b'
 
-  def steps(self) -> tuple[mixed.Step, ...]:
+  def steps(self) -> tuple[inception_blocks.Step, ...]:
     return STEPS

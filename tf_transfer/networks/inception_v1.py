@@ -3,8 +3,8 @@
 The branch that the paper gives a 5×5 has a 3×3 in all public weights.
 """
 
-from tf_transfer.networks import layers, mixed
-from tf_transfer.networks.mixed import Pool, conv
+from tf_transfer.networks import inception_blocks, layers
+from tf_transfer.networks.inception_blocks import Pool, conv
 
 
 def _module(a: int, b: tuple[int, int], c: tuple[int, int], d: int):
@@ -17,7 +17,7 @@ def _module(a: int, b: tuple[int, int], c: tuple[int, int], d: int):
   )
 
 
-def steps(padding: str = 'same') -> tuple[mixed.Step, ...]:
+def steps(padding: str = 'same') -> tuple[inception_blocks.Step, ...]:
   """The whole network; `padding` is that of its first convolution."""
   return (
     ('conv_1a', conv(64, 7, 2, layers.padding_of(padding, 7))),
@@ -39,7 +39,7 @@ def steps(padding: str = 'same') -> tuple[mixed.Step, ...]:
   )
 
 
-class InceptionV1(mixed.Inception):
+class InceptionV1(inception_blocks.Inception):
   """Backbone: [B, H, W, 3] -> features [B, 1024].
 
   Attributes:
@@ -53,5 +53,5 @@ class InceptionV1(mixed.Inception):
     layers.check_option('padding', self.padding, ('same', 'symmetric'))
     super().__post_init__()
 
-  def steps(self) -> tuple[mixed.Step, ...]:
+  def steps(self) -> tuple[inception_blocks.Step, ...]:
     return steps(self.padding)

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from tf_transfer.networks import mixed
-from tf_transfer.networks.mixed import Pool, Split, conv
+from tf_transfer.networks import inception_blocks
+from tf_transfer.networks.inception_blocks import Pool, Split, conv
 
 
 def _module_5(pool: int):
@@ -55,7 +55,7 @@ _REDUCTION_7 = (
   (Pool('max', 3, 2, 'VALID'),),
 )
 
-STEPS: tuple[mixed.Step, ...] = (
+STEPS: tuple[inception_blocks.Step, ...] = (
   ('conv_1a', conv(32, 3, 2, 'VALID')),
   ('conv_2a', conv(32, 3, 1, 'VALID')),
   ('conv_2b', conv(64, 3)),
@@ -77,7 +77,7 @@ STEPS: tuple[mixed.Step, ...] = (
 )
 
 
-class InceptionV3(mixed.Inception):
+class InceptionV3(inception_blocks.Inception):
   """Backbone: [B, H, W, 3] -> features [B, 2048].
 
   The average poolings of torchvision and timm count their padding, those of
@@ -86,5 +86,5 @@ class InceptionV3(mixed.Inception):
 
   auxiliary_after: ClassVar[str | None] = 'mixed_6e'
 
-  def steps(self) -> tuple[mixed.Step, ...]:
+  def steps(self) -> tuple[inception_blocks.Step, ...]:
     return STEPS

@@ -2,8 +2,8 @@
 
 from typing import ClassVar
 
-from tf_transfer.networks import mixed
-from tf_transfer.networks.mixed import Pool, Split, conv
+from tf_transfer.networks import inception_blocks
+from tf_transfer.networks.inception_blocks import Pool, Split, conv
 
 _POOL = Pool('max', 3, 2, 'VALID')
 
@@ -62,7 +62,7 @@ _MODULE_7 = (
   (Pool('average'), conv(256)),
 )
 
-STEPS: tuple[mixed.Step, ...] = (
+STEPS: tuple[inception_blocks.Step, ...] = (
   ('conv_1a', conv(32, 3, 2, 'VALID')),
   ('conv_2a', conv(32, 3, 1, 'VALID')),
   ('conv_2b', conv(64, 3)),
@@ -77,10 +77,10 @@ STEPS: tuple[mixed.Step, ...] = (
 )
 
 
-class InceptionV4(mixed.Inception):
+class InceptionV4(inception_blocks.Inception):
   """Backbone: [B, H, W, 3] -> features [B, 1536]."""
 
   auxiliary_after: ClassVar[str | None] = 'mixed_6h'
 
-  def steps(self) -> tuple[mixed.Step, ...]:
+  def steps(self) -> tuple[inception_blocks.Step, ...]:
     return STEPS

@@ -17,10 +17,10 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
-from tf_transfer.networks import forms
+from tf_transfer.networks import ops
 
 Array = jax.Array
-Padding = forms.Padding
+Padding = ops.Padding
 
 
 @jax.custom_jvp
@@ -118,7 +118,7 @@ def convolution(
   kernel = kernel.astype(x.dtype)
 
   def native(x, kernel):
-    return forms.native_convolution(
+    return ops.native_convolution(
       x, kernel, strides=strides, padding=padding, groups=groups
     )
 
@@ -127,23 +127,23 @@ def convolution(
   if 1 < groups == channels == kernel.shape[-1]:
 
     def on_cpu(x, kernel):
-      return forms.depthwise(x, kernel, strides=strides, padding=padding)
+      return ops.depthwise(x, kernel, strides=strides, padding=padding)
   elif kernel.shape[:2] == (1, 1) and groups == 1 and isinstance(padding, str):
 
     def on_cpu(x, kernel):
-      return forms.matrix_product(x, kernel, strides)
+      return ops.matrix_product(x, kernel, strides)
   elif groups == 1 and _is_small(x, kernel, strides):
 
     def on_cpu(x, kernel):
-      return forms.sum_of_products(x, kernel, strides=strides, padding=padding)
+      return ops.sum_of_products(x, kernel, strides=strides, padding=padding)
   elif strides == groups == 1 and _suits_winograd(x, kernel):
 
     def on_cpu(x, kernel):
-      return forms.winograd(x, kernel, padding=padding)
+      return ops.winograd(x, kernel, padding=padding)
   elif groups == 1 and strides == 2 and channels == 3:  # Of the images.
 
     def on_cuda(x, kernel):
-      return forms.in_blocks(x, kernel, padding=padding, channels=4)
+      return ops.in_blocks(x, kernel, padding=padding, channels=4)
   else:
     return native(x, kernel)
   return lax.platform_dependent(
@@ -166,10 +166,10 @@ def max_pool(
   Returns:
     [B, H', W', C].
   """
-  pads = forms.explicit_padding(x, (window, window), strides, padding)
+  pads = ops.explicit_padding(x, (window, window), strides, padding)
 
   def shifted(x):
-    return forms.maximum(
+    return ops.maximum(
       x, window=window, strides=strides, pads=pads, fill=float(fill)
     )
 
@@ -202,11 +202,11 @@ def average_pool(
     [B, H', W', C].
   """
   shape = (window, window)
-  pads = forms.explicit_padding(x, shape, strides, padding)
+  pads = ops.explicit_padding(x, shape, strides, padding)
 
   def on_cpu(x):
     sum_windows = functools.partial(
-      forms.window_sum, window=window, strides=strides, pads=pads
+      ops.window_sum, window=window, strides=strides, pads=pads
     )
     if count_padding or pads == ((0, 0), (0, 0)):
       return sum_windows(x) / window**2

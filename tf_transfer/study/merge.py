@@ -16,8 +16,8 @@ import ml_collections
 from tf_transfer import errors
 from tf_transfer.runtime import files
 from tf_transfer.study import failures as failures_lib
-from tf_transfer.study import grid
 from tf_transfer.study import ledger as ledger_lib
+from tf_transfer.study.analysis import accuracy_table
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,7 +143,7 @@ def _done(records: Collection[ledger_lib.Record]) -> set[failures_lib.Key]:
     weights[name].add(sha256)
   done = set()
   for name, sha256, *where in cells:
-    done.add((grid.label_among_others(name, sha256), *where))
+    done.add((accuracy_table.label_among_others(name, sha256), *where))
     if all((name, other, *where) in cells for other in weights[name]):
       done.add((name, *where))
   return done

@@ -15,15 +15,11 @@ import ml_collections
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.runtime import devices, files, progress
-from tf_transfer.study import (
-  effort,
-  failures,
-  figures,
-  grid,
-  ledger,
-  weights_files,
-)
-from tf_transfer.transfer import classifiers, features, search
+from tf_transfer.study import cost_model, failures, ledger, weights_files
+from tf_transfer.study.analysis import accuracy_table
+from tf_transfer.study.figures import panels
+from tf_transfer.transfer.fixed_features import classifiers, features
+from tf_transfer.transfer.training import search
 
 T = TypeVar('T')
 
@@ -110,7 +106,7 @@ def make(
   nets = wanted.loaded()
   there = wanted.opened()
   loaded = [net for net in nets.values() if not isinstance(net, str)]
-  labels = grid.labels([(net.name, net.sha256) for net in loaded])
+  labels = accuracy_table.labels([(net.name, net.sha256) for net in loaded])
   named = {id(net): label for net, label in zip(loaded, labels, strict=True)}
   cells, obstacles = [], []
   for dataset_name, dataset in there.items():
@@ -329,11 +325,11 @@ def operations(
   """What each cell costs; the first of those that share features pays."""
   costs, paid = [], set()
   for cell in cells:
-    cost = effort.cell(cell.network, cell.dataset, cell.setting, config)
+    cost = cost_model.cell(cell.network, cell.dataset, cell.setting, config)
     shared = cell.label, cell.dataset.name
     if not cell.trains and shared not in paid:
       paid.add(shared)
-      cost += effort.extraction(cell.network, cell.dataset)
+      cost += cost_model.extraction(cell.network, cell.dataset)
     costs.append(cost)
   return costs
 
@@ -344,13 +340,13 @@ def seconds(
   """How long each cell may take, by identity; by a rule of thumb."""
   if not cells:
     return {}
-  speed, compiled, found = effort.speed(), set(), {}
+  speed, compiled, found = cost_model.speed(), set(), {}
   for cell, cost in zip(cells, operations(cells, config), strict=True):
     program = cell.label, cell.trains and cell.identity
     found[cell.identity] = cost / speed
     if program not in compiled:
       compiled.add(program)
-      found[cell.identity] += effort.compiling(cell.trains)
+      found[cell.identity] += cost_model.compiling(cell.trains)
   return found
 
 
@@ -371,14 +367,14 @@ def render(
     if cell.identity in recorded:
       entries[cell.key] = 'done'
     elif cell.identity in estimates:
-      entries[cell.key] = effort.in_words(estimates[cell.identity])
+      entries[cell.key] = cost_model.in_words(estimates[cell.identity])
     else:
       entries[cell.key] = 'other part'
   shown = []
   for setting in dict.fromkeys(key[2] for key in entries):
     keys = [key for key in entries if key[2] == setting]
     columns = list(dict.fromkeys(key[1] for key in keys))
-    rows = [(setting, *(figures.display_name(name) for name in columns))]
+    rows = [(setting, *(panels.display_name(name) for name in columns))]
     for network in dict.fromkeys(key[0] for key in keys):
       row = [entries.get((network, name, setting), '-') for name in columns]
       rows.append((network, *row))
@@ -462,6 +458,6 @@ def describe(
     text += f', {len(plan.obstacles)} cannot be run'
   text += f', on {devices.describe()}'
   if estimates:
-    total = effort.in_words(sum(estimates.values()))
+    total = cost_model.in_words(sum(estimates.values()))
     text += f': about {total}, give or take a factor of three'
   return text

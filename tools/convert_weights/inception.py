@@ -8,15 +8,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tf_transfer.networks import (
   bn_inception,
+  inception_blocks,
   inception_resnet_v2,
   inception_v1,
   inception_v3,
   inception_v4,
-  mixed,
 )
 from tools.convert_weights import rules
 
-Steps = Sequence[mixed.Step]
+Steps = Sequence[inception_blocks.Step]
 
 # Names that break TF-Slim's pattern, by our path.
 _SLIM_EXCEPTIONS = {
@@ -33,7 +33,7 @@ _SLIM_EXCEPTIONS = {
 }
 
 
-def _slim_conv(place: mixed.Place) -> str:
+def _slim_conv(place: inception_blocks.Place) -> str:
   """TF-Slim's usual name: the last, which shrinks the image, is 1a."""
   rows, columns = place.conv.size
   shrinks = place.conv.strides > 1 or place.conv.padding == 'VALID'
@@ -47,11 +47,11 @@ def _slim_names(
 ) -> Iterator[tuple[str, str]]:
   """(name in the scope of the network, our path)."""
   for name, step in steps:
-    if isinstance(step, mixed.Conv):
+    if isinstance(step, inception_blocks.Conv):
       rows, columns = step.size
       yield f'Conv2d_{name.split("_")[1]}_{rows}x{columns}', name
     elif isinstance(step, tuple):
-      for place in mixed.places(step):
+      for place in inception_blocks.places(step):
         path = f'{name}/{place.name}'
         usual = f'{name.capitalize()}/{_slim_conv(place)}'
         yield exceptions.get(path, usual), path
@@ -101,7 +101,7 @@ def _numbered(paths: Iterable[str]) -> list[rules.Layer]:
 
 
 def keras_v3() -> tuple[rules.Rule, ...]:
-  layers = _numbered(mixed.paths(inception_v3.STEPS))
+  layers = _numbered(inception_blocks.paths(inception_v3.STEPS))
   return rules.keras(layers, 'predictions')
 
 
@@ -115,7 +115,9 @@ def _in_order(
   """PyTorch's layers of the modules that are named, in our order."""
   for name, step in steps:
     if name in modules:
-      for theirs, place in zip(modules[name], mixed.places(step), strict=True):
+      for theirs, place in zip(
+        modules[name], inception_blocks.places(step), strict=True
+      ):
         yield _torch_layer(theirs, f'{name}/{place.name}')
 
 
@@ -128,7 +130,7 @@ def torchvision_v1() -> tuple[rules.Rule, ...]:
     if isinstance(step, tuple):
       # Its letters begin at a, ours at b.
       stage, letter = name[-2], chr(ord(name[-1]) - 1)
-      for place in mixed.places(step):
+      for place in inception_blocks.places(step):
         index = '' if place.alone else f'.{place.number - 1 + place.after_pool}'
         theirs = f'inception{stage}{letter}.branch{place.branch}{index}'
         layers.append(_torch_layer(theirs, f'{name}/{place.name}'))
@@ -164,7 +166,7 @@ _TORCH_V3 = {
 def torch_v3() -> tuple[rules.Rule, ...]:
   layers, modules = [], {}
   for name, step in inception_v3.STEPS:
-    if isinstance(step, mixed.Conv):
+    if isinstance(step, inception_blocks.Conv):
       size = f'{step.size[0]}x{step.size[1]}'
       theirs = f'Conv2d_{name.removeprefix("conv_")}_{size}'
       layers.append(_torch_layer(theirs, name))
@@ -176,18 +178,18 @@ def torch_v3() -> tuple[rules.Rule, ...]:
   return rules.torch(layers, 'fc') + rules.drop(r'AuxLogits\..*')
 
 
-def _timm_v4_module(step: mixed.Branches) -> list[str]:
-  if any(isinstance(branch[-1], mixed.Split) for branch in step):
+def _timm_v4_module(step: inception_blocks.Branches) -> list[str]:
+  if any(isinstance(branch[-1], inception_blocks.Split) for branch in step):
     return [
       'branch0',
       *('branch1_0', 'branch1_1a', 'branch1_1b'),
       *('branch2_0', 'branch2_1', 'branch2_2', 'branch2_3a', 'branch2_3b'),
       'branch3.1',
     ]
-  return [_timm_conv(place) for place in mixed.places(step)]
+  return [_timm_conv(place) for place in inception_blocks.places(step)]
 
 
-def _timm_conv(place: mixed.Place) -> str:
+def _timm_conv(place: inception_blocks.Place) -> str:
   if place.alone:
     return f'branch{place.branch - 1}'
   return f'branch{place.branch - 1}.{place.number - 1 + place.after_pool}'
@@ -197,7 +199,7 @@ def timm_v4() -> tuple[rules.Rule, ...]:
   layers, modules = [], {}
   for index, (name, step) in enumerate(inception_v4.STEPS):
     prefix = f'features.{index}'
-    if isinstance(step, mixed.Conv):
+    if isinstance(step, inception_blocks.Conv):
       layers.append(_torch_layer(prefix, name))
     elif name in ('mixed_3a', 'mixed_5a'):
       modules[name] = [f'{prefix}.conv']
@@ -243,7 +245,7 @@ def slim_resnet_v2() -> list[rules.Rule]:
 
 
 def keras_resnet_v2() -> tuple[rules.Rule, ...]:
-  *paths, last = mixed.paths(inception_resnet_v2.steps())
+  *paths, last = inception_blocks.paths(inception_resnet_v2.steps())
   layers = [*_numbered(paths), rules.Layer('conv_7b', 'conv_7b_bn', last)]
   found = list(rules.keras(layers, 'predictions'))
   for name, *_ in _residual_blocks():
@@ -267,14 +269,14 @@ def timm_resnet_v2() -> tuple[rules.Rule, ...]:
     ]
   layers = []
   for name, step in inception_resnet_v2.steps():
-    if isinstance(step, mixed.Conv):
+    if isinstance(step, inception_blocks.Conv):
       theirs = name.replace('conv_', 'conv2d_')
       layers.append(_torch_layer(theirs, name))
     elif isinstance(step, tuple):
       module = blocks.get(name, name)
       layers += [
         _torch_layer(f'{module}.{_timm_conv(place)}', f'{name}/{place.name}')
-        for place in mixed.places(step)
+        for place in inception_blocks.places(step)
       ]
   return (*found, *rules.torch(layers, 'classif'))
 
@@ -297,7 +299,7 @@ def cadene_bn() -> tuple[rules.Rule, ...]:
   ]
   ours = [(name, step) for name, step in steps if isinstance(step, tuple)]
   for module, (name, step) in zip(modules, ours, strict=True):
-    found = list(mixed.places(step))
+    found = list(inception_blocks.places(step))
     reduces = len(found) == 5
     convs = (*_CAFFE_3X3, *_CAFFE_DOUBLE)
     if not reduces:

@@ -1,0 +1,509 @@
+import contextlib
+import io
+import os
+import random
+import shutil
+import stat
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tf_transfer import datasets
+from tf_transfer.datasets.images.decoding import CorruptImage, decode
+from tf_transfer.datasets.sources import folder
+from tf_transfer.errors import InputError
+
+
+def png(number):
+  """A small image that is another one for each number."""
+  pixels = np.full((3, 4, 3), [number % 256, number // 256, 7], np.uint8)
+  file = io.BytesIO()
+  Image.fromarray(pixels).save(file, 'PNG')
+  return file.getvalue()
+
+
+def write(root, files):
+  """Writes {path below root: number of the image}, in the order given."""
+  for path, number in files.items():
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_bytes(png(number))
+  return root
+
+
+def animals(count=40, classes=('cat', 'dog')):
+  return {
+    f'{name}/{i:03}.png': 1000 * c + i
+    for c, name in enumerate(classes)
+    for i in range(count)
+  }
+
+
+def open_at(root, **options):
+  return datasets.open(f'folder:{root}', **options)
+
+
+def contents(found):
+  """split -> the set of pairs of class and digest."""
+  return {
+    name: {
+      (found.classes[label], digest.tobytes())
+      for label, digest in zip(part.labels, part.digests, strict=True)
+    }
+    for name, part in found.splits.items()
+  }
+
+
+def hashes(found):
+  return {name: part.hash for name, part in found.splits.items()}
+
+
+def test_folder_of_classes(tmp_path):
+  found = open_at(write(tmp_path, animals()))
+  assert found.name == f'folder:{tmp_path}'
+  assert found.classes == ('cat', 'dog')
+  assert found.metric == 'top1'
+  assert found.notes == ()
+  assert sum(len(part) for part in found.splits.values()) == 80
+  for part in found.splits.values():
+    assert len(part) > 5
+    assert part.labels.tolist() == sorted(part.labels)
+    for i in range(len(part)):
+      path = part.describe(i)
+      assert path.startswith(str(tmp_path))
+      assert (
+        os.path.basename(os.path.dirname(path))
+        == (found.classes[part.labels[i]])
+      )
+      number = int(os.path.basename(path)[:3])
+      assert part.read(i)[0, 0].tolist() == [
+        (number + 1000 * part.labels[i]) % 256,
+        (number + 1000 * part.labels[i]) // 256,
+        7,
+      ]
+
+
+def test_the_encoded_image_is_the_file(tmp_path):
+  write(tmp_path, animals())
+  files = {png(number) for number in animals().values()}
+  split = open_at(tmp_path).splits['train']
+  for i in range(len(split)):
+    data = split.encoded(i)
+    assert data in files
+    np.testing.assert_array_equal(decode(data, 'x'), split.read(i))
+
+
+def test_order_of_the_file_system_changes_nothing(tmp_path, monkeypatch):
+  files = animals()
+  one = open_at(write(tmp_path / 'one', files))
+  backwards = dict(reversed(files.items()))
+  root = write(tmp_path / 'other', backwards)
+  scan = os.scandir
+  rng = random.Random(0)
+
+  class Shuffled:
+    def __init__(self, path):
+      with scan(path) as entries:
+        self.entries = list(entries)
+      rng.shuffle(self.entries)
+
+    def __enter__(self):
+      return iter(self.entries)
+
+    def __exit__(self, *_):
+      return None
+
+  monkeypatch.setattr(os, 'scandir', Shuffled)
+  other = open_at(root)
+  assert hashes(one) == hashes(other)
+  for name, part in one.splits.items():
+    for i in range(len(part)):
+      assert os.path.relpath(part.describe(i), tmp_path / 'one') == (
+        os.path.relpath(other.splits[name].describe(i), root)
+      )
+
+
+def test_new_names_of_files_change_nothing(tmp_path):
+  files = animals()
+  renamed = {
+    f'{os.path.dirname(path)}/deep/er/x{1000 - i}.PNG': number
+    for i, (path, number) in enumerate(files.items())
+  }
+  one = open_at(write(tmp_path / 'one', files))
+  other = open_at(write(tmp_path / 'other', renamed))
+  assert hashes(one) == hashes(other)
+
+
+def test_another_class_changes_nothing_in_the_others(tmp_path):
+  before = contents(open_at(write(tmp_path, animals())))
+  # Before the others in the alphabet, so that their labels move.
+  write(tmp_path, {f'ape/{i}.png': 5000 + i for i in range(30)})
+  after = open_at(tmp_path)
+  assert after.classes == ('ape', 'cat', 'dog')
+  for name, pairs in contents(after).items():
+    assert {pair for pair in pairs if pair[0] != 'ape'} == before[name]
+
+
+def test_more_files_move_none(tmp_path):
+  before = contents(open_at(write(tmp_path, animals(40))))
+  after = contents(open_at(write(tmp_path, animals(70))))
+  for name in before:
+    assert before[name] <= after[name]
+
+
+def test_seed_moves_files(tmp_path):
+  write(tmp_path, animals())
+  assert hashes(open_at(tmp_path)) != hashes(open_at(tmp_path, seed=1))
+
+
+def test_identical_files_are_on_one_side(tmp_path):
+  files = animals()
+  for i in range(40):
+    files[f'cat/copy{i}.png'] = files[f'cat/{i:03}.png']
+    files[f'dog/stolen{i}.png'] = files[f'cat/{i:03}.png']
+  found = open_at(write(tmp_path, files))
+  sides = [
+    {digest for _, digest in pairs} for pairs in contents(found).values()
+  ]
+  assert len(set.union(*sides)) == sum(len(side) for side in sides) == 80
+  assert sum(len(part) for part in found.splits.values()) == 160
+  assert len(found.notes) == 3
+  assert (
+    'files of train are identical to a file of another class'
+    in (found.notes[0])
+  )
+
+
+def test_what_is_no_image_is_ignored(tmp_path):
+  before = hashes(open_at(write(tmp_path, animals())))
+  write(
+    tmp_path,
+    {
+      'cat/.hidden.png': 9000,
+      'cat/.thumbs/x.png': 9001,
+      '.cache/x.png': 9002,
+      '__MACOSX/cat/x.png': 9003,
+    },
+  )
+  (tmp_path / 'cat' / 'readme.txt').write_text('cats')
+  (tmp_path / 'labels.csv').write_text('x')
+  assert hashes(open_at(tmp_path)) == before
+
+
+def test_images_beside_the_class_folders_are_noted(tmp_path):
+  write(tmp_path, animals() | {'logo.png': 9000})
+  (note,) = open_at(tmp_path).notes
+  assert note == (
+    '1 images beside the class folders are left out, the first logo.png'
+  )
+
+
+@pytest.mark.parametrize('suffix', folder.EXTENSIONS)
+def test_every_extension_in_any_case(tmp_path, suffix):
+  files = {
+    path.replace('.png', suffix if number % 2 else suffix.upper()): number
+    for path, number in animals().items()
+  }
+  found = open_at(write(tmp_path, files))
+  assert sum(len(part) for part in found.splits.values()) == 80
+  assert found.splits['val'].read(0).shape == (3, 4, 3)
+
+
+def test_home_directory(tmp_path, monkeypatch):
+  write(tmp_path / 'pets', animals())
+  monkeypatch.setenv('HOME', str(tmp_path))
+  datasets.check('folder:~/pets')
+  assert datasets.open('folder:~/pets').classes == ('cat', 'dog')
+
+
+def test_links_are_followed_without_looping(tmp_path):
+  root = write(tmp_path / 'root', animals(10))
+  write(tmp_path / 'elsewhere', {f'bird/{i}.png': 7000 + i for i in range(20)})
+  os.symlink(tmp_path / 'elsewhere' / 'bird', root / 'bird')
+  os.symlink(root / 'cat', root / 'cat' / 'again')
+  os.symlink(root / 'cat' / '000.png', root / 'cat' / 'linked.png')
+  found = open_at(root)
+  assert found.classes == ('bird', 'cat', 'dog')
+  counts = np.bincount(
+    np.concatenate([part.labels for part in found.splits.values()])
+  )
+  assert counts.tolist() == [20, 11, 10]
+
+
+def test_names_that_are_no_text(tmp_path):
+  root = write(tmp_path, animals())
+  odd = os.path.join(os.fsencode(root), b'd\xffg')
+  os.rename(root / 'dog', odd)
+  found = open_at(root)
+  assert found.classes == ('cat', 'd\\xffg')
+  label = int(found.splits['test'].labels[-1])
+  assert found.classes[label] == 'd\\xffg'
+  found.splits['test'].describe(len(found.splits['test']) - 1).encode()
+
+
+def test_progress_sees_every_file_once(tmp_path):
+  calls = []
+
+  def progress(iterable, **options):
+    calls.append(options)
+    for item in iterable:
+      calls.append('file')
+      yield item
+
+  open_at(write(tmp_path, animals()), progress=progress)
+  assert calls[0] == {
+    'total': 80,
+    'desc': f'reading folder:{tmp_path}',
+    'unit': 'file',
+  }
+  assert calls[1:] == ['file'] * 80
+
+
+# Folders of splits.
+
+
+def parts(train=20, val=6, test=8, names=('train', 'val', 'test')):
+  files = {}
+  for p, (name, count) in enumerate(
+    zip(names, (train, val, test), strict=True)
+  ):
+    for path, number in animals(count).items():
+      files[f'{name}/{path}'] = number + 5000 * p
+  return files
+
+
+@pytest.mark.parametrize(
+  'names',
+  [
+    ('train', 'val', 'test'),
+    ('Train', 'valid', 'TEST'),
+    ('train', 'validation', 'test'),
+  ],
+)
+def test_folders_of_splits(tmp_path, names):
+  found = open_at(write(tmp_path, parts(names=names)))
+  counts = {name: len(part) for name, part in found.splits.items()}
+  assert counts == {'train': 40, 'val': 12, 'test': 16}
+  assert found.notes == ()
+  for name, folder_name in zip(('train', 'val', 'test'), names, strict=True):
+    part = found.splits[name]
+    assert part.name == name
+    assert f'/{folder_name}/' in part.describe(0)
+
+
+def test_validation_is_held_out_of_train_if_not_given(tmp_path):
+  found = open_at(write(tmp_path, parts(train=60, val=0)))
+  assert len(found.splits['test']) == 16
+  assert len(found.splits['train']) + len(found.splits['val']) == 120
+  assert 10 <= len(found.splits['val']) <= 40
+  bigger = open_at(tmp_path, val_fraction=0.6)
+  assert len(bigger.splits['val']) > 50
+
+
+def test_copies_of_test_are_left_out_of_train_and_val(tmp_path):
+  files = parts()
+  files['train/dog/z1.png'] = files['test/cat/000.png']
+  files['train/cat/z2.png'] = files['test/cat/000.png']
+  files['val/cat/z3.png'] = files['test/cat/001.png']
+  files['train/cat/z4.png'] = files['val/cat/002.png']
+  found = open_at(write(tmp_path, files))
+  counts = {name: len(part) for name, part in found.splits.items()}
+  assert counts == {'train': 40, 'val': 12, 'test': 16}
+  assert found.notes == (
+    '1 of 13 files of val are left out: identical to files of test, '
+    'the first val/cat/z3.png',
+    '2 of 43 files of train are left out: identical to files of test, '
+    'the first train/cat/z2.png',
+    '1 of 41 files of train are left out: identical to files of val, '
+    'the first train/cat/z4.png',
+  )
+
+
+def test_a_class_may_be_called_train(tmp_path):
+  root = write(tmp_path, animals(classes=('bus', 'train')))
+  assert open_at(root).classes == ('bus', 'train')
+
+
+@pytest.mark.parametrize(
+  ('files', 'message'),
+  [
+    (parts(val=0, test=0), 'no folder test beside train'),
+    (parts(test=0), 'no folder test beside train, val'),
+    (parts(train=0), 'no folder train beside test, val'),
+    (parts() | {'other/x.png': 1}, r'splits \(test, train, val\) beside oth'),
+    (
+      parts(val=0, test=0) | animals(3),
+      r'splits \(train\) beside others \(cat, dog\)',
+    ),
+    (parts() | {'valid/cat/x.png': 1}, 'val and valid both name the split val'),
+    (
+      parts() | {'test/cow/x.png': 1},
+      r'train: no folder for 1 of the classes in .*test \(cow\)',
+    ),
+    (
+      parts() | {'train/cow/x.png': 1, 'val/cow/x.png': 2},
+      r'test: no folder for 1 of the classes in .*train \(cow\)',
+    ),
+    (
+      {'train/x.png': 1, 'test/y.png': 2},
+      r'train: images \(x.png\) that are in no class folder',
+    ),
+  ],
+)
+def test_folders_of_splits_that_are_wrong(tmp_path, files, message):
+  write(tmp_path, files)
+  with pytest.raises(InputError, match=message):
+    open_at(tmp_path)
+
+
+def test_a_class_that_is_all_copies(tmp_path):
+  files = parts(train=1, val=3, test=8)
+  files['train/cat/000.png'] = files['test/cat/000.png']
+  write(tmp_path, files)
+  with pytest.raises(InputError, match='no training image is left of cat'):
+    open_at(tmp_path)
+
+
+# Directories that cannot be used.
+
+
+def test_nothing_there(tmp_path):
+  with pytest.raises(InputError, match='none: no such directory: expected a'):
+    open_at(tmp_path / 'none')
+
+
+def test_a_file(tmp_path):
+  (tmp_path / 'pets.zip').write_bytes(b'PK')
+  with pytest.raises(InputError, match=r'pets\.zip: not a directory.*unpack'):
+    open_at(tmp_path / 'pets.zip')
+
+
+@pytest.mark.parametrize(
+  ('files', 'message'),
+  [
+    ({}, 'no class folders'),
+    ({'a.png': 1, 'b.png': 2}, r'images \(a\.png, b\.png\) that are in no cla'),
+    ({'cat/a.png': 1}, 'only one class, cat: there must be two'),
+    ({'cat/.a.png': 1, 'dog/.b.png': 2}, 'no images in any of its 2 class'),
+    (
+      {'cat/a.png': 1, 'dog/.b.png': 2, 'cow/.c.png': 3},
+      r'cow: a class without images \(so are 2 of 3: cow, dog\)',
+    ),
+  ],
+)
+def test_directories_without_what_is_needed(tmp_path, files, message):
+  write(tmp_path, files)
+  with pytest.raises(InputError, match=message) as raised:
+    open_at(tmp_path)
+  assert str(tmp_path) in str(raised.value)
+
+
+def test_the_only_folder_may_hold_the_classes(tmp_path):
+  write(tmp_path / 'images', animals(2))
+  with pytest.raises(InputError, match=f'give folder:{tmp_path}/images'):
+    open_at(tmp_path)
+
+
+def test_too_few_images(tmp_path):
+  write(tmp_path, {'cat/a.png': 1, 'dog/b.png': 2})
+  with pytest.raises(InputError, match=r'no image is left for|no training'):
+    open_at(tmp_path)
+
+
+def test_a_link_to_nowhere(tmp_path):
+  write(tmp_path, animals())
+  os.symlink(tmp_path / 'gone', tmp_path / 'cat' / 'x.png')
+  with pytest.raises(InputError, match=r'cat/x\.png: cannot be read \(No such'):
+    open_at(tmp_path)
+
+
+def test_a_pipe(tmp_path):
+  write(tmp_path, animals())
+  os.mkfifo(tmp_path / 'cat' / 'x.png')
+  with pytest.raises(InputError, match=r'cat/x\.png: not a regular file'):
+    open_at(tmp_path)
+
+
+@contextlib.contextmanager
+def as_nobody(path):
+  """Root may read everything: while this lasts, root is someone else."""
+  if os.geteuid():
+    yield
+    return
+  for parent in path.parents:
+    if not parent.stat().st_mode & stat.S_IXOTH:
+      parent.chmod(0o711)
+  os.seteuid(65534)
+  try:
+    yield
+  finally:
+    os.seteuid(0)
+
+
+@pytest.mark.parametrize('path', ['cat', 'cat/000.png', ''])
+def test_no_permission(tmp_path, path):
+  root = tmp_path / 'root'
+  write(root, animals())
+  locked = root / path
+  mode = locked.stat().st_mode
+  locked.chmod(0)
+  try:
+    with (
+      as_nobody(root),
+      pytest.raises(InputError, match='cannot be read') as raised,
+    ):
+      open_at(root)
+  finally:
+    locked.chmod(mode)
+  assert str(locked) in str(raised.value)
+
+
+@pytest.mark.parametrize('name', ['scandir', 'stat'])
+def test_a_folder_that_fails(tmp_path, monkeypatch, name):
+  write(tmp_path, animals())
+  works = getattr(os, name)
+
+  def fail(path, *args, **options):
+    if str(path).endswith('cat'):
+      raise PermissionError(13, 'Permission denied', path)
+    return works(path, *args, **options)
+
+  monkeypatch.setattr(os, name, fail)
+  with pytest.raises(
+    InputError, match=r'cat: cannot be read \(Permission denied\)'
+  ):
+    open_at(tmp_path)
+
+
+def test_a_file_that_vanishes(tmp_path):
+  part = open_at(write(tmp_path, animals())).splits['train']
+  os.remove(part.describe(2))
+  with pytest.raises(InputError, match='cannot be read') as raised:
+    part.read(2)
+  assert part.describe(2) in str(raised.value)
+  shutil.rmtree(tmp_path / 'dog')
+  with pytest.raises(InputError, match='cannot be read'):
+    part.read(len(part) - 1)
+
+
+def test_a_file_that_changes(tmp_path):
+  part = open_at(write(tmp_path, animals())).splits['train']
+  with open(part.describe(2), 'wb') as file:
+    file.write(png(60_000))
+  with pytest.raises(InputError, match='has changed since') as raised:
+    part.read(2)
+  assert not isinstance(raised.value, CorruptImage)
+
+
+def test_a_corrupt_file_is_named_when_it_is_read(tmp_path):
+  write(tmp_path, animals())
+  (tmp_path / 'cat' / 'bad.png').write_bytes(png(1)[:40])
+  found = open_at(tmp_path)
+  named = 0
+  for part in found.splits.values():
+    for i in range(len(part)):
+      if part.describe(i).endswith('bad.png'):
+        with pytest.raises(CorruptImage, match=r'cat/bad\.png: not a read'):
+          part.read(i)
+        named += 1
+  assert named == 1

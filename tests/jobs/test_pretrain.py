@@ -1,0 +1,258 @@
+"""Pretraining as a job: one command, killed or not, to a weights file."""
+
+import json
+
+import numpy as np
+import pytest
+
+from configs import fine_tuned, logistic_regression
+from configs import pretrain as config_file
+from tests.datasets import miniatures
+from tests.transfer.training import small
+from tf_transfer import datasets, errors, networks
+from tf_transfer.datasets import table
+from tf_transfer.jobs import pretrain
+from tf_transfer.networks import recipe, weights
+from tf_transfer.study import runner
+from tf_transfer.transfer import metrics
+from tf_transfer.transfer.training import train_step, trials
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+  row = networks.Row(small.AuxiliaryBackbone, small.SIZE, 6, 174)
+  monkeypatch.setitem(networks.TABLE, 'tiny', row)
+
+
+@pytest.fixture
+def config(tiny):
+  """Three epochs of 33 steps of digits, in C1."""
+  made = config_file.get_config('tiny,C1,digits')
+  made.pretrain.update(
+    {
+      'epochs': 3.0,
+      'batch_size': 32,
+      'learning_rate': 6.4,
+      'warmup_epochs': 0.5,
+      'measure_epochs': 0.5,
+      'average_decay': 0.9,
+      'checkpoint_every': 20,
+    }
+  )
+  made.tensorboard = False
+  return made.lock()
+
+
+def test_the_whole_job(tmp_path, config, capsys, monkeypatch):
+  jobs, seen = [], []
+  train, predictions = trials.train, trials.predictions
+
+  def training_noted(job, *rest):
+    jobs.append((job.split.name, len(job.split), job.recipe.steps, job.colour))
+    return train(job, *rest)
+
+  def measuring_noted(predict, contract, variables, split, view, *a, **k):
+    seen.append((split.name, view))
+    return predictions(predict, contract, variables, split, view, *a, **k)
+
+  monkeypatch.setattr(trials, 'train', training_noted)
+  monkeypatch.setattr(trials, 'predictions', measuring_noted)
+  path = pretrain.run(config, tmp_path)
+  said = capsys.readouterr().out
+  assert path == tmp_path / 'pretrained' / 'tiny_digits_C1.safetensors'
+  header, tensors = weights.read(path)
+  assert header.options == {'use_scale': False}
+  assert header.num_classes == 10
+  assert header.imagenet_top1 is None
+  assert not [name for name in tensors if 'auxiliary' in name]
+  assert not [name for name in tensors if name.endswith('/scale')]
+  # The recipe, and what was measured.
+  found = header.recipe
+  assert found.configuration == 'C1'
+  assert found.trained_on == 'digits'
+  details = found.details
+  assert details['configuration'] == 'C1'
+  assert details['pretrain']['label_smoothing'] == 0.1
+  assert details['pretrain']['dropout'] == 0.2
+  assert details['pretrain']['epochs'] == 3
+  assert 'checkpoint_every' not in details['pretrain']
+  assert details['learning_rate'] == pytest.approx(6.4 * 32 / 4096)
+  splits = datasets.open('digits').splits
+  assert details['splits_sha256'] == {n: s.hash for n, s in splits.items()}
+  curve = details['choice']['curve']
+  assert [step for step, _ in curve] == [16, 32, 48, 64, 80, 96, 99]
+  values = [value for _, value in curve]
+  best = curve[int(np.argmax(values))]
+  assert [details['choice'][k] for k in ('steps', 'value')] == best
+  assert details['steps'] == best[0]
+  assert f'best on val after {best[0]} steps' in said
+  assert 'will take about' in said
+  assert 'epoch 0.49 of 3, step 16: val' in said
+  # Train for the choice, then all for as long; test is read once, at the end.
+  assert jobs == [
+    ('train', 1046, 99, True),
+    ('trainval', 1430, best[0], True),
+  ]
+  assert seen == [('val', 'central')] * 7 + [('test', 'central')]
+  record = json.loads(path.with_suffix('.json').read_text())
+  assert record['recipe'] == json.loads(json.dumps(found.to_json()))
+  # What the file predicts is what was measured.
+  net = networks.load(path)
+  test = splits['test']
+  pixels = np.stack([test.read(i) for i in range(len(test))])
+  predicted = np.asarray(net.logits(net.contract.scale(pixels))).argmax(axis=1)
+  assert metrics.top1(test.labels, predicted) == details['test']['value']
+  assert record['losses'][-1] < record['losses'][0]
+  # Nothing is done twice, and nothing overwritten.
+  assert not list((tmp_path / 'pretraining').iterdir())
+  before = path.read_bytes()
+  pretrain.run(config, tmp_path)
+  assert 'found' in capsys.readouterr().out
+  assert len(jobs) == 2
+  config.pretrain.epochs = 2.0
+  with pytest.raises(errors.InputError, match='holds other weights than'):
+    pretrain.run(config, tmp_path)
+  assert path.read_bytes() == before
+
+
+def test_network_without_a_place_for_an_auxiliary_head(
+  tmp_path, monkeypatch, capsys
+):
+  row = networks.Row(small.TinyBackbone, small.SIZE, 6, 174)
+  monkeypatch.setitem(networks.TABLE, 'tiny', row)
+  made = config_file.get_config('tiny,C1,digits')
+  made.pretrain.update({'epochs': 0.1, 'batch_size': 32, 'choose_step': False})
+  made.tensorboard = False
+  path = pretrain.run(made.lock(), tmp_path)
+  said = capsys.readouterr().out
+  words = 'tiny has no place for an auxiliary head: C1 is trained without one'
+  assert said.index(words) < said.index('will take about')
+  found = weights.read_header(path).recipe
+  # By the factors it is none of the five.
+  assert found.configuration is None
+  assert found.details['configuration'] == 'C1'
+
+
+def test_killed_in_either_run_it_ends_with_the_same_file(
+  tmp_path, config, monkeypatch
+):
+  undisturbed = pretrain.run(config, tmp_path / 'undisturbed')
+  for steps in (50, 30, 70):  # The first two within the run on train.
+    left = iter(range(steps))
+    last = steps - 1
+    monkeypatch.setattr(
+      trials, '_any', lambda _, left=left, last=last: next(left) == last
+    )
+    with pytest.raises(errors.Preempted):
+      pretrain.run(config, tmp_path / 'disturbed')
+  monkeypatch.setattr(trials, '_any', bool)
+  disturbed = pretrain.run(config, tmp_path / 'disturbed')
+  assert disturbed.read_bytes() == undisturbed.read_bytes()
+
+
+def test_other_jobs_take_the_file_unchanged(tmp_path, config):
+  config.pretrain.choose_step = False
+  config.pretrain.epochs = 1.0
+  path = pretrain.run(config, tmp_path)
+  study = logistic_regression.get_config(f'{path},digits')
+  study.settings = ('logistic_regression', 'fine_tuned')
+  study.logistic_regression.penalties = 3
+  study.fine_tuned = fine_tuned.fields()
+  study.fine_tuned.update(
+    {
+      'learning_rates': 1,
+      'weight_decays': 1,
+      'no_weight_decay': False,
+      'steps': 10,
+      'batch_size': 32,
+      'auxiliary_head': True,
+    }
+  )
+  study.tensorboard = False
+  runner.run(study.lock(), tmp_path)
+  lines = (tmp_path / 'results.jsonl').read_text().splitlines()
+  records = [json.loads(line) for line in lines]
+  assert [r['setting'] for r in records] == list(study.settings)
+  for record in records:
+    found = recipe.Recipe.from_json(record['recipe'])
+    assert found.configuration == 'C1'
+    assert found.details['choice'] is None
+    assert found.details['steps'] == 45  # 1,430 / 32, rounded up
+
+
+@pytest.mark.parametrize('where', ['folder', 'imagenet'])
+def test_other_data(tmp_path, config, photos, where, monkeypatch):
+  """A folder of photos, and a miniature of ImageNet's directory."""
+  config.pretrain.update({'epochs': 0.02, 'choose_step': False})
+  config.pretrain.average_decay = 0.0
+  if where == 'folder':
+    config.dataset = f'folder:{photos}'
+    config.pretrain.update({'epochs': 2.0, 'batch_size': 8})
+  else:
+    monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+    miniatures.make('imagenet', tmp_path / 'data')
+    config.dataset = 'imagenet'
+    config.data.dir = str(tmp_path / 'data')
+  header = weights.read_header(pretrain.run(config, tmp_path))
+  assert header.num_classes == (2 if where == 'folder' else 1000)
+  test = header.recipe.details['test']
+  if where == 'imagenet':
+    assert header.imagenet_top1 == test['value']
+    assert '1,000 images' in header.imagenet_top1_source
+  else:
+    assert header.imagenet_top1 is None
+
+
+def test_regularisers_off_are_another_file(tmp_path, config):
+  config.pretrain.update({'choose_step': False, 'epochs': 0.5})
+  first = pretrain.run(config, tmp_path)
+  config.pretrain.update({'bn_scale': True, 'label_smoothing': 0.0})
+  config.pretrain.update({'dropout': 0.0, 'auxiliary_head': False})
+  second = pretrain.run(config, tmp_path)
+  assert second.name == 'tiny_digits_C5.safetensors'
+  _, tensors = weights.read(second)
+  assert [name for name in tensors if name.endswith('/scale')]
+  said = recipe.warning(
+    {p.stem: weights.read_header(p).recipe for p in (first, second)}
+  )
+  assert len(said.splitlines()) == 5
+
+
+def test_divergence_is_said(tmp_path, config, monkeypatch):
+  compile_step = train_step.compile_step
+
+  def compiled(*arguments):
+    step = compile_step(*arguments)
+
+    def diverging(state, trial, batch):
+      state, found = step(state, trial, batch)
+      return state, {**found, 'loss': np.float32(np.nan)}
+
+    return diverging
+
+  monkeypatch.setattr(train_step, 'compile_step', compiled)
+  with pytest.raises(errors.InputError, match='diverged after 5 steps: lower'):
+    pretrain.run(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'network': 'resnet50'}, 'resnet50 has no place for an auxiliary head'),
+    ({'output': 'a.npz'}, 'ends in .safetensors'),
+    ({'image_size': -1}, 'config.image_size'),
+    ({'data.corrupt': 'no'}, "'error' or 'skip'"),
+    ({'dataset': 'digit'}, 'did you mean digits'),
+  ],
+)
+def test_refused_before_anything_is_written(tmp_path, config, change, message):
+  config.update_from_flattened_dict(change)
+  with pytest.raises(errors.InputError, match=message):
+    pretrain.run(config, tmp_path / 'work')
+  assert not (tmp_path / 'work').exists()
+
+
+def test_a_batch_larger_than_the_split(tmp_path, config):
+  config.pretrain.batch_size = 2048
+  with pytest.raises(errors.InputError, match='larger than train, which has'):
+    pretrain.run(config, tmp_path)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from tf_transfer.datasets.images import augmentation
+from tf_transfer.transfer.training import color
+
+# As TF-Slim's preprocessing for Inception lists them.
+SLIM_ORDERS = (
+  ('brightness', 'saturation', 'hue', 'contrast'),
+  ('saturation', 'brightness', 'contrast', 'hue'),
+  ('contrast', 'hue', 'brightness', 'saturation'),
+  ('hue', 'saturation', 'contrast', 'brightness'),
+)
+
+
+@pytest.fixture(scope='module')
+def pictures():
+  """uint8 [8, 12, 10, 3], grey, black and white pixels among them."""
+  rng = np.random.default_rng(0)
+  made = rng.integers(0, 256, (8, 12, 10, 3), dtype=np.uint8)
+  made[:, 0] = made[:, 0, :, :1]
+  made[:, 1], made[:, 2] = 0, 255
+  return made
+
+
+def tensorflows(image, drawn):
+  tf = pytest.importorskip('tensorflow')
+  order, brightness, saturation, hue, contrast = drawn.tolist()
+  change = {
+    'brightness': lambda x: tf.image.adjust_brightness(x, brightness),
+    'saturation': lambda x: tf.image.adjust_saturation(x, saturation),
+    'hue': lambda x: tf.image.adjust_hue(x, hue),
+    'contrast': lambda x: tf.image.adjust_contrast(x, contrast),
+  }
+  pixels = tf.image.convert_image_dtype(image, tf.float32)
+  for name in SLIM_ORDERS[int(order)]:
+    pixels = change[name](pixels)
+  return np.asarray(tf.clip_by_value(pixels, 0.0, 1.0)) * 255
+
+
+@pytest.mark.parametrize('order', range(4))
+def test_it_is_tf_slims(pictures, order):
+  drawn = np.array(
+    [
+      augmentation.draw_colour(augmentation.generator(0, 0, i))
+      for i in range(8)
+    ]
+  )
+  drawn[:, 0] = order
+  found = np.asarray(color.distort(pictures, drawn))
+  assert found.dtype == np.float32
+  for one, picture, numbers in zip(found, pictures, drawn, strict=True):
+    np.testing.assert_allclose(one, tensorflows(picture, numbers), atol=0.02)
+
+
+def test_no_change_changes_nothing(pictures):
+  still = np.tile(np.array([0, 0, 1, 0, 1], np.float32), (8, 1))
+  for order in range(4):
+    still[:, 0] = order
+    np.testing.assert_allclose(
+      color.distort(pictures, still), pictures, atol=0.01
+    )

@@ -1,0 +1,1 @@
+"""Reads images: decoding, resizing, augmentation, perceptual hashes."""

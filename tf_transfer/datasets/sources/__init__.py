@@ -1,0 +1,1 @@
+"""Finds the examples of a dataset: official layouts, TFDS, folders."""

@@ -1,0 +1,1 @@
+"""Runs the jobs that a config can name, one module each."""

@@ -1,0 +1,1 @@
+"""Computes statistics from records."""

@@ -1,0 +1,1 @@
+"""Draws figures from records."""

@@ -1,0 +1,1 @@
+"""Compares with the paper's published numbers."""

@@ -1,0 +1,1 @@
+"""Writes the report: the answer, charts and tables on one page."""

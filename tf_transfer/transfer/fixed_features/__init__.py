@@ -1,0 +1,1 @@
+"""Transfers by a classifier on the features of a frozen network."""

@@ -1,0 +1,1 @@
+"""Solves L2-regularized logistic regression along a path of penalties."""

@@ -1,0 +1,1 @@
+"""Transfers by training: fine-tuning, random initialization, pretraining."""
