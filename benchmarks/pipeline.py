@@ -11,9 +11,9 @@ that an image takes, of all threads together:
   ours       training_batches, bilinear with antialiasing: uint8
   ours, bicubic   the same with the costlier kernel
   tf.data    as Flax's ImageNet example: decode_and_crop_jpeg, bicubic resize
-             without antialiasing, flip, normalisation: float32
+             without antialiasing, flip, normalization: float32
   PyTorch    a DataLoader with torchvision's transforms on PIL images: crop,
-             bilinear resize, flip, to a float32 tensor, normalisation; left
+             bilinear resize, flip, to a float32 tensor, normalization; left
              out where PyTorch is not installed. torchvision itself need not
              be: its transforms on PIL images are calls of PIL and PyTorch.
 

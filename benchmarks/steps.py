@@ -92,14 +92,14 @@ def keras(name: str, batch_size: int, size: int, precision: str) -> Call | None:
     classifier_activation=None,
     **options,
   )
-  optimiser = keras_lib.optimizers.SGD(
+  optimizer = keras_lib.optimizers.SGD(
     _RATE, momentum=_MOMENTUM, nesterov=True, weight_decay=_DECAY
   )
-  optimiser.exclude_from_weight_decay(
+  optimizer.exclude_from_weight_decay(
     [v for v in model.trainable_variables if len(v.shape) == 1]
   )
   loss = keras_lib.losses.SparseCategoricalCrossentropy(from_logits=True)
-  model.compile(optimiser, loss)
+  model.compile(optimizer, loss)
   batch = ready_batch(batch_size, size)
   image = keras_lib.ops.convert_to_tensor(
     batch['image'].astype(np.float32) / 127.5 - 1
@@ -135,7 +135,7 @@ def pytorch(
   kernels, others = [], []
   for parameter in model.parameters():
     (kernels if parameter.ndim > 1 else others).append(parameter)
-  optimiser = torch.optim.SGD(
+  optimizer = torch.optim.SGD(
     [{'params': kernels, 'weight_decay': _DECAY}, {'params': others}],
     lr=_RATE,
     momentum=_MOMENTUM,
@@ -150,12 +150,12 @@ def pytorch(
   run = torch.compile(model) if device == 'cuda' else model
 
   def call():
-    optimiser.zero_grad(set_to_none=True)
+    optimizer.zero_grad(set_to_none=True)
     with torch.autocast(device, torch.bfloat16, precision == 'bfloat16'):
       logits = run(image)
     loss = torch.nn.functional.cross_entropy(logits.float(), label)
     loss.backward()
-    optimiser.step()
+    optimizer.step()
     return turns.Begun(loss.item)
 
   return call

@@ -68,22 +68,22 @@ _PEERS = ('Keras', 'PyTorch')
 OPTIONS = {
   'float32': {},
   'bfloat16': {'precision': 'bfloat16'},
-  'two parts': {'accumulation': 2},
-  'regularised': {
+  'two parts': {'gradient_accumulation_steps': 2},
+  'regularized': {
     'label_smoothing': 0.1,
     'dropout': 0.2,
-    'average_decay': 0.999,
+    'ema_decay': 0.999,
   },
 }
 PRETRAINING = {
   'none': {},
   'auxiliary': {'auxiliary_head': True},
-  'two parts': {'accumulation': 2},
-  'average': {'average_decay': 0.9999},
+  'two parts': {'gradient_accumulation_steps': 2},
+  'average': {'ema_decay': 0.9999},
   'all three': {
     'auxiliary_head': True,
-    'accumulation': 2,
-    'average_decay': 0.9999,
+    'gradient_accumulation_steps': 2,
+    'ema_decay': 0.9999,
   },
 }
 

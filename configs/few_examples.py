@@ -7,7 +7,7 @@ COUNT images of each class are trained on; --config.data.subset_seed=1, 2 ...
 in the same workdir are further draws, whose standard error the figure shows.
 Batches, steps and learning rates are those for small data (section 7 of the
 protocol): 64 images, at least 1,000 steps or 100 epochs, a quarter of the
-rates for fine-tuning; 16 and a sixteenth for random initialisation.
+rates for fine-tuning; 16 and a sixteenth for random initialization.
 
 Expect: 56 trials for each of two settings, of 1,000 steps or more. Where there
 are fewer images than a batch has rows, one comes several times, cropped anew.

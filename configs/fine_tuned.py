@@ -24,13 +24,13 @@ def fields() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
   # The grid, evenly spaced in the logarithm: rates × decays, each decay divided
   # by the rate and so the one that acts at the first step; and no decay.
-  config.learning_rates = 7
+  config.num_learning_rates = 7
   config.learning_rate_min = 1e-4
   config.learning_rate_max = 1e-1
-  config.weight_decays = 7
+  config.num_weight_decays = 7
   config.weight_decay_min = 1e-6
   config.weight_decay_max = 1e-3
-  config.no_weight_decay = True
+  config.include_zero_weight_decay = True
 
   # Updates of the parameters; min_epochs raises them where they would be
   # fewer epochs of the split that is trained on (100 at few examples).
@@ -55,36 +55,36 @@ def fields() -> ml_collections.ConfigDict:
   config.evaluate_every = 0
   # Whether the number of steps is chosen on val too, of those after which it
   # is evaluated; the paper does not.
-  config.stop_early = False
+  config.early_stopping = False
   # Whether the network that is tested is trained anew on train + val, as the
   # paper's. If not it is the best trial as it was when it was best.
-  config.final_run = True
+  config.refit_on_trainval = True
 
-  # Regularisers, off in the paper's main results; it had 0.1, 0.2 and True.
+  # Regularizers, off in the paper's main results; it had 0.1, 0.2 and True.
   config.label_smoothing = 0.0
   config.dropout = 0.0
   config.auxiliary_head = False
   # Of a moving average of the weights, which is then what is tested; 0: none.
-  config.average_decay = 0.0
+  config.ema_decay = 0.0
 
   # 'float32', or 'bfloat16' for products and convolutions; parameters and
   # statistics are float32 either way.
   config.precision = 'float32'
   # Parts in which a batch passes through a device that cannot hold it whole;
   # batch norm then sees one part at a time.
-  config.accumulation = 1
+  config.gradient_accumulation_steps = 1
 
   # What follows changes no result.
   # Trials that train at once, on the same batches: each takes the memory of
   # its parameters and as much again for the momentum. 0: as many as the
   # memory of a device holds beside a step, where it says how much it has.
-  config.together = 8
+  config.concurrent_trials = 8
   # Steps between checkpoints.
   config.checkpoint_every = 1000
   # Memory for decoded images of the split that is trained on, in GiB.
-  config.decoded_gb = 4.0
+  config.image_cache_gib = 4.0
   # Steps between points of TensorBoard's curves, a run for each trial.
-  config.watch_every = 100
+  config.log_every = 100
   # Steps that are profiled, once, for TensorBoard's profile plugin; 0: none.
   config.profile_steps = 0
   return config

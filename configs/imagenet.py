@@ -30,7 +30,7 @@ def get_config(
   config.weights_dir = ''
 
   # How images become a network's input: 'resize_then_crop' (the shorter side,
-  # then the centre: torchvision, timm), 'crop_then_resize' (the central part,
+  # then the center: torchvision, timm), 'crop_then_resize' (the central part,
   # not keeping its aspect: TF-Slim) or 'whole_image' (as the paper shows
   # images to fixed networks).
   config.resize = 'resize_then_crop'
@@ -44,5 +44,5 @@ def get_config(
   config.features = ml_collections.ConfigDict()
   config.features.batch_size = 64
   config.features.cache_dir = ''
-  config.features.cache_gb = 50.0
+  config.features.cache_gib = 50.0
   return config

@@ -54,7 +54,7 @@ def get_config(argument: str = 'digits') -> ml_collections.ConfigDict:
   config.features = ml_collections.ConfigDict()
   config.features.batch_size = 64
   config.features.cache_dir = ''
-  config.features.cache_gb = 50.0
+  config.features.cache_gib = 50.0
 
   # The workdir of a study whose records on this dataset are measured again
   # without the leaked images; '' for none.

@@ -34,7 +34,7 @@ def get_config(
   # are those of them whose files are there, but imagenet.
   config.datasets = (dataset or 'digits',)
   # Classifiers on fixed features: the paper's logistic_regression; its
-  # appendix's linear_svm and nearest_neighbours; ridge, as in few-shot
+  # appendix's linear_svm and nearest_neighbors; ridge, as in few-shot
   # evaluations. Each has its part below. The paper's fine_tuned and
   # random_init take fields of their own, which configs/fine_tuned.py and
   # configs/random_init.py have.
@@ -90,7 +90,7 @@ def get_config(
   # Images at once on all devices together; it does not change the features.
   config.features.batch_size = 64
   # How images become a network's input: 'whole_image', as in the paper,
-  # 'resize_then_crop' (the shorter side, then the centre), 'crop_then_resize'
+  # 'resize_then_crop' (the shorter side, then the center), 'crop_then_resize'
   # (the central part, not keeping its aspect).
   config.features.resize = 'whole_image'
   # Where feature matrices are kept; '' is WORKDIR/features. Several workdirs
@@ -98,7 +98,7 @@ def get_config(
   config.features.cache_dir = ''
   # Gigabytes that they may take there; what was not used for longest makes
   # room. 50 holds the paper's study: 16 networks × 12 datasets take 41.
-  config.features.cache_gb = 50.0
+  config.features.cache_gib = 50.0
   # A layer's output in place of what feeds the logits layer: 'mixed_6e' of
   # Inception v3, 'stage3_block2' of ResNet, or a part of one as
   # 'stage3_block2/conv1'; an unknown name lists them. '' is the paper's.
@@ -110,35 +110,35 @@ def get_config(
   config.logistic_regression = ml_collections.ConfigDict()
   # The penalty is ½λ‖W‖², added to the sum of the losses (scikit-learn's
   # C = 1/λ): 45 values, a quarter decade apart.
-  config.logistic_regression.penalties = 45
+  config.logistic_regression.num_penalties = 45
   config.logistic_regression.penalty_min = 1e-6
   config.logistic_regression.penalty_max = 1e5
   # A fit has converged when its objective is proven to be within this part of
   # the optimum: on the way to the choice of the penalty, where a finer one has
   # turned one prediction in thousands, and in the fit that is tested.
   config.logistic_regression.tolerance = 1e-5
-  config.logistic_regression.final_tolerance = 1e-9
+  config.logistic_regression.refit_tolerance = 1e-9
   # Passes over the features that one penalty may take.
   config.logistic_regression.max_evaluations = 5000
 
   config.linear_svm = ml_collections.ConfigDict()
-  # LIBLINEAR on L2-normalised features, a class against the rest: ½λ‖w‖² on
+  # LIBLINEAR on L2-normalized features, a class against the rest: ½λ‖w‖² on
   # the sum of the squared hinge losses (C = 1/λ), half a decade apart.
-  config.linear_svm.penalties = 13
+  config.linear_svm.num_penalties = 13
   config.linear_svm.penalty_min = 1e-4
   config.linear_svm.penalty_max = 1e2
   # LIBLINEAR's own measure, and the passes that one fit may take.
   config.linear_svm.tolerance = 1e-4
   config.linear_svm.max_evaluations = 1000
 
-  config.nearest_neighbours = ml_collections.ConfigDict()
+  config.nearest_neighbors = ml_collections.ConfigDict()
   # How many vote, a vote each; they are nearest by cosine.
-  config.nearest_neighbours.neighbours = (1, 2, 3, 5, 10, 20, 50)
+  config.nearest_neighbors.neighbors = (1, 2, 3, 5, 10, 20, 50)
 
   config.ridge = ml_collections.ConfigDict()
   # λ‖W‖² on the sum of squared distances from targets of −1 and 1; features
-  # standardised, 2⁻¹⁰ to 2¹⁹, as big_vision does.
-  config.ridge.penalties = 30
+  # standardized, 2⁻¹⁰ to 2¹⁹, as big_vision does.
+  config.ridge.num_penalties = 30
   config.ridge.penalty_min = 2.0**-10
   config.ridge.penalty_max = 2.0**19
 

@@ -34,14 +34,14 @@ def get_config(argument: str = STAMPS) -> ml_collections.ConfigDict:
   config.image_size = 64
   # A decade apart, without the smaller, which none chooses; of Fashion-MNIST's
   # 49,843 images they take minutes each.
-  config.logistic_regression.penalties = 6
+  config.logistic_regression.num_penalties = 6
   config.logistic_regression.penalty_min = 1.0
   config.fine_tuned = fine_tuned.fields()
-  config.fine_tuned.learning_rates = 2
+  config.fine_tuned.num_learning_rates = 2
   config.fine_tuned.learning_rate_min = 1e-2
-  config.fine_tuned.weight_decays = 1
+  config.fine_tuned.num_weight_decays = 1
   config.fine_tuned.weight_decay_max = config.fine_tuned.weight_decay_min
-  config.fine_tuned.no_weight_decay = False
+  config.fine_tuned.include_zero_weight_decay = False
   config.fine_tuned.steps = 60
   config.fine_tuned.batch_size = 32
   config.fine_tuned.checkpoint_every = 10

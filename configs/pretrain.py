@@ -61,9 +61,9 @@ def fields(network: str, configuration: str) -> ml_collections.ConfigDict:
   config.epochs = 300.0
   # Whether the number of steps is chosen on val, and the network then trained
   # on train + val for as many; if not, it is trained on those for `epochs`.
-  config.choose_step = True
+  config.choose_steps_on_val = True
   # Epochs from one measurement on val to the next.
-  config.measure_epochs = 1.0
+  config.evaluate_every_epochs = 1.0
 
   # Images of an update, on all devices together.
   config.batch_size = 4096
@@ -76,13 +76,13 @@ def fields(network: str, configuration: str) -> ml_collections.ConfigDict:
   config.weight_decay = 8e-5
   # Of a moving average of parameters and of batch norm's statistics, which is
   # what is measured and written; 0: none.
-  config.average_decay = 0.9999
+  config.ema_decay = 0.9999
   # Whether the average forgets faster at first, as TF-Slim's does: in short
   # trainings it would still be where it began.
-  config.average_ramp = True
-  # Whether colours are distorted, beside random crops and flips.
-  config.colour = True
-  # Of initial values, dropout, and the order, crops and colours of the images.
+  config.ema_warmup = True
+  # Whether colors are distorted, beside random crops and flips.
+  config.color_distortion = True
+  # Of initial values, dropout, and the order, crops and colors of the images.
   config.seed = 0
 
   # 'float32', or 'bfloat16' for products and convolutions; parameters and
@@ -90,13 +90,13 @@ def fields(network: str, configuration: str) -> ml_collections.ConfigDict:
   config.precision = 'float32'
   # Parts in which a batch passes through a device that cannot hold it whole;
   # batch norm then sees one part at a time.
-  config.accumulation = 1
+  config.gradient_accumulation_steps = 1
 
   # What follows changes no result.
   # Steps between checkpoints.
   config.checkpoint_every = 1000
   # Memory for decoded images of the split that is trained on, in GiB.
-  config.decoded_gb = 4.0
+  config.image_cache_gib = 4.0
   return config
 
 

@@ -13,14 +13,14 @@ from configs import fine_tuned, logistic_regression
 
 
 def fields() -> ml_collections.ConfigDict:
-  """The fields of training, with the values of random initialisation."""
+  """The fields of training, with the values of random initialization."""
   config = fine_tuned.fields()
   config.learning_rate_min = 1e-3
   config.learning_rate_max = 1.0
-  config.weight_decays = 8
+  config.num_weight_decays = 8
   config.weight_decay_min = 1e-5
   config.weight_decay_max = 10**-1.5
-  config.no_weight_decay = False
+  config.include_zero_weight_decay = False
   return config
 
 

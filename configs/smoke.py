@@ -19,18 +19,18 @@ def get_config() -> ml_collections.ConfigDict:
   config = logistic_regression.get_config()
   config.settings = ('logistic_regression', 'fine_tuned', 'random_init')
   config.image_size = 32
-  config.logistic_regression.penalties = 5
+  config.logistic_regression.num_penalties = 5
   for name, fields in (
     ('fine_tuned', fine_tuned.fields()),
     ('random_init', random_init.fields()),
   ):
-    fields.learning_rates = 2
-    fields.weight_decays = 1
+    fields.num_learning_rates = 2
+    fields.num_weight_decays = 1
     fields.weight_decay_max = fields.weight_decay_min
-    fields.no_weight_decay = False
+    fields.include_zero_weight_decay = False
     fields.steps = 10
     fields.batch_size = 32
     fields.checkpoint_every = 5
-    fields.watch_every = 5
+    fields.log_every = 5
     config[name] = fields
   return config

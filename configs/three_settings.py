@@ -25,16 +25,16 @@ NETWORK, DATASET = 'efficientnet_lite0', 'digits'
 
 def _trained(fields: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
   """One trial, short enough for two cores."""
-  fields.learning_rates = 1
+  fields.num_learning_rates = 1
   fields.learning_rate_min = fields.learning_rate_max = 0.03
-  fields.weight_decays = 1
+  fields.num_weight_decays = 1
   fields.weight_decay_max = fields.weight_decay_min
-  fields.no_weight_decay = False
+  fields.include_zero_weight_decay = False
   fields.steps = 300
   fields.batch_size = 32
-  fields.final_run = False
+  fields.refit_on_trainval = False
   fields.checkpoint_every = 100
-  fields.watch_every = 10
+  fields.log_every = 10
   return fields
 
 
@@ -44,7 +44,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.settings = ('logistic_regression', 'fine_tuned', 'random_init')
   config.image_size = 64
   # A decade apart, without the smallest, which take longest and none chooses.
-  config.logistic_regression.penalties = 8
+  config.logistic_regression.num_penalties = 8
   config.logistic_regression.penalty_min = 1e-2
   config.fine_tuned = _trained(fine_tuned.fields())
   config.random_init = _trained(random_init.fields())

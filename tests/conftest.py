@@ -1,21 +1,24 @@
 """Eight CPU devices, and real ImageNet weights, for all tests."""
 
 import os
-import tempfile
+import pathlib
 
 # Before JAX starts: sharding is tested for real, on forced host devices.
 os.environ['XLA_FLAGS'] = (
   os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
 )
 os.environ['JAX_PLATFORMS'] = 'cpu'
-# The same programs are compiled by many tests: once is enough.
-_COMPILED = tempfile.TemporaryDirectory(prefix='jax-cache-')
-os.environ['JAX_COMPILATION_CACHE_DIR'] = _COMPILED.name
-os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0.3'
+# Most of the time goes into compiling, so each program is compiled once for all
+# workers, subprocesses and later runs. With a maximum size JAX locks the cache.
+os.environ.setdefault(
+  'JAX_COMPILATION_CACHE_DIR',
+  str(pathlib.Path(__file__).parents[1] / '.pytest_cache' / 'compiled'),
+)
+os.environ.setdefault('JAX_COMPILATION_CACHE_MAX_SIZE', str(4 * 2**30))
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
 
 import dataclasses
 import gc
-import pathlib
 import sys
 
 import jax
@@ -127,7 +130,7 @@ def small_config(small_weights, digits_cache):
 
   config = logistic_regression.get_config(f'{small_weights},digits')
   config.features.cache_dir = str(digits_cache)
-  config.logistic_regression.penalties = 5
+  config.logistic_regression.num_penalties = 5
   config.logistic_regression.penalty_min = 1e-2
   config.logistic_regression.penalty_max = 1e2
   config.tensorboard = False

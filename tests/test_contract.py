@@ -57,11 +57,11 @@ def test_from_json_names_missing_and_unknown_fields():
     ({'image_size': 224.0}, 'image_size'),
     ({'channels': 'grb'}, 'channels'),
     ({'interpolation': 'lanczos'}, 'interpolation'),
-    ({'pixel_centres': 1.5}, 'pixel_centres: expected one of'),
-    ({'pixel_centres': False}, 'with antialias=True'),
+    ({'pixel_centers': 1.5}, 'pixel_centers: expected one of'),
+    ({'pixel_centers': False}, 'with antialias=True'),
     (
       {
-        'pixel_centres': False,
+        'pixel_centers': False,
         'antialias': False,
         'interpolation': 'bicubic',
       },

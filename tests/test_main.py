@@ -27,7 +27,7 @@ def arguments(weights, workdir, *more):
     f'--workdir={workdir}',
     '--config.tensorboard=False',
     '--config.report=False',
-    '--config.logistic_regression.penalties=5',
+    '--config.logistic_regression.num_penalties=5',
     *more,
   ]
 
@@ -136,7 +136,7 @@ def test_tensorflow_stays_out_where_nothing_needs_it(tmp_path, small_weights):
     'from tf_transfer.study import runs\n'
     f'config = logistic_regression.get_config({str(small_weights)!r})\n'
     'config.tensorboard = False\n'
-    'config.logistic_regression.penalties = 2\n'
+    'config.logistic_regression.num_penalties = 2\n'
     f'runs.run(config, pathlib.Path({str(tmp_path)!r}))\n'
     "print('imported', 'tensorflow' in sys.modules)\n"
   )

@@ -5,6 +5,9 @@ from typing import Any
 
 import numpy as np
 
+# Fields that weights files and feature caches spell otherwise.
+_FILE_NAMES = {'pixel_centers': 'pixel_centres'}
+
 
 @dataclasses.dataclass(frozen=True)
 class Contract:
@@ -18,7 +21,7 @@ class Contract:
     interpolation: 'bilinear' or 'bicubic' (Keys' cubic, a = -0.5).
     antialias: whether the kernel is widened when an image shrinks, as Pillow
       does and TensorFlow by default does not.
-    pixel_centres: whether samples are taken at the centres of the pixels that
+    pixel_centers: whether samples are taken at the centers of the pixels that
       are made, as all but TensorFlow 1 do, or at their corners, as its
       bilinear resize does without antialiasing.
     crop_fraction: side of the central crop at ImageNet evaluation, as a
@@ -31,7 +34,7 @@ class Contract:
   channels: str = 'rgb'
   interpolation: str = 'bilinear'
   antialias: bool = True
-  pixel_centres: bool = True
+  pixel_centers: bool = True
   crop_fraction: float = 0.875
 
   def __post_init__(self):
@@ -48,17 +51,17 @@ class Contract:
       ('channels', ('rgb', 'bgr')),
       ('interpolation', ('bilinear', 'bicubic')),
       ('antialias', (True, False)),
-      ('pixel_centres', (True, False)),
+      ('pixel_centers', (True, False)),
     ):
       if getattr(self, name) not in allowed:
         raise ValueError(
           f'{name}: expected one of {allowed}, got {getattr(self, name)!r}'
         )
-    if not self.pixel_centres and (
+    if not self.pixel_centers and (
       self.antialias or self.interpolation != 'bilinear'
     ):
       raise ValueError(
-        'pixel_centres: samples at corners are bilinear without antialiasing, '
+        'pixel_centers: samples at corners are bilinear without antialiasing, '
         f'not {self.interpolation} with antialias={self.antialias}'
       )
     if not 0 < self.crop_fraction <= 1:
@@ -83,11 +86,14 @@ class Contract:
 
   def to_json(self) -> dict[str, Any]:
     """The fields as a dict that JSON can hold."""
-    return dataclasses.asdict(self)
+    fields = dataclasses.asdict(self)
+    return {_FILE_NAMES.get(name, name): v for name, v in fields.items()}
 
   @classmethod
   def from_json(cls, fields: dict[str, Any]) -> 'Contract':
     """The inverse of `to_json`; a missing or unknown field is a ValueError."""
+    names = {file_name: name for name, file_name in _FILE_NAMES.items()}
+    fields = {names.get(name, name): value for name, value in fields.items()}
     known = {field.name for field in dataclasses.fields(cls)}
     if set(fields) != known:
       raise ValueError(

@@ -35,7 +35,7 @@ _JOBS = {
   'pretrain': 'tf_transfer.jobs.pretrain',
   'published': 'tf_transfer.study.paper.numbers',
   'report': 'tf_transfer.study.report.page',
-  'settings_study': 'tf_transfer.jobs.regularizers',
+  'regularizers': 'tf_transfer.jobs.regularizers',
 }
 # Those that have nothing to write need no workdir.
 _WITHOUT_WORKDIR = ('datasets',)

@@ -1,7 +1,7 @@
 """Miniature copies of the 13 official layouts, with real encoded images.
 
 Every file that the authors publish and some source reads is here, and some
-images are what they should not be: grey, CMYK, 16 bits deep, an animated GIF
+images are what they should not be: gray, CMYK, 16 bits deep, an animated GIF
 or a BMP under the name of a JPEG.
 """
 

@@ -83,7 +83,7 @@ def test_listing_is_short():
 def test_grey_split_selects_orders_and_names():
   images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
   labels = np.array([1, 0, 0])
-  part = dataset.grey_split(
+  part = dataset.gray_split(
     'val', images, labels, 'toy image', np.array([0, 2])
   )
   assert part.labels.tolist() == [0, 1]

@@ -34,7 +34,7 @@ def test_names_and_rows():
   for row in datasets.ROWS:
     assert row.metric in ('top1', 'mean_per_class', 'map11')
     assert row.citation
-    assert row.licence
+    assert row.license
     if row.published:
       assert row.page
       assert row.size

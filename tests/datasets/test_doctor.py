@@ -76,7 +76,7 @@ def test_how_to_get_those_that_are_asked_for(examine, data_dir):
     'configs/datasets.py:birdsnap',
     '--config.data.prepare=True',
     'TFDS, fgvc_aircraft:1.*.*: put the folder fgvc-aircraft-2013b',
-    'licence: for non-commercial research',
+    'license: for non-commercial research',
     'cite: S. Maji',
   ):
     assert words in text, words

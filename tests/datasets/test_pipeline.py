@@ -21,7 +21,7 @@ def decoding_threads():
 
 @pytest.fixture
 def split():
-  """23 examples of one colour each; `split.seen` collects what is read."""
+  """23 examples of one color each; `split.seen` collects what is read."""
   seen = []
 
   def read(i):
@@ -41,7 +41,7 @@ def split():
 
 
 def counted(found):
-  """The examples that count, as (index, label, colour) in order."""
+  """The examples that count, as (index, label, color) in order."""
   rows = []
   for batch in found:
     for i in np.flatnonzero(batch['mask']):
@@ -223,36 +223,36 @@ def test_every_epoch_sees_every_example_once_in_another_order(varied):
 
 
 def test_shapes_and_types_in_training(varied):
-  for batch in train(varied, colour=True):
+  for batch in train(varied, color=True):
     assert {k: (v.shape, v.dtype.name) for k, v in batch.items()} == {
       'image': ((8, 4, 4, 3), 'uint8'),
       'label': ((8,), 'int32'),
       'mask': ((8,), 'bool'),
       'index': ((8,), 'int32'),
-      'colour': ((8, 5), 'float32'),
+      'color': ((8, 5), 'float32'),
     }
     assert batch['mask'].all()
     np.testing.assert_array_equal(batch['label'], batch['index'] % 4)
-  assert 'colour' not in train(varied)[0]
+  assert 'color' not in train(varied)[0]
 
 
 def test_each_visit_of_an_example_is_another(varied):
   seen = {}
-  for batch in train(varied, stop=29, colour=True):
-    for i, image, colour in zip(
-      batch['index'], batch['image'], batch['colour'], strict=True
+  for batch in train(varied, stop=29, color=True):
+    for i, image, color in zip(
+      batch['index'], batch['image'], batch['color'], strict=True
     ):
-      seen.setdefault(int(i), []).append(image.tobytes() + colour.tobytes())
+      seen.setdefault(int(i), []).append(image.tobytes() + color.tobytes())
   for visits in seen.values():
     assert len(visits) == 8
     assert len(set(visits)) == 8
 
 
 def test_the_seed_decides_all(varied):
-  expected = train(varied, colour=True)
-  assert_same(train(varied, colour=True), expected)
-  other = train(varied, colour=True, seed=6)
-  for name in ('index', 'image', 'colour'):
+  expected = train(varied, color=True)
+  assert_same(train(varied, color=True), expected)
+  other = train(varied, color=True, seed=6)
+  for name in ('index', 'image', 'color'):
     assert (other[0][name] != expected[0][name]).any()
 
 
@@ -264,14 +264,14 @@ def test_workers_change_nothing(varied, workers):
 
 @pytest.mark.parametrize('start', [1, 3, 4, 8, 9])
 def test_going_on_at_any_step_is_as_if_never_stopped(varied, start):
-  expected = train(varied, colour=True)[start:]
-  assert_same(train(varied, colour=True, start=start), expected)
+  expected = train(varied, color=True)[start:]
+  assert_same(train(varied, color=True, start=start), expected)
 
 
 @pytest.mark.parametrize('count', [2, 4])
 def test_processes_share_each_batch(varied, count):
-  whole = train(varied, colour=True)
-  parts = [train(varied, colour=True, process=(i, count)) for i in range(count)]
+  whole = train(varied, color=True)
+  parts = [train(varied, color=True, process=(i, count)) for i in range(count)]
   joined = [
     {k: np.concatenate([part[k] for part in step]) for k in step[0]}
     for step in zip(*parts, strict=True)

@@ -34,8 +34,8 @@ def config(tiny):
       'batch_size': 32,
       'learning_rate': 6.4,
       'warmup_epochs': 0.5,
-      'measure_epochs': 0.5,
-      'average_decay': 0.9,
+      'evaluate_every_epochs': 0.5,
+      'ema_decay': 0.9,
       'checkpoint_every': 20,
     }
   )
@@ -48,7 +48,7 @@ def test_the_whole_job(tmp_path, config, capsys, monkeypatch):
   train, predictions = trials.train, trials.predictions
 
   def training_noted(job, *rest):
-    jobs.append((job.split.name, len(job.split), job.recipe.steps, job.colour))
+    jobs.append((job.split.name, len(job.split), job.recipe.steps, job.color))
     return train(job, *rest)
 
   def measuring_noted(predict, contract, variables, split, view, *a, **k):
@@ -121,7 +121,9 @@ def test_network_without_a_place_for_an_auxiliary_head(
   row = networks.Row(small.TinyBackbone, small.SIZE, 6, 174)
   monkeypatch.setitem(networks.TABLE, 'tiny', row)
   made = config_file.get_config('tiny,C1,digits')
-  made.pretrain.update({'epochs': 0.1, 'batch_size': 32, 'choose_step': False})
+  made.pretrain.update(
+    {'epochs': 0.1, 'batch_size': 32, 'choose_steps_on_val': False}
+  )
   made.tensorboard = False
   path = pretrain.run(made.lock(), tmp_path)
   said = capsys.readouterr().out
@@ -151,18 +153,18 @@ def test_killed_in_either_run_it_ends_with_the_same_file(
 
 
 def test_other_jobs_take_the_file_unchanged(tmp_path, config):
-  config.pretrain.choose_step = False
+  config.pretrain.choose_steps_on_val = False
   config.pretrain.epochs = 1.0
   path = pretrain.run(config, tmp_path)
   study = logistic_regression.get_config(f'{path},digits')
   study.settings = ('logistic_regression', 'fine_tuned')
-  study.logistic_regression.penalties = 3
+  study.logistic_regression.num_penalties = 3
   study.fine_tuned = fine_tuned.fields()
   study.fine_tuned.update(
     {
-      'learning_rates': 1,
-      'weight_decays': 1,
-      'no_weight_decay': False,
+      'num_learning_rates': 1,
+      'num_weight_decays': 1,
+      'include_zero_weight_decay': False,
       'steps': 10,
       'batch_size': 32,
       'auxiliary_head': True,
@@ -183,8 +185,8 @@ def test_other_jobs_take_the_file_unchanged(tmp_path, config):
 @pytest.mark.parametrize('where', ['folder', 'imagenet'])
 def test_other_data(tmp_path, config, photos, where, monkeypatch):
   """A folder of photos, and a miniature of ImageNet's directory."""
-  config.pretrain.update({'epochs': 0.02, 'choose_step': False})
-  config.pretrain.average_decay = 0.0
+  config.pretrain.update({'epochs': 0.02, 'choose_steps_on_val': False})
+  config.pretrain.ema_decay = 0.0
   if where == 'folder':
     config.dataset = f'folder:{photos}'
     config.pretrain.update({'epochs': 2.0, 'batch_size': 8})
@@ -203,8 +205,8 @@ def test_other_data(tmp_path, config, photos, where, monkeypatch):
     assert header.imagenet_top1 is None
 
 
-def test_regularisers_off_are_another_file(tmp_path, config):
-  config.pretrain.update({'choose_step': False, 'epochs': 0.5})
+def test_regularizers_off_are_another_file(tmp_path, config):
+  config.pretrain.update({'choose_steps_on_val': False, 'epochs': 0.5})
   first = pretrain.run(config, tmp_path)
   config.pretrain.update({'bn_scale': True, 'label_smoothing': 0.0})
   config.pretrain.update({'dropout': 0.0, 'auxiliary_head': False})

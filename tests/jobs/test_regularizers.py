@@ -8,7 +8,7 @@ import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from configs import settings_study
+from configs import regularizers as regularizers_config
 from tests.transfer.training import small
 from tf_transfer import errors, networks
 from tf_transfer.jobs import regularizers
@@ -25,12 +25,12 @@ def config(monkeypatch, photos):
   """The tiny network on digits, transferred to photos."""
   row = networks.Row(small.AuxiliaryBackbone, small.SIZE, 6, 174)
   monkeypatch.setitem(networks.TABLE, 'tiny', row)
-  made = settings_study.get_config(f'small,digits,folder:{photos}')
+  made = regularizers_config.get_config(f'small,digits,folder:{photos}')
   made.networks = made.fine_tuned_networks = ('tiny',)
   made.pretrain.update({'epochs': 0.5, 'warmup_epochs': 0.1, 'batch_size': 64})
-  made.transfer.logistic_regression.penalties = 3
+  made.transfer.logistic_regression.num_penalties = 3
   made.transfer.fine_tuned.update(
-    {'learning_rates': 1, 'steps': 10, 'batch_size': 8}
+    {'num_learning_rates': 1, 'steps': 10, 'batch_size': 8}
   )
   made.transfer.tensorboard = False
   made.tsne.network = 'tiny'
@@ -140,19 +140,19 @@ def _pretrained(tmp_path, configuration):
 
 def test_what_there_is_to_pretrain():
   """The paper's: those without an auxiliary head have no C5."""
-  wanted = list(regularizers._wanted(settings_study.get_config()))
+  wanted = list(regularizers._wanted(regularizers_config.get_config()))
   theirs = {
     (p.network, p.configuration) for p in numbers.training_settings(FIXED)
   }
   assert set(wanted) == theirs
   assert len(wanted) == len(theirs) == 23
-  alone = settings_study.get_config()
+  alone = regularizers_config.get_config()
   alone.configurations = ('C1', 'C5')
   assert ('inception_v1', 'C5') in regularizers._wanted(alone)
 
 
 def test_settings_of_each_configuration():
-  config = settings_study.get_config()
+  config = regularizers_config.get_config()
   for name, factors in recipe.CONFIGURATIONS.items():
     own = regularizers._pretrain_config(config, 'inception_v4', name).pretrain
     assert own.bn_scale == factors['bn_scale']
@@ -204,14 +204,14 @@ def test_embedding():
   labels = np.repeat([0, 1, 2], 20)
   values = rng.normal(size=(60, 5)) + 100 * np.eye(5)[labels]
   found = regularizers.embed(values.astype(np.float32), labels, 'one', seed=0)
-  assert found.neighbours == 1
-  centres = [found.points[labels == i].mean(axis=0) for i in range(3)]
+  assert found.neighbors == 1
+  centers = [found.points[labels == i].mean(axis=0) for i in range(3)]
   spread = max(
-    np.linalg.norm(found.points[labels == i] - centres[i], axis=1).max()
+    np.linalg.norm(found.points[labels == i] - centers[i], axis=1).max()
     for i in range(3)
   )
   apart = min(
-    np.linalg.norm(centres[i] - centres[j]) for i, j in ((0, 1), (0, 2), (1, 2))
+    np.linalg.norm(centers[i] - centers[j]) for i, j in ((0, 1), (0, 2), (1, 2))
   )
   assert apart > 2 * spread
   again = regularizers.embed(values.astype(np.float32), labels, 'one', seed=0)

@@ -7,7 +7,7 @@ from tf_transfer.networks import weights
 
 
 def variables(model, size):
-  """As initialised, but drawn by NumPy: compiling that takes a minute."""
+  """As initialized, but drawn by NumPy: compiling that takes a minute."""
   rng, found = np.random.default_rng(0), {}
   for path, wanted in networks.expected_variables(model, size).items():
     if path.endswith('kernel'):

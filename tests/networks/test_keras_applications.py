@@ -136,7 +136,7 @@ def our_step(model, variables, x, target):
 def test_a_step_of_training(network, size, float64):
   """Gradients and moving statistics after a step are those of Keras.
 
-  Both normalise by the batch's biased variance, both move the statistics by
+  Both normalize by the batch's biased variance, both move the statistics by
   it, and both call the share that the old ones keep momentum. (TensorFlow 1
   and PyTorch move them by the unbiased variance; PyTorch's momentum is the
   share of the new.) Keras's biases ahead of batch norm have no gradient.

@@ -153,7 +153,7 @@ def test_source_is_told_by_its_variables(source, network):
   elif source == 'torchvision':
     sha256 = row.file.removesuffix('.pth').rpartition('-')[2]
   names = rule.shapes(source, network)
-  assert sources.recognised(network, names, path, sha256).name == source
+  assert sources.recognized(network, names, path, sha256).name == source
 
 
 @pytest.mark.slow

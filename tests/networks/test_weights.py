@@ -110,7 +110,7 @@ def test_foreign_safetensors(tmp_path):
   ('change', 'message'),
   [
     ({'format': 99}, 'format 99'),
-    ({'colour': 'red'}, 'colour'),
+    ({'color': 'red'}, 'color'),
     ({'contract': {}}, 'contract: missing'),
   ],
 )

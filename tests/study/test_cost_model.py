@@ -28,7 +28,7 @@ def cost(**fields):
     ({'search': 'both'}, 57 * 80, 57),
     # An eighth of the steps of all, then half of them as far again, and so on.
     ({'search': 'halving'}, 56 * 10 + 28 * 10 + 14 * 20 + 7 * 40 + 80, 57),
-    ({'final_run': False}, 56 * 80, 56),
+    ({'refit_on_trainval': False}, 56 * 80, 56),
     ({'min_epochs': 2}, 57 * 120, 57),
   ],
 )

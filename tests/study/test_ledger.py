@@ -50,8 +50,8 @@ def test_nonsense_in_the_middle_is_an_error(tmp_path, line):
 
 
 def test_identity_changes_with_anything():
-  base = {'network': 'a', 'search': {'penalties': 45}}
-  other = {'network': 'a', 'search': {'penalties': 44}}
+  base = {'network': 'a', 'search': {'num_penalties': 45}}
+  other = {'network': 'a', 'search': {'num_penalties': 44}}
   assert ledger.identity(base) == ledger.identity(dict(base))
   assert ledger.identity(base) != ledger.identity(other)
 

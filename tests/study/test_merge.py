@@ -83,9 +83,9 @@ def test_conflicts_are_shown_and_not_settled(tmp_path, capsys):
 
 def test_parts_of_one_workdir_and_of_another(tmp_path):
   one, other = tmp_path / 'one', tmp_path / 'other'
-  book(one, record('a', 0.1), part=ledger.Part(1, 2))
-  book(one, record('b', 0.2), part=ledger.Part(2, 2))
-  book(other, record('c', 0.3), part=ledger.Part(4, 16))
+  book(one, record('a', 0.1), part=ledger.Shard(1, 2))
+  book(one, record('b', 0.2), part=ledger.Shard(2, 2))
+  book(other, record('c', 0.3), part=ledger.Shard(4, 16))
   run(one, other)
   assert values(one) == {'a': 0.1, 'b': 0.2, 'c': 0.3}
 

@@ -72,14 +72,14 @@ def test_a_run_ends_with_its_report(tmp_path, small_config, capsys):
 
 def test_another_setting_is_another_record(tmp_path, small_config):
   runner.run(small_config, tmp_path)
-  small_config.logistic_regression.penalties = 4
+  small_config.logistic_regression.num_penalties = 4
   runner.run(small_config, tmp_path)
   assert [len(r['validation_curve']) for r in records(tmp_path)] == [5, 4]
 
 
 def test_classifiers_side_by_side(tmp_path, small_config, capsys):
   small_config.settings = tuple(classifiers.CLASSIFIERS)
-  small_config.linear_svm.penalties = 3
+  small_config.linear_svm.num_penalties = 3
   small_config.linear_svm.penalty_min = 1e-1
   small_config.linear_svm.penalty_max = 1e1
   runner.run(small_config, tmp_path)
@@ -90,8 +90,8 @@ def test_classifiers_side_by_side(tmp_path, small_config, capsys):
   for setting, record in found.items():
     assert list(record['search']) == sorted(small_config[setting].to_dict())
     assert record['test']['value'] > 0.5
-  (chosen,) = found['nearest_neighbours']['chosen'].values()
-  assert f'neighbours {chosen}' in out
+  (chosen,) = found['nearest_neighbors']['chosen'].values()
+  assert f'neighbors {chosen}' in out
 
 
 def test_features_of_a_layer_are_another_record(tmp_path, small_config):
@@ -162,17 +162,17 @@ def test_unconverged_fits_are_said(tmp_path, small_config, capsys, caplog):
     ({'networks': ('none.safetensors',)}, 'no weights file at'),
     ({'datasets': ('folder:none',)}, 'no such directory'),
     ({'data.corrupt': 'ignore'}, "expected 'error' or 'skip'"),
-    ({'logistic_regression.penalties': 0}, 'expected 1 or more'),
+    ({'logistic_regression.num_penalties': 0}, 'expected 1 or more'),
     ({'logistic_regression.penalty_min': 0.0}, 'penalty_min'),
     ({'features.batch_size': 0}, 'expected 1 or more'),
-    ({'features.cache_gb': -1.0}, 'expected 0 or more gigabytes'),
+    ({'features.cache_gib': -1.0}, 'expected 0 or more gigabytes'),
     ({'features.pyramid': (1, 2)}, 'name a layer'),
     (
       {
-        'settings': ('nearest_neighbours',),
-        'nearest_neighbours.neighbours': (0, 1),
+        'settings': ('nearest_neighbors',),
+        'nearest_neighbors.neighbors': (0, 1),
       },
-      'neighbours: expected 1 or more',
+      'neighbors: expected 1 or more',
     ),
   ],
 )

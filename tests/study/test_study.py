@@ -296,7 +296,7 @@ def test_conflicting_ledgers_are_said(tmp_path, config, capsys):
   runner.run(config, tmp_path)
   (record,) = records(tmp_path)
   record['test']['value'] = 0.123
-  other = ledger.Ledger(tmp_path, ledger.Part(1, 2))
+  other = ledger.Ledger(tmp_path, ledger.Shard(1, 2))
   other.put({record['identity']: record})
   with pytest.raises(errors.InputError, match='different results'):
     runner.run(config, tmp_path)

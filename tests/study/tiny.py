@@ -54,18 +54,18 @@ def config(directory: pathlib.Path) -> ml_collections.ConfigDict:
   made.datasets = ('digits',)
   made.settings = ('logistic_regression', 'ridge')
   made.weights_dir = str(directory)
-  made.logistic_regression.penalties = 2
+  made.logistic_regression.num_penalties = 2
   made.logistic_regression.penalty_min = 1e-1
   made.logistic_regression.penalty_max = 1e1
-  made.ridge.penalties = 2
+  made.ridge.num_penalties = 2
   made.fine_tuned = fine_tuned.fields()
   made.fine_tuned.update(
     {
-      'learning_rates': 1,
+      'num_learning_rates': 1,
       'learning_rate_min': 0.1,
-      'weight_decays': 1,
+      'num_weight_decays': 1,
       'weight_decay_max': 1e-6,
-      'no_weight_decay': False,
+      'include_zero_weight_decay': False,
       'steps': 20,
       'batch_size': 32,
       'checkpoint_every': 5,

@@ -75,7 +75,7 @@ def test_header_says_where_the_weights_come_from(lite0):
   assert header.source == 'efficientnet-lite0-57934424.pth'
   assert len(header.source_sha256) == 64
   assert header.imagenet_top1 == 0.751
-  assert header.licence == 'Apache-2.0'
+  assert header.license == 'Apache-2.0'
   assert header.contract.image_size == 224
 
 

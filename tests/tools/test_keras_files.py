@@ -34,7 +34,7 @@ def cases(networks_to_run, fast):
   ]
 
 
-def randomised(network):
+def randomized(network):
   """A Keras model whose statistics, scales and biases all matter."""
   application = sources.application(network)
   options = dict(application.options)
@@ -75,7 +75,7 @@ def close(ours, theirs):
 
 @pytest.mark.parametrize('network', cases(KERAS, FAST))
 def test_files_that_keras_writes(tmp_path, network):
-  model = randomised(network)
+  model = randomized(network)
   x = np.random.default_rng(1).uniform(-1, 1, (2, SIZE, SIZE, 3))
   x = x.astype(np.float32)
   features, logits = outputs(model, x)

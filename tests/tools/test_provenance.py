@@ -39,7 +39,7 @@ def converted(network, path, source=None, **arguments):
 def claims_nothing(header):
   assert header.imagenet_top1 is None
   assert header.imagenet_top1_source == ''
-  assert header.licence == ''
+  assert header.license == ''
   assert header.recipe == recipe.Recipe(bn_scale=True)
 
 
@@ -64,12 +64,12 @@ def test_torchvisions_own_file_whatever_its_name(tmp_path, monkeypatch):
   own = dataclasses.replace(row, file=file)
   others = [s for s in sources.of('densenet121') if s is not row]
   monkeypatch.setitem(sources.SOURCES, 'densenet121', (*others, own))
-  # Recognised too: timm's variables have the same names.
+  # Recognized too: timm's variables have the same names.
   header, said = converted('densenet121', path)
   assert header.imagenet_top1 == row.imagenet_top1
   assert header.imagenet_top1_source == row.imagenet_top1_source
   assert header.recipe == row.recipe
-  assert header.licence == 'BSD-3-Clause'
+  assert header.license == 'BSD-3-Clause'
   assert said == []
 
 
@@ -142,7 +142,7 @@ def test_top1_can_be_stated(tmp_path):
   assert header.imagenet_top1 == 0.72154
   assert header.imagenet_top1_source == 'stated when it was converted'
   assert header.recipe.label_smoothing is None
-  assert 'its recipe and licence are recorded as unknown' in said[0]
+  assert 'its recipe and license are recorded as unknown' in said[0]
   assert 'top' not in said[0].partition('is not known')[2]
   for wrong in (72.154, 0.0):
     with pytest.raises(errors.InputError, match='a share between 0 and 1'):

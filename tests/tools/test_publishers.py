@@ -32,7 +32,7 @@ def test_scaling_is_that_of_kerass_preprocess_input(scaling, mode):
     PIXELS.astype(np.float32), data_format='channels_last', mode=mode
   )
   found = scaled(scaling)
-  # A grey level is 1 / std: agreement is to a ten-thousandth of one.
+  # A gray level is 1 / std: agreement is to a ten-thousandth of one.
   np.testing.assert_allclose(found, expected, atol=1e-4 / min(scaling[1]))
 
 

@@ -64,10 +64,10 @@ def write_safetensors(path, kind, data):
 
 
 @pytest.mark.parametrize('kind', ['F8_E4M3', 'F8_E5M2', 'I8'])
-def test_quantised_safetensors(tmp_path, kind):
+def test_quantized_safetensors(tmp_path, kind):
   path = tmp_path / 'a.safetensors'
   write_safetensors(path, kind, bytes(2))
-  with pytest.raises(errors.InputError, match=f'quantised .*a of {kind}'):
+  with pytest.raises(errors.InputError, match=f'quantized .*a of {kind}'):
     readers.read(path)
 
 
@@ -153,7 +153,7 @@ def test_graph_that_tensorflow_froze(tmp_path, resource):
     },
   ],
 )
-def test_folded_or_quantised_graph(tmp_path, arrays):
+def test_folded_or_quantized_graph(tmp_path, arrays):
   path = tmp_path / 'a.pb'
   write_graph(path, arrays)
   with pytest.raises(errors.InputError, match='folded into the kernels or'):

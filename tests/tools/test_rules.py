@@ -116,7 +116,7 @@ def test_what_the_sources_say(network):
     assert source.recipe.bn_scale is not None
     if not source.options.get('use_scale', True):
       assert source.recipe.bn_scale is False
-    assert source.licence
+    assert source.license
     assert source.background == (source.num_classes == 1001)
     assert (source.imagenet_top1 is None) == (not source.imagenet_top1_source)
     networks.build(network, **source.options)

@@ -48,7 +48,7 @@ def same(found, wanted):
 
 
 @pytest.mark.parametrize('file', FILES)
-def test_every_format_is_recognised_and_gives_the_same(tmp_path, file):
+def test_every_format_is_recognized_and_gives_the_same(tmp_path, file):
   tensors = rule.checkpoint(FILES[file], NETWORK, 2.0)
   header, found = converted(tmp_path / file, NETWORK, tensors)
   source = sources.named(NETWORK, FILES[file])

@@ -28,10 +28,10 @@ __all__ = [
   'Dataset',
   'Row',
   'Split',
+  'available',
   'check',
   'check_name',
   'few_examples',
-  'here',
   'names',
   'open',
   'open_test',
@@ -49,7 +49,7 @@ def check_name(name: str) -> None:
   _row(name)
 
 
-def here(data_dir: str | None = None) -> tuple[str, ...]:
+def available(data_dir: str | None = None) -> tuple[str, ...]:
   """The named datasets to transfer to whose files are there, if not all whole.
 
   Not ImageNet, which networks come from.
@@ -57,10 +57,10 @@ def here(data_dir: str | None = None) -> tuple[str, ...]:
   Raises:
     InputError: `data_dir` is no directory.
   """
-  return tuple(row.name for row in table.ROWS if _is_here(row, data_dir))
+  return tuple(row.name for row in table.ROWS if _is_available(row, data_dir))
 
 
-def _is_here(given: Row, data_dir: str | None) -> bool:
+def _is_available(given: Row, data_dir: str | None) -> bool:
   if given.name == 'imagenet':
     return False
   if given.published:

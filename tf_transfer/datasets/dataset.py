@@ -259,14 +259,14 @@ def _taken(split: Split, chosen: np.ndarray) -> Split:
   )
 
 
-def grey_split(
+def gray_split(
   name: str,
   images: np.ndarray,
   labels: np.ndarray,
   what: str,
   chosen: np.ndarray,
 ) -> Split:
-  """A split of grey images that are held in memory.
+  """A split of gray images that are held in memory.
 
   Args:
     name: of the split.

@@ -128,7 +128,7 @@ def _absent(row: Row, options: official.Options, in_detail: bool) -> None:
     f'{", ".join(layout.needs)}',
     f'TFDS, {row.tfds.name}:{row.tfds.major}.*.*: {official.by_tfds(row)}',
     f'beware: {row.traps}',
-    f'licence: {row.licence}',
+    f'license: {row.license}',
     f'cite: {row.citation}',
   ):
     _tell(text)

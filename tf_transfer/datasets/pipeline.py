@@ -120,7 +120,7 @@ def training_batches(
   seed: int,
   stop: int,
   start: int = 0,
-  colour: bool = False,
+  color: bool = False,
   process: tuple[int, int] = (0, 1),
   workers: int | None = None,
   corrupt: str = 'error',
@@ -140,8 +140,8 @@ def training_batches(
     seed: of everything random, 0 or more.
     stop: the step after the last.
     start: the first step; a run that goes on gives the steps done so far.
-    colour: whether to draw a colour distortion too, for
-      `transfer.colour.distort`.
+    color: whether to draw a color distortion too, for
+      `transfer.color.distort`.
     process: which of how many processes this is; each gets its B / count rows
       of every batch.
     workers: threads that decode; None is one for each CPU core.
@@ -153,7 +153,7 @@ def training_batches(
     label int32 [B / count] or [B / count, C];
     mask bool [B / count], False for a corrupt image only;
     index int32 [B / count], the example's position in the split;
-    colour float32 [B / count, 5], if asked for.
+    color float32 [B / count, 5], if asked for.
 
   Raises:
     InputError: an option is out of range (at the call), or an example cannot
@@ -172,8 +172,8 @@ def training_batches(
     batch['image'][row] = augmentation.crop_and_flip(
       split, index, contract, generator
     )
-    if colour:
-      batch['colour'][row] = augmentation.draw_colour(generator)
+    if color:
+      batch['color'][row] = augmentation.draw_color(generator)
 
   def plans() -> Iterator[_Plan]:
     for step in range(start, stop):
@@ -188,8 +188,8 @@ def training_batches(
 
   def empty() -> Batch:
     batch = _empty(split, contract, len(rows))
-    if colour:
-      batch['colour'] = np.zeros((len(rows), 5), np.float32)
+    if color:
+      batch['color'] = np.zeros((len(rows), 5), np.float32)
     return batch
 
   return _filled(split, plans(), empty, load, workers, corrupt)

@@ -60,7 +60,7 @@ class Row:
     classes: how many; None where the data say so.
     metric: 'top1', 'mean_per_class' or 'map11' (several labels an image).
     citation: what to cite; empty for a user's own data.
-    licence: the terms of the data.
+    license: the terms of the data.
     counts: train, val and test; None where a share is drawn, or the data say.
     held_out: how validation is drawn; None where it is official.
     may_lack: whether images that are lost are left out, and said.
@@ -74,7 +74,7 @@ class Row:
   classes: int | None
   metric: str
   citation: str
-  licence: str
+  license: str
   counts: Mapping[str, int] | None = None
   held_out: HeldOut | None = None
   may_lack: bool = False
@@ -106,7 +106,7 @@ ROWS = (
       'E. Alpaydin and C. Kaynak. Optical Recognition of Handwritten Digits. '
       'UCI Machine Learning Repository, 1998.'
     ),
-    licence='CC BY 4.0; a copy is part of scikit-learn',
+    license='CC BY 4.0; a copy is part of scikit-learn',
   ),
   Row(
     name='fashion_mnist',
@@ -117,7 +117,7 @@ ROWS = (
       'Dataset for Benchmarking Machine Learning Algorithms. '
       'arXiv:1708.07747, 2017.'
     ),
-    licence='MIT, copyright Zalando SE',
+    license='MIT, copyright Zalando SE',
   ),
   Row(
     name='food101',
@@ -127,7 +127,7 @@ ROWS = (
       'L. Bossard, M. Guillaumin and L. Van Gool. Food-101: Mining '
       'Discriminative Components with Random Forests. ECCV, 2014.'
     ),
-    licence='the images are from Foodspotting; use beyond research needs its '
+    license='the images are from Foodspotting; use beyond research needs its '
     "owners' consent",
     counts=_counts(68_175, 7_575, 25_250),
     held_out=HeldOut(each=75, by='content'),
@@ -149,7 +149,7 @@ ROWS = (
       'A. Krizhevsky. Learning Multiple Layers of Features from Tiny Images. '
       'Technical report, University of Toronto, 2009.'
     ),
-    licence='none stated',
+    license='none stated',
     counts=_counts(45_000, 5_000, 10_000),
     held_out=HeldOut(each=500, by='content'),
     tfds=Tfds('cifar10', 3, _TRAIN_TEST, 'id'),
@@ -165,7 +165,7 @@ ROWS = (
       'A. Krizhevsky. Learning Multiple Layers of Features from Tiny Images. '
       'Technical report, University of Toronto, 2009.'
     ),
-    licence='none stated',
+    license='none stated',
     counts=_counts(44_933, 5_067, 10_000),
     held_out=HeldOut(each=None, by='content'),
     tfds=Tfds('cifar100', 3, _TRAIN_TEST, 'id'),
@@ -182,7 +182,7 @@ ROWS = (
       'Belhumeur. Birdsnap: Large-scale Fine-grained Visual Categorization of '
       'Birds. CVPR, 2014.'
     ),
-    licence=_RESEARCH,
+    license=_RESEARCH,
     counts=_counts(42_405, 4_981, 2_443),
     held_out=HeldOut(each=None, by='name'),
     may_lack=True,
@@ -207,7 +207,7 @@ ROWS = (
       'J. Xiao, J. Hays, K. A. Ehinger, A. Oliva and A. Torralba. SUN '
       'Database: Large-scale Scene Recognition from Abbey to Zoo. CVPR, 2010.'
     ),
-    licence=_RESEARCH,
+    license=_RESEARCH,
     counts=_counts(15_880, 3_970, 19_850),
     held_out=HeldOut(each=10, by='name'),
     tfds=Tfds(
@@ -232,7 +232,7 @@ ROWS = (
       'J. Krause, M. Stark, J. Deng and L. Fei-Fei. 3D Object Representations '
       'for Fine-Grained Categorization. 3dRR-13, 2013.'
     ),
-    licence='for research, as ImageNet',
+    license='for research, as ImageNet',
     counts=_counts(6_494, 1_650, 8_041),
     held_out=HeldOut(each=None, by='content'),
     tfds=Tfds('cars196', 2, _TRAIN_TEST, 'id'),
@@ -249,7 +249,7 @@ ROWS = (
       'S. Maji, J. Kannala, E. Rahtu, M. Blaschko and A. Vedaldi. '
       'Fine-Grained Visual Classification of Aircraft. arXiv:1306.5151, 2013.'
     ),
-    licence='for non-commercial research',
+    license='for non-commercial research',
     counts=_counts(3_334, 3_333, 3_333),
     tfds=Tfds(
       name='fgvc_aircraft',
@@ -272,7 +272,7 @@ ROWS = (
       'Zisserman. The PASCAL Visual Object Classes (VOC) Challenge. IJCV, '
       '2010.'
     ),
-    licence="Flickr's terms of use",
+    license="Flickr's terms of use",
     counts=_counts(2_501, 2_510, 4_952),
     tfds=Tfds('voc/2007', 5, _OFFICIAL, 'image/filename'),
     page='http://host.robots.ox.ac.uk/pascal/VOC/voc2007/',
@@ -288,7 +288,7 @@ ROWS = (
       'M. Cimpoi, S. Maji, I. Kokkinos, S. Mohamed and A. Vedaldi. Describing '
       'Textures in the Wild. CVPR, 2014.'
     ),
-    licence='for research',
+    license='for research',
     counts=_counts(1_880, 1_880, 1_880),
     tfds=Tfds('dtd', 3, _OFFICIAL, 'file_name'),
     page='https://www.robots.ox.ac.uk/~vgg/data/dtd/',
@@ -303,7 +303,7 @@ ROWS = (
       'O. M. Parkhi, A. Vedaldi, A. Zisserman and C. V. Jawahar. Cats and '
       'Dogs. CVPR, 2012.'
     ),
-    licence='CC BY-SA 4.0',
+    license='CC BY-SA 4.0',
     counts=_counts(2_940, 740, 3_669),
     held_out=HeldOut(each=20, by='name'),
     tfds=Tfds(
@@ -326,7 +326,7 @@ ROWS = (
       'L. Fei-Fei, R. Fergus and P. Perona. Learning Generative Visual Models '
       'from Few Training Examples. CVPR Workshop, 2004.'
     ),
-    licence='CC BY 4.0',
+    license='CC BY 4.0',
     counts=_counts(2_550, 510, 6_084),
     held_out=HeldOut(each=5, by='name', test_from=30),
     tfds=Tfds(
@@ -349,7 +349,7 @@ ROWS = (
       'M.-E. Nilsback and A. Zisserman. Automated Flower Classification over '
       'a Large Number of Classes. ICVGIP, 2008.'
     ),
-    licence='none stated',
+    license='none stated',
     counts=_counts(1_020, 1_020, 6_149),
     tfds=Tfds('oxford_flowers102', 2, _OFFICIAL, 'file_name'),
     page='https://www.robots.ox.ac.uk/~vgg/data/flowers/102/',
@@ -364,7 +364,7 @@ ROWS = (
       'O. Russakovsky et al. ImageNet Large Scale Visual Recognition '
       'Challenge. IJCV, 2015.'
     ),
-    licence='for non-commercial research, after registering; never '
+    license='for non-commercial research, after registering; never '
     'redistribute it',
     counts=_counts(1_231_167, 50_000, 50_000),
     held_out=HeldOut(each=50, by='name'),
@@ -389,7 +389,7 @@ FOLDER = Row(
   classes=None,
   metric='top1',
   citation='',
-  licence='as its owner says',
+  license='as its owner says',
 )
 
 

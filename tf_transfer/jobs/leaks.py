@@ -398,7 +398,7 @@ def _thumbnail(split: datasets.Split, i: int) -> Image.Image:
     image = Image.fromarray(split.read(i))
   except datasets.CorruptImage:
     # An exact copy of a file that nobody can decode.
-    return Image.new('RGB', (_THUMBNAIL - 2, _THUMBNAIL - 2), 'grey')
+    return Image.new('RGB', (_THUMBNAIL - 2, _THUMBNAIL - 2), 'gray')
   scale = (_THUMBNAIL - 2) / max(image.size)
   return image.resize([max(1, round(side * scale)) for side in image.size])
 

@@ -418,7 +418,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   """Pretrains, transfers and draws what is missing.
 
   Args:
-    config: as configs/settings_study.py documents.
+    config: as configs/regularizers.py documents.
     workdir: where everything is written.
 
   Raises:

@@ -322,7 +322,7 @@ class BatchNorm(nn.Module):
   `var`, moving averages.
 
   Attributes:
-    use_running_average: whether to normalise by the statistics and not by the
+    use_running_average: whether to normalize by the statistics and not by the
       mean and variance of the batch, which then update them.
     momentum: share of the old statistics that an update keeps.
     epsilon: added to the variance.

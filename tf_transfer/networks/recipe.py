@@ -1,6 +1,6 @@
 """How a network was trained, as far as transfer depends on it.
 
-Four regularisers that help ImageNet a little make the features worse for
+Four regularizers that help ImageNet a little make the features worse for
 other tasks (section 3 of the protocol). Which of them a network had is part
 of its weights file, so that those of different recipes are not compared
 unawares.

@@ -27,6 +27,8 @@ _METADATA_KEY = 'tf_transfer'
 _FORMAT = 2
 # In which the recipe was a sentence.
 _FORMAT_OF_SENTENCES = 1
+# Fields that the file's metadata spells otherwise.
+_FILE_NAMES = {'license': 'licence'}
 _LISTED = 12  # problems named in one error before the rest are counted
 
 
@@ -45,7 +47,7 @@ class Header:
     recipe: how it was trained, as far as is known.
     source: the name of the file that was converted.
     source_sha256: and its SHA-256.
-    licence: of the weights.
+    license: of the weights.
   """
 
   network: str
@@ -58,11 +60,11 @@ class Header:
   recipe: recipe_lib.Recipe = recipe_lib.UNKNOWN
   source: str = ''
   source_sha256: str = ''
-  licence: str = ''
+  license: str = ''
 
   def to_json(self) -> dict[str, Any]:
     fields = {
-      field.name: getattr(self, field.name)
+      _FILE_NAMES.get(field.name, field.name): getattr(self, field.name)
       for field in dataclasses.fields(self)
     }
     return {
@@ -83,6 +85,9 @@ class Header:
       fields['recipe'] = sentence.to_json()
     elif version != _FORMAT:
       raise ValueError(f'format {version!r}, this program reads {_FORMAT}')
+    for name, file_name in _FILE_NAMES.items():
+      if file_name in fields:
+        fields[name] = fields.pop(file_name)
     known = {field.name for field in dataclasses.fields(cls)}
     if set(fields) != known:
       raise ValueError(

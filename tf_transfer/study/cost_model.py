@@ -65,11 +65,11 @@ def cell(
   if setting in search.SETTINGS:
     trials = len(search.grid(config))
     steps = search.recipe(config, len(dataset.splits['train'])).steps
-    taken = config.final_run * steps + halving.steps_taken(
+    taken = config.refit_on_trainval * steps + halving.steps_taken(
       trials, search.stops(config, steps), config.halving_keep
     )
     trained = _TRAINING * taken * config.batch_size
-    evaluated = (trials + config.final_run) * images(dataset)
+    evaluated = (trials + config.refit_on_trainval) * images(dataset)
     return forward(net) * (trained + evaluated)
   grid = classifiers.CLASSIFIERS[setting].grid(config)
   width = net.feature_dim * len(dataset.classes)

@@ -29,7 +29,7 @@ def key(failure: Failure) -> Key:
 class Failures:
   """The failures of a workdir, or of a part of a study there."""
 
-  def __init__(self, workdir: pathlib.Path, part: ledger.Part | None = None):
+  def __init__(self, workdir: pathlib.Path, part: ledger.Shard | None = None):
     self._path = ledger.beside(workdir, 'failures', part)
 
   @property

@@ -38,7 +38,7 @@ def identity(determinants: Mapping[str, Any]) -> str:
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Shard:
   """One of several parts of a study, that run beside each other.
 
   Attributes:
@@ -50,7 +50,7 @@ class Part:
   count: int
 
   @classmethod
-  def of_config(cls, text: str) -> 'Part | None':
+  def of_config(cls, text: str) -> 'Shard | None':
     """'3/16' -> the third of sixteen; '' -> None, the whole study.
 
     Raises:
@@ -71,7 +71,9 @@ class Part:
     return f'{self.number}-of-{self.count}'
 
 
-def beside(workdir: pathlib.Path, stem: str, part: Part | None) -> pathlib.Path:
+def beside(
+  workdir: pathlib.Path, stem: str, part: Shard | None
+) -> pathlib.Path:
   """The file STEM.jsonl of a study, or of a part of it."""
   return workdir / (f'{stem}.{part}.jsonl' if part else f'{stem}.jsonl')
 
@@ -118,7 +120,7 @@ def warn_once(text: str) -> None:
 class Ledger:
   """The records of a workdir, or of a part of a study there."""
 
-  def __init__(self, workdir: pathlib.Path, part: Part | None = None):
+  def __init__(self, workdir: pathlib.Path, part: Shard | None = None):
     self._path = beside(workdir, 'results', part)
     self._predictions = workdir / 'predictions'
 
@@ -229,10 +231,10 @@ def _lines(path: pathlib.Path) -> list[tuple[int, dict[str, Any]]]:
   return found
 
 
-def parts(workdir: pathlib.Path) -> list[Part]:
+def parts(workdir: pathlib.Path) -> list[Shard]:
   """The parts of studies that have written a ledger in a workdir."""
   found = []
   for path in sorted(workdir.glob('results.*-of-*.jsonl')):
     number, _, count = path.name.split('.')[1].partition('-of-')
-    found.append(Part(int(number), int(count)))
+    found.append(Shard(int(number), int(count)))
   return found

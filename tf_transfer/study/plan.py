@@ -142,10 +142,10 @@ class _Wanted:
     self._config = config
     self._workdir = workdir
     self._networks = _expanded(
-      config.networks, lambda: weights_files.here(config, workdir)
+      config.networks, lambda: weights_files.available(config, workdir)
     )
     self._datasets = _expanded(
-      config.datasets, lambda: datasets.here(config.data.dir or None)
+      config.datasets, lambda: datasets.available(config.data.dir or None)
     )
 
   def settings(self, network: str, dataset: str) -> list[str]:
@@ -263,7 +263,7 @@ def mine(
   cells: Sequence[Cell],
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
-  part: ledger.Part | None,
+  part: ledger.Shard | None,
 ) -> list[Cell]:
   """The cells that a part is to run; without parts all.
 

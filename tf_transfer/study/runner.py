@@ -34,6 +34,7 @@ from tf_transfer.study.analysis import accuracy_table, ties
 from tf_transfer.study.figures import panels
 from tf_transfer.study.paper import numbers
 from tf_transfer.study.report import answer, page, text_table
+from tf_transfer.transfer import result
 from tf_transfer.transfer.fixed_features import (
   classifiers,
   feature_cache,
@@ -102,7 +103,7 @@ def _check_settings(config: ml_collections.ConfigDict) -> None:
 
 def _check_cells(config: ml_collections.ConfigDict) -> None:
   """What says which cells there are, and whose."""
-  if ledger_lib.Part.of_config(config.part) and jax.process_count() > 1:
+  if ledger_lib.Shard.of_config(config.part) and jax.process_count() > 1:
     raise errors.InputError(
       'config.part: a part runs in one process; either cut the study or have '
       f'its {jax.process_count()} processes run each cell together'
@@ -172,7 +173,7 @@ def _determinants(
 def _record(
   cell: Cell,
   config: ml_collections.ConfigDict,
-  outcome: evaluate_lib.Outcome,
+  outcome: result.CellResult,
   seconds: float,
 ) -> dict[str, Any]:
   header = cell.network.header
@@ -213,7 +214,7 @@ def _record(
 
 
 # What came of a cell that was run.
-_Evaluate = Callable[[Cell], evaluate_lib.Outcome]
+_Evaluate = Callable[[Cell], result.CellResult]
 
 
 class _Runner:
@@ -228,7 +229,7 @@ class _Runner:
     self,
     config: ml_collections.ConfigDict,
     workdir: pathlib.Path,
-    part: ledger_lib.Part | None,
+    part: ledger_lib.Shard | None,
     estimates: Mapping[str, float],
   ):
     self._config = config
@@ -324,15 +325,13 @@ class _Runner:
         )
     return time.monotonic() - started
 
-  def _fit(
-    self, extract: features.Extractor, cell: Cell
-  ) -> evaluate_lib.Outcome:
+  def _fit(self, extract: features.Extractor, cell: Cell) -> result.CellResult:
     settings = self._config[cell.setting]
     return evaluate_lib.evaluate(
       extract, cell.dataset, cell.setting, settings, cell.name
     )
 
-  def _train(self, cell: Cell) -> evaluate_lib.Outcome:
+  def _train(self, cell: Cell) -> result.CellResult:
     return _trained(cell, self._config, self._workdir)
 
   def _run(self, cell: Cell, evaluate: _Evaluate, before: float = 0.0) -> None:
@@ -452,7 +451,7 @@ def _search_directory(cell: Cell, workdir: pathlib.Path) -> pathlib.Path:
 
 def _trained(
   cell: Cell, config: ml_collections.ConfigDict, workdir: pathlib.Path
-) -> evaluate_lib.Outcome:
+) -> result.CellResult:
   """Runs a cell that trains; writes the network if that is wanted."""
   given = search.Search(
     net=cell.network,
@@ -596,7 +595,7 @@ def run(
   """
   devices.connect()
   _check(config)
-  part = ledger_lib.Part.of_config(config.part)
+  part = ledger_lib.Shard.of_config(config.part)
   if any(name in search.SETTINGS for name in config.settings):
     devices.keep_compiled(workdir / 'compiled')
   plan = plan_lib.make(config, workdir, _determinants)
@@ -668,7 +667,7 @@ def _conclude(
   if not records:
     return
   print(f'\n{text_table.render(records)}\n')
-  part = ledger_lib.Part.of_config(config.part)
+  part = ledger_lib.Shard.of_config(config.part)
   print(f'records  {ledger_lib.Ledger(workdir, part).path}')
   if part is not None:
     print('figures  once all parts are through: the same command without part')

@@ -40,7 +40,7 @@ def locate(name: str) -> WeightsSource:
   return WeightsSource(name, None)
 
 
-def here(
+def available(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> tuple[str, ...]:
   """What there are weights of: names of the table, and paths of other files.

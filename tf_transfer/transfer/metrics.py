@@ -165,12 +165,12 @@ def measure(
   value = METRICS[metric](labels, predictions)
   n = effective_examples(metric, labels, predictions)
   z = scipy.special.ndtri(0.975)
-  centre = (value + z**2 / (2 * n)) / (1 + z**2 / n)
+  center = (value + z**2 / (2 * n)) / (1 + z**2 / n)
   half = z / (1 + z**2 / n)
   half *= np.sqrt(value * (1 - value) / n + z**2 / (4 * n**2))
   return Measurement(
     value,
-    float(max(0.0, centre - half)),
-    float(min(1.0, centre + half)),
+    float(max(0.0, center - half)),
+    float(min(1.0, center + half)),
     len(labels),
   )

@@ -43,7 +43,7 @@ def _header(
     recipe=source.recipe,
     source=source_file.name,
     source_sha256=sha,
-    licence=source.licence,
+    license=source.license,
   )
 
 
@@ -56,7 +56,7 @@ def _without_claims(
     imagenet_top1=None,
     imagenet_top1_source='',
     recipe=provenance.shown_recipe(variables),
-    licence='',
+    license='',
   )
 
 
@@ -128,7 +128,7 @@ def convert(
   if prefix:
     say(f'{source_file}: {prefix} is left out, ahead of every name')
   if source is None:
-    found = sources.recognised(network, tensors, source_file, sha)
+    found = sources.recognized(network, tensors, source_file, sha)
   header = _header(network, found, source_file, sha)
   converted = _converted(tensors, header, found, source_file)
   if provenance.is_published(found, source_file, sha) is False:

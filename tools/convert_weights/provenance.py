@@ -71,7 +71,7 @@ def doubt(
   reason = 'neither it nor its folder has that name'
   if _HASHED.fullmatch(source.file):
     reason = f'its SHA-256 begins with {sha256[:8]}'
-  unknown = 'recipe and licence are'
+  unknown = 'recipe and license are'
   hint = ''
   if not top1_is_stated:
     unknown = f'ImageNet top-1, {unknown}'

@@ -32,7 +32,7 @@ class Source:
     imagenet_top1: published accuracy in 0 to 1.
     imagenet_top1_source: who published it.
     recipe: how they were trained, as far as is known.
-    licence: of the weights.
+    license: of the weights.
   """
 
   name: str
@@ -48,7 +48,7 @@ class Source:
   imagenet_top1: float | None = None
   imagenet_top1_source: str = ''
   recipe: recipe_lib.Recipe = recipe_lib.UNKNOWN
-  licence: str = ''
+  license: str = ''
 
   @functools.cached_property
   def rules(self) -> Rules:
@@ -80,7 +80,7 @@ def contract(
   crop_fraction: float = 0.875,
   interpolation: str = 'bilinear',
   antialias: bool = True,
-  pixel_centres: bool = True,
+  pixel_centers: bool = True,
 ) -> contract_lib.Contract:
   mean, std, channels = scaling
   return contract_lib.Contract(
@@ -91,7 +91,7 @@ def contract(
     crop_fraction=crop_fraction,
     interpolation=interpolation,
     antialias=antialias,
-    pixel_centres=pixel_centres,
+    pixel_centers=pixel_centers,
   )
 
 
@@ -109,13 +109,13 @@ def slim(
     name='slim',
     make_rules=make_rules,
     # TensorFlow 1 resizes without antialiasing, from corner to corner.
-    contract=contract(size, scaling, antialias=False, pixel_centres=False),
+    contract=contract(size, scaling, antialias=False, pixel_centers=False),
     file=file,
     formats=('tensorflow',),
     num_classes=num_classes,
     imagenet_top1=top1,
     imagenet_top1_source="TF-Slim's table of pretrained models",
-    licence='Apache-2.0',
+    license='Apache-2.0',
     **fields,
   )
 
@@ -171,7 +171,7 @@ def torchvision(
     imagenet_top1_source=(
       "torchvision's table, for IMAGENET1K_V1; other versions differ"
     ),
-    licence='BSD-3-Clause',
+    license='BSD-3-Clause',
     **fields,
   )
 
@@ -199,6 +199,6 @@ def timm(
     formats=('safetensors', 'torch'),
     imagenet_top1=top1,
     imagenet_top1_source=published if top1 else '',
-    licence='Apache-2.0',
+    license='Apache-2.0',
     **fields,
   )

@@ -22,7 +22,7 @@ _FORMATS = {
   '.pb': 'graph',
 }
 
-# Of variables in a .safetensors; fewer bits than these are quantised.
+# Of variables in a .safetensors; fewer bits than these are quantized.
 _KINDS = ('F64', 'F32', 'F16', 'BF16', 'I64', 'I32')
 # DataParallel and its distributed form, and torch.compile.
 _WRAPPERS = ('module.', '_orig_mod.')
@@ -88,9 +88,9 @@ def _read_safetensors(path: os.PathLike | str) -> dict[str, np.ndarray]:
       'Get it again.'
     ) from error
   raise errors.InputError(
-    f'{path} holds {len(strange)} quantised variables, as {strange[0]} of '
+    f'{path} holds {len(strange)} quantized variables, as {strange[0]} of '
     f'{kinds[strange[0]]}: expected floating point of 16 bits or more. '
-    'Get the weights that were not quantised.'
+    'Get the weights that were not quantized.'
   )
 
 

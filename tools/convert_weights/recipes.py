@@ -1,4 +1,4 @@
-"""How public checkpoints were trained: which of the four regularisers.
+"""How public checkpoints were trained: which of the four regularizers.
 
 None is what no publication or training script tells. What a port was trained
 with is what its origin was: a batch norm whose scale is 1 because the origin

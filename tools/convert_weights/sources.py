@@ -51,7 +51,7 @@ def _efficientnet_lite(
       'this file converts'
     ),
     recipe=recipes.EFFICIENTNET,
-    licence='Apache-2.0',
+    license='Apache-2.0',
   )
 
 
@@ -89,7 +89,7 @@ def _resnet(
       scaling=publishers.CAFFE,
       options={'stride_in': 'first_1x1', 'epsilon': 1.001e-5},
       recipe=recipes.PLAIN,
-      licence='MIT',
+      license='MIT',
     ),
     publishers.torchvision(
       torch_rules,
@@ -127,7 +127,7 @@ def _densenet(
       scaling=publishers.TORCH,
       options={'epsilon': 1.001e-5},
       recipe=recipes.PLAIN,
-      licence='BSD-3-Clause',
+      license='BSD-3-Clause',
     ),
     publishers.torchvision(
       torch_rules,
@@ -166,7 +166,7 @@ def _mobilenet_v1() -> tuple[publishers.Source, ...]:
       'MobileNet',
       'mobilenet_1_0_224_tf.h5',
       recipe=recipes.MOBILENET_V1,
-      licence='Apache-2.0',
+      license='Apache-2.0',
     ),
     publishers.timm(
       mobilenet.timm_v1,
@@ -199,7 +199,7 @@ def _mobilenet_v2(
       f'mobilenet_v2{_KERAS_FILE.removesuffix(".h5")}_{width}_224.h5',
       arguments=(('alpha', width),),
       recipe=recipes.MOBILENET_V2,
-      licence='Apache-2.0',
+      license='Apache-2.0',
     ),
     publishers.timm(
       mobilenet.timm_v2,
@@ -263,7 +263,7 @@ def _bn_inception() -> tuple[publishers.Source, ...]:
       imagenet_top1=0.735,
       imagenet_top1_source="pretrainedmodels' table",
       recipe=recipes.CAFFE_BN_INCEPTION,
-      licence='BSD-3-Clause',
+      license='BSD-3-Clause',
     ),
   )
 
@@ -286,7 +286,7 @@ def _inception_v3() -> tuple[publishers.Source, ...]:
       f'inception_v3{_KERAS_FILE}',
       options=_NO_SCALE,
       recipe=recipes.INCEPTION,
-      licence='Apache-2.0',
+      license='Apache-2.0',
     ),
     publishers.torchvision(
       inception.torch_v3,
@@ -361,7 +361,7 @@ def _inception_resnet_v2() -> tuple[publishers.Source, ...]:
       f'inception_resnet_v2{_KERAS_FILE}',
       options=_NO_SCALE,
       recipe=recipes.INCEPTION,
-      licence='Apache-2.0',
+      license='Apache-2.0',
     ),
     publishers.timm(
       inception.timm_resnet_v2,
@@ -401,7 +401,7 @@ def _nasnet(
       published_as=f'NASNet-{name}.h5',
       options={'reduction_pools': 'zeros'},
       recipe=recipes.NASNET,
-      licence='Apache-2.0',
+      license='Apache-2.0',
     ),
     torch(functools.partial(nasnet.torch, repeats)),
   )
@@ -418,7 +418,7 @@ def _cadene_nasnet_mobile(
     imagenet_top1=0.741,
     imagenet_top1_source="pretrainedmodels' table",
     recipe=recipes.NASNET,
-    licence='BSD-3-Clause',
+    license='BSD-3-Clause',
   )
 
 
@@ -458,7 +458,7 @@ def _efficientnet_v2(
       arguments=(('include_preprocessing', False),),
       crop_fraction=crop_fraction,
       recipe=recipes.EFFICIENTNET,
-      licence='Apache-2.0',
+      license='Apache-2.0',
       **keras_fields,
     ),
     publishers.timm(
@@ -640,7 +640,7 @@ def application(network: str) -> keras_files.Application | None:
   return next((model for model in found if model), None)
 
 
-def recognised(
+def recognized(
   network: str, names: Iterable[str], path: Any, sha256: str
 ) -> publishers.Source:
   """The source of a network that knows most of a checkpoint's names.

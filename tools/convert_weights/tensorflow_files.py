@@ -138,7 +138,7 @@ def read_graph(path: os.PathLike | str) -> dict[str, np.ndarray]:
     raise errors.InputError(
       f'{path} is no frozen graph of variables: among its '
       f'{len(constants)} Const nodes there is no moving_mean of a batch norm. '
-      'If they were folded into the kernels or quantised, take the checkpoint '
+      'If they were folded into the kernels or quantized, take the checkpoint '
       'that the graph was made from.'
     )
   return averaged(tensors)

@@ -122,10 +122,10 @@ def test_cropping_before_decoding_changes_nothing(kind):
     np.testing.assert_array_equal(one, other)
 
 
-def test_draw_of_colours():
+def test_draw_of_colors():
   drawn = np.array(
     [
-      augmentation.draw_colour(augmentation.generator(0, 0, i))
+      augmentation.draw_color(augmentation.generator(0, 0, i))
       for i in range(400)
     ]
   )

@@ -57,12 +57,12 @@ FINE = {'quality': 100, 'subsampling': 0}  # Of a JPEG.
 
 def test_lossy_kinds_are_near(photo):
   found = decode(encode(Image.fromarray(photo), 'JPEG', **FINE), 'x')
-  # Rounding to whole levels of brightness and of two colours, and back.
+  # Rounding to whole levels of brightness and of two colors, and back.
   assert np.abs(found.astype(int) - photo).mean() < 1
-  # WebP has one colour for four pixels: only grey can be near.
-  grey = np.stack([photo[..., 0]] * 3, axis=-1)
-  image = Image.fromarray(grey)
-  near(decode(encode(image, 'WEBP', quality=100), 'x'), grey, 6)
+  # WebP has one color for four pixels: only gray can be near.
+  gray = np.stack([photo[..., 0]] * 3, axis=-1)
+  image = Image.fromarray(gray)
+  near(decode(encode(image, 'WEBP', quality=100), 'x'), gray, 6)
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'TIFF', 'PPM', 'WEBP', 'BMP'])
@@ -97,7 +97,7 @@ def test_grey_with_alpha():
 
 
 @pytest.mark.parametrize(
-  'transparency', [bytes([255, 0, 51]), 1], ids=['levels', 'one colour']
+  'transparency', [bytes([255, 0, 51]), 1], ids=['levels', 'one color']
 )
 def test_palette_with_transparency(transparency):
   image = Image.new('P', (3, 1))
@@ -119,7 +119,7 @@ def test_palette_with_transparency(transparency):
   ],
   ids=['RGB', 'L', 'I;16'],
 )
-def test_one_transparent_colour(pixels, key, expected):
+def test_one_transparent_color(pixels, key, expected):
   data = encode(Image.fromarray(pixels), 'PNG', transparency=key)
   np.testing.assert_array_equal(decode(data, 'x'), expected)
 
@@ -151,7 +151,7 @@ def test_16_bit_grey_is_scaled(kind):
 
 
 def tiff(pixels, photometric, order='<', bits=16):
-  """An uncompressed grey TIFF of 16-bit (or packed) samples, by hand."""
+  """An uncompressed gray TIFF of 16-bit (or packed) samples, by hand."""
   data = pixels if isinstance(pixels, bytes) else pixels.astype(f'{order}u2')
   height, width = (1, 2) if isinstance(pixels, bytes) else pixels.shape
   data = bytes(data) if isinstance(pixels, bytes) else data.tobytes()
@@ -199,9 +199,9 @@ def test_lab():
   to_lab = ImageCms.buildTransform(
     ImageCms.createProfile('sRGB'), ImageCms.createProfile('LAB'), 'RGB', 'LAB'
   )
-  greys = np.array([[[0] * 3, [128] * 3, [255] * 3]], np.uint8)
-  lab = ImageCms.applyTransform(Image.fromarray(greys), to_lab)
-  near(decode(encode(lab, 'TIFF'), 'x'), greys, 1)
+  grays = np.array([[[0] * 3, [128] * 3, [255] * 3]], np.uint8)
+  lab = ImageCms.applyTransform(Image.fromarray(grays), to_lab)
+  near(decode(encode(lab, 'TIFF'), 'x'), grays, 1)
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'WEBP', 'TIFF'])
@@ -240,7 +240,7 @@ def test_broken_exif_does_not_matter(photo, exif):
 
 
 def test_first_frame_of_an_animation():
-  frames = [Image.new('RGB', (4, 3), colour) for colour in (RED, GREEN)]
+  frames = [Image.new('RGB', (4, 3), color) for color in (RED, GREEN)]
   for kind in ('GIF', 'PNG', 'WEBP'):
     options = {'lossless': True} if kind == 'WEBP' else {}
     data = encode(
@@ -489,7 +489,7 @@ def test_crop_then_resize_is_tf_slims(photo, fraction):
   """preprocess_for_eval of TF-Slim's inception_preprocessing, op for op."""
   tf = pytest.importorskip('tensorflow')
   made = dataclasses.replace(
-    with_crop(fraction, antialias=False), pixel_centres=False
+    with_crop(fraction, antialias=False), pixel_centers=False
   )
   rng = np.random.default_rng(11)
   noise = rng.choice([0, 255], (300, 201, 3)).astype(np.uint8)
@@ -635,14 +635,14 @@ def test_fast_resize_is_pillows_within_a_level(
 
 
 @pytest.mark.parametrize(
-  ('interpolation', 'pixel_centres'),
+  ('interpolation', 'pixel_centers'),
   [('bilinear', True), ('bilinear', False), ('bicubic', True)],
 )
-def test_fast_resize_without_antialias(interpolation, pixel_centres):
+def test_fast_resize_without_antialias(interpolation, pixel_centers):
   pytest.importorskip('tensorflow')
   rng = np.random.default_rng(8)
   made = dataclasses.replace(
-    contract(31, interpolation, False), pixel_centres=pixel_centres
+    contract(31, interpolation, False), pixel_centers=pixel_centers
   )
   for shape in [(31, 31), (64, 47), (300, 7), (1, 1), (12, 200)]:
     image = rng.choice([0, 90, 255], (*shape, 3)).astype(np.uint8)

@@ -100,11 +100,11 @@ def test_hash_is_what_its_definition_says():
   for found, picture in zip(
     perceptual_hash.hash_pictures(pictures), pictures, strict=True
   ):
-    grey = sum(
+    gray = sum(
       weight * picture[..., c].astype(float)
       for c, weight in enumerate((0.299, 0.587, 0.114))
     )
-    waves = scipy.fft.dct(scipy.fft.dct(grey, axis=0), axis=1)[:8, :8].ravel()
+    waves = scipy.fft.dct(scipy.fft.dct(gray, axis=0), axis=1)[:8, :8].ravel()
     value = 0
     for wave in waves:
       value = 2 * value + int(wave > np.median(waves[1:]))

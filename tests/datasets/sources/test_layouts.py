@@ -490,9 +490,9 @@ def test_nothing_there(tmp_path):
     datasets.check('pets', str(tmp_path / 'none'))
 
 
-def test_recognises_each(data_dir):
+def test_recognizes_each(data_dir):
   for name in NAMES:
-    assert layouts.recognise(data_dir / name) == name
+    assert layouts.recognize(data_dir / name) == name
 
 
 # What is remembered.

@@ -221,8 +221,8 @@ def test_bars_are_of_the_networks_that_all_settings_have(drawn):
   tops = [bar.get_y() + bar.get_height() for bar in pets.patches]
   np.testing.assert_allclose(tops, [0.6, 0.7])
   assert [len(c.get_offsets()) for c in pets.collections] == [2, 1]
-  colours = pets.collections[0].get_edgecolor()[:, :3]
-  assert colours[0].max() < 0.2 < colours[1].min()
+  colors = pets.collections[0].get_edgecolor()[:, :3]
+  assert colors[0].max() < 0.2 < colors[1].min()
   assert not dtd.patches
   assert len(dtd.collections) == 2
 

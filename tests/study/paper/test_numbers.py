@@ -61,7 +61,7 @@ def test_reading_error():
     ('r with ImageNet, logistic regression', '0.986', 'yes'),
     # The paper has 0.96 and 0.55: not at the printed precision.
     ('r with ImageNet, fine-tuned', '0.954', 'within reading error'),
-    ('r with ImageNet, random initialisation', '0.542', 'within reading error'),
+    ('r with ImageNet, random initialization', '0.542', 'within reading error'),
     ('r with ImageNet, the same, 7 small datasets', '0.287', 'yes'),
     ('r with ImageNet, the same, 5 large', '0.861', 'yes'),
     (
@@ -70,7 +70,7 @@ def test_reading_error():
       'yes',
     ),
     (
-      'cells in which fine-tuning beats random initialisation, of 192',
+      'cells in which fine-tuning beats random initialization, of 192',
       '189',
       'yes',
     ),

@@ -13,14 +13,14 @@ from tf_transfer.networks import recipe
 from tf_transfer.study import ledger
 from tf_transfer.study.paper import numbers
 from tf_transfer.transfer import metrics
-from tf_transfer.transfer.fixed_features import evaluate
+from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import search
 
 VERSIONS = {'tf_transfer': '0.1.0', 'python': '3.11.7', 'jax': '0.10.2'}
 # TF-Slim's, as far as they are known.
 SMOOTHED = recipe.Recipe(True, True, True, False, 'imagenet')
 LOGISTIC = {
-  'penalties': 45,
+  'num_penalties': 45,
   'penalty_min': 1e-6,
   'penalty_max': 1e5,
   'tolerance': 1e-9,
@@ -33,10 +33,10 @@ TRAINING = {
     **fine_tuned.fields(),
     'steps': 60,
     'batch_size': 32,
-    'learning_rates': 2,
+    'num_learning_rates': 2,
     'learning_rate_min': 1e-2,
-    'weight_decays': 2,
-    'no_weight_decay': False,
+    'num_weight_decays': 2,
+    'include_zero_weight_decay': False,
     'seed': 3,
   }.items()
   if name not in search.OPERATIONAL
@@ -135,7 +135,9 @@ def record(network, dataset, setting, value, top1, **more) -> dict:
   fields['identity'] = ledger.identity(fields)
   fields['predictions'] = f'predictions/{fields["identity"]}.npz'
   split = type('Split', (), {'digests': [f'{i:064x}' for i in range(500)]})
-  return fields, evaluate.per_example(split, np.arange(500), labels, predicted)
+  return fields, result_lib.per_example(
+    split, np.arange(500), labels, predicted
+  )
 
 
 def write(workdir: pathlib.Path, cells, failed=()) -> list[dict]:

@@ -114,7 +114,7 @@ def test_a_difference_is_explained_by_what_the_record_says():
     notes=['three images were lost'],
     skipped=['a.jpg', 'b.jpg'],
     solver={'converged': False, 'unconverged_penalties': [1e-6]},
-    search={**page_records.LOGISTIC, 'penalties': 12},
+    search={**page_records.LOGISTIC, 'num_penalties': 12},
   )
   found, why = topics(fields)
   paper = next(
@@ -170,10 +170,10 @@ def test_training_is_compared_with_the_papers_search():
   ('field', 'value', 'words'),
   [
     ('search', 'halving', 'search halving (paper: exhaustive)'),
-    ('final_run', False, 'final run no (paper: yes)'),
+    ('refit_on_trainval', False, 'final run no (paper: yes)'),
     ('precision', 'bfloat16', 'precision bfloat16 (paper: float32)'),
-    ('stop_early', True, 'stop early yes (paper: no)'),
-    ('accumulation', 4, 'accumulation 4 (paper: 1)'),
+    ('early_stopping', True, 'stop early yes (paper: no)'),
+    ('gradient_accumulation_steps', 4, 'accumulation 4 (paper: 1)'),
     ('min_epochs', 100, 'min epochs 100 (paper: 0)'),
   ],
 )
@@ -296,7 +296,7 @@ def test_networks_that_were_not_trained_alike(tmp_path):
 def test_a_later_record_of_a_cell_counts(tmp_path):
   cells = [
     cell('n', 0.7, 0.7),
-    cell('n', 0.8, 0.7, search={**page_records.LOGISTIC, 'penalties': 44}),
+    cell('n', 0.8, 0.7, search={**page_records.LOGISTIC, 'num_penalties': 44}),
   ]
   # Only the curve has to fit the search.
   cells[1][0]['validation_curve'] = cells[1][0]['validation_curve'][1:]

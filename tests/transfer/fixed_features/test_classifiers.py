@@ -50,7 +50,7 @@ def test_grids():
 
 
 def ridge_scores(x, targets, penalty, test):
-  """Normal equations of the standardised features with a column of 100."""
+  """Normal equations of the standardized features with a column of 100."""
   x, test = x.astype(np.float64), test.astype(np.float64)
   mean, std = x.mean(axis=0), x.std(axis=0) + 1e-5
   one, two = (
@@ -89,9 +89,9 @@ def liblinear(x, labels, penalty, test):
   model = sklearn.svm.LinearSVC(
     C=1 / penalty, tol=1e-8, max_iter=100_000, dual=False
   )
-  normalise = sklearn.preprocessing.normalize
-  model.fit(normalise(x.astype(np.float64)), labels)
-  return model, model.decision_function(normalise(test.astype(np.float64)))
+  normalize = sklearn.preprocessing.normalize
+  model.fit(normalize(x.astype(np.float64)), labels)
+  return model, model.decision_function(normalize(test.astype(np.float64)))
 
 
 @pytest.mark.parametrize('classes', [10, 2])
@@ -130,7 +130,7 @@ def test_linear_svm_says_what_did_not_converge(digits):
   assert list(found.converged) == [False, True]
 
 
-@pytest.mark.parametrize('name', ['linear_svm', 'nearest_neighbours', 'ridge'])
+@pytest.mark.parametrize('name', ['linear_svm', 'nearest_neighbors', 'ridge'])
 def test_class_without_examples_is_not_predicted(digits, name):
   x, y, test = digits
   x, y = x[y != 4], y[y != 4]
@@ -139,10 +139,10 @@ def test_class_without_examples_is_not_predicted(digits, name):
   assert not (scores.argmax(axis=1) == 4).any()
 
 
-def test_nearest_neighbours(digits):
+def test_nearest_neighbors(digits):
   x, y, test = digits
   grid = [1, 4, 30]
-  found = fit('nearest_neighbours', x, y, grid, 10)
+  found = fit('nearest_neighbors', x, y, grid, 10)
   for k, scores in zip(grid, found.scores(test), strict=True):
     model = sklearn.neighbors.KNeighborsClassifier(
       k, metric='cosine', algorithm='brute'
@@ -151,10 +151,10 @@ def test_nearest_neighbours(digits):
     np.testing.assert_allclose(scores, 2 * shares - 1, atol=1e-12)
 
 
-def test_nearest_neighbours_of_several_labels(digits):
+def test_nearest_neighbors_of_several_labels(digits):
   x, y, test = digits
   labels = several(y)
-  (scores,) = fit('nearest_neighbours', x, labels, [7], 3).scores(test)
+  (scores,) = fit('nearest_neighbors', x, labels, [7], 3).scores(test)
   search = sklearn.neighbors.NearestNeighbors(metric='cosine').fit(x)
   nearest = labels[search.kneighbors(test, 7, return_distance=False)]
   expected = ((nearest == 1).sum(axis=1) - (nearest == 0).sum(axis=1)) / 7
@@ -182,6 +182,6 @@ def test_one_class_only(digits, name):
     fit(name, digits[0], 0 * digits[1], [1.0], 10)
 
 
-def test_more_neighbours_than_examples(digits):
+def test_more_neighbors_than_examples(digits):
   with pytest.raises(errors.InputError, match='301 of only 300'):
-    fit('nearest_neighbours', *digits[:2], [1, 301], 10)
+    fit('nearest_neighbors', *digits[:2], [1, 301], 10)

@@ -82,7 +82,7 @@ def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties, most):
   """The curve, the choice, and the test; but for examples between two classes,
   whose last digits the penalty's choice can hang on."""
   config = logistic_regression.get_config().logistic_regression
-  config.penalties = penalties
+  config.num_penalties = penalties
   # Below this even its Newton's method stops early.
   config.penalty_min = 1e-2
   dataset = datasets.open('digits')
@@ -147,8 +147,8 @@ def test_metric_of_the_dataset_is_the_one_that_chooses(monkeypatch, setting):
   monkeypatch.setitem(metrics.METRICS, 'top1', lambda labels, predictions: 0.5)
   dataset, extract = noisy_digits(1)
   outcome = evaluate(extract, dataset, setting)
-  # All tie, so the largest penalty, or number of neighbours, is taken.
-  largest = {'linear_svm': 1e2, 'nearest_neighbours': 50, 'ridge': 2.0**19}
+  # All tie, so the largest penalty, or number of neighbors, is taken.
+  largest = {'linear_svm': 1e2, 'nearest_neighbors': 50, 'ridge': 2.0**19}
   (chosen,) = outcome.chosen.values()
   assert chosen == pytest.approx(largest.get(setting, 1e5))
 
@@ -187,7 +187,7 @@ def test_several_labels_against_scikit_learn():
 
   extract = Given({name: values for name, (_, values) in made.items()})
   # What is compared are the scores, which the root of the tolerance bounds.
-  outcome = evaluate(extract, dataset, penalties=5, final_tolerance=1e-12)
+  outcome = evaluate(extract, dataset, penalties=5, refit_tolerance=1e-12)
   values = np.concatenate([made['train'][1], made['val'][1]])
   labels = np.concatenate([splits['train'].labels, splits['val'].labels])
   for c in range(3):

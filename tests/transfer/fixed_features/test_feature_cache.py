@@ -137,7 +137,7 @@ def test_what_is_in_use_stays(tmp_path, caplog):
       fill(cache, 'b', shards=3)
     assert entry.read(0, np.empty((10, _DIM), np.float32)) is not None
   assert len(caplog.records) == 1
-  assert 'cache_gb' in caplog.records[0].getMessage()
+  assert 'cache_gib' in caplog.records[0].getMessage()
   assert size(tmp_path) == 3 * _SHARD
   assert [check(cache, 'b', i) for i in range(3)] == [True, False, False]
 
@@ -161,7 +161,7 @@ def test_no_budget_keeps_nothing(tmp_path):
   cache = feature_cache.FeatureCache(tmp_path, 0)
   fill(cache, 'a')
   assert size(tmp_path) == 0
-  with pytest.raises(errors.InputError, match='cache_gb'):
+  with pytest.raises(errors.InputError, match='cache_gib'):
     feature_cache.FeatureCache(tmp_path, -1)
 
 

@@ -1,4 +1,4 @@
-"""The regularisation path against references, by hand and by certificate."""
+"""The regularization path against references, by hand and by certificate."""
 
 import jax
 import numpy as np

@@ -44,7 +44,7 @@ def job(**change) -> trials.Job:
       'model': model,
       'contract': CONTRACT,
       'recipe': train_step.Recipe(
-        steps=40, batch_size=16, dropout=0.2, average_decay=0.9
+        steps=40, batch_size=16, dropout=0.2, ema_decay=0.9
       ),
       'split': datasets.open('digits').splits['train'],
       'variables': train_step.initial_variables(model, small.SIZE, seed=0),

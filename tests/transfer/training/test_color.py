@@ -15,7 +15,7 @@ SLIM_ORDERS = (
 
 @pytest.fixture(scope='module')
 def pictures():
-  """uint8 [8, 12, 10, 3], grey, black and white pixels among them."""
+  """uint8 [8, 12, 10, 3], gray, black and white pixels among them."""
   rng = np.random.default_rng(0)
   made = rng.integers(0, 256, (8, 12, 10, 3), dtype=np.uint8)
   made[:, 0] = made[:, 0, :, :1]
@@ -41,10 +41,7 @@ def tensorflows(image, drawn):
 @pytest.mark.parametrize('order', range(4))
 def test_it_is_tf_slims(pictures, order):
   drawn = np.array(
-    [
-      augmentation.draw_colour(augmentation.generator(0, 0, i))
-      for i in range(8)
-    ]
+    [augmentation.draw_color(augmentation.generator(0, 0, i)) for i in range(8)]
   )
   drawn[:, 0] = order
   found = np.asarray(color.distort(pictures, drawn))

@@ -18,12 +18,16 @@ def test_need_and_what_fits():
 
 
 @pytest.mark.parametrize(
-  ('limit', 'together', 'expected'),
+  ('limit', 'concurrent_trials', 'expected'),
   [
-    (None, 1, 'a smaller batch_size, or a larger accumulation'),
+    (None, 1, 'a smaller batch_size, or a larger gradient_accumulation_steps'),
     (10, 1, 'a batch of 80 would fit'),  # 2 × (9 − 1) / 0.2
-    (10, 1, r'accumulation=4 to pass 256 through in parts of 64'),
-    (40, 8, 'set together to less than 8'),
+    (
+      10,
+      1,
+      r'gradient_accumulation_steps=4 to pass 256 through in parts of 64',
+    ),
+    (40, 8, 'set concurrent_trials to less than 8'),
     (1, 1, 'not even one image fits'),
   ],
 )

@@ -95,7 +95,7 @@ def test_what_any_process_skipped_is_known(found):
     np.testing.assert_array_equal(values['skipped'], found['one']['skipped'])
 
 
-def test_slurm_allocation_is_recognised(tmp_path, found):
+def test_slurm_allocation_is_recognized(tmp_path, found):
   """Two tasks of a step, by the variables that srun sets, on loopback."""
   # The port that JAX takes is 61440 and the job's number modulo 4096.
   for number in range(4096):

@@ -13,7 +13,7 @@ from tf_transfer.networks import recipe, weights
 from tf_transfer.study import runner
 from tf_transfer.transfer import metrics
 
-# The regularisers of C1, but what is not known of the auxiliary head.
+# The regularizers of C1, but what is not known of the auxiliary head.
 PRETRAINED = recipe.Recipe(
   bn_scale=True,
   label_smoothing=True,
@@ -37,7 +37,7 @@ def config(tmp_path, monkeypatch):
     recipe=PRETRAINED,
     source='published.ckpt',
     source_sha256='abc',
-    licence='Apache-2.0',
+    license='Apache-2.0',
   )
   weights.save(path, header, net.variables)
   made = tiny.config(tmp_path).unlock()
@@ -83,7 +83,7 @@ def test_header_of_a_fine_tuned_network(tmp_path, config):
   assert details['begun_with']['weights_sha256'] == found['weights_sha256']
   assert details['begun_with']['recipe'] == PRETRAINED.to_json()
   assert header.source == 'fine-tuned here on digits, from published.ckpt'
-  assert (header.source_sha256, header.licence) == ('abc', 'Apache-2.0')
+  assert (header.source_sha256, header.license) == ('abc', 'Apache-2.0')
 
 
 def test_header_of_a_network_from_random_values(tmp_path, config):
@@ -95,11 +95,12 @@ def test_header_of_a_network_from_random_values(tmp_path, config):
   assert header.recipe.notes == 'random_init on train + val of digits'
   assert 'begun_with' not in header.recipe.details
   assert header.source == 'trained here on digits, from random values'
-  assert (header.source_sha256, header.licence) == ('', '')
+  assert (header.source_sha256, header.license) == ('', '')
 
 
 @pytest.mark.parametrize(
-  'change', [{'fine_tuned.final_run': False}, {'data.examples_per_class': 5}]
+  'change',
+  [{'fine_tuned.refit_on_trainval': False}, {'data.examples_per_class': 5}],
 )
 def test_val_is_not_named_where_it_was_not_trained_on(tmp_path, config, change):
   config.update_from_flattened_dict(change)

@@ -75,7 +75,7 @@ def test_batch_size_scales_the_rate_and_not_the_decay():
 
 def test_moving_average_of_five_steps_by_hand():
   """In closed form: of n steps the k-th counts (1 − d) d^(n − k)."""
-  made = train_step.Recipe(steps=5, batch_size=16, average_decay=0.9)
+  made = train_step.Recipe(steps=5, batch_size=16, ema_decay=0.9)
   variables, found = train(small.tiny(), made, small.batches(5))
   states = [
     {'params': s.params, 'batch_stats': s.batch_stats} for s, _ in found
@@ -98,7 +98,7 @@ def test_moving_average_of_five_steps_by_hand():
 def test_moving_average_with_a_ramp_by_hand():
   """Keeps 2/11, 3/12, 4/13, 5/14 and, bounded by the decay, 0.375."""
   made = pretraining.Recipe(
-    steps=5, batch_size=16, average_decay=0.375, average_ramp=True
+    steps=5, batch_size=16, ema_decay=0.375, ema_warmup=True
   )
   variables, found = train(small.tiny(), made, small.batches(5))
   average = np.float64(variables['params']['head']['kernel'])
@@ -269,15 +269,15 @@ def test_scale_converts_both_ways(tmp_path):
       networks.load(wrong)
 
 
-def test_colours_are_distorted_ahead_of_scaling():
+def test_colors_are_distorted_ahead_of_scaling():
   """The same loss as of images that were distorted before."""
   made = pretraining.Recipe(steps=1, batch_size=16)
   (batch,) = small.batches(1)
   generator = np.random.default_rng(0)
-  drawn = np.stack([augmentation.draw_colour(generator) for _ in range(16)])
+  drawn = np.stack([augmentation.draw_color(generator) for _ in range(16)])
   distorted = np.asarray(color.distort(batch['image'], drawn))
   _, ((_, plain),) = train(small.tiny(), made, [batch])
-  _, ((_, found),) = train(small.tiny(), made, [{**batch, 'colour': drawn}])
+  _, ((_, found),) = train(small.tiny(), made, [{**batch, 'color': drawn}])
   _, ((_, expected),) = train(
     small.tiny(), made, [{**batch, 'image': distorted}]
   )
@@ -336,7 +336,7 @@ def test_networks_with_an_auxiliary_head():
     ('resnet50', {'decay_per_epoch': 1.5}, 'decay_per_epoch above 0'),
     ('resnet50', {'learning_rate': 0.0}, 'learning rate above 0'),
     ('resnet50', {'dropout': 1.0}, 'config.pretrain: dropout'),
-    ('resnet50', {'accumulation': 3}, 'cannot be cut into 3'),
+    ('resnet50', {'gradient_accumulation_steps': 3}, 'cannot be cut into 3'),
   ],
 )
 def test_what_cannot_be_is_refused(name, change, message):
@@ -395,7 +395,7 @@ def test_sharded_over_eight_devices(configuration, name, size):
   left of a sum's order, layer by layer, to the size of the loss.
   """
   config = config_file.fields(name, configuration)
-  config.update({'batch_size': 16, 'epochs': 1.0, 'average_decay': 0.9})
+  config.update({'batch_size': 16, 'epochs': 1.0, 'ema_decay': 0.9})
   made = pretraining.recipe(config, examples=48)
   assert made.steps == 3
   net = pretraining.fresh(name, size, config)

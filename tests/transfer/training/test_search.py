@@ -1,4 +1,4 @@
-"""Fine-tuning and random initialisation, from config to record."""
+"""Fine-tuning and random initialization, from config to record."""
 
 import json
 import re
@@ -62,20 +62,20 @@ def config(tmp_path, monkeypatch):
   )
   made = fine_tuned.get_config(f'{path},digits')
   fields = {
-    'learning_rates': 2,
+    'num_learning_rates': 2,
     'learning_rate_min': 0.05,
     'learning_rate_max': 0.5,
-    'weight_decays': 1,
+    'num_weight_decays': 1,
     'weight_decay_max': 1e-6,
     'steps': 30,
     'batch_size': 32,
-    'together': 3,
+    'concurrent_trials': 3,
     'checkpoint_every': 10,
   }
   made.fine_tuned.update(fields)
   made.random_init = random_init.fields()
   made.random_init.update(
-    {**fields, 'weight_decay_min': 1e-6, 'no_weight_decay': True}
+    {**fields, 'weight_decay_min': 1e-6, 'include_zero_weight_decay': True}
   )
   made.tensorboard = False
   return made.lock()
@@ -117,7 +117,7 @@ def test_both_settings(tmp_path, config, capsys):
     assert record['test']['examples'] == 367
     assert record['losses'][-1] < record['losses'][0]
     assert record['preprocessing'] == 'random_crop_and_flip'
-    assert 'together' not in record['search']
+    assert 'concurrent_trials' not in record['search']
     with np.load(tmp_path / record['predictions']) as predictions:
       assert predictions['correct'].mean() == record['test']['value']
   assert tuned['losses'] != fresh['losses']
@@ -294,7 +294,7 @@ def test_halving_told_to_end_and_started_again(tmp_path, config, monkeypatch):
 
 
 def test_steps_chosen_on_val(tmp_path, config):
-  config.fine_tuned.update({'evaluate_every': 10, 'stop_early': True})
+  config.fine_tuned.update({'evaluate_every': 10, 'early_stopping': True})
   runner.run(config, tmp_path)
   (record,) = records(tmp_path)
   assert [evaluated_at(t) for t in record['trials']] == [[10, 20, 30]] * 4
@@ -313,13 +313,17 @@ def test_steps_chosen_on_val(tmp_path, config):
   assert len(record['losses']) == steps // 5
 
 
-@pytest.mark.parametrize('stop_early', [False, True])
+@pytest.mark.parametrize('early_stopping', [False, True])
 def test_without_a_final_run_the_best_trial_is_tested(
-  tmp_path, config, stop_early, monkeypatch
+  tmp_path, config, early_stopping, monkeypatch
 ):
   """The parameters of when it was best, though others train with it."""
   config.fine_tuned.update(
-    {'evaluate_every': 5, 'stop_early': stop_early, 'final_run': False}
+    {
+      'evaluate_every': 5,
+      'early_stopping': early_stopping,
+      'refit_on_trainval': False,
+    }
   )
   seen = {}
   predictions = trials.predictions
@@ -340,7 +344,7 @@ def test_without_a_final_run_the_best_trial_is_tested(
   predicted = seen['val', view, digest].argmax(axis=1)
   assert view == record['chosen']['view']
   assert metrics.top1(labels, predicted) == record['validation']['value']
-  assert stop_early or record['chosen']['steps'] == 30
+  assert early_stopping or record['chosen']['steps'] == 30
 
 
 def test_a_few_examples_of_each_class(tmp_path, config):
@@ -366,14 +370,14 @@ def test_curves_hyperparameters_and_a_profile(tmp_path, config):
 
   config.tensorboard = True
   config.fine_tuned.update(
-    {'watch_every': 10, 'evaluate_every': 15, 'profile_steps': 3}
+    {'log_every': 10, 'evaluate_every': 15, 'profile_steps': 3}
   )
   runner.run(config, tmp_path)
   (record,) = records(tmp_path)
   (root,) = (tmp_path / 'tensorboard').iterdir()
   names = [f'trial_{n:02d}' for n in range(1, 5)]
   assert sorted(p.name for p in root.iterdir() if p.is_dir()) == [
-    *('final_run', 'plugins', *names)
+    *('refit_on_trainval', 'plugins', *names)
   ]
   assert list(root.glob('plugins/profile/*/*.xplane.pb'))
   found = event_accumulator.EventAccumulator(str(root / 'trial_03')).Reload()
@@ -494,7 +498,7 @@ def test_as_many_together_as_memory_holds(
     return train(job, step, given, *rest)
 
   monkeypatch.setattr(trials, 'train', noting)
-  config.fine_tuned.together = 0
+  config.fine_tuned.concurrent_trials = 0
   for name, limit in (('known', need / 0.9), ('unknown', None)):
     monkeypatch.setattr(device_memory, 'device_limit', lambda n=limit: n)
     runner.run(config, tmp_path / name)
@@ -507,10 +511,16 @@ def test_as_many_together_as_memory_holds(
   [
     ({'fine_tuned.search': 'half'}, 'did you mean halving'),
     ({'fine_tuned.halving_keep': 1.0}, 'halving_keep: expected above 0 and'),
-    ({'fine_tuned.stop_early': True}, 'set evaluate_every'),
+    ({'fine_tuned.early_stopping': True}, 'set evaluate_every'),
     ({'fine_tuned.learning_rate_min': 0.0}, 'fine_tuned: expected 0 < learn'),
-    ({'fine_tuned.weight_decays': 0}, 'fine_tuned.weight_decays: expected 1'),
-    ({'fine_tuned.together': -1}, 'fine_tuned.together: expected 0'),
+    (
+      {'fine_tuned.num_weight_decays': 0},
+      'fine_tuned.num_weight_decays: expected 1',
+    ),
+    (
+      {'fine_tuned.concurrent_trials': -1},
+      'fine_tuned.concurrent_trials: expected 0',
+    ),
     ({'fine_tuned.steps': 0}, 'fine_tuned: steps: expected 1'),
     ({'fine_tuned.precision': 'half'}, 'unknown precision'),
     ({'settings': ('fine_tuned', 'random_init'), 'export': 'a'}, 'one setting'),

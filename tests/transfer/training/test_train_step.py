@@ -254,14 +254,14 @@ def test_ten_steps_against_keras_and_tensorflow(net):
   # TensorFlow 1's, which the paper used. Keras's own differs from it and from
   # PyTorch's where the rate changes: the rate is within its velocity.
   rate = tf.Variable(0.0)
-  optimiser = tf.compat.v1.train.MomentumOptimizer(rate, 0.9, use_nesterov=True)
+  optimizer = tf.compat.v1.train.MomentumOptimizer(rate, 0.9, use_nesterov=True)
   for number, batch in enumerate(made):
     with tf.GradientTape() as tape:
       logits = peer(np.array(small.scale(batch['image'])), training=True)
       loss = loss_of(batch['label'], logits) + sum(peer.losses)
     values = [v.value for v in peer.trainable_variables]
     rate.assign(schedule(number))
-    optimiser.apply_gradients(
+    optimizer.apply_gradients(
       zip(tape.gradient(loss, values), values, strict=True)
     )
   state = found[-1][0]
@@ -274,7 +274,7 @@ def test_ten_steps_against_keras_and_tensorflow(net):
 @pytest.mark.parametrize('multi_label', [False, True])
 def test_several_devices_are_as_one(multi_label, count):
   recipe = train_step.Recipe(
-    steps=4, batch_size=16, dropout=0.3, label_smoothing=0.1, average_decay=0.5
+    steps=4, batch_size=16, dropout=0.3, label_smoothing=0.1, ema_decay=0.5
   )
   made = list(small.batches(4, multi_label=multi_label))
   one, several = (
@@ -284,7 +284,7 @@ def test_several_devices_are_as_one(multi_label, count):
 
 
 def test_moving_average():
-  recipe = train_step.Recipe(steps=3, batch_size=16, average_decay=0.75)
+  recipe = train_step.Recipe(steps=3, batch_size=16, ema_decay=0.75)
   variables, found = train(small.tiny(), recipe, small.batches(3))
   average = variables
   for state, _ in found:
@@ -296,7 +296,7 @@ def test_moving_average():
 @pytest.mark.parametrize('count', [1, 4])
 def test_parts_of_a_batch_are_as_the_whole_without_batch_norm(count):
   recipe = train_step.Recipe(steps=3, batch_size=16)
-  parts = dataclasses.replace(recipe, accumulation=4)
+  parts = dataclasses.replace(recipe, gradient_accumulation_steps=4)
   model = small.tiny(normalized=False)
   made = list(small.batches(3))
   _, whole = train(model, recipe, made)
@@ -306,7 +306,9 @@ def test_parts_of_a_batch_are_as_the_whole_without_batch_norm(count):
 
 def test_parts_of_a_batch_move_the_statistics_once():
   """The mean as the whole batch does; the variance of every fourth image."""
-  recipe = train_step.Recipe(steps=1, batch_size=16, accumulation=4)
+  recipe = train_step.Recipe(
+    steps=1, batch_size=16, gradient_accumulation_steps=4
+  )
   variables, ((state, _),) = train(small.tiny(), recipe, small.batches(1))
   (batch,) = small.batches(1)
   kernel = variables['params']['backbone']['stem']['conv']['kernel']
@@ -369,7 +371,7 @@ def test_pretrained_backbone_and_fresh_head():
   ('change', 'message'),
   [
     ({'steps': 0}, 'steps: expected 1 or more'),
-    ({'accumulation': 3}, 'cannot be cut into 3'),
+    ({'gradient_accumulation_steps': 3}, 'cannot be cut into 3'),
     ({'dropout': 1.0}, 'dropout: expected 0 to below 1'),
     ({'precision': 'bfloat61'}, 'did you mean bfloat16'),
   ],

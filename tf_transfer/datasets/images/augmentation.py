@@ -22,7 +22,7 @@ ASPECT = (3 / 4, 4 / 3)
 # Draws of a crop before the central one is taken.
 _ATTEMPTS = 10
 
-# TF-Slim's distortion of colours for Inception, on pixels of 0 to 1.
+# TF-Slim's distortion of colors for Inception, on pixels of 0 to 1.
 BRIGHTNESS = 32 / 255
 SATURATION = (0.5, 1.5)
 HUE = 0.2
@@ -135,8 +135,8 @@ def random_crop(height: int, width: int, numbers: np.ndarray) -> Box:
   return Box((height - rows) // 2, (width - columns) // 2, rows, columns)
 
 
-def draw_colour(generator: np.random.Generator) -> np.ndarray:
-  """Draws what `transfer.colour.distort` takes.
+def draw_color(generator: np.random.Generator) -> np.ndarray:
+  """Draws what `transfer.color.distort` takes.
 
   Returns:
     float32 [5]: which order, and by how much brightness, saturation, hue and

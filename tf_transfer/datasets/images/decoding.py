@@ -71,9 +71,9 @@ class CorruptImage(InputError):
 def decode(data: bytes, name: str) -> np.ndarray:
   """Decodes an image file of any kind to RGB.
 
-  EXIF orientation is applied; transparency is composited on white; grey,
-  palette and CMYK become RGB; 16-bit grey is scaled to 8 bits (65535 becomes
-  255); of an animation the first frame counts. Colour profiles are ignored,
+  EXIF orientation is applied; transparency is composited on white; gray,
+  palette and CMYK become RGB; 16-bit gray is scaled to 8 bits (65535 becomes
+  255); of an animation the first frame counts. Color profiles are ignored,
   as TensorFlow's decoders do.
 
   Args:
@@ -85,7 +85,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
 
   Raises:
     CorruptImage: the data is cut short, broken, larger than Pillow's limit
-      for decompression bombs, or of a kind without agreed grey levels.
+      for decompression bombs, or of a kind without agreed gray levels.
   """
   _quiet_pillow()
   if not data:
@@ -152,7 +152,7 @@ def decode_part(
 def resize_fast(image: np.ndarray, contract: Contract) -> np.ndarray:
   """`whole_image` for training: several times as fast.
 
-  It differs from it by at most one grey level, but for antialiased bicubic
+  It differs from it by at most one gray level, but for antialiased bicubic
   overshoots, which may be clipped in another order.
 
   Args:
@@ -219,7 +219,7 @@ def resize_then_crop(image: np.ndarray, contract: Contract) -> np.ndarray:
 
 
 def crop_then_resize(image: np.ndarray, contract: Contract) -> np.ndarray:
-  """Resizes the centre of the image, crop_fraction of each side, to S x S.
+  """Resizes the center of the image, crop_fraction of each side, to S x S.
 
   The aspect is not kept. This is how TF-Slim evaluates its Inceptions,
   MobileNets and NASNets, with a fraction of 87.5 %.
@@ -267,7 +267,7 @@ def _resize(
   if contract.antialias:
     kernel = _PILLOW_KERNELS[contract.interpolation]
     return np.array(Image.fromarray(image).resize((width, height), kernel))
-  how = contract.interpolation, contract.pixel_centres
+  how = contract.interpolation, contract.pixel_centers
   rows, row_weights = _taps(image.shape[0], height, *how)
   cols, col_weights = _taps(image.shape[1], width, *how)
   # Channels as columns of their own, of which there are three times as many:
@@ -288,7 +288,7 @@ def _resize(
 
 @functools.lru_cache(maxsize=1024)
 def _taps(
-  length: int, size: int, interpolation: str, centres: bool = True
+  length: int, size: int, interpolation: str, centers: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
   """Which samples make each output sample, and with what weights.
 
@@ -299,17 +299,17 @@ def _taps(
     length: samples of the input.
     size: samples of the output.
     interpolation: 'bilinear' or 'bicubic'.
-    centres: whether a sample lies at the centre of its pixel, or the corner.
+    centers: whether a sample lies at the center of its pixel, or the corner.
 
   Returns:
     int64 [size, K] positions in the input and float32 [size, K] weights.
   """
-  shift = 0.5 if centres else 0.0
-  centre = (np.arange(size) + shift) * (length / size) - shift
+  shift = 0.5 if centers else 0.0
+  center = (np.arange(size) + shift) * (length / size) - shift
   reach = {'bilinear': 1, 'bicubic': 2}[interpolation]
-  first = np.floor(centre).astype(np.int64) - (reach - 1)
+  first = np.floor(center).astype(np.int64) - (reach - 1)
   position = first[:, None] + np.arange(2 * reach)
-  distance = np.abs(position - centre[:, None])
+  distance = np.abs(position - center[:, None])
   if interpolation == 'bilinear':
     weight = np.maximum(1 - distance, 0)
   else:
@@ -364,7 +364,7 @@ def _decode_jpeg_part(
 ) -> np.ndarray | None:
   """A part of a JPEG as uint8 [h, w, 3]; None if TensorFlow cannot read it."""
   tf = tensorflow.without_accelerator()
-  # Colours are interpolated between neighbours: the pixels at the edge need
+  # Colors are interpolated between neighbors: the pixels at the edge need
   # those beyond it.
   top, left = max(box.top - 1, 0), max(box.left - 1, 0)
   bottom = min(box.top + box.height + 1, size[0])
@@ -391,7 +391,7 @@ def _resize_by_tensorflow(image: np.ndarray, contract: Contract) -> np.ndarray:
   pixels = resize(
     images=image[None],
     size=[contract.image_size] * 2,
-    half_pixel_centers=contract.pixel_centres,
+    half_pixel_centers=contract.pixel_centers,
   )
   return np.clip(np.rint(pixels.numpy()[0]), 0, 255).astype(np.uint8)
 
@@ -463,23 +463,23 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _wide_grey_to_rgb(image: Image.Image) -> np.ndarray:
-  """Grey of more than 8 bits as uint8 [H, W, 3], scaled and not clipped."""
+  """Gray of more than 8 bits as uint8 [H, W, 3], scaled and not clipped."""
   bits, white_is_zero = 16, False
   if image.format == 'TIFF':
     if image.mode == 'I':
       raise ValueError(
-        'signed or 32-bit grey has no agreed range; save it with 8 or 16 bits'
+        'signed or 32-bit gray has no agreed range; save it with 8 or 16 bits'
       )
     bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0]
     white_is_zero = image.tag_v2.get(_PHOTOMETRIC) == 0
-  grey = np.array(image).astype(np.int64)
+  gray = np.array(image).astype(np.int64)
   peak = 2**bits - 1
-  if grey.size and not 0 <= grey.min() <= grey.max() <= peak:
-    raise ValueError(f'grey levels outside 0 to {peak}')
-  scaled = (grey * 255 + peak // 2) // peak
+  if gray.size and not 0 <= gray.min() <= gray.max() <= peak:
+    raise ValueError(f'gray levels outside 0 to {peak}')
+  scaled = (gray * 255 + peak // 2) // peak
   if white_is_zero:
     scaled = 255 - scaled
   key = image.info.get('transparency')
   if key is not None:
-    scaled = np.where(grey == key, 255, scaled)
+    scaled = np.where(gray == key, 255, scaled)
   return np.repeat(scaled.astype(np.uint8)[..., None], 3, axis=-1)

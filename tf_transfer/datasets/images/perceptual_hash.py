@@ -1,7 +1,7 @@
 """How alike images look: 64-bit hashes that survive small changes.
 
 The perceptual hash of Zauner (Implementation and Benchmarking of Perceptual
-Image Hash Functions, 2010): a picture of 32 x 32 grey levels, the 8 x 8 lowest
+Image Hash Functions, 2010): a picture of 32 x 32 gray levels, the 8 x 8 lowest
 frequencies of its cosine transform, and for each whether it is above their
 median. Other compression, another size or a slightly other crop change a few
 of the bits; unrelated photos differ in about half.
@@ -17,7 +17,7 @@ from tf_transfer.datasets.dataset import Progress, Split
 BITS = 64
 
 _PICTURE = Contract(32, mean=(0, 0, 0), std=(1, 1, 1))
-# ITU-R BT.601, as the grey of JPEG and Pillow.
+# ITU-R BT.601, as the gray of JPEG and Pillow.
 _GREY = np.array([0.299, 0.587, 0.114])
 _BATCH_SIZE = 256
 # Of the table of distances, in entries.

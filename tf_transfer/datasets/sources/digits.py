@@ -7,7 +7,7 @@ from tf_transfer.datasets.dataset import (
   Dataset,
   Progress,
   complete,
-  grey_split,
+  gray_split,
 )
 
 CLASSES = tuple('0123456789')
@@ -27,14 +27,14 @@ def open_digits(
   digests = splits.content_digests([image.tobytes() for image in images])
   chosen = splits.train_val_test(digests, draw)
   parts = [
-    grey_split(part, images, labels, 'digits image', positions)
+    gray_split(part, images, labels, 'digits image', positions)
     for part, positions in chosen.items()
   ]
   return complete(name, CLASSES, metric, parts)
 
 
 def load() -> tuple[np.ndarray, np.ndarray]:
-  """The images as uint8 [1797, 8, 8] grey levels, and labels [1797]."""
+  """The images as uint8 [1797, 8, 8] gray levels, and labels [1797]."""
   # scikit-learn takes a second to import: only for those who open digits.
   from sklearn.datasets import load_digits
 

@@ -16,7 +16,7 @@ from tf_transfer.datasets.dataset import (
   Dataset,
   Progress,
   complete,
-  grey_split,
+  gray_split,
 )
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import tensorflow
@@ -226,7 +226,7 @@ def _divide(
     official = 'test' if part == 'test' else 'train'
     images, labels = parts[official]
     what = f'fashion_mnist {official} image'
-    made.append(grey_split(part, images, labels, what, positions))
+    made.append(gray_split(part, images, labels, what, positions))
   return complete(name, CLASSES, metric, made, notes)
 
 

@@ -347,7 +347,7 @@ LAYOUTS = {
 }
 
 
-def recognise(root: str) -> str | None:
+def recognize(root: str) -> str | None:
   """The dataset whose layout a directory has, if it is one of these."""
   for name, layout in LAYOUTS.items():
     if not layout.missing(root):

@@ -22,7 +22,7 @@ from tf_transfer.datasets.sources.image_files import (
   shown,
   split_of,
 )
-from tf_transfer.datasets.sources.layouts import LAYOUTS, recognise
+from tf_transfer.datasets.sources.layouts import LAYOUTS, recognize
 from tf_transfer.datasets.table import Row
 from tf_transfer.errors import InputError
 
@@ -139,7 +139,7 @@ def missing(row: Row, data_dir: str | None) -> InputError:
         f'{row.name}: {shown(path)} cannot be read: make it readable'
       )
     lacking = ', '.join(LAYOUTS[row.name].missing(path))
-    other = recognise(path)
+    other = recognize(path)
     like = f'; it looks like {other}' if other else ''
     return InputError(
       f'{row.name}: {shown(path)} has no {lacking}{like}: '

@@ -39,7 +39,7 @@ class _FromLayout:
       supervised_keys=('image', 'label'),
       homepage=given.page,
       citation=given.citation,
-      license=given.licence,
+      license=given.license,
     )
 
   def _split_generators(self, dl_manager: Any) -> dict[Any, Any]:

@@ -116,8 +116,8 @@ def averages(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   mean = values.mean(axis=1)
   if count < 2 or datasets < 2:
     return mean, np.full(count, np.nan)
-  centred = values - values.mean(axis=0)
-  error = centred.std(axis=1) / np.sqrt(datasets)
+  centerd = values - values.mean(axis=0)
+  error = centerd.std(axis=1) / np.sqrt(datasets)
   return mean, error * np.sqrt(count / (count - 1))
 
 
@@ -218,11 +218,11 @@ def regression(
     drawn = np.random.default_rng(0).integers(len(x), size=(resamples, len(x)))
     drawn = drawn[np.ptp(x[drawn], axis=1) > 0]
     xs, ys = x[drawn], y[drawn]
-    centres = xs.mean(axis=1, keepdims=True), ys.mean(axis=1, keepdims=True)
-    dx = xs - centres[0]
+    centers = xs.mean(axis=1, keepdims=True), ys.mean(axis=1, keepdims=True)
+    dx = xs - centers[0]
     slopes = (dx * ys).sum(axis=1, keepdims=True)
     slopes /= (dx * dx).sum(axis=1, keepdims=True)
-    lines = centres[1] + slopes * (places - centres[0])
+    lines = centers[1] + slopes * (places - centers[0])
     low, high = np.quantile(lines, [0.025, 0.975], axis=0)
   return Line(float(fit.slope), float(fit.intercept), line, low, high)
 

@@ -143,7 +143,7 @@ def place_labels(
   renderer = axis.figure.canvas.get_renderer()
   to_pixels = axis.transData.transform
   pixels = axis.figure.dpi / 72
-  centres = to_pixels(np.column_stack([x, y]))
+  centers = to_pixels(np.column_stack([x, y]))
   sizes = []
   for text in texts:
     # Its place only has to exist: a logit scale has no 0.
@@ -155,11 +155,11 @@ def place_labels(
   avoid = np.concatenate(
     [np.empty((0, 2)), *(to_pixels(one) for one in obstacles)]
   )
-  places = [_places(c, s, pixels) for c, s in zip(centres, sizes, strict=True)]
+  places = [_places(c, s, pixels) for c, s in zip(centers, sizes, strict=True)]
   frame = axis.get_window_extent(renderer).padded(-3 * pixels)
   chosen = [0] * len(texts)
   fixed = [
-    _fixed_costs(boxes, i, centres, avoid, frame, pixels)
+    _fixed_costs(boxes, i, centers, avoid, frame, pixels)
     for i, boxes in enumerate(places)
   ]
   for _ in range(3):
@@ -169,7 +169,7 @@ def place_labels(
       ).reshape(-1, 4)
       chosen[i] = int(np.argmin(fixed[i] + 10 * _overlap(boxes, others)))
   for i, text in enumerate(texts):
-    _write_label(axis, text, places[i][chosen[i]], centres[i], fontsize)
+    _write_label(axis, text, places[i][chosen[i]], centers[i], fontsize)
 
 
 def _write_label(
@@ -192,7 +192,7 @@ def _write_label(
   )
 
 
-def _places(centre: np.ndarray, size: tuple, pixels: float) -> np.ndarray:
+def _places(center: np.ndarray, size: tuple, pixels: float) -> np.ndarray:
   """Boxes [B, (left, bottom, right, top)] around a point, near ones first."""
   boxes = []
   width, height = size
@@ -206,7 +206,7 @@ def _places(centre: np.ndarray, size: tuple, pixels: float) -> np.ndarray:
     for angle in np.linspace(0, 2 * np.pi, 16, endpoint=False):
       direction = np.array([np.cos(angle), np.sin(angle)])
       # The box's nearest point is at about the distance.
-      middle = centre + direction * (distance * pixels + reach(direction))
+      middle = center + direction * (distance * pixels + reach(direction))
       boxes.append(
         [
           middle[0] - width / 2,

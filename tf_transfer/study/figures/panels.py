@@ -22,10 +22,10 @@ Series = Mapping[str, Sequence[Record]]
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-  """How a setting looks: told apart by mark and, in grey, by lightness."""
+  """How a setting looks: told apart by mark and, in gray, by lightness."""
 
   text: str
-  colour: str
+  color: str
   marker: str
   line: str = '-'
 
@@ -33,7 +33,7 @@ class Style:
 STYLES: Mapping[str, Style] = {
   'logistic_regression': Style('Logistic regression', '#08306b', 'o'),
   'fine_tuned': Style('Fine-tuned', '#e6760a', 's'),
-  'random_init': Style('Random initialisation', '#86b8dc', '^', '--'),
+  'random_init': Style('Random initialization', '#86b8dc', '^', '--'),
 }
 _NETWORKS: Mapping[str, str] = {
   'inception_v1': 'Inception v1',
@@ -321,7 +321,7 @@ def _correlation_text(x: np.ndarray, y: np.ndarray) -> str:
 
 
 def _band(
-  axis, x: np.ndarray, y: np.ndarray, colour: str, line_style: str
+  axis, x: np.ndarray, y: np.ndarray, color: str, line_style: str
 ) -> np.ndarray:
   """A regression line with its band, in log-odds; x of the axis is a share.
 
@@ -340,10 +340,10 @@ def _band(
   if axis.get_yscale() == 'logit':
     drawn = [scipy.special.expit(values) for values in drawn]
   axis.plot(
-    share, drawn[0], color=colour, linewidth=1.2, linestyle=line_style, zorder=1
+    share, drawn[0], color=color, linewidth=1.2, linestyle=line_style, zorder=1
   )
   axis.fill_between(
-    share, drawn[1], drawn[2], color=colour, alpha=0.18, linewidth=0, zorder=0
+    share, drawn[1], drawn[2], color=color, alpha=0.18, linewidth=0, zorder=0
   )
   return np.column_stack([share, drawn[0]])
 
@@ -366,8 +366,8 @@ def _averages_panel(axis, series: Series, setting: str) -> tuple | None:
     _points(axis, (x, mean, error), style, name, behind=number > 0)
     obstacles += _bar_obstacles(x, mean - error, mean + error)
     log_x = statistics.log_odds(x)
-    colour = '0.5' if number else style.colour
-    obstacles.append(_band(axis, log_x, mean, colour, style.line))
+    color = '0.5' if number else style.color
+    obstacles.append(_band(axis, log_x, mean, color, style.line))
     prefix = f'{name}: ' if len(grids) > 1 else ''
     remarks.append(prefix + _correlation_text(log_x, mean))
   _say(axis, '\n'.join(remarks))
@@ -394,15 +394,15 @@ def _averages_panel(axis, series: Series, setting: str) -> tuple | None:
 def _points(
   axis, values: tuple, style: Style, name: str, *, behind: bool
 ) -> None:
-  """A series' averages with their errors, hollow and grey where behind."""
+  """A series' averages with their errors, hollow and gray where behind."""
   x, mean, error = values
   axis.errorbar(
     x,
     mean,
     yerr=error,
     fmt=style.marker,
-    color='0.45' if behind else style.colour,
-    markerfacecolor='none' if behind else style.colour,
+    color='0.45' if behind else style.color,
+    markerfacecolor='none' if behind else style.color,
     markeredgecolor='0.45' if behind else _INK,
     markeredgewidth=0.6,
     ecolor='0.6' if behind else '0.35',
@@ -529,8 +529,8 @@ def _small_panel(
     axis.set_xscale('logit')
     axis.set_yscale('logit')
     style = _style(setting)
-    colour = '0.6' if number else style.colour
-    _band(axis, statistics.log_odds(x), log_y, colour, style.line)
+    color = '0.6' if number else style.color
+    _band(axis, statistics.log_odds(x), log_y, color, style.line)
     best = np.array([name in tied and not number for name in found.networks])
     for rows, options in (
       (~best, {'marker': 'o', 's': 9, 'color': '0.6' if number else _INK}),
@@ -559,7 +559,7 @@ def settings_by_dataset(
 
   A mark is a network, a bar the mean, taken in log-odds, of the networks that
   all of the dataset's settings have: means of different networks say nothing
-  about settings. Other networks' marks are grey. The axes are logit-scaled, so
+  about settings. Other networks' marks are gray. The axes are logit-scaled, so
   bars start where their panel does.
 
   Args:
@@ -585,7 +585,7 @@ def settings_by_dataset(
       axis.set_title(display_name(name))
     figure.supylabel(_accuracy_text(datasets), fontsize=9)
     handles = [
-      plt.Rectangle((0, 0), 1, 1, facecolor=STYLES[s].colour, edgecolor=_INK)
+      plt.Rectangle((0, 0), 1, 1, facecolor=STYLES[s].color, edgecolor=_INK)
       for s in settings
     ]
     texts = [STYLES[s].text for s in settings]
@@ -624,7 +624,7 @@ def _bars(
         at,
         mean - floor,
         bottom=floor,
-        color=style.colour,
+        color=style.color,
         edgecolor=_INK,
         linewidth=0.6,
         alpha=0.75,
@@ -646,7 +646,7 @@ def _bars(
 
 
 def fine_tuned_vs_random(series: Series, path: pathlib.Path) -> None:
-  """Figure 7: fine-tuned against random initialisation, a point a cell.
+  """Figure 7: fine-tuned against random initialization, a point a cell.
 
   Args:
     series: records by whose they are; of all but the first only what is on
@@ -667,13 +667,13 @@ def fine_tuned_vs_random(series: Series, path: pathlib.Path) -> None:
         if number and dataset not in named:
           continue
         index = named.setdefault(dataset, len(named))
-        colour = plt.get_cmap('turbo')(0.05 + 0.9 * (index % 12) / 11)
+        color = plt.get_cmap('turbo')(0.05 + 0.9 * (index % 12) / 11)
         axis.scatter(
           x,
           y,
           s=26,
           marker=_MARKERS[index % len(_MARKERS)],
-          facecolor='none' if number else colour,
+          facecolor='none' if number else color,
           edgecolor='0.5' if number else _INK,
           linewidths=0.5,
           label='_' if number else display_name(dataset),
@@ -684,7 +684,7 @@ def fine_tuned_vs_random(series: Series, path: pathlib.Path) -> None:
       plt.close(figure)
       raise InputError(
         'no network was both fine-tuned and trained from random '
-        'initialisation on the same dataset'
+        'initialization on the same dataset'
       )
     for one in (axis.xaxis, axis.yaxis):
       axes_lib.logit_axis(one, min(ends), max(ends), ticks=12, margin=0.04)
@@ -694,7 +694,7 @@ def fine_tuned_vs_random(series: Series, path: pathlib.Path) -> None:
     axis.set_ylim(both)
     axis.set_box_aspect(1)
     axis.grid(alpha=0.2)
-    axis.set_xlabel('Accuracy from random initialisation')
+    axis.set_xlabel('Accuracy from random initialization')
     axis.set_ylabel('Accuracy fine-tuned')
     handles, texts = axis.get_legend_handles_labels()
     if len(series) > 1:
@@ -782,7 +782,7 @@ def _draw_curve(axis, curve: Curve) -> None:
   axis.plot(
     curve.steps,
     curve.accuracy,
-    color=style.colour,
+    color=style.color,
     linestyle=style.line,
     marker=style.marker,
     markersize=4,
@@ -795,7 +795,7 @@ def _draw_curve(axis, curve: Curve) -> None:
   axis.plot(
     [reached, reached],
     [0, at],
-    color=style.colour,
+    color=style.color,
     linestyle=':',
     linewidth=1.3,
     zorder=1,

@@ -157,14 +157,14 @@ class Embedding:
     title: whose features they are.
     points: [N, 2].
     labels: int [N], of the classes that are shown.
-    neighbours: share of the images whose nearest neighbour, by the features
+    neighbors: share of the images whose nearest neighbor, by the features
       and not in the plane, is of their class.
   """
 
   title: str
   points: np.ndarray
   labels: np.ndarray
-  neighbours: float
+  neighbors: float
 
 
 def embeddings(
@@ -185,7 +185,7 @@ def embeddings(
     InputError: a file could not be written.
   """
   shown = sorted(set(panels[0].labels.tolist()))
-  colours = plt.get_cmap('tab10')
+  colors = plt.get_cmap('tab10')
   with plt.rc_context(axes_lib.STYLE):
     figure, axes = plt.subplots(
       1,
@@ -202,15 +202,15 @@ def embeddings(
         axis.scatter(
           *own.T,
           s=14,
-          color=colours(number % 10),
+          color=colors(number % 10),
           marker=_MARKERS[number % len(_MARKERS)],
           edgecolor='white',
           linewidths=0.3,
           label=classes[label],
         )
       axis.set_title(
-        f'{panel.title}\nnearest neighbour of the same class: '
-        f'{panel.neighbours:.0%}'
+        f'{panel.title}\nnearest neighbor of the same class: '
+        f'{panel.neighbors:.0%}'
       )
       axis.set_xticks([])
       axis.set_yticks([])

@@ -18,21 +18,21 @@ from tf_transfer.study.paper import numbers
 
 # The search of the paper (sections 4 and 5 of the protocol), as records of the
 # full configs have it.
-_PENALTIES = {'penalties': 45, 'penalty_min': 1e-6, 'penalty_max': 1e5}
+_PENALTIES = {'num_penalties': 45, 'penalty_min': 1e-6, 'penalty_max': 1e5}
 _TRAINING = {
   'search': 'exhaustive',
   'steps': 20_000,
   'min_epochs': 0,
-  'stop_early': False,
-  'final_run': True,
+  'early_stopping': False,
+  'refit_on_trainval': True,
   'batch_size': 256,
-  'accumulation': 1,
+  'gradient_accumulation_steps': 1,
   'precision': 'float32',
-  'learning_rates': 7,
+  'num_learning_rates': 7,
   'label_smoothing': 0.0,
   'dropout': 0.0,
   'auxiliary_head': False,
-  'average_decay': 0.0,
+  'ema_decay': 0.0,
 }
 _SEARCHES: Mapping[str, Mapping[str, float | str]] = {
   'logistic_regression': _PENALTIES,
@@ -40,19 +40,19 @@ _SEARCHES: Mapping[str, Mapping[str, float | str]] = {
     **_TRAINING,
     'learning_rate_min': 1e-4,
     'learning_rate_max': 1e-1,
-    'weight_decays': 7,
+    'num_weight_decays': 7,
     'weight_decay_min': 1e-6,
     'weight_decay_max': 1e-3,
-    'no_weight_decay': True,
+    'include_zero_weight_decay': True,
   },
   'random_init': {
     **_TRAINING,
     'learning_rate_min': 1e-3,
     'learning_rate_max': 1.0,
-    'weight_decays': 8,
+    'num_weight_decays': 8,
     'weight_decay_min': 1e-5,
     'weight_decay_max': 10**-1.5,
-    'no_weight_decay': False,
+    'include_zero_weight_decay': False,
   },
 }
 # What stands in records for the same search: it only says more.

@@ -26,7 +26,7 @@ from tf_transfer.study.analysis import accuracy_table, statistics
 from tf_transfer.study.figures import panels, regularizers
 
 SETTINGS = ('logistic_regression', 'fine_tuned', 'random_init')
-_BATCH = 256  # Images a step in fine-tuning and from random initialisation.
+_BATCH = 256  # Images a step in fine-tuning and from random initialization.
 _FEW_IMAGES = 10_000  # The paper calls datasets with fewer for training small.
 
 # Of the readings, as shares; log-odds for the averages of figures 3 and 5.
@@ -289,7 +289,7 @@ def _correlations() -> list[Claim]:
     for text, setting, columns, paper in (
       ('logistic regression', 'logistic_regression', every, 0.99),
       ('fine-tuned', 'fine_tuned', every, 0.96),
-      ('random initialisation', 'random_init', every, 0.55),
+      ('random initialization', 'random_init', every, 0.55),
       (f'the same, {small.sum()} small datasets', 'random_init', small, 0.29),
       (f'the same, {(~small).sum()} large', 'random_init', ~small, 0.86),
     )
@@ -311,7 +311,7 @@ def _wins() -> list[Claim]:
     )
     for text, other, paper in (
       ('logistic regression', 'logistic_regression', 179),
-      ('random initialisation', 'random_init', 189),
+      ('random initialization', 'random_init', 189),
     )
   ]
 
@@ -388,7 +388,7 @@ def _gain(points: Sequence[regularizers.Configuration]) -> float:
   return points[-1].mean_log_odds - points[0].mean_log_odds
 
 
-def _regularisers() -> list[Claim]:
+def _regularizers() -> list[Claim]:
   fixed = _effects(
     'logistic_regression',
     ('inception_v3', 'inception_v4', 'inception_resnet_v2'),
@@ -426,7 +426,7 @@ def _regularisers() -> list[Claim]:
 
 
 def _hardly_helped() -> list[Claim]:
-  """Inception v4 on two datasets, fine-tuned and from random initialisation."""
+  """Inception v4 on two datasets, fine-tuned and from random initialization."""
   claims = []
   generator = np.random.default_rng(0)
   for dataset, title, printed in (
@@ -483,7 +483,7 @@ def _convergence() -> list[Claim]:
     ]
   claims.append(
     _number(
-      'times as many steps from random initialisation',
+      'times as many steps from random initialization',
       17,
       steps['random_init'] / steps['fine_tuned'],
       step_draws['random_init'] / step_draws['fine_tuned'],
@@ -515,7 +515,7 @@ def claims() -> list[Claim]:
     *_wins(),
     *_averages(),
     *_best(),
-    *_regularisers(),
+    *_regularizers(),
     *_hardly_helped(),
     *_convergence(),
   ]

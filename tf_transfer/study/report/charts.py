@@ -1,7 +1,7 @@
 """Figures for a browser, as Vega-Lite specifications made by Altair.
 
 Everything is computed here: the browser only shows what is chosen. Both axes of
-figure 2 are in log-odds, labelled with the accuracies that have them.
+figure 2 are in log-odds, labeled with the accuracies that have them.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from tf_transfer.transfer.fixed_features import classifiers
 
 # The choice of all datasets together; a dataset's name is never empty.
 AVERAGE = ''
-# Whose points these are. Okabe and Ito's colours, told apart in grey too, and
+# Whose points these are. Okabe and Ito's colors, told apart in gray too, and
 # each has a mark of its own.
 OURS, TIED, PAPER = 'ours', 'ours, tied with the best', 'the paper'
 _COLOURS = {OURS: '#0072b2', TIED: '#d55e00', PAPER: '#767676'}
@@ -377,7 +377,7 @@ def accuracy_vs_imagenet(
     f" && (paper || datum.series != '{PAPER}')"
   )
   kinds = [k for k in _COLOURS if any(p['kind'] == k for p in data.points)]
-  colour = alt.Color(
+  color = alt.Color(
     'kind:N',
     title=None,
     scale=alt.Scale(domain=kinds, range=[_COLOURS[k] for k in kinds]),
@@ -388,7 +388,7 @@ def accuracy_vs_imagenet(
     title=None,
     scale=alt.Scale(domain=kinds, range=[_MARKS[k] for k in kinds]),
   )
-  line_colour = alt.condition(
+  line_color = alt.condition(
     f"datum.series == '{PAPER}'",
     alt.value(_COLOURS[PAPER]),
     alt.value(_COLOURS[OURS]),
@@ -401,17 +401,17 @@ def accuracy_vs_imagenet(
       x,
       _axis(alt.Y, 'low', 'Accuracy (log-odds scale)', axis='y'),
       alt.Y2('high:Q'),
-      color=line_colour,
+      color=line_color,
       detail='series:N',
     ),
     lines.mark_line(aria=False, clip=True, strokeWidth=1.5).encode(
-      x, y, color=line_colour, detail='series:N'
+      x, y, color=line_color, detail='series:N'
     ),
     points.mark_rule(aria=False, opacity=0.6).encode(
       x,
       _axis(alt.Y, 'low', 'Accuracy (log-odds scale)', axis='y'),
       alt.Y2('high:Q'),
-      colour,
+      color,
     ),
     marked.mark_point(
       size=420, strokeWidth=2, color='#1b1b1b', shape='circle', aria=False
@@ -419,7 +419,7 @@ def accuracy_vs_imagenet(
     points.mark_point(size=85, filled=True, fillOpacity=0.9).encode(
       x,
       y,
-      colour,
+      color,
       shape,
       fillOpacity=alt.condition(
         f"datum.kind == '{PAPER}'", alt.value(0.6), alt.value(0.95)
@@ -458,7 +458,7 @@ def accuracy_vs_imagenet(
 
 
 def _select(name: str, label: str, options: Mapping[str, str], value: str):
-  """A parameter that a labelled <select> sets."""
+  """A parameter that a labeled <select> sets."""
   return alt.param(
     name=name,
     value=value,
@@ -594,7 +594,7 @@ def _curve_chart(
     title=f'{name.capitalize()} (log scale)',
     scale=alt.Scale(type='log', nice=False, padding=12),
     axis=alt.Axis(
-      format='.0e' if name != 'neighbours' else 'd',
+      format='.0e' if name != 'neighbors' else 'd',
       tickCount=6,
       labelOverlap=True,
       gridOpacity=0.5,

@@ -1,7 +1,7 @@
 """Classifiers on fixed features, all behind one face.
 
 Logistic regression is the paper's. Its appendix has the linear SVM and the
-nearest neighbours; ridge regression is what few-shot evaluations use. Each is
+nearest neighbors; ridge regression is what few-shot evaluations use. Each is
 fitted for a grid of one hyperparameter, larger values being smoother, and
 gives scores [N, C]: the class with the largest is predicted; where labels are
 [N, C], the classes whose score is positive are.
@@ -52,17 +52,17 @@ class Linear:
   converged: np.ndarray
   evaluations: int = 0
   certificate: Mapping[str, float] = dataclasses.field(default_factory=dict)
-  normalised: bool = False
+  normalized: bool = False
 
   def scores(self, features: np.ndarray) -> Iterator[np.ndarray]:
     """Of features [N, D]: [N, C] for each value of the grid."""
-    if self.normalised:
-      features = normalise(features)
+    if self.normalized:
+      features = normalize(features)
     for weights, bias in zip(self.weights, self.bias, strict=True):
       yield path_lib.logits(weights, bias, features)
 
 
-def normalise(features: np.ndarray) -> np.ndarray:
+def normalize(features: np.ndarray) -> np.ndarray:
   """Each row [D] divided by its L2 norm; a row of zeros stays."""
   norms = np.linalg.norm(features, axis=1, keepdims=True)
   return features / np.where(norms > 0, norms, 1)
@@ -71,7 +71,9 @@ def normalise(features: np.ndarray) -> np.ndarray:
 def penalties(config: ml_collections.ConfigDict) -> np.ndarray:
   """The grid [P], ascending, evenly spaced in the logarithm."""
   return np.logspace(
-    np.log10(config.penalty_min), np.log10(config.penalty_max), config.penalties
+    np.log10(config.penalty_min),
+    np.log10(config.penalty_max),
+    config.num_penalties,
   )
 
 
@@ -100,7 +102,7 @@ def _logistic_regression(
     grid,
     num_classes=num_classes,
     initial=start and (start[0].weights[start[1]], start[0].bias[start[1]]),
-    tolerance=config.tolerance if start is None else config.final_tolerance,
+    tolerance=config.tolerance if start is None else config.refit_tolerance,
     max_evaluations=config.max_evaluations,
     progress=progress and (lambda done, _: progress(done)),
   )
@@ -128,12 +130,12 @@ def _linear_svm(
 ) -> Linear:
   """½λ‖w‖² on the sum of squared hinge losses, a class against the rest.
 
-  By LIBLINEAR (C = 1/λ), on L2-normalised features, each in double precision
+  By LIBLINEAR (C = 1/λ), on L2-normalized features, each in double precision
   beside LIBLINEAR's own copy: five times the memory of the features. It
-  penalises the bias like a weight, and cannot start from an earlier fit.
+  penalizes the bias like a weight, and cannot start from an earlier fit.
   """
   del start
-  features = normalise(path_lib.check_features(features)).astype(np.float64)
+  features = normalize(path_lib.check_features(features)).astype(np.float64)
   targets, mask = path_lib.check_labels(labels, len(features), num_classes)
   weights = np.zeros((len(grid), features.shape[1], num_classes))
   bias = np.full((len(grid), num_classes), -np.inf)
@@ -180,11 +182,11 @@ def _linear_svm(
     bias,
     iterations < config.max_evaluations,
     int(iterations.sum()),
-    normalised=True,
+    normalized=True,
   )
 
 
-# The bias is the weight of a column of this, so hardly penalised.
+# The bias is the weight of a column of this, so hardly penalized.
 _RIDGE_BIAS = 100.0
 
 
@@ -200,7 +202,7 @@ def _ridge(
 ) -> Linear:
   """λ‖W‖² on the sum of squares, to targets of −1 and 1, in closed form.
 
-  As in big_vision's few-shot evaluation: features standardised by mean and
+  As in big_vision's few-shot evaluation: features standardized by mean and
   standard deviation + 10⁻⁵, and a bias column of 100. One eigendecomposition,
   of features or of examples, whichever are fewer, serves all penalties; where
   classes ignore different examples, one for each such set.
@@ -229,10 +231,10 @@ def _ridge_path(features, targets, grid):
   mean = features.mean(axis=0, dtype=np.float64)
   blocks = range(0, len(features), _BLOCK)
 
-  def centred(start):
+  def centerd(start):
     return features[start : start + _BLOCK] - mean
 
-  variance = sum((centred(i) ** 2).sum(axis=0) for i in blocks)
+  variance = sum((centerd(i) ** 2).sum(axis=0) for i in blocks)
   std = np.sqrt(variance / len(features)) + 1e-5
   with threadpool_limits(1, user_api='blas'):
     if len(features) < features.shape[1]:
@@ -241,14 +243,14 @@ def _ridge_path(features, targets, grid):
       values, vectors = scipy.linalg.eigh(x @ x.T)
       left, right = x.T @ vectors, vectors.T @ targets
     else:
-      gram = sum(_gram(centred(i) / std) for i in blocks)
+      gram = sum(_gram(centerd(i) / std) for i in blocks)
       values, left = scipy.linalg.eigh(gram)
       right = left.T @ sum(
-        (centred(i) / std).T @ targets[i : i + _BLOCK] for i in blocks
+        (centerd(i) / std).T @ targets[i : i + _BLOCK] for i in blocks
       )
     inverse = 1 / (np.maximum(values, 0) + grid[:, None])
     weights = left @ (inverse[:, :, None] * right) / std[:, None]
-  # Standardised features sum to zero, so the bias is a problem of its own.
+  # Standardized features sum to zero, so the bias is a problem of its own.
   square = _RIDGE_BIAS**2
   bias = square * targets.sum(axis=0) / (
     square * len(features) + grid[:, None]
@@ -261,8 +263,8 @@ def _gram(x: np.ndarray) -> np.ndarray:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Neighbours:
-  """The examples themselves, L2-normalised, and the votes [N, C] of each."""
+class _Neighbors:
+  """The examples themselves, L2-normalized, and the votes [N, C] of each."""
 
   features: np.ndarray
   votes: np.ndarray
@@ -273,7 +275,7 @@ class _Neighbours:
 
   def scores(self, features: np.ndarray) -> Iterator[np.ndarray]:
     """Of features [N, D]: [N, C] for each value of the grid."""
-    features = normalise(path_lib.check_features(features))
+    features = normalize(path_lib.check_features(features))
     most = self.grid.max()
     nearest = np.empty((len(features), most), np.int64)
     for start in range(0, len(features), _BLOCK):
@@ -291,7 +293,7 @@ class _Neighbours:
       yield total / k
 
 
-def _nearest_neighbours(
+def _nearest_neighbors(
   features: np.ndarray,
   labels: np.ndarray,
   grid: np.ndarray,
@@ -300,18 +302,18 @@ def _nearest_neighbours(
   *,
   start: tuple[Fitted, int] | None = None,
   progress: Callable[[int], None] | None = None,
-) -> _Neighbours:
+) -> _Neighbors:
   """The k examples of largest cosine, a vote each; equal ones: first class.
 
-  By cosine is by distance of L2-normalised features. Of labels [N, C] a
-  neighbour votes 1 or −1 for a class, or 0 where it does not count.
+  By cosine is by distance of L2-normalized features. Of labels [N, C] a
+  neighbor votes 1 or −1 for a class, or 0 where it does not count.
   """
   del config, start
-  features = normalise(path_lib.check_features(features))
+  features = normalize(path_lib.check_features(features))
   targets, mask = path_lib.check_labels(labels, len(features), num_classes)
   if grid.max() > len(features):
     raise InputError(
-      f'config.nearest_neighbours.neighbours: {grid.max()} of only '
+      f'config.nearest_neighbors.neighbors: {grid.max()} of only '
       f'{len(features)} training examples; name smaller numbers'
     )
   votes = 2 * targets.T.astype(np.int8) - 1
@@ -319,7 +321,7 @@ def _nearest_neighbours(
     votes *= mask.T
   if progress:
     progress(len(grid))
-  return _Neighbours(features, votes, grid, np.ones(len(grid), bool))
+  return _Neighbors(features, votes, grid, np.ones(len(grid), bool))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -337,16 +339,14 @@ class Classifier:
   fit: _Fit
 
 
-def _neighbours(config: ml_collections.ConfigDict) -> np.ndarray:
-  return np.array(config.neighbours)
+def _neighbors(config: ml_collections.ConfigDict) -> np.ndarray:
+  return np.array(config.neighbors)
 
 
 CLASSIFIERS: Mapping[str, Classifier] = {
   'logistic_regression': Classifier('penalty', penalties, _logistic_regression),
   'linear_svm': Classifier('penalty', penalties, _linear_svm),
-  'nearest_neighbours': Classifier(
-    'neighbours', _neighbours, _nearest_neighbours
-  ),
+  'nearest_neighbors': Classifier('neighbors', _neighbors, _nearest_neighbors),
   'ridge': Classifier('penalty', penalties, _ridge),
 }
 
@@ -365,7 +365,7 @@ def check(name: str, config: ml_collections.ConfigDict) -> None:
       f'config.{name}: expected 0 < penalty_min <= penalty_max, found '
       f'{config.penalty_min} and {config.penalty_max}'
     )
-  for field in ('penalties', 'max_evaluations', 'neighbours'):
+  for field in ('num_penalties', 'max_evaluations', 'neighbors'):
     values = np.atleast_1d(numbers.get(field, 1))
     if not values.size or values.min() < 1:
       raise InputError(

@@ -6,53 +6,14 @@ val -> features of test, read for the first time -> tested once. (Section 4 of
 the protocol; its appendix for other classifiers than logistic regression.)
 """
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any
-
 import ml_collections
 import numpy as np
 
 from tf_transfer import datasets, errors
 from tf_transfer.runtime import progress
-from tf_transfer.transfer import metrics
+from tf_transfer.transfer import metrics, result
 from tf_transfer.transfer.fixed_features import classifiers
 from tf_transfer.transfer.fixed_features import features as features_lib
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-  """What came of a cell.
-
-  Attributes:
-    validation: the metric on val at the chosen hyperparameters.
-    test: the metric on test after training on train + val.
-    curve: the metric on val for each value searched.
-    chosen: the hyperparameters that were chosen.
-    solver: how well the optimum was reached; empty where none was sought.
-    predictions: per test example: digest, label, prediction, correct. Where
-      several labels count, prediction is the classes' scores [N, C] and
-      correct says for each class whether the score's sign is right.
-    skipped: names of the corrupt images that were left out.
-    trials: what was searched where hyperparameters are trained with: each
-      with its metrics on val, losses, and when it diverged if it did.
-    losses: of the final run, the mean of each part of its steps.
-  """
-
-  validation: metrics.Measurement
-  test: metrics.Measurement
-  curve: np.ndarray
-  chosen: Mapping[str, Any]
-  solver: Mapping[str, Any]
-  predictions: Mapping[str, np.ndarray]
-  skipped: tuple[str, ...]
-  trials: tuple[Mapping[str, Any], ...] = ()
-  losses: tuple[float, ...] = ()
-
-
-def predictions(dataset: datasets.Dataset, scores: np.ndarray) -> np.ndarray:
-  """What the dataset's metric looks at: the best class, or all scores."""
-  return scores if dataset.multi_label else scores.argmax(axis=1)
 
 
 def evaluate(
@@ -61,7 +22,7 @@ def evaluate(
   setting: str,
   config: ml_collections.ConfigDict,
   description: str,
-) -> Outcome:
+) -> result.CellResult:
   """Runs a cell.
 
   Args:
@@ -101,8 +62,8 @@ def evaluate(
     start=(path, index),
   )
   test = extract(dataset.splits['test'], f'{dataset.name} test')
-  predicted = predictions(dataset, next(final.scores(test.values)))
-  return Outcome(
+  predicted = result.predictions(dataset, next(final.scores(test.values)))
+  return result.CellResult(
     validation=metrics.measure(dataset.metric, val.labels, on_val),
     test=metrics.measure(dataset.metric, test.labels, predicted),
     curve=curve,
@@ -113,7 +74,7 @@ def evaluate(
       'evaluations': path.evaluations + final.evaluations,
       'unconverged_penalties': [float(p) for p in grid[~path.converged]],
     },
-    predictions=per_example(
+    predictions=result.per_example(
       dataset.splits['test'], test.kept, test.labels, predicted
     ),
     skipped=both.skipped + test.skipped,
@@ -132,7 +93,7 @@ def _select(
   """
   best, kept, curve = None, None, np.empty(len(grid))
   for i, scores in enumerate(path.scores(val.values)):
-    predicted = predictions(dataset, scores)
+    predicted = result.predictions(dataset, scores)
     curve[i] = metrics.METRICS[dataset.metric](val.labels, predicted)
     if np.isnan(curve[i]):
       raise errors.InputError(
@@ -142,32 +103,3 @@ def _select(
     if best is None or (curve[i], grid[i]) > (curve[best], grid[best]):
       best, kept = i, predicted
   return best, curve, kept
-
-
-def per_example(
-  split: datasets.Split,
-  kept: np.ndarray,
-  labels: np.ndarray,
-  predicted: np.ndarray,
-) -> dict[str, np.ndarray]:
-  """The `predictions` of an outcome.
-
-  Args:
-    split: that was predicted.
-    kept: [N] int, the examples' positions in it.
-    labels: of these examples.
-    predicted: what `predictions` gave for them.
-  """
-  return {
-    'digest': np.asarray(split.digests)[kept],
-    'label': labels,
-    'prediction': predicted,
-    'correct': _correct(labels, predicted),
-  }
-
-
-def _correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-  """Whether each prediction is right: bool [N], or [N, C] of scores."""
-  if labels.ndim == 2:
-    return (predicted > 0) == (labels == 1)
-  return predicted == labels

@@ -50,7 +50,7 @@ class FeatureCache:
     """
     if not budget >= 0:
       raise errors.InputError(
-        'config.features.cache_gb: expected 0 or more gigabytes, not '
+        'config.features.cache_gib: expected 0 or more gigabytes, not '
         f'{budget / 1e9:g}'
       )
     self._root = root
@@ -182,7 +182,7 @@ class Entry:
       self._full = True
       logging.warning(
         'the feature cache %s is full, and what is in it is in use: these '
-        'features are not kept. Raise --config.features.cache_gb, or name '
+        'features are not kept. Raise --config.features.cache_gib, or name '
         'another --config.features.cache_dir',
         self._directory.parent,
       )
@@ -202,4 +202,4 @@ def of_config(
 ) -> FeatureCache:
   """The cache that `features` of a job's config asks for."""
   root = pathlib.Path(config.cache_dir or workdir / 'features')
-  return FeatureCache(root, config.cache_gb * 1e9)
+  return FeatureCache(root, config.cache_gib * 1e9)

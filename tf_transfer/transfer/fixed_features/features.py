@@ -5,7 +5,7 @@ input size -> scaled on the device -> features [N, D] float32. The split is
 cut into shards; a shard is kept once it is complete, so an interrupted
 extraction goes on from the last one. (Section 4 of the protocol: the features
 that feed the logits layer, batch norm in inference mode, no augmentation, no
-normalisation.) Options beyond the paper's: any layer in their place, pooled
+normalization.) Options beyond the paper's: any layer in their place, pooled
 over the cells of a spatial pyramid.
 """
 

@@ -20,7 +20,7 @@ a cubic through the last four solutions starts the next one so near that one or
 two Newton steps are left.
 
 With fewer examples than features the problem is solved in the row space, which
-holds the minimiser, so nothing is lost.
+holds the minimizer, so nothing is lost.
 """
 
 import functools
@@ -183,7 +183,7 @@ def line_search(problem: Problem, point: Point, penalty, step, bias_step):
   return new, count, found
 
 
-def minimise(
+def minimize(
   problem: Problem,
   spectrum: Spectrum,
   memory: Memory,
@@ -334,7 +334,7 @@ def advance(
   """
   penalty = jnp.exp(log_penalty)
   point, spent = first_point(problem, trail, log_penalty, penalty)
-  point, count, memory = minimise(
+  point, count, memory = minimize(
     problem,
     spectrum,
     trail.memory,

@@ -1,11 +1,11 @@
-"""L2-regularised logistic regression over the whole path of penalties.
+"""L2-regularized logistic regression over the whole path of penalties.
 
 The paper's section 3 fits it to fixed features, with 45 penalties per dataset.
 The objective is
 
   sum of losses + penalty / 2 * |W|^2,
 
-the bias not penalised: scikit-learn's with C = 1 / penalty. Losses are the
+the bias not penalized: scikit-learn's with C = 1 / penalty. Losses are the
 softmax cross-entropy, or one sigmoid cross-entropy per class where each label
 is a row of zeros and ones (VOC 2007: independent classes, one penalty).
 

@@ -58,7 +58,7 @@ class Spectrum(NamedTuple):
   """The rows' covariance in its eigenbasis.
 
   Attributes:
-    values: [R] float32, eigenvalues of the centred rows' Gram matrix.
+    values: [R] float32, eigenvalues of the centerd rows' Gram matrix.
     axes: [R, R] float32, eigenvectors as columns; None where the rows
       themselves are in the eigenbasis.
   """
@@ -167,7 +167,7 @@ class Leading(NamedTuple):
 
   Attributes:
     classes: [M, C] float32, between which classes.
-    rows: [M, R] float32, centred, in the eigenbasis, with the curvature's root.
+    rows: [M, R] float32, centerd, in the eigenbasis, with the curvature's root.
     root: [M, M] float32, Q with Q' Q the inverse of 1 + U' B^-1 U, the bias
       included.
     rest: [C] float32, the mean curvature of all else; alike for all classes
@@ -197,7 +197,7 @@ def leading(
     each = jnp.maximum(total - taken, 0) / (len(curvature.spread) - 1)
     rest = jnp.full(len(curvature.spread), each / counted)
   size = jnp.sqrt(chosen)
-  rows = size.astype(jnp.float32)[:, None] * _centred(problem, spectrum, index)
+  rows = size.astype(jnp.float32)[:, None] * _centerd(problem, spectrum, index)
   rest, classes = rest.astype(jnp.float32), classes.astype(jnp.float32)
   # With one-hot classes each row has its own class's scale; those of a softmax
   # are all the same.
@@ -374,7 +374,7 @@ def _pair_gram(problem: Problem, spectrum: Spectrum, drawing, c, d, drawn):
   spread, lengths, scale, constant = drawing
   chances = spread[c] * spread[d] * lengths
   index, total = _drawn(chances, drawn * (len(scale) + 1))
-  rows = _centred(problem, spectrum, index) * scale
+  rows = _centerd(problem, spectrum, index) * scale
   rows = jnp.pad(rows, [(0, 0), (0, 1)], constant_values=constant)
   rows *= jnp.sqrt(total / len(rows) / lengths[index])[:, None]
   return rows.T @ rows
@@ -397,7 +397,7 @@ def _inverse_factor(block):
 
 
 def _lengths(problem: Problem):
-  """Squared lengths [N] float32 of the centred rows; one where that is zero."""
+  """Squared lengths [N] float32 of the centerd rows; one where that is zero."""
 
   def local(rows, counted):
     mean = problem.mean.astype(jnp.float32)
@@ -429,8 +429,8 @@ def _drawn(chances, number: int):
   return index, running[-1].astype(jnp.float32)
 
 
-def _centred(problem: Problem, spectrum: Spectrum, index) -> jax.Array:
-  """Rows of these indices, centred and in the eigenbasis."""
+def _centerd(problem: Problem, spectrum: Spectrum, index) -> jax.Array:
+  """Rows of these indices, centerd and in the eigenbasis."""
   rows = _gather(problem, index) - problem.mean.astype(jnp.float32)
   rows = jnp.where(problem.varies, rows, 0)
   return rows if spectrum.axes is None else rows @ spectrum.axes

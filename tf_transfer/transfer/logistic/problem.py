@@ -487,7 +487,7 @@ def hessian_product(problem: Problem, point: Point, penalty):
   specs = BATCH, BATCH, lies(problem)
 
   def local_slopes(single, counted, curvature, change):
-    """change [C, R] times the centred rows, and the sums of what is curved."""
+    """change [C, R] times the centerd rows, and the sums of what is curved."""
     # A step of the bias away from what it should be, and much more exact.
     offset = (change @ mean)[:, None]
     most = _product_rows(problem, len(single))
@@ -508,7 +508,7 @@ def hessian_product(problem: Problem, point: Point, penalty):
     return slopes, lax.psum(sums, DATA_AXIS)
 
   def local_image(single, counted, curvature, slopes, share):
-    """What is curved of slopes [C, N] and a share [C], times centred rows."""
+    """What is curved of slopes [C, N] and a share [C], times centerd rows."""
     most = _product_rows(problem, len(single))
 
     def step(carry, start, fresh, part):

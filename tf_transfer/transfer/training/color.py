@@ -1,4 +1,4 @@
-"""Inception's distortion of colours, on the devices.
+"""Inception's distortion of colors, on the devices.
 
 On a GPU it costs next to nothing; on the host it would take longer than to
 decode the image. What it draws at random comes with the batch.
@@ -12,24 +12,24 @@ import jax.numpy as jnp
 from tf_transfer.datasets.images import augmentation
 
 
-def distort(image: jax.Array, colour: jax.Array) -> jax.Array:
-  """Distorts colours as TF-Slim does for Inception.
+def distort(image: jax.Array, color: jax.Array) -> jax.Array:
+  """Distorts colors as TF-Slim does for Inception.
 
   Args:
     image: [B, H, W, 3], RGB in 0 to 255.
-    colour: [B, 5], what `augmentation.draw_colour` gives for each image.
+    color: [B, 5], what `augmentation.draw_color` gives for each image.
 
   Returns:
     float32 [B, H, W, 3] in 0 to 255.
   """
   pixels = image.astype(jnp.float32) / 255
-  distorted = jax.vmap(_distort)(pixels, colour)
+  distorted = jax.vmap(_distort)(pixels, color)
   return jnp.clip(distorted, 0, 1) * 255
 
 
-def _distort(pixels: jax.Array, colour: jax.Array) -> jax.Array:
+def _distort(pixels: jax.Array, color: jax.Array) -> jax.Array:
   """One image [H, W, 3] of 0 to 1, which may leave that range."""
-  by = dict(zip(_CHANGES, colour[1:], strict=True))
+  by = dict(zip(_CHANGES, color[1:], strict=True))
 
   def in_order(order: tuple[str, ...], pixels: jax.Array) -> jax.Array:
     for name in order:
@@ -39,7 +39,7 @@ def _distort(pixels: jax.Array, colour: jax.Array) -> jax.Array:
   branches = [
     functools.partial(in_order, order) for order in augmentation.COLOUR_ORDERS
   ]
-  return jax.lax.switch(colour[0].astype(jnp.int32), branches, pixels)
+  return jax.lax.switch(color[0].astype(jnp.int32), branches, pixels)
 
 
 def _brighten(pixels: jax.Array, by: jax.Array) -> jax.Array:

@@ -91,13 +91,16 @@ def advice(
     f'each of {devices} devices'
   )
   if limit is None:
-    return f'{text}; set a smaller batch_size, or a larger accumulation'
+    return (
+      f'{text}; set a smaller batch_size, or a larger '
+      'gradient_accumulation_steps'
+    )
   text += f', which has {limit / _GIGABYTE:.2f}'
   fits = need.fitting(limit)
   if fits >= each:
     return (
       f'{text}: alone it would fit, {together} trials at once do not: set '
-      f'together to less than {together}'
+      f'concurrent_trials to less than {together}'
     )
   if not fits:
     return f'{text}: not even one image fits; set precision to bfloat16'
@@ -108,8 +111,8 @@ def advice(
   )
   return (
     f'{text}: a batch of {fits * devices} would fit; set batch_size to at most '
-    f'that, or accumulation={parts} to pass {batch} through in parts of '
-    f'{batch // parts}'
+    f'that, or gradient_accumulation_steps={parts} to pass {batch} through in '
+    f'parts of {batch // parts}'
   )
 
 

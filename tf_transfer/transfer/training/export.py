@@ -7,7 +7,7 @@ from typing import Any
 from tf_transfer import errors, networks
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.networks import weights
-from tf_transfer.transfer.fixed_features import evaluate
+from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import search
 
 
@@ -15,7 +15,7 @@ def save(
   path: pathlib.Path,
   given: search.Search,
   net: networks.Network,
-  outcome: evaluate.Outcome,
+  outcome: result_lib.CellResult,
 ) -> None:
   """Writes the network that a search gave.
 
@@ -41,7 +41,7 @@ def holds(path: pathlib.Path, identity: str) -> bool:
 
 
 def header_of(
-  given: search.Search, outcome: evaluate.Outcome
+  given: search.Search, outcome: result_lib.CellResult
 ) -> weights.Header:
   """What the weights file says of itself.
 
@@ -65,12 +65,12 @@ def header_of(
     recipe=_recipe(given, outcome),
     source=source,
     source_sha256=before.source_sha256 if given.pretrained else '',
-    licence=before.licence if given.pretrained else '',
+    license=before.license if given.pretrained else '',
   )
 
 
 def _recipe(
-  given: search.Search, outcome: evaluate.Outcome
+  given: search.Search, outcome: result_lib.CellResult
 ) -> recipe_lib.Recipe:
   config = given.config.to_dict()
   on = 'train + val' if given.trained_on_val else 'train'
@@ -102,7 +102,7 @@ def _recipe(
 
 
 def _factors(given: search.Search) -> dict[str, Any]:
-  """Which regularisers the network was ever trained with; None: not known."""
+  """Which regularizers the network was ever trained with; None: not known."""
   config = given.config
   now = {
     'bn_scale': given.net.header.options.get('use_scale', True),

@@ -31,7 +31,7 @@ from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.runtime import checkpoints as checkpoints_lib
 from tf_transfer.runtime import devices, files
 from tf_transfer.transfer import metrics
-from tf_transfer.transfer.fixed_features import evaluate
+from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import search, train_step, trials
 
 # The learning rate of a config is for this many images of an update.
@@ -39,7 +39,7 @@ RATED_BATCH = 4096
 # On which everything is measured: the central 87.5 %.
 VIEW = 'central'
 # Fields of the config that change where and when, but no result.
-OPERATIONAL = ('checkpoint_every', 'decoded_gb')
+OPERATIONAL = ('checkpoint_every', 'image_cache_gib')
 
 _GIGABYTE = 2**30
 # Images that are measured at once; it changes no result.
@@ -54,14 +54,14 @@ class Recipe(train_step.Recipe):
     steps_per_epoch: of the schedule.
     warmup_epochs: in which the rate grows linearly to that of the trial.
     decay_per_epoch: what the rate is multiplied with after each later epoch.
-    average_ramp: whether the average forgets faster at first, as TF-Slim's:
+    ema_warmup: whether the average forgets faster at first, as TF-Slim's:
       after n steps it keeps no more than (1 + n) / (10 + n).
   """
 
   steps_per_epoch: float = 1.0
   warmup_epochs: float = 0.0
   decay_per_epoch: float = 1.0
-  average_ramp: bool = False
+  ema_warmup: bool = False
 
   def __post_init__(self):
     super().__post_init__()
@@ -79,10 +79,10 @@ class Recipe(train_step.Recipe):
     return initial * jnp.minimum(growing, self.decay_per_epoch**epochs)
 
   def kept(self, step: Any) -> Any:
-    if not self.average_ramp:
-      return self.average_decay
+    if not self.ema_warmup:
+      return self.ema_decay
     done = step + 1
-    return jnp.minimum(self.average_decay, (1 + done) / (10 + done))
+    return jnp.minimum(self.ema_decay, (1 + done) / (10 + done))
 
 
 def recipe(config: ml_collections.ConfigDict, examples: int) -> Recipe:
@@ -125,7 +125,7 @@ def check(name: str, config: ml_collections.ConfigDict) -> None:
   networks.build(
     name, auxiliary_head=config.auxiliary_head, use_scale=config.bn_scale
   )
-  for field in ('epochs', 'measure_epochs', 'checkpoint_every'):
+  for field in ('epochs', 'evaluate_every_epochs', 'checkpoint_every'):
     if not config[field] > 0:
       raise errors.InputError(
         f'config.pretrain.{field}: expected more than 0, found {config[field]}'
@@ -258,14 +258,16 @@ class Pretraining:
       model,
       self.net.contract,
       given,
-      image_cache.keep_decoded(split, int(self.config.decoded_gb * _GIGABYTE)),
+      image_cache.keep_decoded(
+        split, int(self.config.image_cache_gib * _GIGABYTE)
+      ),
       train_step.initial_variables(
         model, self.net.contract.image_size, given.seed
       ),
       self.mesh,
       self.corrupt,
       self.config.checkpoint_every,
-      colour=self.config.colour,
+      color=self.config.color_distortion,
     )
 
   def network(self, variables: Mapping[str, Any]) -> networks.Network:
@@ -292,7 +294,7 @@ class Pretraining:
       corrupt=self.corrupt,
       description=f'{self.description}: {split.name}',
     )
-    predicted = evaluate.predictions(self.dataset, logits)
+    predicted = result_lib.predictions(self.dataset, logits)
     return metrics.measure(self.dataset.metric, split.labels[kept], predicted)
 
   def trained(self, job: trials.Job, name: str) -> trials.Trained:
@@ -373,7 +375,7 @@ def run(given: Pretraining) -> Result:
   train, val, test = (given.dataset.splits[name] for name in dataset_lib.PARTS)
   predict = trials.compile_predict(given.network({}), given.mesh)
   choice = None
-  if given.config.choose_step:
+  if given.config.choose_steps_on_val:
     choice = _chosen(given, predict, train, val)
   everything = dataset_lib.joined('trainval', train, val)
   made = recipe(given.config, len(train if choice else everything))
@@ -405,7 +407,9 @@ def _chosen(
   choice = _read(path, given.identity)
   if choice is None:
     made = recipe(given.config, len(train))
-    every = max(1, round(given.config.measure_epochs * made.steps_per_epoch))
+    every = max(
+      1, round(given.config.evaluate_every_epochs * made.steps_per_epoch)
+    )
     job = dataclasses.replace(
       given.job(train, made),
       measure=_Measure(given, predict, val, made),

@@ -31,7 +31,7 @@ from tf_transfer.datasets.images import image_cache
 from tf_transfer.runtime import checkpoints as checkpoints_lib
 from tf_transfer.runtime import devices, files
 from tf_transfer.transfer import metrics
-from tf_transfer.transfer.fixed_features import evaluate
+from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import (
   device_memory,
   halving,
@@ -45,10 +45,10 @@ SETTINGS = ('fine_tuned', 'random_init')
 PREPROCESSING = 'random_crop_and_flip'
 # Fields of the config that change where and when, but no result.
 OPERATIONAL = (
-  'together',
+  'concurrent_trials',
   'checkpoint_every',
-  'decoded_gb',
-  'watch_every',
+  'image_cache_gib',
+  'log_every',
   'profile_steps',
 )
 # Which trials go through all of the steps: every one, those that halving
@@ -67,12 +67,16 @@ def grid(config: ml_collections.ConfigDict) -> list[train_step.Trial]:
       (
         config.learning_rate_min,
         config.learning_rate_max,
-        config.learning_rates,
+        config.num_learning_rates,
       ),
-      (config.weight_decay_min, config.weight_decay_max, config.weight_decays),
+      (
+        config.weight_decay_min,
+        config.weight_decay_max,
+        config.num_weight_decays,
+      ),
     )
   )
-  if config.no_weight_decay:
+  if config.include_zero_weight_decay:
     decays = np.concatenate([[0.0], decays])
   return [
     train_step.Trial(float(rate), float(decay))
@@ -112,11 +116,11 @@ def check(name: str, config: ml_collections.ConfigDict) -> None:
         f'and {high}'
       )
   for field, least in {
-    'learning_rates': 1,
-    'weight_decays': 1,
-    'together': 0,
+    'num_learning_rates': 1,
+    'num_weight_decays': 1,
+    'concurrent_trials': 0,
     'checkpoint_every': 1,
-    'watch_every': 1,
+    'log_every': 1,
     'evaluate_every': 0,
     'profile_steps': 0,
   }.items():
@@ -133,9 +137,9 @@ def check(name: str, config: ml_collections.ConfigDict) -> None:
         f'config.{name}.{field}: expected above 0 and below 1, found '
         f'{config[field]}'
       )
-  if config.stop_early and not config.evaluate_every:
+  if config.early_stopping and not config.evaluate_every:
     raise errors.InputError(
-      f'config.{name}.stop_early: the steps to choose from are those after '
+      f'config.{name}.early_stopping: the steps to choose from are those after '
       'which trials are evaluated: set evaluate_every'
     )
   try:
@@ -183,7 +187,7 @@ class Search:
   @property
   def trained_on_val(self) -> bool:
     """Whether the network that is tested is trained on val too."""
-    return self.config.final_run and self.dataset.val_is_trained_on
+    return self.config.refit_on_trainval and self.dataset.val_is_trained_on
 
   @functools.cached_property
   def steps(self) -> int:
@@ -208,24 +212,24 @@ class Search:
     return monitor.Watcher(
       directory=self.watched,
       curves=self.curves,
-      every=self.config.watch_every,
+      every=self.config.log_every,
       profile_steps=self.config.profile_steps,
     )
 
   def part(
     self, stop: int, begin: Callable[[], trials.Trained] | None
-  ) -> trials.Part:
+  ) -> trials.Segment:
     """A part of the steps of trials, with what is evaluated on the way."""
     every = self.config.evaluate_every or self.steps
     at = {*range(every, self.steps, every), *self.rungs}
     # Without a final run the best trial is tested as it was when it was best.
-    best_of = at if self.config.stop_early else {self.steps}
-    return trials.Part(
+    best_of = at if self.config.early_stopping else {self.steps}
+    return trials.Segment(
       stop=stop,
       begin=begin,
       evaluate=functools.partial(_measured, self),
       evaluate_at=at,
-      best_of=() if self.config.final_run else best_of,
+      best_of=() if self.config.refit_on_trainval else best_of,
     )
 
   def job(self, split: datasets.Split) -> trials.Job:
@@ -251,7 +255,9 @@ class Search:
       model,
       self.net.contract,
       given,
-      image_cache.keep_decoded(split, int(self.config.decoded_gb * _GIGABYTE)),
+      image_cache.keep_decoded(
+        split, int(self.config.image_cache_gib * _GIGABYTE)
+      ),
       variables,
       self.mesh,
       self.corrupt,
@@ -261,7 +267,7 @@ class Search:
   def memory_advice(self) -> str:
     """What to change where the devices' memory does not hold a step."""
     given = self.job(self.dataset.splits['train'])
-    parts, size = given.recipe.accumulation, self.mesh.size
+    parts, size = given.recipe.gradient_accumulation_steps, self.mesh.size
 
     def measure(images: int) -> int:
       batch_size = images * size * parts
@@ -281,14 +287,14 @@ class Search:
       device_memory.device_limit(),
       given.recipe.batch_size,
       size,
-      self.together,
+      self.concurrent_trials,
     )
 
   @functools.cached_property
-  def together(self) -> int:
+  def concurrent_trials(self) -> int:
     """Trials at once: so many as the config says, or as memory holds."""
-    if self.config.together:
-      return self.config.together
+    if self.config.concurrent_trials:
+      return self.config.concurrent_trials
     limit = device_memory.device_limit()
     if limit is None:
       return device_memory.trials_at_once(0, 1, None)
@@ -340,7 +346,7 @@ class Search:
       corrupt=self.corrupt,
       description=f'{self.description}: {split.name}, {view}',
     )
-    found = [evaluate.predictions(self.dataset, x) for x in logits]
+    found = [result_lib.predictions(self.dataset, x) for x in logits]
     return found, kept
 
 
@@ -354,7 +360,7 @@ class _Choice:
   measurement: Mapping[str, Any]
 
 
-def run(search: Search) -> tuple[evaluate.Outcome, networks.Network]:
+def run(search: Search) -> tuple[result_lib.CellResult, networks.Network]:
   """Runs a cell: the search, the final run and the test.
 
   Returns:
@@ -376,7 +382,7 @@ def run(search: Search) -> tuple[evaluate.Outcome, networks.Network]:
       )
     if search.config.search == 'both':
       print(f'  {halving_report(search, results)}', flush=True)
-    final = _final_run if search.config.final_run else _kept_trial
+    final = _final_run if search.config.refit_on_trainval else _kept_trial
     trained, job, steps = final(search, given, results, choice)
     outcome = _tested(search, trained, results, choice, job, steps)
   return outcome, search.network(for_inference(trained.variables[0]))
@@ -385,14 +391,14 @@ def run(search: Search) -> tuple[evaluate.Outcome, networks.Network]:
 def _candidates(search: Search, results: '_Results') -> Iterable[_Choice]:
   """What may be chosen: of trials that went through all of the steps.
 
-  Their ends; or with `stop_early` wherever they were evaluated.
+  Their ends; or with `early_stopping` wherever they were evaluated.
   """
   for number, result in results.items():
     if result['diverged'] is not None or result['steps'] < search.steps:
       continue
     for evaluation in result['evaluations']:
       step = evaluation['step']
-      if step == search.steps or search.config.stop_early:
+      if step == search.steps or search.config.early_stopping:
         for view, found in evaluation['views'].items():
           yield _Choice(number, step, view, found)
 
@@ -429,7 +435,7 @@ def _final_run(search, given, results, choice):
   steps = math.ceil(choice.step * job.recipe.steps / search.steps)
   trial = given[choice.number]
   watch = search.watcher.trials(
-    ('final_run',), (_hparams(search, trial),), job.recipe.batch_size
+    ('refit_on_trainval',), (_hparams(search, trial),), job.recipe.batch_size
   )
   with search.checkpoints('final') as kept, watch:
     trained = trials.train(
@@ -438,7 +444,7 @@ def _final_run(search, given, results, choice):
       [trial],
       kept,
       f'{search.description}: final run',
-      trials.Part(stop=steps),
+      trials.Segment(stop=steps),
       watch,
     )
   if trained.states[0] is None:
@@ -459,7 +465,8 @@ def _kept_trial(search, given, results, choice):
     raise errors.InputError(
       f'{search.description}: the best checkpoint, of trial '
       f'{choice.number + 1} after {choice.step} steps, is gone or damaged: '
-      f'remove {search.directory} to search again, or set final_run=True'
+      f'remove {search.directory} to search again, or set '
+      'refit_on_trainval=True'
     )
   at = numbers.index(choice.number)
   states, courses = [found[1].states[at]], [found[1].courses[at]]
@@ -492,7 +499,7 @@ def _tested(search, trained, results, choice, job, steps):
   labels = test.labels[kept]
   best = results[choice.number]
   records = [results.record(number) for number in range(len(results))]
-  return evaluate.Outcome(
+  return result_lib.CellResult(
     validation=metrics.Measurement(**choice.measurement),
     test=metrics.measure(search.dataset.metric, labels, predicted),
     curve=np.array(
@@ -508,7 +515,7 @@ def _tested(search, trained, results, choice, job, steps):
       'steps': steps,
     },
     solver={},
-    predictions=evaluate.per_example(test, kept, labels, predicted),
+    predictions=result_lib.per_example(test, kept, labels, predicted),
     skipped=(
       *(job.split.describe(i) for i in trained.skipped),
       *(test.describe(i) for i in np.setdiff1d(np.arange(len(test)), kept)),
@@ -570,7 +577,7 @@ def _search(
       )
       estimate = _Estimate(search, job, step, given, left)
       search.watcher.progress = estimate.advance
-    size = search.together if missing else 1
+    size = search.concurrent_trials if missing else 1
     for start in range(0, len(missing), size):
       numbers = missing[start : start + size]
       begin = functools.partial(_rung_before, search, job, numbers, before)
@@ -670,7 +677,7 @@ def _clear(search, results, numbers, going, stop):
       unused += [f'rung of {n}' for n in numbers]
     choice = _chosen(search, results)
     groups = {tuple(result['group']) for result in results.values()}
-    if choice and not search.config.final_run:
+    if choice and not search.config.refit_on_trainval:
       groups -= {tuple(results[choice.number]['group'])}
     unused += [_group_name(group, stop) for group in groups]
   if devices.leading():
@@ -712,7 +719,7 @@ class _Estimate:
       steps: of all trials together that are ahead.
     """
     compiling, seconds = seconds_per_step(job, step, given[0])
-    self._total = steps + search.config.final_run * job.recipe.steps
+    self._total = steps + search.config.refit_on_trainval * job.recipe.steps
     self._done, self._started = 0, time.monotonic()
     evaluations = 'evaluation on val comes on top'
     print(
@@ -774,8 +781,8 @@ def _ready_batch(job: trials.Job) -> dict[str, np.ndarray]:
     'mask': np.ones(rows, bool),
     'index': np.zeros(rows, np.int32),
   }
-  if job.colour:
-    batch['colour'] = np.zeros((rows, 5), np.float32)
+  if job.color:
+    batch['color'] = np.zeros((rows, 5), np.float32)
   return batch
 
 

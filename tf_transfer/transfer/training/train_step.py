@@ -1,7 +1,7 @@
 """Training a network: its state, one step, and what it predicts.
 
 Section 5 of the protocol: SGD with Nesterov momentum, a cosine from the
-learning rate to zero, weight decay divided by the learning rate, no colours.
+learning rate to zero, weight decay divided by the learning rate, no colors.
 Learning rate and weight decay are arguments of the compiled step: one program
 serves every trial of a search.
 
@@ -42,39 +42,39 @@ class Recipe:
   Attributes:
     steps: updates of the parameters.
     batch_size: examples of each update, on all devices of all processes.
-    accumulation: parts in which a batch passes through, one after the other,
-      for devices that cannot hold all of it.
+    gradient_accumulation_steps: parts in which a batch passes through, one
+      after the other, for devices that cannot hold all of it.
     precision: one of PRECISIONS; parameters and statistics are float32.
     label_smoothing: share of the target that is spread over all classes.
     dropout: share of the features that is dropped ahead of the head.
     auxiliary_head: whether there is one, where the network has a place.
-    average_decay: of the moving average of parameters and statistics, which
+    ema_decay: of the moving average of parameters and statistics, which
       is then what is evaluated; 0 is none.
     seed: of initial values, dropout and batches.
   """
 
   steps: int
   batch_size: int
-  accumulation: int = 1
+  gradient_accumulation_steps: int = 1
   precision: str = 'float32'
   label_smoothing: float = 0.0
   dropout: float = 0.0
   auxiliary_head: bool = False
-  average_decay: float = 0.0
+  ema_decay: float = 0.0
   seed: int = 0
 
   def __post_init__(self):
-    for name in ('steps', 'batch_size', 'accumulation'):
+    for name in ('steps', 'batch_size', 'gradient_accumulation_steps'):
       if getattr(self, name) < 1:
         raise errors.InputError(
           f'{name}: expected 1 or more, found {getattr(self, name)}'
         )
-    if self.batch_size % self.accumulation:
+    if self.batch_size % self.gradient_accumulation_steps:
       raise errors.InputError(
-        f'accumulation: a batch of {self.batch_size} cannot be cut into '
-        f'{self.accumulation} equal parts'
+        f'gradient_accumulation_steps: a batch of {self.batch_size} cannot be '
+        f'cut into {self.gradient_accumulation_steps} equal parts'
       )
-    for name in ('label_smoothing', 'dropout', 'average_decay'):
+    for name in ('label_smoothing', 'dropout', 'ema_decay'):
       if not 0 <= getattr(self, name) < 1:
         raise errors.InputError(
           f'{name}: expected 0 to below 1, found {getattr(self, name)}'
@@ -89,7 +89,7 @@ class Recipe:
   def kept(self, step: Any) -> Any:
     """Share of the old moving average that a step keeps."""
     del step
-    return self.average_decay
+    return self.ema_decay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,14 +121,14 @@ class State:
     step: int32, updates so far.
     params: float32, by the network's own paths.
     batch_stats: float32, batch norm's moving statistics.
-    optimiser: the momentum.
+    optimizer: the momentum.
     average: moving average of params and batch_stats, or None.
   """
 
   step: jax.Array
   params: Any
   batch_stats: Any
-  optimiser: Any
+  optimizer: Any
   average: Any
 
   @property
@@ -148,8 +148,8 @@ def host_state(variables: Mapping[str, Any], recipe: Recipe) -> State:
     step=np.zeros((), np.int32),
     params=params,
     batch_stats=batch_stats,
-    optimiser=_NESTEROV.init(jax.tree.map(np.zeros_like, params)),
-    average=average if recipe.average_decay else None,
+    optimizer=_NESTEROV.init(jax.tree.map(np.zeros_like, params)),
+    average=average if recipe.ema_decay else None,
   )
 
 
@@ -291,7 +291,7 @@ def compile_step(
   Returns:
     (state, trial, batch) -> (state, metrics). The state's memory is taken.
     `trial` is a `Trial` as a dict; `batch` is that of
-    `pipeline.training_batches`, sharded over the mesh, whose colours are
+    `pipeline.training_batches`, sharded over the mesh, whose colors are
     distorted if it says how; and the metrics are loss, accuracy (of the
     images as they were trained on), learning_rate and
     gradient_norm, scalars.
@@ -299,10 +299,10 @@ def compile_step(
   Raises:
     InputError: the batch cannot be spread over the devices.
   """
-  if recipe.batch_size % (mesh.size * recipe.accumulation):
+  if recipe.batch_size % (mesh.size * recipe.gradient_accumulation_steps):
     raise errors.InputError(
       f'batch_size: expected a multiple of {mesh.size} devices × '
-      f'{recipe.accumulation} parts, found {recipe.batch_size}'
+      f'{recipe.gradient_accumulation_steps} parts, found {recipe.batch_size}'
     )
   return jax.jit(
     functools.partial(_step, model, scale, recipe, mesh),
@@ -345,7 +345,7 @@ def _step(
     lambda g, p: g + decay * p if p.ndim > 1 else g, grads, state.params
   )
   rate = recipe.rate(trial['learning_rate'], state.step)
-  updates, optimiser = _NESTEROV.update(decayed, state.optimiser)
+  updates, optimizer = _NESTEROV.update(decayed, state.optimizer)
   params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
   average = state.average
   if average is not None:
@@ -361,7 +361,7 @@ def _step(
     'learning_rate': rate,
     'gradient_norm': optax.tree.norm(grads),
   }
-  state = State(state.step + 1, params, batch_stats, optimiser, average)
+  state = State(state.step + 1, params, batch_stats, optimizer, average)
   return state, metrics
 
 
@@ -385,8 +385,8 @@ def _loss(
     in the batch's.
   """
   image = part['image']
-  if 'colour' in part:
-    image = color.distort(image, part['colour'])
+  if 'color' in part:
+    image = color.distort(image, part['color'])
   image = scale(image)
   if recipe.precision == 'bfloat16':
     image, params = jax.tree.map(
@@ -426,10 +426,10 @@ def _accumulated(gradients, batch, recipe: Recipe, mesh):
 
   Each part updates the statistics of before the step, so that the step moves
   them once: the mean of the parts' means is that of the whole batch. Their
-  variances leave out what lies between parts, and each part is normalised by
+  variances leave out what lies between parts, and each part is normalized by
   its own statistics: only without batch norm are k parts the same as one.
   """
-  parts = recipe.accumulation
+  parts = recipe.gradient_accumulation_steps
   if parts == 1:
     return gradients(batch, 0)
   # Every k-th example: what a device holds stays there.

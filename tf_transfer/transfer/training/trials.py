@@ -81,7 +81,7 @@ class Job:
     mesh: the devices.
     corrupt: 'error', or 'skip' for images that cannot be decoded.
     checkpoint_every: steps.
-    colour: whether colours are distorted.
+    color: whether colors are distorted.
     measure: maps the number of steps done and the variables to a value, on
       the way; None measures nothing.
     measure_every: steps; the last one is measured too.
@@ -95,7 +95,7 @@ class Job:
   mesh: jax.sharding.Mesh
   corrupt: str
   checkpoint_every: int
-  colour: bool = False
+  color: bool = False
   measure: Callable[[int, Any], float] | None = None
   measure_every: int = 0
 
@@ -111,7 +111,7 @@ Evaluate = Callable[[Sequence[Any]], list[dict[str, dict[str, Any]]]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class Segment:
   """Which of the steps trials go through, and what is done on the way.
 
   Attributes:
@@ -207,7 +207,7 @@ def train(
   trials: Sequence[train_step.Trial],
   checkpoints: checkpoints_lib.Checkpoints,
   description: str,
-  part: Part | None = None,
+  part: Segment | None = None,
   watch: monitor.Watch | None = None,
 ) -> Trained:
   """Trains, from where a job that was killed had come.
@@ -225,7 +225,7 @@ def train(
     InputError: an image cannot be read.
     Preempted: SIGTERM came; where the trials stand is written.
   """
-  part = part or Part()
+  part = part or Segment()
   watch = watch or monitor.Watcher().trials((), (), job.recipe.batch_size)
   total = job.recipe.steps if part.stop is None else part.stop
   at = _begin(job, trials, checkpoints, part)
@@ -302,7 +302,7 @@ def _batches(
     start=at.done,
     stop=stop,
     process=(jax.process_index(), jax.process_count()),
-    colour=job.colour,
+    color=job.color,
     corrupt=job.corrupt,
   )
 
@@ -377,7 +377,9 @@ def _measure(measure: Callable[[int, Any], float], at: _Standing) -> None:
       course.measured.append((at.done, measure(at.done, state.variables)))
 
 
-def _evaluated(at: _Standing, part: Part, watch: monitor.Watch) -> float | None:
+def _evaluated(
+  at: _Standing, part: Segment, watch: monitor.Watch
+) -> float | None:
   """Measures the trials if it is time; the score of the best, if it counts."""
   if part.evaluate is None or at.done not in part.evaluate_at:
     return None
@@ -401,7 +403,7 @@ def _begin(
   job: Job,
   trials: Sequence[train_step.Trial],
   checkpoints: checkpoints_lib.Checkpoints,
-  part: Part,
+  part: Segment,
 ) -> _Standing:
   """Where the last checkpoint stood, or the beginning."""
   found = checkpoints.latest(functools.partial(_like, job))

@@ -1,9 +1,9 @@
 """What the settings of pretraining do to transfer: figures 3, 4 and 5.
 
   python -m tf_transfer.main --workdir=runs/settings \\
-      --config=configs/settings_study.py --config.transfer.data.dir=DIR
+      --config=configs/regularizers.py --config.transfer.data.dir=DIR
   python -m tf_transfer.main --workdir=runs/small \\
-      --config=configs/settings_study.py:small
+      --config=configs/regularizers.py:small
 
 The first is the paper's: five Inceptions in C1 to C5 (those without an
 auxiliary head in C1 to C4) pretrained on ImageNet, then fixed features on the
@@ -38,7 +38,7 @@ def _papers() -> ml_collections.ConfigDict:
   config = ml_collections.ConfigDict()
 
   # What main runs.
-  config.job = 'settings_study'
+  config.job = 'regularizers'
 
   # Names of the table.
   config.networks = (
@@ -93,23 +93,23 @@ def _small(source: str, target: str) -> ml_collections.ConfigDict:
   config.pretrain.update(
     {
       'epochs': 0.5 if source == 'fashion_mnist' else 15.0,
-      'choose_step': False,
+      'choose_steps_on_val': False,
       'batch_size': 128,
       'learning_rate': 6.4,
       'warmup_epochs': 0.1 if source == 'fashion_mnist' else 3.0,
-      'colour': False,
+      'color_distortion': False,
       'checkpoint_every': 100,
     }
   )
   config.transfer.datasets = (target,)
-  config.transfer.logistic_regression.penalties = 12
+  config.transfer.logistic_regression.num_penalties = 12
   config.transfer.fine_tuned.update(
     {
-      'learning_rates': 2,
+      'num_learning_rates': 2,
       'learning_rate_min': 1e-2,
-      'weight_decays': 1,
+      'num_weight_decays': 1,
       'weight_decay_max': 1e-6,
-      'no_weight_decay': False,
+      'include_zero_weight_decay': False,
       'steps': 100,
       'batch_size': 64,
     }
