@@ -21,13 +21,12 @@ import time
 import jax
 import numpy as np
 from absl import app, flags
+from tf_transfer.convert_weights import rules
 
 from tests.golden import rule
-from tf_transfer import networks
+from tf_transfer import convert_weights, networks
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
-from tools import convert_weights
-from tools.convert_weights import rules
 
 _MINUTES = flags.DEFINE_float('minutes', 25, 'Nothing is begun after these.')
 _NETWORKS = flags.DEFINE_list('networks', [], 'Names of the table; empty: all.')

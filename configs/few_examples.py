@@ -14,8 +14,7 @@ are fewer images than a batch has rows, one comes several times, cropped anew.
 """
 
 import ml_collections
-
-from configs import fine_tuned, logistic_regression, random_init
+from tf_transfer.configs import fine_tuned, logistic_regression, random_init
 
 # Of each setting that trains: images of a batch, and what divides its rates.
 SMALL = {'fine_tuned': (64, 4), 'random_init': (16, 16)}

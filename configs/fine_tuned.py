@@ -15,8 +15,7 @@ rates a quarter as large are the paper's (figure 9).
 """
 
 import ml_collections
-
-from configs import logistic_regression
+from tf_transfer.configs import logistic_regression
 
 
 def fields() -> ml_collections.ConfigDict:

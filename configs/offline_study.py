@@ -15,8 +15,7 @@ same ones.
 """
 
 import ml_collections
-
-from configs import fine_tuned, quickstart
+from tf_transfer.configs import fine_tuned, quickstart
 
 STAMPS = '/usr/share/tuxpaint/stamps'
 

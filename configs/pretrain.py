@@ -19,8 +19,8 @@ goes on.
 """
 
 import ml_collections
+from tf_transfer.configs import logistic_regression
 
-from configs import logistic_regression
 from tf_transfer import errors, networks
 from tf_transfer.networks import recipe
 

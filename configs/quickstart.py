@@ -11,8 +11,7 @@ cores.
 """
 
 import ml_collections
-
-from configs import logistic_regression
+from tf_transfer.configs import logistic_regression
 
 
 def get_config() -> ml_collections.ConfigDict:

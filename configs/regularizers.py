@@ -20,8 +20,8 @@ datasets of the table or folder:PATH can stand there.
 """
 
 import ml_collections
+from tf_transfer.configs import fine_tuned, logistic_regression, pretrain
 
-from configs import fine_tuned, logistic_regression, pretrain
 from tf_transfer import errors
 
 _DATASETS = (

@@ -45,7 +45,7 @@ def _nothing_large_stays(request):
 @pytest.fixture(scope='session')
 def weights_dir(tmp_path_factory) -> pathlib.Path:
   """NAME.safetensors of the three EfficientNet-Lites, real weights."""
-  from tools import convert_weights
+  from tf_transfer import convert_weights
 
   directory = tmp_path_factory.mktemp('weights')
   for name in LITES:
@@ -126,7 +126,7 @@ def digits_cache(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture
 def small_config(small_weights, digits_cache):
   """One quick cell: the small network on digits, five penalties."""
-  from configs import logistic_regression
+  from tf_transfer.configs import logistic_regression
 
   config = logistic_regression.get_config(f'{small_weights},digits')
   config.features.cache_dir = str(digits_cache)

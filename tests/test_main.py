@@ -11,8 +11,8 @@ import sys
 import time
 
 import pytest
+from tf_transfer.configs import logistic_regression
 
-from configs import logistic_regression
 from tf_transfer import errors, main
 
 ROOT = pathlib.Path(__file__).parents[1]

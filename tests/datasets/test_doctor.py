@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from tf_transfer.configs import datasets as datasets_config
 
-from configs import datasets as datasets_config
 from tests.datasets import miniatures
 from tf_transfer import datasets
 from tf_transfer.datasets import doctor, table

@@ -6,8 +6,8 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tf_transfer.configs import imagenet as config_file
 
-from configs import imagenet as config_file
 from tests.datasets import miniatures
 from tf_transfer import contract, datasets, errors, networks
 from tf_transfer.datasets.images import decoding

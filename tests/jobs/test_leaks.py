@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from tf_transfer.configs import leaks as leaks_config
 
-from configs import leaks as leaks_config
 from tf_transfer import datasets, errors
 from tf_transfer.jobs import leaks
 from tf_transfer.study import ledger as ledger_lib

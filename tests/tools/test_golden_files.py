@@ -9,12 +9,11 @@ import pathlib
 
 import numpy as np
 import pytest
+from tf_transfer.convert_weights import sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
-from tf_transfer import networks
-from tools import convert_weights
-from tools.convert_weights import sources
+from tf_transfer import convert_weights, networks
 
 LIMIT = 1e-5
 # Of each family one, and each source; the others are for one's own machine.

@@ -11,13 +11,12 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+from tf_transfer.convert_weights import keras_files, readers, sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
-from tf_transfer import errors, networks
+from tf_transfer import convert_weights, errors, networks
 from tf_transfer.networks import weights
-from tools import convert_weights
-from tools.convert_weights import keras_files, readers, sources
 
 LIMIT = 1e-5
 KERAS = [network for network in sources.SOURCES if sources.application(network)]

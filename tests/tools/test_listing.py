@@ -1,6 +1,5 @@
 import pytest
-
-from tools.convert_weights import listing, sources
+from tf_transfer.convert_weights import listing, sources
 
 
 def test_every_source_has_a_line():

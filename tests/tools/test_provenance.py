@@ -8,14 +8,13 @@ import dataclasses
 
 import numpy as np
 import pytest
+from tf_transfer.convert_weights import provenance, sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
-from tf_transfer import errors
+from tf_transfer import convert_weights, errors
 from tf_transfer.networks import recipe, weights
 from tf_transfer.runtime import files
-from tools import convert_weights
-from tools.convert_weights import provenance, sources
 
 pytestmark = pytest.mark.usefixtures('traced_once')
 

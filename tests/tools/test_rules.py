@@ -4,11 +4,10 @@ import re
 
 import numpy as np
 import pytest
+from tf_transfer.convert_weights import rules, sources
 
 from tests.golden import rule
-from tf_transfer import networks
-from tools import convert_weights
-from tools.convert_weights import rules, sources
+from tf_transfer import convert_weights, networks
 
 
 def converted(source, network, tensors):

@@ -7,6 +7,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from tf_transfer.convert_weights import torch_files
 
 from tests.tools.checkpoint_files import (
   STORAGES,
@@ -18,7 +19,6 @@ from tests.tools.checkpoint_files import (
   write_zip,
 )
 from tf_transfer import errors
-from tools.convert_weights import torch_files
 
 WRITERS = pytest.mark.parametrize('write', [write_legacy, write_zip])
 

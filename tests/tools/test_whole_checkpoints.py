@@ -8,13 +8,12 @@ import re
 
 import numpy as np
 import pytest
+from tf_transfer.convert_weights import sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
-from tf_transfer import errors
+from tf_transfer import convert_weights, errors
 from tf_transfer.networks import weights
-from tools import convert_weights
-from tools.convert_weights import sources
 
 pytestmark = pytest.mark.usefixtures('traced_once')
 

@@ -53,10 +53,8 @@ def available(
     path.stem if path.stem in networks.TABLE else str(path)
     for path in sorted(directory.glob('*.safetensors'))
   ]
-  try:
-    from tools import convert_weights
-  except ModuleNotFoundError:
-    return tuple(found)
+  from tf_transfer import convert_weights
+
   for name in networks.TABLE:
     with contextlib.suppress(errors.InputError):
       package = convert_weights.source_of(name).package
@@ -136,15 +134,8 @@ def prepare(
 
 
 def _convert_package(name: str, path: pathlib.Path) -> None:
-  try:
-    from tools import convert_weights
-  except ModuleNotFoundError as error:
-    if error.name not in ('tools', 'tools.convert_weights'):
-      raise
-    raise errors.InputError(
-      f'no weights of {name} at {path}, and the converter is not here: run '
-      'from a checkout of the project, or give the path of a weights file'
-    ) from error
+  from tf_transfer import convert_weights
+
   package = convert_weights.source_of(name).package
   if not package:
     raise errors.InputError(

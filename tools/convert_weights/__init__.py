@@ -10,11 +10,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
-
-from tf_transfer import errors, networks
-from tf_transfer.networks import weights
-from tf_transfer.runtime import files
-from tools.convert_weights import (
+from tf_transfer.convert_weights import (
   downloads,
   provenance,
   publishers,
@@ -22,6 +18,10 @@ from tools.convert_weights import (
   rules,
   sources,
 )
+
+from tf_transfer import errors, networks
+from tf_transfer.networks import weights
+from tf_transfer.runtime import files
 
 package_file = downloads.package_file
 source_of = sources.named

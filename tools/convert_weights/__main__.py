@@ -61,8 +61,9 @@ def _check_flags() -> None:
 
 
 def _convert() -> None:
-  from tools import convert_weights
-  from tools.convert_weights import downloads
+  from tf_transfer.convert_weights import downloads
+
+  from tf_transfer import convert_weights
 
   if _INPUT.value is not None:
     source_file = _INPUT.value
@@ -91,13 +92,14 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
   # Imported late: --help should not wait for JAX.
   if _LIST.value:
-    from tools.convert_weights import listing
+    from tf_transfer.convert_weights import listing
 
     print(listing.render())
     return
   _check_flags()
+  from tf_transfer.convert_weights import fingerprint
+
   from tf_transfer import errors
-  from tools.convert_weights import fingerprint
 
   try:
     if _NETWORK.value is not None:

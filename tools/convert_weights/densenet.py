@@ -4,7 +4,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 
-from tools.convert_weights import rules
+from tf_transfer.convert_weights import rules
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from tf_transfer.convert_weights import rules
+
 from tf_transfer.networks import efficientnet
-from tools.convert_weights import rules
 
 
 def _layers(width: float, depth: float) -> Iterator[rules.Layer]:

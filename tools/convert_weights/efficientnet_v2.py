@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
+from tf_transfer.convert_weights import rules
+
 from tf_transfer.networks import efficientnet_v2
-from tools.convert_weights import rules
 
 _Architecture = efficientnet_v2.Architecture
 _Block = efficientnet_v2.Block

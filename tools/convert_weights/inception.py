@@ -6,6 +6,8 @@ them follows from their place in their module, with the exceptions below.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from tf_transfer.convert_weights import rules
+
 from tf_transfer.networks import (
   bn_inception,
   inception_blocks,
@@ -14,7 +16,6 @@ from tf_transfer.networks import (
   inception_v3,
   inception_v4,
 )
-from tools.convert_weights import rules
 
 Steps = Sequence[inception_blocks.Step]
 

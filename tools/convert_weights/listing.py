@@ -1,6 +1,6 @@
 """What public weights there are, as a table of text."""
 
-from tools.convert_weights import publishers, sources
+from tf_transfer.convert_weights import publishers, sources
 
 _HEADINGS = ('source', 'classes', 'top-1', 'file')
 

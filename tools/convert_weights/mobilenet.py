@@ -3,8 +3,9 @@
 import itertools
 from collections.abc import Iterator, Sequence
 
+from tf_transfer.convert_weights import rules
+
 from tf_transfer.networks import mobilenet
-from tools.convert_weights import rules
 
 _V1 = range(1, len(mobilenet.BLOCKS_V1) + 1)
 _V2 = range(1, 1 + sum(stage[0] for stage in mobilenet.STAGES_V2))

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
+from tf_transfer.convert_weights import rules
+
 from tf_transfer.networks import nasnet
-from tools.convert_weights import rules
 
 
 def _separables(reduction: bool) -> Iterator[tuple[int, str, int]]:

@@ -13,9 +13,9 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
+from tf_transfer.convert_weights import publishers
 
 from tf_transfer.networks import recipe as recipe_lib
-from tools.convert_weights import publishers
 
 _HASHED = re.compile(r'.*-([0-9a-f]{8,})\.pth')
 # Folders above a file in the Hugging Face hub's cache that its name is in:

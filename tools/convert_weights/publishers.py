@@ -5,9 +5,10 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tf_transfer.convert_weights import keras_files, rules
+
 from tf_transfer import contract as contract_lib
 from tf_transfer.networks import recipe as recipe_lib
-from tools.convert_weights import keras_files, rules
 
 Rules = Sequence[rules.Rule]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from tools.convert_weights import rules
+from tf_transfer.convert_weights import rules
 
 
 def _parts(depths: Sequence[int]) -> Iterator[tuple[int, int, str]]:

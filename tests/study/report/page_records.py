@@ -7,8 +7,8 @@ import pathlib
 
 import ml_collections
 import numpy as np
+from tf_transfer.configs import fine_tuned
 
-from configs import fine_tuned
 from tf_transfer.networks import recipe
 from tf_transfer.study import ledger
 from tf_transfer.study.paper import numbers

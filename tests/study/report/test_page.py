@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+from tf_transfer.configs import fine_tuned
 
-from configs import fine_tuned
 from tests.study.report import page_records
 from tf_transfer import errors
 from tf_transfer.networks import recipe

@@ -5,8 +5,8 @@ import json
 
 import numpy as np
 import pytest
+from tf_transfer.configs import random_init
 
-from configs import random_init
 from tests.study import tiny
 from tf_transfer import datasets, errors, networks
 from tf_transfer.networks import recipe, weights

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tf_transfer.configs import pretrain as config_file
 
-from configs import pretrain as config_file
 from tests.networks import drawn
 from tests.transfer.training import small
 from tf_transfer import errors, networks

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
+from tf_transfer.configs import fine_tuned, random_init
 
-from configs import fine_tuned, random_init
 from tests.datasets import miniatures
 from tests.transfer.training import killable, small
 from tf_transfer import errors, networks

@@ -1,0 +1,1 @@
+"""Configs: a file a job; presets/ has those with other defaults."""

@@ -1,0 +1,1 @@
+"""Presets: configs of a job with other defaults."""
