@@ -22,7 +22,7 @@ from tf_transfer.datasets.sources import flowers, layouts
 
 # train, val and test of the miniatures, from `PER_CLASS` images a class.
 TRAIN, TEST = 3, 2
-CLASSES = {r.name: r.classes for r in table.ROWS}
+CLASSES = {r.name: r.classes for r in table.TABLE}
 
 
 class Photos:
@@ -369,7 +369,7 @@ COUNTS = {
 def rows():
   """The table with the counts of the miniatures."""
   made = []
-  for row in table.ROWS:
+  for row in table.TABLE:
     if row.name in COUNTS:
       counts = dict(
         zip(('train', 'val', 'test'), COUNTS[row.name], strict=True)

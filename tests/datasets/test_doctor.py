@@ -18,8 +18,7 @@ HERE = ('pets', 'dtd', 'voc2007')
 
 @pytest.fixture(autouse=True)
 def rows(monkeypatch):
-  monkeypatch.setattr(table, 'ROWS', miniatures.rows())
-  monkeypatch.setattr(doctor, 'ROWS', miniatures.rows())
+  monkeypatch.setattr(table, 'TABLE', miniatures.rows())
 
 
 @pytest.fixture

@@ -191,7 +191,7 @@ def test_other_data(tmp_path, config, photos, where, monkeypatch):
     config.dataset = f'folder:{photos}'
     config.pretrain.update({'epochs': 2.0, 'batch_size': 8})
   else:
-    monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+    monkeypatch.setattr(table, 'TABLE', miniatures.rows())
     miniatures.make('imagenet', tmp_path / 'data')
     config.dataset = 'imagenet'
     config.data.dir = str(tmp_path / 'data')

@@ -227,7 +227,7 @@ def test_one_of_the_papers_datasets(
   tmp_path, small_config, monkeypatch, capsys
 ):
   """VOC in miniature, from its official layout to the table."""
-  monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+  monkeypatch.setattr(table, 'TABLE', miniatures.rows())
   miniatures.make('voc2007', tmp_path / 'data')
   small_config.datasets = ('voc2007',)
   with pytest.raises(errors.InputError, match='official archives'):

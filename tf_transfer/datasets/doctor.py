@@ -12,12 +12,12 @@ import textwrap
 
 import ml_collections
 
-from tf_transfer.datasets import manifest
+from tf_transfer.datasets import manifest, table
 from tf_transfer.datasets.dataset import Dataset, Split, listing
 from tf_transfer.datasets.images.decoding import CorruptImage
 from tf_transfer.datasets.sources import official, tfds_records
 from tf_transfer.datasets.sources.layouts import LAYOUTS
-from tf_transfer.datasets.table import ROWS, Row
+from tf_transfer.datasets.table import Row
 from tf_transfer.errors import InputError, unknown_name
 from tf_transfer.runtime import progress
 
@@ -69,7 +69,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path | None):
 
 
 def _chosen(names: tuple[str, ...]) -> list[Row]:
-  rows = {row.name: row for row in ROWS if row.published}
+  rows = {row.name: row for row in table.TABLE if row.official}
   for name in names:
     if name not in rows:
       raise unknown_name('dataset', name, rows)
@@ -141,7 +141,7 @@ def _present(
   print(f'{row.name:11} here       {_expected(row)}')
   kind = 'official layout' if found.layout else 'prepared by TFDS'
   _tell(f'{kind}, {found.path}')
-  dataset = official.open_published(row, options)
+  dataset = official.open_official(row, options)
   counts = {name: len(split) for name, split in dataset.splits.items()}
   if counts == dict(row.counts):
     _tell(f'classes and counts as they should be; {_validation(row, options)}')

@@ -6,6 +6,7 @@ since the paper does not say.
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Mapping
 
 # What is measured on each dataset.
@@ -57,6 +58,7 @@ class Row:
 
   Attributes:
     name: as users write it; a folder's path follows it.
+    title: the name for people, in figures and tables.
     classes: how many; None where the data say so.
     metric: 'top1', 'mean_per_class' or 'map11' (several labels an image).
     citation: what to cite; empty for a user's own data.
@@ -71,6 +73,7 @@ class Row:
   """
 
   name: str
+  title: str
   classes: int | None
   metric: str
   citation: str
@@ -84,8 +87,8 @@ class Row:
   traps: str = ''
 
   @property
-  def published(self) -> bool:
-    """Whether it is one of the paper's, with its splits to the image."""
+  def official(self) -> bool:
+    """Whether its authors define splits, as those of the paper's do."""
     return self.tfds is not None
 
 
@@ -97,9 +100,10 @@ _TRAIN_TEST = {'train': ('train',), 'test': ('test',)}
 _OFFICIAL = {**_TRAIN_TEST, 'val': ('validation',)}
 _RESEARCH = 'for research; the images belong to their photographers'
 
-ROWS = (
+TABLE = (
   Row(
     name='digits',
+    title='Digits',
     classes=10,
     metric='top1',
     citation=(
@@ -110,6 +114,7 @@ ROWS = (
   ),
   Row(
     name='fashion_mnist',
+    title='Fashion-MNIST',
     classes=10,
     metric='top1',
     citation=(
@@ -121,6 +126,7 @@ ROWS = (
   ),
   Row(
     name='food101',
+    title='Food-101',
     classes=101,
     metric='top1',
     citation=(
@@ -143,6 +149,7 @@ ROWS = (
   ),
   Row(
     name='cifar10',
+    title='CIFAR-10',
     classes=10,
     metric='top1',
     citation=(
@@ -159,6 +166,7 @@ ROWS = (
   ),
   Row(
     name='cifar100',
+    title='CIFAR-100',
     classes=100,
     metric='top1',
     citation=(
@@ -175,6 +183,7 @@ ROWS = (
   ),
   Row(
     name='birdsnap',
+    title='Birdsnap',
     classes=500,
     metric='top1',
     citation=(
@@ -201,6 +210,7 @@ ROWS = (
   ),
   Row(
     name='sun397',
+    title='SUN397',
     classes=397,
     metric='top1',
     citation=(
@@ -226,6 +236,7 @@ ROWS = (
   ),
   Row(
     name='cars',
+    title='Stanford Cars',
     classes=196,
     metric='top1',
     citation=(
@@ -243,6 +254,7 @@ ROWS = (
   ),
   Row(
     name='aircraft',
+    title='FGVC Aircraft',
     classes=100,
     metric='mean_per_class',
     citation=(
@@ -265,6 +277,7 @@ ROWS = (
   ),
   Row(
     name='voc2007',
+    title='PASCAL VOC 2007',
     classes=20,
     metric='map11',
     citation=(
@@ -282,6 +295,7 @@ ROWS = (
   ),
   Row(
     name='dtd',
+    title='DTD',
     classes=47,
     metric='top1',
     citation=(
@@ -297,6 +311,7 @@ ROWS = (
   ),
   Row(
     name='pets',
+    title='Oxford-IIIT Pets',
     classes=37,
     metric='mean_per_class',
     citation=(
@@ -320,6 +335,7 @@ ROWS = (
   ),
   Row(
     name='caltech101',
+    title='Caltech-101',
     classes=102,
     metric='mean_per_class',
     citation=(
@@ -343,6 +359,7 @@ ROWS = (
   ),
   Row(
     name='flowers',
+    title='102 Flowers',
     classes=102,
     metric='mean_per_class',
     citation=(
@@ -358,6 +375,7 @@ ROWS = (
   ),
   Row(
     name='imagenet',
+    title='ImageNet',
     classes=1000,
     metric='top1',
     citation=(
@@ -386,6 +404,7 @@ ROWS = (
 
 FOLDER = Row(
   name='folder:',
+  title='Folder',
   classes=None,
   metric='top1',
   citation='',
@@ -395,4 +414,17 @@ FOLDER = Row(
 
 def row(name: str) -> Row | None:
   """The row of a named dataset; None where there is none."""
-  return next((row for row in ROWS if row.name == name), None)
+  return next((row for row in TABLE if row.name == name), None)
+
+
+def title(name: str) -> str:
+  """Returns the title of a dataset for people.
+
+  Args:
+    name: of the table, or 'folder:PATH', whose title is the last part of the
+      path. An unknown name is its own title.
+  """
+  if name.startswith(FOLDER.name):
+    return pathlib.PurePath(name).name
+  found = row(name)
+  return name if found is None else found.title

@@ -411,7 +411,7 @@ def test_curves_hyperparameters_and_a_profile(tmp_path, config):
 
 def test_several_classes_of_an_image(tmp_path, config, monkeypatch):
   """VOC in miniature, from its official layout: some labels count not."""
-  monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+  monkeypatch.setattr(table, 'TABLE', miniatures.rows())
   miniatures.make('voc2007', tmp_path / 'data')
   config.datasets = ('voc2007',)
   config.data.dir = str(tmp_path / 'data')

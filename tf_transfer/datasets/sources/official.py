@@ -152,7 +152,7 @@ def missing(row: Row, data_dir: str | None) -> InputError:
   )
 
 
-def open_published(row: Row, options: Options) -> Dataset:
+def open_official(row: Row, options: Options) -> Dataset:
   """Opens one of the paper's datasets.
 
   Raises:
