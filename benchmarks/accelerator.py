@@ -21,10 +21,10 @@ import time
 import jax
 import numpy as np
 from absl import app, flags
-from tf_transfer.convert_weights import rules
 
 from tests.golden import rule
 from tf_transfer import convert_weights, networks
+from tf_transfer.convert_weights import rules
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
 

@@ -61,5 +61,5 @@ def get_config(argument: str = 'digits') -> ml_collections.ConfigDict:
   config.ledger = ''
 
   # How many pairs leaks.png shows at most, the least alike first.
-  config.pictures = 100
+  config.max_pairs_shown = 100
   return config

@@ -6,10 +6,10 @@ import subprocess
 import sys
 
 import pytest
-from tf_transfer.configs import datasets as datasets_config
 
 from tests.datasets import miniatures
 from tf_transfer import datasets
+from tf_transfer.configs import datasets as datasets_config
 from tf_transfer.datasets import doctor, table
 from tf_transfer.errors import InputError
 

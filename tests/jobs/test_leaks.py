@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from tf_transfer.configs import leaks as leaks_config
 
 from tf_transfer import datasets, errors
+from tf_transfer.configs import leaks as leaks_config
 from tf_transfer.jobs import leaks
+from tf_transfer.study import leak_audit, schema
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.transfer.fixed_features import feature_cache, features
 
@@ -88,7 +89,7 @@ def numbers(split, positions):
 def test_all_that_was_planted_is_found_and_no_more(config):
   dataset = datasets.open(config.dataset)
   elsewhere = datasets.open(config.against[0])
-  found, unreadable = leaks.find(dataset, [elsewhere], config)
+  found, unreadable = leak_audit.find_leaks(dataset, [elsewhere], config)
   assert unreadable == 0
   test, train = (dataset.splits[part] for part in ('test', 'train'))
   own = [leak for leak in found if leak.dataset == dataset.name]
@@ -106,9 +107,9 @@ def test_all_that_was_planted_is_found_and_no_more(config):
 def test_max_distance_decides(config):
   config.max_distance = -1
   dataset = datasets.open(config.dataset)
-  assert leaks.find(dataset, [], config)[0] == []
+  assert leak_audit.find_leaks(dataset, [], config)[0] == []
   config.max_distance = 64
-  found, _ = leaks.find(dataset, [], config)
+  found, _ = leak_audit.find_leaks(dataset, [], config)
   assert len(found) == 2 * 16  # each test image has a nearest in both parts
 
 
@@ -118,7 +119,7 @@ def test_features_find_what_the_hash_does_not(config, small_lite0, tmp_path):
   dataset = datasets.open(config.dataset)
   cache = feature_cache.FeatureCache(tmp_path, 1e9)
   extract = features.Extractor(small_lite0, cache, corrupt='skip')
-  found, _ = leaks.find(dataset, [], config, extract)
+  found, _ = leak_audit.find_leaks(dataset, [], config, extract)
   assert {0, 1, 2} <= set(
     numbers(dataset.splits['test'], {x.test for x in found})
   )
@@ -163,7 +164,8 @@ def ledger_of(workdir, dataset, wrong):
     if numbers(test, [i])[0] in wrong:
       prediction[i] = 1 - prediction[i]
   record = {
-    'version': ledger_lib.VERSION,
+    'version': schema.VERSION,
+    'schema': schema.SCHEMA,
     'identity': 'abc',
     'network': 'some_network',
     'dataset': dataset.name,
@@ -196,14 +198,14 @@ def test_accuracy_without_the_leaked_images(config, tmp_path, capsys):
 def test_a_ledger_that_has_nothing_on_the_dataset(config, tmp_path):
   dataset = datasets.open(config.dataset)
   with pytest.raises(errors.InputError, match='no record on the test split'):
-    leaks.without(tmp_path, dataset, set())
+    leak_audit.measure_without(tmp_path, dataset, set())
 
 
 def test_nothing_left(config, tmp_path):
   dataset = datasets.open(config.dataset)
   ledger_of(tmp_path, dataset, wrong=set())
   with pytest.raises(errors.InputError, match='every test image is leaked'):
-    leaks.without(tmp_path, dataset, set(range(16)))
+    leak_audit.measure_without(tmp_path, dataset, set(range(16)))
 
 
 def test_no_leaks_draw_no_pictures(config, tmp_path):

@@ -12,10 +12,10 @@ import pathlib
 import jax
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import publishers, rules, sources
 
 from tests.golden import rule
 from tf_transfer import convert_weights, networks
+from tf_transfer.convert_weights import publishers, rules, sources
 from tf_transfer.networks import weights
 
 LIMIT = 1e-5

@@ -4,16 +4,18 @@ import json
 
 import numpy as np
 import pytest
-from tf_transfer.configs import merge as merge_config
 
 from tf_transfer import errors
-from tf_transfer.study import failures, ledger, merge
+from tf_transfer.configs import merge as merge_config
+from tf_transfer.jobs import merge as merge_job
+from tf_transfer.study import failures, ledger, schema, shards
 
 
 def record(name, value=0.5, **more):
   return {
     'identity': name,
-    'version': ledger.VERSION,
+    'version': schema.VERSION,
+    'schema': schema.SCHEMA,
     'network': f'network_{name}',
     'weights_sha256': 8 * name,
     'dataset': 'pets',
@@ -38,7 +40,7 @@ def book(workdir, *records, part=None):
 def run(workdir, *sources, prefer=''):
   config = merge_config.get_config(','.join(map(str, sources)))
   config.prefer = str(prefer)
-  merge.run(config.lock(), workdir)
+  merge_job.run(config.lock(), workdir)
 
 
 def values(workdir):
@@ -75,7 +77,7 @@ def test_conflicts_are_shown_and_not_settled(tmp_path, capsys):
   assert "chosen {'penalty': 0.1} and {'penalty': 1.0}" in out
   assert values(into) == {'x': 0.1, 'y': 0.2, 'z': 0.3}
   run(into, a, b, prefer=b)
-  assert 'taken: the second' in capsys.readouterr().out
+  assert 'kept: the second' in capsys.readouterr().out
   assert values(into)['x'] == 0.4
   with np.load(into / 'predictions' / 'x.npz') as found:
     assert found['correct'].sum() == 40
@@ -83,9 +85,9 @@ def test_conflicts_are_shown_and_not_settled(tmp_path, capsys):
 
 def test_parts_of_one_workdir_and_of_another(tmp_path):
   one, other = tmp_path / 'one', tmp_path / 'other'
-  book(one, record('a', 0.1), part=ledger.Shard(1, 2))
-  book(one, record('b', 0.2), part=ledger.Shard(2, 2))
-  book(other, record('c', 0.3), part=ledger.Shard(4, 16))
+  book(one, record('a', 0.1), part=shards.Shard(1, 2))
+  book(one, record('b', 0.2), part=shards.Shard(2, 2))
+  book(other, record('c', 0.3), part=shards.Shard(4, 16))
   run(one, other)
   assert values(one) == {'a': 0.1, 'b': 0.2, 'c': 0.3}
 

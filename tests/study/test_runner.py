@@ -12,8 +12,9 @@ from tests.datasets import miniatures
 from tests.study.report import page_records
 from tf_transfer import errors
 from tf_transfer.datasets import table
+from tf_transfer.jobs import study
 from tf_transfer.networks import weights
-from tf_transfer.study import runner
+from tf_transfer.study import conclude
 from tf_transfer.study.analysis import ties
 from tf_transfer.study.figures import axes
 from tf_transfer.study.paper import numbers as numbers_lib
@@ -26,7 +27,7 @@ def records(workdir):
 
 
 def test_one_cell(tmp_path, small_config, capsys):
-  runner.run(small_config, tmp_path)
+  study.run(small_config, tmp_path)
   out = capsys.readouterr().out
   assert '1 cells: 0 found' in out
   (record,) = records(tmp_path)
@@ -48,7 +49,7 @@ def test_one_cell(tmp_path, small_config, capsys):
   assert f'{record["test"]["value"]:.2%}' in out
 
   before = (tmp_path / 'results.jsonl').stat().st_mtime_ns
-  runner.run(small_config, tmp_path)
+  study.run(small_config, tmp_path)
   out = capsys.readouterr().out
   assert '1 cells: 1 found' in out
   assert '0 to run' in out
@@ -58,7 +59,7 @@ def test_one_cell(tmp_path, small_config, capsys):
 
 def test_a_run_ends_with_its_report(tmp_path, small_config, capsys):
   small_config.report = True
-  runner.run(small_config, tmp_path)
+  study.run(small_config, tmp_path)
   assert f'report   {tmp_path / "report.html"}' in capsys.readouterr().out
   (record,) = records(tmp_path)
   page = (tmp_path / 'report.html').read_text()
@@ -66,14 +67,14 @@ def test_a_run_ends_with_its_report(tmp_path, small_config, capsys):
   assert record['weights_sha256'] in page
   # Of a ledger what the run was asked for is shown.
   small_config.settings = ('ridge',)
-  runner.run(small_config, tmp_path)
+  study.run(small_config, tmp_path)
   assert 'Logistic regression' not in (tmp_path / 'report.html').read_text()
 
 
 def test_another_setting_is_another_record(tmp_path, small_config):
-  runner.run(small_config, tmp_path)
+  study.run(small_config, tmp_path)
   small_config.logistic_regression.num_penalties = 4
-  runner.run(small_config, tmp_path)
+  study.run(small_config, tmp_path)
   assert [len(r['validation_curve']) for r in records(tmp_path)] == [5, 4]
 
 
@@ -82,7 +83,7 @@ def test_classifiers_side_by_side(tmp_path, small_config, capsys):
   small_config.linear_svm.num_penalties = 3
   small_config.linear_svm.penalty_min = 1e-1
   small_config.linear_svm.penalty_max = 1e1
-  runner.run(small_config, tmp_path)
+  study.run(small_config, tmp_path)
   out = capsys.readouterr().out
   found = {record['setting']: record for record in records(tmp_path)}
   assert tuple(found) == tuple(classifiers.CLASSIFIERS)
@@ -96,11 +97,11 @@ def test_classifiers_side_by_side(tmp_path, small_config, capsys):
 
 def test_features_of_a_layer_are_another_record(tmp_path, small_config):
   small_config.settings = ('ridge',)
-  runner.run(small_config, tmp_path)
+  study.run(small_config, tmp_path)
   small_config.features.layer = 'stage7_block1'
   small_config.features.pyramid = (1, 2)
   small_config.image_size = 40
-  runner.run(small_config, tmp_path)
+  study.run(small_config, tmp_path)
   plain, layer = records(tmp_path)
   assert (plain['layer'], plain['pyramid'], plain['image_size']) == ('', [1], 0)
   assert layer['layer'] == 'stage7_block1'
@@ -108,7 +109,7 @@ def test_features_of_a_layer_are_another_record(tmp_path, small_config):
   assert layer['image_size'] == 40
   small_config.features.layer = 'stage7_block9'
   with pytest.raises(errors.InputError, match='did you mean stage7_block1'):
-    runner.run(small_config, tmp_path)
+    study.run(small_config, tmp_path)
 
 
 def make_folder(root, corrupt=False):
@@ -130,10 +131,10 @@ def test_folder_with_a_corrupt_image(tmp_path, small_config, capsys):
   root = make_folder(tmp_path / 'images', corrupt=True)
   small_config.datasets = (f'folder:{root}',)
   with pytest.raises(errors.InputError, match=r'dark.7\.png'):
-    runner.run(small_config, tmp_path / 'work')
+    study.run(small_config, tmp_path / 'work')
   assert not (tmp_path / 'work' / 'results.jsonl').exists()
   small_config.data.corrupt = 'skip'
-  runner.run(small_config, tmp_path / 'work')
+  study.run(small_config, tmp_path / 'work')
   (record,) = records(tmp_path / 'work')
   assert len(record['skipped']) == 1
   assert '7.png' in record['skipped'][0]
@@ -143,7 +144,7 @@ def test_folder_with_a_corrupt_image(tmp_path, small_config, capsys):
 
 def test_unconverged_fits_are_said(tmp_path, small_config, capsys, caplog):
   small_config.logistic_regression.max_evaluations = 2
-  runner.run(small_config, tmp_path)
+  study.run(small_config, tmp_path)
   (record,) = records(tmp_path)
   assert not record['solver']['converged']
   assert record['solver']['unconverged_penalties']
@@ -181,21 +182,21 @@ def test_refused_before_anything_is_written(
 ):
   small_config.update_from_flattened_dict(change)
   with pytest.raises(errors.InputError, match=message):
-    runner.run(small_config, tmp_path / 'work')
+    study.run(small_config, tmp_path / 'work')
   assert not (tmp_path / 'work').exists()
 
 
 def test_workdir_that_cannot_be_written(tmp_path, small_config):
   (tmp_path / 'file').write_text('')
   with pytest.raises(errors.InputError, match='cannot write'):
-    runner.run(small_config, tmp_path / 'file')
+    study.run(small_config, tmp_path / 'file')
 
 
 def test_event_files_hold_the_curve(tmp_path, small_config):
   from tensorboard.backend.event_processing import event_accumulator
 
   small_config.tensorboard = True
-  runner.run(small_config, tmp_path)
+  study.run(small_config, tmp_path)
   (record,) = records(tmp_path)
   directory = tmp_path / 'tensorboard' / record['identity']
   events = event_accumulator.EventAccumulator(str(directory))
@@ -217,7 +218,7 @@ def test_two_networks_that_share_a_name(tmp_path, small_config, small_lite0):
   other = tmp_path / 'other.safetensors'
   weights.save(other, header, small_lite0.variables)
   small_config.networks = (*small_config.networks, str(other))
-  runner.run(small_config, tmp_path / 'work')
+  study.run(small_config, tmp_path / 'work')
   first, second = records(tmp_path / 'work')
   assert first['weights_sha256'] != second['weights_sha256']
   assert second['imagenet_top1'] is None
@@ -231,11 +232,11 @@ def test_one_of_the_papers_datasets(
   miniatures.make('voc2007', tmp_path / 'data')
   small_config.datasets = ('voc2007',)
   with pytest.raises(errors.InputError, match='official archives'):
-    runner.run(small_config, tmp_path / 'work')
+    study.run(small_config, tmp_path / 'work')
   assert not (tmp_path / 'work').exists()
   small_config.data.dir = str(tmp_path / 'data')
   small_config.features.cache_dir = ''
-  runner.run(small_config, tmp_path / 'work')
+  study.run(small_config, tmp_path / 'work')
   (record,) = records(tmp_path / 'work')
   assert record['metric'] == 'map11'
   assert record['test']['examples'] == 40
@@ -274,7 +275,7 @@ def test_figures_that_the_settings_are_enough_for(
     axes, 'save', lambda figure, path: (saved.append(path), plt.close(figure))
   )
   cells = page_records.of_the_paper(networks, settings)
-  drawn = runner._draw(
+  drawn = conclude.draw_figures(
     [fields for fields, _ in cells], tmp_path, correct_with_holm=holm
   )
   assert drawn == saved

@@ -16,8 +16,9 @@ from PIL import Image
 from tests.study import tiny
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets.sources import fashion_mnist
+from tf_transfer.jobs import study
 from tf_transfer.runtime import files
-from tf_transfer.study import failures, ledger, plan, runner
+from tf_transfer.study import failures, ledger, plan, shards
 from tf_transfer.transfer.fixed_features import evaluate as evaluate_lib
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -89,7 +90,7 @@ def test_all_that_is_there(tmp_path, config, capsys, monkeypatch):
     plan, 'datasets', type('', (), {**vars(datasets), 'open': open_counted})
   )
   config.datasets = ('all',)
-  runner.run(config, tmp_path / 'work')
+  study.run(config, tmp_path / 'work')
   out = capsys.readouterr().out
   assert '6 cells: 0 found in the ledger, 6 to run' in out
   assert 'give or take a factor of three' in out
@@ -108,7 +109,7 @@ def test_all_that_is_there(tmp_path, config, capsys, monkeypatch):
   }
   assert not (tmp_path / 'work' / 'failures.jsonl').exists()
   decoded.clear()
-  runner.run(config, tmp_path / 'work')
+  study.run(config, tmp_path / 'work')
   assert '6 found in the ledger, 0 to run' in capsys.readouterr().out
   assert not decoded
 
@@ -116,7 +117,7 @@ def test_all_that_is_there(tmp_path, config, capsys, monkeypatch):
 def test_only_the_plan(tmp_path, config, capsys):
   config.only_plan = True
   config.leave_out = (*config.leave_out, ('tiny', 'digits', 'ridge'))
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   out = capsys.readouterr().out
   assert '5 cells: 0 found in the ledger, 5 to run' in out
   # Under logistic regression, and not under ridge.
@@ -133,7 +134,7 @@ def test_what_fails_stops_nothing_else(tmp_path, config, capsys):
   config.datasets = (folder, 'dtd', 'digits')
   config.settings = ('ridge',)
   with pytest.raises(errors.InputError, match='9 cells have no record'):
-    runner.run(config, work)
+    study.run(config, work)
   out = capsys.readouterr().out
   assert '12 cells: 0 found in the ledger, 6 to run, 6 cannot be run' in out
   assert out.count('CANNOT') == 6
@@ -153,7 +154,7 @@ def test_what_fails_stops_nothing_else(tmp_path, config, capsys):
   make_folder(tmp_path / 'images')
   (tmp_path / 'weights' / 'zbroken.safetensors').unlink()
   config.datasets = (folder, 'digits')
-  runner.run(config, work)
+  study.run(config, work)
   assert '6 cells: 3 found in the ledger, 3 to run' in capsys.readouterr().out
   assert len(records(work)) == 6
   assert records(work, 'failures.jsonl') == []
@@ -171,7 +172,7 @@ def test_what_nobody_foresaw_is_one_cells_too(
 
   monkeypatch.setattr(evaluate_lib, 'evaluate', failing)
   with pytest.raises(errors.InputError, match='MemoryError: no 900 GB'):
-    runner.run(config, tmp_path)
+    study.run(config, tmp_path)
   assert [r['setting'] for r in records(tmp_path)] == 3 * [
     'logistic_regression'
   ]
@@ -181,11 +182,11 @@ def test_what_nobody_foresaw_is_one_cells_too(
 def test_nothing_that_can_be_run_is_found_out_at_once(tmp_path, config):
   config.datasets = ('dtd', 'folder:none')
   with pytest.raises(errors.InputError, match='folder:none|no such directory'):
-    runner.run(config, tmp_path / 'work')
+    study.run(config, tmp_path / 'work')
   config.datasets = ('digits',)
   config.leave_out = (('*', 'digits', '*'),)
   with pytest.raises(errors.InputError, match='no cell'):
-    runner.run(config, tmp_path / 'work')
+    study.run(config, tmp_path / 'work')
   assert not (tmp_path / 'work').exists()
 
 
@@ -193,20 +194,20 @@ def test_nothing_that_can_be_run_is_found_out_at_once(tmp_path, config):
 def test_part_that_is_none(tmp_path, config, part):
   config.part = part
   with pytest.raises(errors.InputError, match=r'config\.part: expected'):
-    runner.run(config, tmp_path / 'work')
+    study.run(config, tmp_path / 'work')
 
 
 def test_what_is_left_out_has_three_parts(tmp_path, config):
   config.leave_out = ('digits',)
   with pytest.raises(errors.InputError, match=r'leave_out: expected \(network'):
-    runner.run(config, tmp_path / 'work')
+    study.run(config, tmp_path / 'work')
 
 
 def test_one_network_is_exported_not_all(tmp_path, config):
   config.settings = ('fine_tuned',)
   config.export = str(tmp_path / 'tuned.safetensors')
   with pytest.raises(errors.InputError, match='must be one network'):
-    runner.run(config, tmp_path / 'work')
+    study.run(config, tmp_path / 'work')
 
 
 def test_parts(tmp_path, config, capsys):
@@ -214,10 +215,10 @@ def test_parts(tmp_path, config, capsys):
   work = tmp_path / 'work'
   config.part = '1/2'
   config.settings = ('ridge',)
-  runner.run(config, work)
+  study.run(config, work)
   config.settings = ('ridge', 'logistic_regression')
   config.part = '2/2'
-  runner.run(config, work)
+  study.run(config, work)
   first, second = (records(work, f'results.{k}-of-2.jsonl') for k in (1, 2))
   assert first
   assert second
@@ -225,27 +226,27 @@ def test_parts(tmp_path, config, capsys):
   assert {'ridge', 'logistic_regression'} == {r['setting'] for r in second}
   assert not (work / 'results.jsonl').exists()
   config.part = '1/2'
-  runner.run(config, work)
+  study.run(config, work)
   first = records(work, 'results.1-of-2.jsonl')
   assert len(set(cells(first)) | set(cells(second))) == 6
   assert len(first) + len(second) == 6
   capsys.readouterr()
   config.part = ''
-  runner.run(config, work)
+  study.run(config, work)
   assert '6 found in the ledger, 0 to run' in capsys.readouterr().out
   assert cells(records(work)) == sorted(cells(first) + cells(second))
   whole = tmp_path / 'whole'
-  runner.run(config, whole)
+  study.run(config, whole)
   assert comparable(whole) == comparable(work)
 
 
 def test_cell_that_another_process_runs(tmp_path, config, capsys):
   config.networks = (str(tmp_path / 'weights' / 'tiny.safetensors'),)
-  runner.run(config, tmp_path / 'before')
+  study.run(config, tmp_path / 'before')
   first, second = records(tmp_path / 'before')
-  claim = plan.claims(tmp_path / 'work') / first['identity']
+  claim = ledger.cell_locks(tmp_path / 'work') / first['identity']
   with files.locked(claim):
-    runner.run(config, tmp_path / 'work')
+    study.run(config, tmp_path / 'work')
   assert 'another process is running it' in capsys.readouterr().out
   (found,) = records(tmp_path / 'work')
   assert found['identity'] == second['identity']
@@ -255,23 +256,23 @@ def test_records_of_a_part_that_has_just_written(tmp_path, config, monkeypatch):
   """A cell that was done between the plan and its turn is not run again."""
   config.networks = (str(tmp_path / 'weights' / 'tiny.safetensors'),)
   config.settings = ('ridge',)
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   (record,) = records(tmp_path)
-  recorded, calls = plan.recorded, []
+  recorded, calls = ledger.read_all, []
 
   def none_at_first(workdir):
     calls.append(workdir)
     return {} if len(calls) == 1 else recorded(workdir)
 
-  monkeypatch.setattr(plan, 'recorded', none_at_first)
-  runner.run(config, tmp_path)
+  monkeypatch.setattr(ledger, 'read_all', none_at_first)
+  study.run(config, tmp_path)
   assert records(tmp_path) == [record]
 
 
 def test_one_network_alone_has_no_correlation(tmp_path, config, capsys):
   config.networks = (str(tmp_path / 'weights' / 'tiny.safetensors'),)
   config.settings = ('ridge',)
-  runner.run(config, tmp_path / 'one')
+  study.run(config, tmp_path / 'one')
   out = capsys.readouterr().out
   assert 'Cannot say. Ridge: no correlation of 1 network: it takes' in out
   names = {path.name for path in (tmp_path / 'one').glob('*.png')}
@@ -283,7 +284,7 @@ def test_all_right_and_no_images_alike(tmp_path, config, capsys):
   make_folder(tmp_path / 'images')
   config.datasets = (f'folder:{tmp_path / "images"}',)
   config.settings = ('ridge',)
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   assert {r['test']['value'] for r in records(tmp_path)} == {1.0}
   out = capsys.readouterr().out
   assert 'Cannot say. Ridge: no correlation: all accuracies are' in out
@@ -293,13 +294,13 @@ def test_all_right_and_no_images_alike(tmp_path, config, capsys):
 def test_conflicting_ledgers_are_said(tmp_path, config, capsys):
   config.networks = (str(tmp_path / 'weights' / 'tiny.safetensors'),)
   config.settings = ('ridge',)
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   (record,) = records(tmp_path)
   record['test']['value'] = 0.123
-  other = ledger.Ledger(tmp_path, ledger.Shard(1, 2))
+  other = ledger.Ledger(tmp_path, shards.Shard(1, 2))
   other.put({record['identity']: record})
   with pytest.raises(errors.InputError, match='different results'):
-    runner.run(config, tmp_path)
+    study.run(config, tmp_path)
   assert 'and 0.123' in capsys.readouterr().out
   assert len(records(tmp_path)) == 1
   assert records(tmp_path)[0]['test']['value'] != 0.123

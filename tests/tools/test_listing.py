@@ -1,4 +1,5 @@
 import pytest
+
 from tf_transfer.convert_weights import listing, sources
 
 

@@ -4,10 +4,10 @@ import re
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import rules, sources
 
 from tests.golden import rule
 from tf_transfer import convert_weights, networks
+from tf_transfer.convert_weights import rules, sources
 
 
 def converted(source, network, tensors):

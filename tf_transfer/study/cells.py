@@ -9,6 +9,7 @@ from typing import TypeVar
 import ml_collections
 
 from tf_transfer import datasets, errors, networks
+from tf_transfer.runtime import files
 from tf_transfer.study import failures, record, weights_files
 from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.transfer import settings
@@ -52,7 +53,7 @@ def list_cells(
   """
   selection = _Selection(config, workdir)
   selection.check()
-  workdir.mkdir(parents=True, exist_ok=True)
+  files.make_directory(workdir)
   loaded, opened = selection.load_networks(), selection.open_datasets()
   labels = _label_networks(loaded)
   cells: dict[failures.Key, Cell] = {}
@@ -90,9 +91,7 @@ def _missing_features(
 ) -> list[str]:
   """Says why a network does not have the features that the config names."""
   try:
-    features.feature_dim(
-      network, features.Options.from_config(config.features)
-    )
+    features.feature_dim(network, features.Options.of_config(config.features))
   except errors.InputError as error:
     return [str(error)]
   return []

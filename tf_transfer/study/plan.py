@@ -1,7 +1,6 @@
 """Plans a study: which cells are done, to be run, or cannot be run."""
 
 import dataclasses
-import pathlib
 from collections.abc import Collection, Mapping, Sequence
 
 import ml_collections
@@ -71,7 +70,10 @@ def render(plan: Plan) -> str:
     columns = list(dict.fromkeys(key[1] for key in keys))
     headers = (setting, *(names.display_name(name) for name in columns))
     rows = [
-      (network, *(entries.get((network, name, setting), '-') for name in columns))
+      (
+        network,
+        *(entries.get((network, name, setting), '-') for name in columns),
+      )
       for network in dict.fromkeys(key[0] for key in keys)
     ]
     tables.append(text_table.aligned(rows, headers))

@@ -61,9 +61,8 @@ def _check_flags() -> None:
 
 
 def _convert() -> None:
-  from tf_transfer.convert_weights import downloads
-
   from tf_transfer import convert_weights
+  from tf_transfer.convert_weights import downloads
 
   if _INPUT.value is not None:
     source_file = _INPUT.value
@@ -97,9 +96,8 @@ def main(argv: list[str]) -> None:
     print(listing.render())
     return
   _check_flags()
-  from tf_transfer.convert_weights import fingerprint
-
   from tf_transfer import errors
+  from tf_transfer.convert_weights import fingerprint
 
   try:
     if _NETWORK.value is not None:

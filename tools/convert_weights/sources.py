@@ -4,6 +4,8 @@ import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from tf_transfer import contract as contract_lib
+from tf_transfer import errors, networks
 from tf_transfer.convert_weights import (
   densenet,
   efficientnet,
@@ -19,9 +21,6 @@ from tf_transfer.convert_weights import (
   resnet,
   rules,
 )
-
-from tf_transfer import contract as contract_lib
-from tf_transfer import errors, networks
 from tf_transfer.networks import densenet as densenet_lib
 from tf_transfer.networks import efficientnet_v2 as efficientnet_v2_lib
 from tf_transfer.networks import nasnet as nasnet_lib

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-from tf_transfer.configs import fine_tuned
 
 from tests.study.report import page_records
 from tf_transfer import errors
+from tf_transfer.configs import fine_tuned
 from tf_transfer.networks import recipe
 from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.study.paper import differences, numbers

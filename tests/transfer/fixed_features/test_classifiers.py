@@ -6,9 +6,9 @@ import sklearn.datasets
 import sklearn.neighbors
 import sklearn.preprocessing
 import sklearn.svm
-from tf_transfer.configs import logistic_regression
 
 from tf_transfer import errors
+from tf_transfer.configs import logistic_regression
 from tf_transfer.transfer.fixed_features import classifiers
 
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import sklearn.linear_model
 import threadpoolctl
-from tf_transfer.configs import logistic_regression
 
 from tf_transfer import datasets, errors
+from tf_transfer.configs import logistic_regression
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer.fixed_features import (
   classifiers,

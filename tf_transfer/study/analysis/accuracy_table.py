@@ -61,22 +61,26 @@ class Grid:
 
 
 def labels(networks: Sequence[tuple[str, str]]) -> list[str]:
-  """What to call each of (name, SHA-256 of its weights).
+  """Labels each of (name, SHA-256 of its weights).
 
-  The name; where several weights go by it, with the first digits of the hash.
+  The label is the name; where several weights go by it, with the first digits
+  of the hash. A network without weights, whose hash is '', keeps its name.
   """
   weights = collections.defaultdict(set)
   for name, sha256 in networks:
-    weights[name].add(sha256)
+    if sha256:
+      weights[name].add(sha256)
   return [
-    label_among_others(name, sha256) if len(weights[name]) > 1 else name
+    label_among_others(name, sha256)
+    if sha256 and len(weights[name]) > 1
+    else name
     for name, sha256 in networks
   ]
 
 
 def label_among_others(name: str, sha256: str) -> str:
-  """What a network is called where others go by its name."""
-  return f'{name} ({sha256[:_HASH_SHOWN]})'
+  """Labels a network where others go by its name."""
+  return f'{name} ({sha256[:_HASH_SHOWN]})' if sha256 else name
 
 
 def distinct(records: Sequence[Record]) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ import vl_convert
 import tf_transfer
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files
-from tf_transfer.study import failures, plan
+from tf_transfer.study import failures
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study.analysis import accuracy_table, recipes, ties
 from tf_transfer.study.figures import panels
@@ -484,7 +484,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   source = (
     pathlib.Path(config.ledger).expanduser() if config.ledger else workdir
   )
-  records = list(plan.recorded(source).values())
+  records = list(ledger_lib.read_all(source).values())
   if not records:
     raise InputError(
       f'no records in {ledger_lib.Ledger(source).path}: name the workdir of a '
