@@ -75,6 +75,7 @@ def config(directory: pathlib.Path) -> ml_collections.ConfigDict:
   # Without the packages that may be installed here.
   made.leave_out = (('efficientnet*', '*', '*'),)
   made.tensorboard = False
+  made.report = False
   return made.lock()
 
 

@@ -42,8 +42,10 @@ def row(name: str) -> Setting:
 
 
 def title(name: str) -> str:
-  """Returns a setting's title for people; an unknown name as it is."""
-  return SETTINGS[name].title if name in SETTINGS else name
+  """Returns a setting's title; for another name, the name in words."""
+  if name in SETTINGS:
+    return SETTINGS[name].title
+  return name.replace('_', ' ').capitalize()
 
 
 def search_directory(cell: Cell, workdir: pathlib.Path) -> pathlib.Path:
