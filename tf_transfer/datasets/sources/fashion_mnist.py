@@ -233,7 +233,7 @@ def _divide(
 def _from_tfds(data_dir: str | None) -> _Parts:
   """Reads the same arrays through TFDS, which downloads them if need be."""
   try:
-    tensorflow.without_accelerator()
+    tensorflow.import_without_gpu()
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import download_manager
     from tensorflow_datasets.core.download.util import DownloadError

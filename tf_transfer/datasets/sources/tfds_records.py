@@ -81,7 +81,7 @@ def prepare(source: Tfds, data_dir: str | None) -> None:
       kept.
   """
   where = files.make_directory(directory(data_dir))
-  tf = tensorflow.without_accelerator()
+  tf = tensorflow.import_without_gpu()
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core.download import download_manager, extractor
   from tensorflow_datasets.core.download.util import DownloadError
