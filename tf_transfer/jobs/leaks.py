@@ -123,7 +123,7 @@ class _Audit:
 
   def _hash(self, dataset: datasets.Dataset, part: str):
     name = f'{dataset.name} {part}'
-    return perceptual_hash.hashes(
+    return perceptual_hash.hash_split(
       dataset.splits[part], progress.bar, f'hashes: {name}'
     )
 

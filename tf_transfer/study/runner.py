@@ -25,7 +25,7 @@ from absl import logging
 import tf_transfer
 from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors, networks
-from tf_transfer.datasets.images import decoding
+from tf_transfer.datasets.images import resizing
 from tf_transfer.runtime import devices, files, writers
 from tf_transfer.study import cost_model, failures, merge, weights_files
 from tf_transfer.study import ledger as ledger_lib
@@ -67,9 +67,9 @@ def _check(config: ml_collections.ConfigDict) -> None:
       "config.data.corrupt: expected 'error' or 'skip', "
       f'found {config.data.corrupt!r}'
     )
-  if config.features.resize not in decoding.RESIZES:
+  if config.features.resize not in resizing.RESIZES:
     raise errors.unknown_name(
-      'config.features.resize', config.features.resize, decoding.RESIZES
+      'config.features.resize', config.features.resize, resizing.RESIZES
     )
   features.Options.of_config(config.features)
   feature_cache.of_config(config.features, pathlib.Path())

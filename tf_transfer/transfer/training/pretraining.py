@@ -258,7 +258,7 @@ class Pretraining:
       model,
       self.net.contract,
       given,
-      image_cache.keep_decoded(
+      image_cache.cache_images(
         split, int(self.config.image_cache_gib * _GIGABYTE)
       ),
       train_step.initial_variables(
