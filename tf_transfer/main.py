@@ -28,7 +28,7 @@ _WORKDIR = flags.DEFINE_string('workdir', None, 'Where everything is written.')
 # Modules, imported only when their job runs: --help waits for none of them.
 _JOBS = {
   'study': 'tf_transfer.jobs.study',
-  'datasets': 'tf_transfer.datasets.doctor',
+  'datasets': 'tf_transfer.jobs.datasets',
   'imagenet': 'tf_transfer.jobs.imagenet',
   'merge': 'tf_transfer.jobs.merge',
   'leaks': 'tf_transfer.jobs.leaks',

@@ -374,14 +374,14 @@ def rows():
       counts = dict(
         zip(('train', 'val', 'test'), COUNTS[row.name], strict=True)
       )
-      rule = row.held_out
+      rule = row.holdout
       if rule is not None:
         rule = dataclasses.replace(
           rule,
-          each=rule.each and 1,
-          test_from=rule.test_from and TRAIN,
+          per_class=rule.per_class and 1,
+          trainval_per_class=rule.trainval_per_class and TRAIN,
         )
-      row = dataclasses.replace(row, counts=counts, held_out=rule)
+      row = dataclasses.replace(row, counts=counts, holdout=rule)
     made.append(row)
   return tuple(made)
 

@@ -33,9 +33,9 @@ def test_names_and_rows():
     assert row.citation
     assert row.license
     if row.official:
-      assert row.page
-      assert row.size
-      assert row.traps
+      assert row.homepage
+      assert row.download_size
+      assert row.pitfalls
 
 
 def test_counts_are_the_papers():
@@ -50,15 +50,15 @@ def test_counts_are_the_papers():
       'test': int(test),
     }
     assert int(train) + int(val) == int(both)
-    rule = row.held_out
-    if rule is not None and rule.each is not None:
-      assert rule.each * row.classes == int(val)
-    if rule is not None and rule.test_from is not None:
-      assert rule.test_from * row.classes == int(both)
+    rule = row.holdout
+    if rule is not None and rule.per_class is not None:
+      assert rule.per_class * row.classes == int(val)
+    if rule is not None and rule.trainval_per_class is not None:
+      assert rule.trainval_per_class * row.classes == int(both)
   imagenet = datasets.row('imagenet')
   assert imagenet.counts['train'] + imagenet.counts['val'] == 1_281_167
   assert imagenet.counts['test'] == 50_000
-  assert imagenet.held_out.each * imagenet.classes == imagenet.counts['val']
+  assert imagenet.holdout.per_class * imagenet.classes == imagenet.counts['val']
 
 
 @pytest.mark.parametrize(

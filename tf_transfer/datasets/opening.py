@@ -19,7 +19,7 @@ from tf_transfer.datasets.sources.fashion_mnist import (
   open_fashion_mnist,
 )
 from tf_transfer.datasets.sources.folder import check_folder, open_folder
-from tf_transfer.datasets.splits import Draw
+from tf_transfer.datasets.splits import RandomSplit
 from tf_transfer.datasets.table import FOLDER, Row
 from tf_transfer.errors import InputError, unknown_name
 from tf_transfer.runtime import progress as progress_lib
@@ -55,12 +55,13 @@ def available(data_dir: str | None = None) -> tuple[str, ...]:
 
 
 def _is_available(row: Row, data_dir: str | None) -> bool:
+  """Returns whether a dataset has files on this machine; see `available`."""
   if row.name == 'imagenet':
     return False
   if row.official:
     directory = official.directory(data_dir)
     return official.find(row, data_dir) is not None or any(
-      os.path.isdir(path) for path in official.places(row.name, directory)
+      os.path.isdir(path) for path in official.layout_paths(row.name, directory)
     )
   if row.name == 'fashion_mnist':
     return find_directory(data_dir) is not None or os.path.isdir(
@@ -88,7 +89,7 @@ def check(
   elif row.name == 'fashion_mnist':
     find_directory(data_dir)
   elif row.official and official.find(row, data_dir) is None and not prepare:
-    raise official.missing(row, data_dir)
+    raise official.not_found_error(row, data_dir)
 
 
 def open(
@@ -123,13 +124,17 @@ def open(
     InputError: there is no such dataset, or its data cannot be used.
   """
   row = _find_row(name)
-  draw = Draw(seed, val_fraction, test_fraction)
+  random_split = RandomSplit(seed, val_fraction, test_fraction)
   if row.official:
     options = official.Options(
       data_dir, seed, cache_dir, prepare, cut_banner, progress
     )
     return official.open_official(row, options)
-  common = {'metric': row.metric, 'draw': draw, 'progress': progress}
+  common = {
+    'metric': row.metric,
+    'random_split': random_split,
+    'progress': progress,
+  }
   if row is FOLDER:
     return open_folder(name, name.removeprefix(FOLDER.name), **common)
   opener = {'digits': open_digits, 'fashion_mnist': open_fashion_mnist}[name]
@@ -240,6 +245,11 @@ def open_test_from_config(
 
 
 def _find_row(name: str) -> Row:
+  """Returns the row of a dataset.
+
+  Raises:
+    InputError: there is no such name.
+  """
   if name.startswith(FOLDER.name):
     return FOLDER
   row = table.row(name)

@@ -7,7 +7,7 @@ import jax
 import ml_collections
 
 from tf_transfer import datasets, errors, networks
-from tf_transfer.datasets.images import decoding
+from tf_transfer.datasets.images import resizing
 from tf_transfer.study import cells as cells_lib
 from tf_transfer.study import shards, weights_files
 from tf_transfer.study.schema import Record
@@ -45,9 +45,9 @@ def check_corrupt(data: ml_collections.ConfigDict) -> None:
 
 
 def _check_features(config: ml_collections.ConfigDict) -> None:
-  if config.resize not in decoding.RESIZES:
+  if config.resize not in resizing.RESIZES:
     raise errors.unknown_name(
-      'config.features.resize', config.resize, decoding.RESIZES
+      'config.features.resize', config.resize, resizing.RESIZES
     )
   features.Options.of_config(config)
   feature_cache.of_config(config, pathlib.Path())

@@ -141,7 +141,7 @@ def _hash_images(
   dataset: datasets.Dataset, split_name: str
 ) -> tuple[np.ndarray, np.ndarray]:
   """Hashes a split: uint64 [N], and bool [N], which images are readable."""
-  return perceptual_hash.hashes(
+  return perceptual_hash.hash_split(
     dataset.splits[split_name],
     progress.bar,
     f'hashes: {dataset.name} {split_name}',

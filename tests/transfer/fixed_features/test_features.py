@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tf_transfer import datasets, errors
-from tf_transfer.datasets.images import decoding
+from tf_transfer.datasets.images import resizing
 from tf_transfer.runtime import devices
 from tf_transfer.transfer.fixed_features import feature_cache, features
 
@@ -28,7 +28,7 @@ def split(photos):
 def reference(net, split):
   """One image at a time through the library's own face."""
   scaled = [
-    net.contract.scale(decoding.whole_image(split.read(i), net.contract))
+    net.contract.scale(resizing.whole_image(split.read(i), net.contract))
     for i in range(len(split))
   ]
   return np.concatenate([net.features(x[None]) for x in scaled])

@@ -206,7 +206,7 @@ def _preprocessing(record: accuracy_table.Record) -> list[Reason]:
 
 
 def _splits(record: accuracy_table.Record) -> list[Reason]:
-  held_out = datasets.row(record['dataset']).held_out
+  held_out = datasets.row(record['dataset']).holdout
   if held_out is None:
     return []
   reasons = [
@@ -215,11 +215,12 @@ def _splits(record: accuracy_table.Record) -> list[Reason]:
       'validation images are our draw: the paper’s are not published',
     )
   ]
-  if held_out.test_from is not None:
+  per_class = held_out.trainval_per_class
+  if per_class is not None:
     reasons.append(
       Reason(
         'test split',
-        f'{held_out.test_from} images of each class were drawn for training '
+        f'{per_class} images of each class were drawn for training '
         'and the rest is test: our draw, not the paper’s',
       )
     )

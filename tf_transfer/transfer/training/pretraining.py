@@ -258,7 +258,7 @@ class Pretraining:
       model,
       self.net.contract,
       given,
-      image_cache.keep_decoded(
+      image_cache.cache_images(
         split, int(self.config.image_cache_gib * _GIGABYTE)
       ),
       train_step.initial_variables(
@@ -372,12 +372,14 @@ def run(given: Pretraining) -> Result:
     InputError: something given cannot be used, or training diverged.
     Preempted: SIGTERM came; the same command goes on.
   """
-  train, val, test = (given.dataset.splits[name] for name in dataset_lib.PARTS)
+  train, val, test = (
+    given.dataset.splits[name] for name in dataset_lib.SPLIT_NAMES
+  )
   predict = trials.compile_predict(given.network({}), given.mesh)
   choice = None
   if given.config.choose_steps_on_val:
     choice = _chosen(given, predict, train, val)
-  everything = dataset_lib.joined('trainval', train, val)
+  everything = dataset_lib.concatenate('trainval', train, val)
   made = recipe(given.config, len(train if choice else everything))
   if choice:
     # The rates of the run on train, step by step.
