@@ -183,5 +183,5 @@ def test_one_class_only(digits, name):
 
 
 def test_more_neighbors_than_examples(digits):
-  with pytest.raises(errors.InputError, match='301 of only 300'):
+  with pytest.raises(errors.InputError, match='301 neighbors, but only 300'):
     fit('nearest_neighbors', *digits[:2], [1, 301], 10)

@@ -98,7 +98,7 @@ def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties, most):
       extract(dataset.splits[n], n) for n in ('train', 'val', 'test')
     )
   )
-  grid = classifiers.penalties(config)
+  grid = classifiers.penalty_grid(config)
   right, margin = sklearn_right(train, val, grid)
   # What it leaves to the solution turns none of the others. Those are few: of
   # leads that lie about evenly below the median, one in four hundred.
