@@ -11,7 +11,11 @@ from PIL import Image
 from tf_transfer import datasets, errors
 from tf_transfer.datasets.images import decoding
 from tf_transfer.runtime import devices
-from tf_transfer.transfer.fixed_features import feature_cache, features
+from tf_transfer.transfer.fixed_features import (
+  feature_cache,
+  features,
+  pooling,
+)
 
 
 @pytest.fixture(scope='module')
@@ -59,11 +63,11 @@ def test_same_whatever_the_batch_and_the_devices(
   found = extract(split, 'photos train')
   assert relative_difference(found.values, reference) < 1e-5
   np.testing.assert_array_equal(found.labels, split.labels)
-  np.testing.assert_array_equal(found.kept, np.arange(len(split)))
-  assert found.computed == len(split)
+  np.testing.assert_array_equal(found.indices, np.arange(len(split)))
+  assert found.num_computed == len(split)
   again = extract(split, 'photos train')
   np.testing.assert_array_equal(again.values, found.values)
-  assert again.computed == 0
+  assert again.num_computed == 0
 
 
 def test_interrupted_extraction_goes_on_from_the_last_shard(
@@ -71,20 +75,20 @@ def test_interrupted_extraction_goes_on_from_the_last_shard(
 ):
   monkeypatch.setattr(features, '_SHARD_SIZE', 10)
   extract = extractor(net, tmp_path)
-  compute, calls = extract._compute, []
+  compute_shard, starts = features._compute_shard, []
 
   def killed_at_the_third(*arguments):
-    calls.append(arguments[1])
-    if len(calls) == 3:
+    starts.append(arguments[2])
+    if len(starts) == 3:
       raise KeyboardInterrupt
-    return compute(*arguments)
+    return compute_shard(*arguments)
 
-  monkeypatch.setattr(extract, '_compute', killed_at_the_third)
+  monkeypatch.setattr(features, '_compute_shard', killed_at_the_third)
   with pytest.raises(KeyboardInterrupt):
     extract(split, 'train')
   found = extract(split, 'train')
-  assert calls == [*range(0, 30, 10), *range(20, len(split), 10)]
-  assert found.computed == len(split) - 20
+  assert starts == [*range(0, 30, 10), *range(20, len(split), 10)]
+  assert found.num_computed == len(split) - 20
   assert relative_difference(found.values, reference) < 1e-5
 
 
@@ -97,9 +101,9 @@ def test_damaged_shard_is_computed_again(
   first, *_ = sorted(tmp_path.glob('*/*.shard'))
   first.write_bytes(first.read_bytes()[:-1])
   found = extract(split, 'train')
-  assert found.computed == 10
+  assert found.num_computed == 10
   assert relative_difference(found.values, reference) < 1e-5
-  assert extract(split, 'train').computed == 0
+  assert extract(split, 'train').num_computed == 0
 
 
 def test_key_holds_all_that_determines_the_features(net, split):
@@ -153,7 +157,7 @@ def test_corrupt_image_is_skipped_on_request(tmp_path, net, with_corrupt):
   assert len(found.skipped) == 1
   assert bad in found.skipped[0]
   assert len(found) == len(split) - 1 == len(found.labels)
-  np.testing.assert_array_equal(found.labels, split.labels[found.kept])
+  np.testing.assert_array_equal(found.labels, split.labels[found.indices])
   # The cache that was filled so does not hide it from a run that must stop.
   with pytest.raises(errors.InputError, match=os.path.basename(bad)):
     extractor(net, cache, corrupt='error')(split, 'train')
@@ -183,13 +187,13 @@ def test_together_in_one_matrix(
   whole = datasets.open(f'folder:{photos}').splits['test']
   order = [(corrupt, 'one'), (whole, 'other')][:: 1 if corrupt_first else -1]
   extract = extractor(net, tmp_path / 'cache', corrupt='skip')
-  one, other, both = features.together(extract, *order)
+  one, other, both = features.extract_pair(extract, *order)
   assert len(both) == len(one) + len(other) == len(corrupt) + len(whole) - 1
   assert len(both.skipped) == 1
   for part, split in zip((one, other), order, strict=True):
     assert np.shares_memory(part.values, both.values)
     alone = extract(*split)
-    assert alone.computed == 0
+    assert alone.num_computed == 0
     np.testing.assert_array_equal(part.values, alone.values)
     np.testing.assert_array_equal(part.labels, alone.labels)
   np.testing.assert_array_equal(
@@ -224,10 +228,10 @@ def test_pyramid_cells_by_hand():
   rows, columns = (slice(0, 2), slice(1, 3)), (slice(0, 3), slice(2, 5))
   expected = [7.0] + [x[0, r, c, 0].mean() for r in rows for c in columns]
   assert expected[1:] == [3.5, 5.5, 8.5, 10.5]
-  found = features.pyramid_pool(x, (1, 2))
+  found = pooling.pyramid_pool(x, (1, 2))
   np.testing.assert_allclose(found, [expected], rtol=1e-6)
   # More cells than positions, too.
-  assert features.pyramid_pool(x, (1, 2, 4)).shape == (1, 21)
+  assert pooling.pyramid_pool(x, (1, 2, 4)).shape == (1, 21)
 
 
 @pytest.mark.parametrize(
@@ -236,8 +240,8 @@ def test_pyramid_cells_by_hand():
     ({'layer': 'tops'}, "unknown layer of efficientnet_lite0 'tops'.* top"),
     ({'layer': 'head'}, 'known are .*stage7_block1'),
     ({'pyramid': (1, 2)}, 'name a layer'),
-    ({'pyramid': ()}, 'expected cells'),
-    ({'pyramid': (0,), 'layer': 'top'}, 'expected cells'),
+    ({'pyramid': ()}, 'expected the cells'),
+    ({'pyramid': (0,), 'layer': 'top'}, 'expected the cells'),
   ],
 )
 def test_bad_options(net, options, message):
@@ -273,14 +277,16 @@ def test_networks_of_one_input_size_share_each_decoded_image(
     varied(net, channels='bgr', crop_fraction=0.5),
   ]
   extractors = [extractor(one, tmp_path / 'shared') for one in nets]
-  wanted = {features.pixels(one.contract, features.Options()) for one in nets}
+  wanted = {
+    features.pixel_contract(one.contract, features.Options()) for one in nets
+  }
   assert len(wanted) == 1
   watched, decoded = counted(split)
-  features.fill(extractors, watched, 'photos train')
+  features.prefetch(extractors, watched, 'photos train')
   assert sorted(decoded) == list(range(len(split)))
   for one, extract in zip(nets, extractors, strict=True):
     found = extract(watched, 'photos train')
-    assert found.computed == 0
+    assert found.num_computed == 0
     alone = extractor(one, tmp_path / 'alone')(split, 'photos train')
     np.testing.assert_array_equal(found.values, alone.values)
   assert len(decoded) == len(split)
@@ -293,12 +299,12 @@ def test_only_what_is_lacking_is_decoded(tmp_path, net, split, monkeypatch):
   ]
   watched, decoded = counted(split)
   extractors[0](watched, 'train')
-  features.fill(extractors, watched, 'train')
-  features.fill(extractors, watched, 'train')
+  features.prefetch(extractors, watched, 'train')
+  features.prefetch(extractors, watched, 'train')
   assert sorted(decoded) == sorted(2 * list(range(len(split))))
   first, *_ = sorted(tmp_path.glob('*/*.shard'))
   first.unlink()
-  features.fill(extractors, watched, 'train')
+  features.prefetch(extractors, watched, 'train')
   assert len(decoded) == 2 * len(split) + 10
 
 
@@ -313,9 +319,9 @@ def test_what_has_no_room_is_left_for_later(tmp_path, net, split, monkeypatch):
     for one in (net, varied(net, mean=(100.0,) * 3))
   ]
   watched, decoded = counted(split)
-  features.fill(extractors, watched, 'train')
+  features.prefetch(extractors, watched, 'train')
   assert len(decoded) == 10
-  assert extractors[0](watched, 'train').computed == len(split)
+  assert extractors[0](watched, 'train').num_computed == len(split)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +336,7 @@ def test_what_has_no_room_is_left_for_later(tmp_path, net, split, monkeypatch):
 )
 def test_who_can_share_pixels(net, resize, changes, same):
   one, other = (
-    features.pixels(x.contract, features.Options(resize=resize))
+    features.pixel_contract(x.contract, features.Options(resize=resize))
     for x in (net, varied(net, **changes))
   )
   assert (one == other) == same
