@@ -47,17 +47,7 @@ def evaluate(
   )
   grid = classifier.grid(config)
   num_classes = len(dataset.classes)
-  with progress.bar(
-    total=len(grid), desc=f'{description}: {classifier.hyperparameter}'
-  ) as bar:
-    path = classifier.fit(
-      train.values,
-      train.labels,
-      grid,
-      config,
-      num_classes,
-      progress=lambda num_done: bar.update(num_done - bar.n),
-    )
+  path = _fit_path(classifier, train, grid, config, num_classes, description)
   best, curve, val_predictions = _select(path, grid, val, dataset)
   refit_examples = train_and_val if dataset.val_is_trained_on else train
   refit = classifier.fit(
@@ -81,6 +71,28 @@ def evaluate(
     ),
     skipped=train_and_val.skipped + test.skipped,
   )
+
+
+def _fit_path(
+  classifier: classifiers.Classifier,
+  train: features_lib.Features,
+  grid: np.ndarray,
+  config: ml_collections.ConfigDict,
+  num_classes: int,
+  description: str,
+) -> fitted.Fitted:
+  """Fits a classifier for each value of its grid, with a progress bar."""
+  with progress.bar(
+    total=len(grid), desc=f'{description}: {classifier.hyperparameter}'
+  ) as bar:
+    return classifier.fit(
+      train.values,
+      train.labels,
+      grid,
+      config,
+      num_classes,
+      progress=lambda num_done: bar.update(num_done - bar.n),
+    )
 
 
 def _select(
