@@ -62,7 +62,9 @@ def measure(net: networks.Network, found: features.Features) -> Accuracy:
   best = np.concatenate(
     [
       ranked(
-        np.asarray(net.logits_of(found.values[start : start + _BATCH])),
+        np.asarray(
+          net.logits_from_features(found.values[start : start + _BATCH])
+        ),
         header.background,
       )
       for start in range(0, len(found), _BATCH)
