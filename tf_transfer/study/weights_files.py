@@ -57,7 +57,7 @@ def available(
 
   for name in networks.TABLE:
     with contextlib.suppress(errors.InputError):
-      package = convert_weights.source_of(name).package
+      package = convert_weights.get_source(name).package
       if package and convert_weights.package_file(package):
         found.append(name)
   return tuple(dict.fromkeys(found))
@@ -136,7 +136,7 @@ def prepare(
 def _convert_package(name: str, path: pathlib.Path) -> None:
   from tf_transfer import convert_weights
 
-  package = convert_weights.source_of(name).package
+  package = convert_weights.get_source(name).package
   if not package:
     raise errors.InputError(
       f'no weights of {name} at {path}: make them with\n  python -m '
