@@ -49,7 +49,7 @@ def weights_dir(tmp_path_factory) -> pathlib.Path:
 
   directory = tmp_path_factory.mktemp('weights')
   for name in LITES:
-    package = convert_weights.source_of(name).package
+    package = convert_weights.get_source(name).package
     convert_weights.convert(
       name,
       convert_weights.package_file(package),

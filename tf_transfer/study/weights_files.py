@@ -62,7 +62,7 @@ def available(
 
   for name in networks.TABLE:
     with contextlib.suppress(errors.InputError):
-      package = convert_weights.source_of(name).package
+      package = convert_weights.get_source(name).package
       if package and convert_weights.package_file(package):
         names.append(name)
   return tuple(dict.fromkeys(names))
@@ -160,7 +160,7 @@ def _convert_package(name: str, path: pathlib.Path) -> None:
   """Converts the weights that come with an installed Python package."""
   from tf_transfer import convert_weights
 
-  package = convert_weights.source_of(name).package
+  package = convert_weights.get_source(name).package
   if not package:
     raise errors.InputError(
       f'no weights of {name} at {path}: make them with\n  '

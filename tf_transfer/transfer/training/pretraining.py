@@ -28,6 +28,7 @@ from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import dataset as dataset_lib
 from tf_transfer.datasets.images import image_cache
 from tf_transfer.networks import recipe as recipe_lib
+from tf_transfer.networks import weights
 from tf_transfer.runtime import checkpoints as checkpoints_lib
 from tf_transfer.runtime import devices, files
 from tf_transfer.transfer import metrics
@@ -207,13 +208,8 @@ def fresh(
     config: `pretrain` of a job's.
   """
   options = {} if config.bn_scale else {'use_scale': False}
-  net = networks.untrained(name)
-  size = image_size or net.contract.image_size
-  header = dataclasses.replace(
-    net.header,
-    options=options,
-    contract=dataclasses.replace(net.contract, image_size=size),
-  )
+  net = networks.untrained(name, image_size)
+  header = weights.Header(name, options, net.contract)
   return dataclasses.replace(net, header=header)
 
 
