@@ -65,7 +65,7 @@ def measure(
     [
       ranked(
         np.asarray(
-          net.logits_of(image_features.values[start : start + _BATCH])
+          net.logits_from_features(image_features.values[start : start + _BATCH])
         ),
         header.background,
       )
@@ -157,7 +157,7 @@ def _evaluate(
   """Evaluates a network, writes the result and prints it."""
   extract = features.Extractor(
     net,
-    feature_cache.of_config(config.features, workdir),
+    feature_cache.from_config(config.features, workdir),
     features.Options(config.resize),
     batch_size=config.features.batch_size,
     corrupt=config.data.corrupt,

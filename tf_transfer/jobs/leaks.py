@@ -104,7 +104,7 @@ def _build_extractor(
   source = weights_files.locate(config.network)
   return features_lib.Extractor(
     networks.load(weights_files.prepare(source, config, workdir)),
-    feature_cache.of_config(config.features, workdir),
+    feature_cache.from_config(config.features, workdir),
     batch_size=config.features.batch_size,
     corrupt='skip',
   )

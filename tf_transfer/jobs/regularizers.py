@@ -422,8 +422,8 @@ def _embed_network(
   transfer, tsne = config.transfer, config.tsne
   extract = features.Extractor(
     networks.load(network.path),
-    feature_cache.of_config(transfer.features, workdir),
-    features.Options.of_config(transfer.features),
+    feature_cache.from_config(transfer.features, workdir),
+    features.Options.from_config(transfer.features),
     batch_size=transfer.features.batch_size,
     corrupt=transfer.data.corrupt,
   )

@@ -91,7 +91,7 @@ def _missing_features(
 ) -> list[str]:
   """Says why a network does not have the features that the config names."""
   try:
-    features.feature_dim(network, features.Options.of_config(config.features))
+    features.feature_dim(network, features.Options.from_config(config.features))
   except errors.InputError as error:
     return [str(error)]
   return []

@@ -49,8 +49,8 @@ def _check_features(config: ml_collections.ConfigDict) -> None:
     raise errors.unknown_name(
       'config.features.resize', config.resize, resizing.RESIZES
     )
-  features.Options.of_config(config)
-  feature_cache.of_config(config, pathlib.Path())
+  features.Options.from_config(config)
+  feature_cache.from_config(config, pathlib.Path())
   if config.batch_size < 1:
     raise errors.InputError(
       f'config.features.batch_size: expected 1 or more, not {config.batch_size}'

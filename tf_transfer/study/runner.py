@@ -105,8 +105,8 @@ class Runner:
       ) -> None:
         extractors[label] = features.Extractor(
           same_network[0].network,
-          feature_cache.of_config(self._config.features, self._workdir),
-          features.Options.of_config(self._config.features),
+          feature_cache.from_config(self._config.features, self._workdir),
+          features.Options.from_config(self._config.features),
           batch_size=self._config.features.batch_size,
           corrupt=self._config.data.corrupt,
         )
@@ -140,7 +140,7 @@ class Runner:
 
       def prefetch() -> None:
         for name, split in dataset.splits.items():
-          features.fill(
+          features.prefetch(
             list(extractors.values()), split, f'{dataset.name} {name}'
           )
 
@@ -262,10 +262,10 @@ def _group_by_pixels(
   cells: Sequence[Cell], config: ml_collections.ConfigDict
 ) -> list[list[Cell]]:
   """Groups cells whose networks are shown the same pixels."""
-  options = features.Options.of_config(config.features)
+  options = features.Options.from_config(config.features)
   groups: dict[contract_lib.Contract, list[Cell]] = {}
   for cell in cells:
-    contract = features.pixels(cell.network.contract, options)
+    contract = features.pixel_contract(cell.network.contract, options)
     groups.setdefault(contract, []).append(cell)
   return list(groups.values())
 
