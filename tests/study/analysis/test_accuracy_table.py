@@ -18,7 +18,7 @@ def record(network, dataset='pets', value=0.5, setting='fine_tuned', **more):
 
 
 def test_grid():
-  found = accuracy_table.of(
+  found = accuracy_table.build(
     [
       record('a', 'pets', 0.5),
       record('b', 'dtd', 1.0, imagenet_top1=None),
@@ -34,14 +34,17 @@ def test_grid():
   np.testing.assert_allclose(
     found.log_odds, [[0, np.log(3)], [np.nan, np.log(199)]]
   )
-  other = found.keep(np.array([True, False])).on(['dtd'])
+  first = found.select_networks(np.array([True, False]))
+  other = first.select_datasets(['dtd'])
   assert (other.networks, other.datasets) == (('a',), ('dtd',))
   np.testing.assert_array_equal(other.accuracy, [[0.75]])
 
 
 def test_two_records_of_one_cell(caplog):
   """The one that was added last counts, and the other is said."""
-  found = accuracy_table.of([record('a'), record('a', value=0.6)], 'fine_tuned')
+  found = accuracy_table.build(
+    [record('a'), record('a', value=0.6)], 'fine_tuned'
+  )
   np.testing.assert_array_equal(found.accuracy, [[0.6]])
   assert 'a on pets, fine_tuned: 1 earlier records' in caplog.text
 
@@ -52,7 +55,7 @@ def test_two_weights_of_one_network_are_two_networks(caplog):
     record('a', value=0.6, weights_sha256='bbbbbbbb', imagenet_top1=0.8),
     record('b', value=0.7, weights_sha256='cccccccc'),
   ]
-  found = accuracy_table.of(records, 'fine_tuned')
+  found = accuracy_table.build(records, 'fine_tuned')
   assert found.networks == ('a (aaaaaa)', 'a (bbbbbb)', 'b')
   np.testing.assert_array_equal(found.accuracy[:, 0], [0.5, 0.6, 0.7])
   np.testing.assert_array_equal(found.imagenet_top1, [0.75, 0.8, 0.75])
@@ -66,18 +69,22 @@ def test_datasets_of_networks_of_unknown_accuracy_only_do_not_count():
     *(record(n, 'pets') for n in 'defghij'),
     record('u', 'cars', imagenet_top1=None),
   ]
-  selected = accuracy_table.usable(accuracy_table.of(records, 'fine_tuned'))
-  assert selected.found.networks == tuple('abc')
-  assert selected.found.datasets == ('pets', 'dtd')
-  assert selected.unknown == ('u',)
-  assert selected.thin == ('cars',)
-  assert selected.partial == tuple('defghij')
-  known = accuracy_table.usable(accuracy_table.of(records[:-1], 'fine_tuned'))
-  assert known.found.networks == selected.found.networks
-  none = accuracy_table.usable(
-    accuracy_table.of([record('u', imagenet_top1=None)], 'fine_tuned')
+  selected = accuracy_table.select_comparable(
+    accuracy_table.build(records, 'fine_tuned')
   )
-  assert (none.found.networks, none.found.datasets) == ((), ('pets',))
+  assert selected.table.networks == tuple('abc')
+  assert selected.table.datasets == ('pets', 'dtd')
+  assert selected.without_imagenet == ('u',)
+  assert selected.sparse_datasets == ('cars',)
+  assert selected.incomplete == tuple('defghij')
+  known = accuracy_table.select_comparable(
+    accuracy_table.build(records[:-1], 'fine_tuned')
+  )
+  assert known.table.networks == selected.table.networks
+  none = accuracy_table.select_comparable(
+    accuracy_table.build([record('u', imagenet_top1=None)], 'fine_tuned')
+  )
+  assert (none.table.networks, none.table.datasets) == ((), ('pets',))
 
 
 def predictions(tmp_path, name, right, digests=range(100)):
@@ -99,8 +106,8 @@ def test_ties(tmp_path):
     for name, right in (('a', 94), ('b', 100), ('c', 95))
   ]
   key = ('fine_tuned', 'pets')
-  assert ties.of(records, tmp_path) == {key: {'b', 'c'}}
-  assert ties.of(records, tmp_path, correct_with_holm=True) == {
+  assert ties.find_ties(records, tmp_path) == {key: {'b', 'c'}}
+  assert ties.find_ties(records, tmp_path, correct_with_holm=True) == {
     key: {'a', 'b', 'c'}
   }
 
@@ -110,7 +117,7 @@ def test_ties_of_other_images(tmp_path, caplog):
     predictions(tmp_path, 'a', 90),
     predictions(tmp_path, 'b', 90, digests=range(1, 101)),
   ]
-  assert ties.of(records, tmp_path) == {}
+  assert ties.find_ties(records, tmp_path) == {}
   assert 'a and b were not tested on the same images' in caplog.text
 
 
@@ -121,7 +128,7 @@ def test_predictions_that_are_not_there(tmp_path, caplog):
     record('b', 'dtd'),
     record('c', 'dtd'),
   ]
-  assert ties.of(records, tmp_path) == {('fine_tuned', 'pets'): {'b'}}
+  assert ties.find_ties(records, tmp_path) == {('fine_tuned', 'pets'): {'b'}}
   assert 'b_dtd.npz: no predictions' in caplog.text
 
 
@@ -129,5 +136,5 @@ def test_predictions_that_are_cut_short(tmp_path, caplog):
   records = [predictions(tmp_path, 'a', 90)]
   path = tmp_path / records[0]['predictions']
   path.write_bytes(path.read_bytes()[:-60])
-  assert ties.of(records, tmp_path) == {}
+  assert ties.find_ties(records, tmp_path) == {}
   assert 'a_pets.npz: no predictions' in caplog.text

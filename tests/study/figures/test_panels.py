@@ -6,8 +6,8 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from tf_transfer import errors
+from tf_transfer.study.figures import averages, canvas, per_dataset, settings
 from tf_transfer.study.figures import axes as axes_lib
-from tf_transfer.study.figures import panels as panels_lib
 from tf_transfer.study.paper import numbers
 from tf_transfer.study.report import answer
 
@@ -29,9 +29,7 @@ def record(network, top1, value, dataset='pets', setting=FIXED):
 def drawn(monkeypatch):
   """The figures that were saved, still open."""
   found = []
-  monkeypatch.setattr(
-    axes_lib, 'save', lambda figure, path: found.append(figure)
-  )
+  monkeypatch.setattr(canvas, 'save', lambda figure, path: found.append(figure))
   yield found
   plt.close('all')
 
@@ -43,7 +41,7 @@ def texts(figure):
 def test_labels_of_sixteen_networks_do_not_overlap(drawn):
   """Nor leave the panel, nor cover a point."""
   series = {'the paper': numbers.records()}
-  panels_lib.averages_vs_imagenet(series, numbers.SETTINGS, None)
+  averages.averages_vs_imagenet(series, numbers.SETTINGS, None)
   (figure,) = drawn
   renderer = figure.canvas.get_renderer()
   panels = [axis for axis in figure.axes if len(axis.texts) > 10]
@@ -64,9 +62,7 @@ def test_labels_of_sixteen_networks_do_not_overlap(drawn):
 
 
 def test_correlation_is_written(drawn):
-  panels_lib.averages_vs_imagenet(
-    {'the paper': numbers.records()}, [FIXED], None
-  )
+  averages.averages_vs_imagenet({'the paper': numbers.records()}, [FIXED], None)
   assert any(text.startswith('r = 0.99 [') for text in texts(drawn[0]))
 
 
@@ -74,8 +70,8 @@ def test_one_network_has_no_correlation_and_says_so(drawn):
   records = [
     record('resnet50', 0.76, 0.9, dataset) for dataset in ('pets', 'dtd')
   ]
-  panels_lib.averages_vs_imagenet({'ours': records}, [FIXED], None)
-  panels_lib.datasets_vs_imagenet({'ours': records}, [FIXED], None)
+  averages.averages_vs_imagenet({'ours': records}, [FIXED], None)
+  per_dataset.datasets_vs_imagenet({'ours': records}, [FIXED], None)
   for figure in drawn:
     assert any('no correlation of 1 network:' in t for t in texts(figure))
     assert 'ResNet-50' in texts(figure)
@@ -89,10 +85,10 @@ def test_accuracies_of_0_and_100_percent(tmp_path, dataset):
     for setting in numbers.SETTINGS
   ]
   series = {'ours': records}
-  panels_lib.averages_vs_imagenet(series, numbers.SETTINGS, tmp_path / 'a.1')
-  panels_lib.datasets_vs_imagenet(series, numbers.SETTINGS, tmp_path / 'b')
-  panels_lib.settings_by_dataset(records, {}, tmp_path / 'c')
-  panels_lib.fine_tuned_vs_random(series, tmp_path / 'd')
+  averages.averages_vs_imagenet(series, numbers.SETTINGS, tmp_path / 'a.1')
+  per_dataset.datasets_vs_imagenet(series, numbers.SETTINGS, tmp_path / 'b')
+  settings.settings_by_dataset(records, {}, tmp_path / 'c')
+  settings.fine_tuned_vs_random(series, tmp_path / 'd')
   assert sorted(p.name for p in tmp_path.iterdir()) == [
     *('a.1.pdf', 'a.1.png', 'b.pdf', 'b.png'),
     *('c.pdf', 'c.png', 'd.pdf', 'd.png'),
@@ -104,7 +100,7 @@ def test_accuracies_of_0_and_100_percent(tmp_path, dataset):
 def test_same_figure_is_the_same_file(tmp_path):
   records = [record('a', 0.7, 0.8), record('b', 0.8, 0.9)]
   for name in 'xy':
-    panels_lib.settings_by_dataset(records, {'pets': 0.9}, tmp_path / name)
+    settings.settings_by_dataset(records, {'pets': 0.9}, tmp_path / name)
   for kind in ('png', 'pdf'):
     first, second = (tmp_path / f'{name}.{kind}' for name in 'xy')
     assert first.read_bytes() == second.read_bytes()
@@ -119,7 +115,7 @@ def test_averages_are_over_what_all_have(drawn, caplog):
     if (n, d) != ('b', 'dtd')
   ]
   series = {'ours': ours, 'the paper': numbers.records()}
-  panels_lib.averages_vs_imagenet(series, [FIXED], None)
+  averages.averages_vs_imagenet(series, [FIXED], None)
   (figure,) = drawn
   assert figure.axes[0].get_ylabel() == 'Mean log-odds over 2 datasets'
   found = texts(figure)
@@ -145,11 +141,11 @@ def half_done():
 def test_figures_of_a_half_done_study_are_of_what_the_answer_is_of(
   drawn, caplog
 ):
-  said = answer.of(half_done(), FIXED)
+  said = answer.from_records(half_done(), FIXED)
   assert (said.networks, said.datasets) == (tuple('abcd'), ('pets',))
   series = {'ours': half_done()}
-  panels_lib.averages_vs_imagenet(series, [FIXED], None)
-  panels_lib.datasets_vs_imagenet(series, [FIXED], None)
+  averages.averages_vs_imagenet(series, [FIXED], None)
+  per_dataset.datasets_vs_imagenet(series, [FIXED], None)
   for figure in drawn:
     found = texts(figure)
     assert set('abcd') <= set(found)
@@ -159,11 +155,11 @@ def test_figures_of_a_half_done_study_are_of_what_the_answer_is_of(
 
 
 def test_empty_panels_say_why(drawn):
-  panels_lib.averages_vs_imagenet(
+  averages.averages_vs_imagenet(
     {'ours': half_done()}, [FIXED, 'fine_tuned'], None
   )
   assert 'nothing here yet' in texts(drawn[0])
-  panels_lib.datasets_vs_imagenet(
+  per_dataset.datasets_vs_imagenet(
     {'ours': half_done()}, [FIXED, 'fine_tuned'], None
   )
   assert texts(drawn[1]).count('nothing here yet') == 6
@@ -172,7 +168,7 @@ def test_empty_panels_say_why(drawn):
     'ours': [record('a', None, 0.9), record('b', 0.7, 0.9, 'digits')],
     'the paper': numbers.records(),
   }
-  panels_lib.averages_vs_imagenet(series, [FIXED], None)
+  averages.averages_vs_imagenet(series, [FIXED], None)
   (said,) = texts(drawn[2])
   assert 'on the datasets of all' in said
 
@@ -183,11 +179,11 @@ def test_nothing_in_common(drawn):
     'the paper': numbers.records(),
   }
   with pytest.raises(errors.InputError, match='no dataset in common'):
-    panels_lib.averages_vs_imagenet(series, [FIXED], None)
+    averages.averages_vs_imagenet(series, [FIXED], None)
 
 
 def test_networks_of_unknown_accuracy_only(drawn, caplog):
-  panels_lib.averages_vs_imagenet(
+  averages.averages_vs_imagenet(
     {'ours': [record('a', None, 0.9)]}, [FIXED], None
   )
   assert 'no network with a known ImageNet top-1' in texts(drawn[0])
@@ -199,7 +195,7 @@ def test_tied_networks_are_marked(drawn):
     record(f'network_{i}', 0.7 + i / 50, 0.8 + i / 50) for i in range(5)
   ]
   tied = {(FIXED, 'pets'): {'network_3', 'network_4'}}
-  panels_lib.datasets_vs_imagenet({'ours': records}, [FIXED], None, tied)
+  per_dataset.datasets_vs_imagenet({'ours': records}, [FIXED], None, tied)
   panel = drawn[0].axes[0]
   others, best = (c.get_offsets() for c in panel.collections[-2:])
   np.testing.assert_allclose(np.sort(best[:, 1]), [0.86, 0.88])
@@ -216,7 +212,7 @@ def test_bars_are_of_the_networks_that_all_settings_have(drawn):
     record('b', 0.7, 0.8, 'dtd', 'fine_tuned'),
     record('a', 0.7, 0.5, 'digits', 'ridge'),
   ]
-  panels_lib.settings_by_dataset(records, {}, None)
+  settings.settings_by_dataset(records, {}, None)
   pets, dtd = drawn[0].axes
   tops = [bar.get_y() + bar.get_height() for bar in pets.patches]
   np.testing.assert_allclose(tops, [0.6, 0.7])
@@ -235,7 +231,7 @@ def test_legend_of_few_datasets_is_not_cut_off(drawn, count):
     for name in names
     for setting in numbers.SETTINGS
   ]
-  panels_lib.settings_by_dataset(records, dict.fromkeys(names, 0.9), None)
+  settings.settings_by_dataset(records, dict.fromkeys(names, 0.9), None)
   (figure,) = drawn
   figure.draw_without_rendering()
   (legend,) = figure.legends
@@ -251,7 +247,7 @@ def test_nothing_in_both_settings(drawn):
     record('a', 0.7, 0.8, 'dtd', 'random_init'),
   ]
   with pytest.raises(errors.InputError, match='no network was both'):
-    panels_lib.fine_tuned_vs_random({'ours': records}, None)
+    settings.fine_tuned_vs_random({'ours': records}, None)
 
 
 @pytest.mark.parametrize(
@@ -263,7 +259,7 @@ def test_percent_ticks(low, high, count):
   """Within the axis, not more than have room, each what its label says."""
   figure, axis = plt.subplots()
   axis.set_yscale('logit')
-  axes_lib.logit_axis(axis.yaxis, low, high, ticks=count)
+  axes_lib.logit_axis(axis.yaxis, low, high, max_ticks=count)
   figure.draw_without_rendering()
   bottom, top = axis.get_ylim()
   assert bottom < low <= high < top

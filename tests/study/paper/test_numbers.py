@@ -8,6 +8,8 @@ import pytest
 from PIL import Image
 
 from tf_transfer import datasets, networks
+from tf_transfer.jobs import published
+from tf_transfer.study.paper import claims as claims_lib
 from tf_transfer.study.paper import numbers
 
 ROOT = pathlib.Path(__file__).parents[3]
@@ -15,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 
 @pytest.fixture(scope='module')
 def claims():
-  return {claim.text: claim for claim in numbers.claims()}
+  return {claim.text: claim for claim in claims_lib.check_all()}
 
 
 def test_every_cell_is_there_once():
@@ -111,9 +113,9 @@ def test_no_claim_is_contradicted(claims):
 )
 def test_a_claim_that_does_not_come_out_is_said(paper, found, verdict):
   draws = found + np.linspace(-0.005, 0.005, 101)
-  claim = numbers._number('r', paper, found + 1e-12, draws)
+  claim = claims_lib.check_number('r', paper, found + 1e-12, draws)
   assert claim.verdict == verdict
-  assert verdict in numbers.render([claim])
+  assert verdict in published.render([claim])
 
 
 def test_the_job(tmp_path):
@@ -130,7 +132,7 @@ def test_the_job(tmp_path):
   )
   assert result.returncode == 0, result.stderr
   assert 'Warning' not in result.stderr
-  for claim in numbers.claims():
+  for claim in claims_lib.check_all():
     assert claim.text in result.stdout
   found = sorted(p.name for p in (tmp_path / 'work').iterdir())
   assert found == sorted(

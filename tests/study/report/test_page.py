@@ -15,10 +15,12 @@ from tf_transfer.configs import fine_tuned
 
 from tests.study.report import page_records
 from tf_transfer import errors
+from tf_transfer.jobs import report as report_job
 from tf_transfer.networks import recipe
 from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.study.paper import differences, numbers
-from tf_transfer.study.report import answer, charts
+from tf_transfer.study.report import answer, curves
+from tf_transfer.study.report import cells as cells_lib
 from tf_transfer.study.report import page as page_lib
 
 FIXED = 'logistic_regression'
@@ -29,11 +31,11 @@ def cell(network, value, top1, dataset='pets', **more):
 
 
 def answered(cells):
-  return answer.of([fields for fields, _ in cells], FIXED)
+  return answer.from_records([fields for fields, _ in cells], FIXED)
 
 
 def test_the_answer_of_the_papers_numbers_is_the_papers():
-  found = answer.of(numbers.records(), FIXED)
+  found = answer.from_records(numbers.records(), FIXED)
   assert found.verdict == answer.YES
   assert 'r = 0.99, 95 % interval' in found.sentence
   assert 'over 16 networks and 12 datasets' in found.sentence
@@ -47,7 +49,7 @@ def test_the_answer_of_the_papers_numbers_is_the_papers():
 
 
 def _spearman():
-  found = accuracy_table.of(numbers.records(), FIXED)
+  found = accuracy_table.build(numbers.records(), FIXED)
   mean = scipy.special.logit(found.accuracy).mean(axis=1)
   return scipy.stats.spearmanr(found.imagenet_top1, mean).statistic
 
@@ -101,7 +103,7 @@ def test_what_is_left_out_is_said():
 
 
 def topics(fields):
-  found = differences.of(fields)
+  found = differences.compare(fields)
   return found, {reason.topic: reason.text for reason in found.reasons}
 
 
@@ -170,10 +172,14 @@ def test_training_is_compared_with_the_papers_search():
   ('field', 'value', 'words'),
   [
     ('search', 'halving', 'search halving (paper: exhaustive)'),
-    ('refit_on_trainval', False, 'final run no (paper: yes)'),
+    ('refit_on_trainval', False, 'refit on trainval no (paper: yes)'),
     ('precision', 'bfloat16', 'precision bfloat16 (paper: float32)'),
-    ('early_stopping', True, 'stop early yes (paper: no)'),
-    ('gradient_accumulation_steps', 4, 'accumulation 4 (paper: 1)'),
+    ('early_stopping', True, 'early stopping yes (paper: no)'),
+    (
+      'gradient_accumulation_steps',
+      4,
+      'gradient accumulation steps 4 (paper: 1)',
+    ),
     ('min_epochs', 100, 'min epochs 100 (paper: 0)'),
   ],
 )
@@ -300,7 +306,7 @@ def test_a_later_record_of_a_cell_counts(tmp_path):
   ]
   # Only the curve has to fit the search.
   cells[1][0]['validation_curve'] = cells[1][0]['validation_curve'][1:]
-  found = page_lib.cells(page_records.write(tmp_path, cells))
+  found = cells_lib.name_cells(page_records.write(tmp_path, cells))
   assert [one.current for one in found] == [False, True]
   page = _Page(
     page_lib.write([one.record for one in found], tmp_path).read_text()
@@ -331,10 +337,10 @@ def test_the_job(tmp_path, capsys):
     {'ledger': str(tmp_path / 'none'), 'correct_with_holm': False}
   )
   with pytest.raises(errors.InputError, match='no records in'):
-    page_lib.run(config, tmp_path / 'page')
+    report_job.run(config, tmp_path / 'page')
   page_records.write(tmp_path / 'study', [cell('n', 0.7, 0.7)])
   config.ledger = str(tmp_path / 'study')
-  page_lib.run(config, tmp_path / 'page')
+  report_job.run(config, tmp_path / 'page')
   out = capsys.readouterr().out
   assert out.startswith('Cannot say. Logistic regression: no correlation of 1')
   assert (tmp_path / 'page' / 'report.html').stat().st_size > 1_000_000
@@ -361,7 +367,7 @@ def test_curves_of_the_papers_grid():
     validation_curve=values,
     chosen={'learning_rate': 0.1, 'weight_decay': 1e-3},
   )
-  found = charts.curves([fields], ['a cell'])
+  found = curves.validation_curves([fields], ['a cell'])
   rows = found['learning rate']['datasets']['rows']
   lines = {row['line']: [] for row in rows}
   for row in rows:

@@ -4,7 +4,7 @@ from PIL import Image
 
 from tf_transfer.networks import recipe
 from tf_transfer.study.analysis import recipes
-from tf_transfer.study.figures import panels
+from tf_transfer.study.figures import per_dataset
 from tf_transfer.study.report import text_table
 
 PLAIN = recipe.Recipe(True, False, False, False, 'imagenet')
@@ -103,13 +103,13 @@ def test_table_warns_of_networks_that_were_not_trained_alike():
   ],
 )
 def test_figure_of_anything(tmp_path, records):
-  assert panels.accuracy_vs_imagenet(records, tmp_path / 'a')
+  assert per_dataset.accuracy_vs_imagenet(records, tmp_path / 'a')
   pixels = np.asarray(Image.open(tmp_path / 'a.png').convert('L'))
   assert (pixels < 128).sum() > 1000
 
 
 def test_networks_of_unknown_accuracy_are_left_out_and_said(tmp_path, caplog):
-  assert not panels.accuracy_vs_imagenet(
+  assert not per_dataset.accuracy_vs_imagenet(
     [record('mine', None, 0.9)], tmp_path / 'a'
   )
   assert 'mine: ImageNet top-1 unknown' in caplog.text
