@@ -15,7 +15,7 @@ from tf_transfer.datasets import table
 from tf_transfer.networks import weights
 from tf_transfer.study import runner
 from tf_transfer.study.analysis import ties
-from tf_transfer.study.figures import axes
+from tf_transfer.study.figures import canvas
 from tf_transfer.study.paper import numbers as numbers_lib
 from tf_transfer.transfer.fixed_features import classifiers
 
@@ -269,9 +269,9 @@ def test_figures_that_the_settings_are_enough_for(
     asked.append(correct_with_holm)
     return {}
 
-  monkeypatch.setattr(ties, 'of', tied)
+  monkeypatch.setattr(ties, 'find_ties', tied)
   monkeypatch.setattr(
-    axes, 'save', lambda figure, path: (saved.append(path), plt.close(figure))
+    canvas, 'save', lambda figure, path: (saved.append(path), plt.close(figure))
   )
   cells = page_records.of_the_paper(networks, settings)
   drawn = runner._draw(

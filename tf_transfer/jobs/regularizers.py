@@ -26,9 +26,8 @@ from tf_transfer import datasets, errors, networks
 from tf_transfer.jobs import pretrain
 from tf_transfer.networks import recipe, weights
 from tf_transfer.runtime import devices, files
-from tf_transfer.study import plan, runner
+from tf_transfer.study import names, plan, runner
 from tf_transfer.study.analysis import statistics
-from tf_transfer.study.figures import panels as panels_lib
 from tf_transfer.study.figures import regularizers
 from tf_transfer.study.paper import numbers
 from tf_transfer.transfer.fixed_features import feature_cache, features
@@ -394,7 +393,7 @@ def _figure_4(
     )
     found = extract(test, f'{own.network}, {own.configuration}')
     rows = _some(found.labels, wanted.classes, wanted.images_per_class)
-    title = f'{panels_lib.display_name(own.network)}, {own.configuration}'
+    title = f'{names.display_name(own.network)}, {own.configuration}'
     panels.append(
       embed(found.values[rows], found.labels[rows], title, wanted.seed)
     )

@@ -15,9 +15,14 @@ import ml_collections
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.runtime import devices, files, progress
-from tf_transfer.study import cost_model, failures, ledger, weights_files
+from tf_transfer.study import (
+  cost_model,
+  failures,
+  ledger,
+  names,
+  weights_files,
+)
 from tf_transfer.study.analysis import accuracy_table
-from tf_transfer.study.figures import panels
 from tf_transfer.transfer.fixed_features import classifiers, features
 from tf_transfer.transfer.training import search
 
@@ -374,7 +379,7 @@ def render(
   for setting in dict.fromkeys(key[2] for key in entries):
     keys = [key for key in entries if key[2] == setting]
     columns = list(dict.fromkeys(key[1] for key in keys))
-    rows = [(setting, *(panels.display_name(name) for name in columns))]
+    rows = [(setting, *(names.display_name(name) for name in columns))]
     for network in dict.fromkeys(key[0] for key in keys):
       row = [entries.get((network, name, setting), '-') for name in columns]
       rows.append((network, *row))

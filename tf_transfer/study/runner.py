@@ -31,7 +31,8 @@ from tf_transfer.study import cost_model, failures, merge, weights_files
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study import plan as plan_lib
 from tf_transfer.study.analysis import accuracy_table, ties
-from tf_transfer.study.figures import panels
+from tf_transfer.study.figures import averages, per_dataset, style
+from tf_transfer.study.figures import settings as settings_figures
 from tf_transfer.study.paper import numbers
 from tf_transfer.study.report import answer, page, text_table
 from tf_transfer.transfer import result
@@ -679,7 +680,7 @@ def _conclude(
       path = page.write(own, workdir, correct_with_holm=holm)
       print(f'report   {path}')
     for setting in _settings(records):
-      said = answer.of(records, setting)
+      said = answer.from_records(records, setting)
       print(f'\n{said.verdict}. {said.sentence}')
       for remark in said.remarks:
         print(f'  {remark}')
@@ -705,14 +706,16 @@ def _draw(
     suffix = f'_{setting}' if len(settings) > 1 else ''
     path = workdir / f'accuracy_vs_imagenet{suffix}'
     own = [record for record in records if record['setting'] == setting]
-    if panels.accuracy_vs_imagenet(own, path):
+    if per_dataset.accuracy_vs_imagenet(own, path):
       drawn.append(path)
   known = [r for r in records if r['imagenet_top1'] is not None]
   if len({record['network'] for record in known}) > 1:
     series = {'ours': known}
-    tied = ties.of(records, workdir, correct_with_holm=correct_with_holm)
-    panels.averages_vs_imagenet(series, settings, workdir / 'figure_1')
-    panels.datasets_vs_imagenet(series, settings, workdir / 'figure_2', tied)
+    tied = ties.find_ties(records, workdir, correct_with_holm=correct_with_holm)
+    averages.averages_vs_imagenet(series, settings, workdir / 'figure_1')
+    per_dataset.datasets_vs_imagenet(
+      series, settings, workdir / 'figure_2', tied
+    )
     drawn += [workdir / 'figure_1', workdir / 'figure_2']
   return drawn + _draw_settings(records, workdir)
 
@@ -726,11 +729,11 @@ def _draw_settings(
     own = cells.setdefault(record['setting'], set())
     own.add((record['network'], record['dataset']))
   drawn = []
-  if len(cells.keys() & panels.STYLES.keys()) > 1:
+  if len(cells.keys() & style.STYLES.keys()) > 1:
     drawn.append(workdir / 'figure_6')
     best = numbers.previous_best()
-    panels.settings_by_dataset(records, best, drawn[-1])
+    settings_figures.settings_by_dataset(records, best, drawn[-1])
   if cells.get('fine_tuned', set()) & cells.get('random_init', set()):
     drawn.append(workdir / 'figure_7')
-    panels.fine_tuned_vs_random({'ours': records}, drawn[-1])
+    settings_figures.fine_tuned_vs_random({'ours': records}, drawn[-1])
   return drawn
