@@ -108,12 +108,12 @@ def draw_line(
     [K, 2] points of the line; none where too few networks give no line.
   """
   margin = 0.05 * np.ptp(x)
-  grid = np.linspace(x.min() - margin, x.max() + margin, 60)
+  positions = np.linspace(x.min() - margin, x.max() + margin, 60)
   try:
-    line = statistics.regression(x, y, grid)
+    line = statistics.regression(x, y, positions)
   except InputError:
     return np.empty((0, 2))
-  accuracy = scipy.special.expit(grid)
+  accuracy = scipy.special.expit(positions)
   middle, low, high = line.y, line.low, line.high
   if axis.get_yscale() == 'logit':
     middle, low, high = map(scipy.special.expit, (middle, low, high))
@@ -267,7 +267,7 @@ def _correlation_text(x: np.ndarray, y: np.ndarray) -> str:
     return str(error)
   r, low, high = correlation.r, correlation.low, correlation.high
   if np.isnan(low):
-    return f'r = {r:.2f} ({correlation.points} networks)'
+    return f'r = {r:.2f} ({correlation.num_points} networks)'
   return f'r = {r:.2f} [{low:.2f}, {high:.2f}]'
 
 

@@ -75,7 +75,7 @@ def _draw_intervals(
   x = np.array([r['imagenet_top1'] for r in records])
   examples = records[0]['test']['examples']
   y, low, high = (
-    statistics.off_the_ends(
+    statistics.clip_to_half_example(
       np.array([r['test'][key] for r in records]), examples
     )
     for key in ('value', 'low', 'high')

@@ -123,7 +123,7 @@ def _verdict(
   correlation: statistics.Correlation, num_datasets: int
 ) -> tuple[str, str]:
   """Returns the verdict by a correlation, and the reason in words."""
-  over = f'over {_count(correlation.points, "network")} and '
+  over = f'over {_count(correlation.num_points, "network")} and '
   over += _count(num_datasets, 'dataset')
   text = coefficient(correlation)
   if np.isnan(correlation.low):
@@ -149,6 +149,6 @@ def _papers_correlation(setting: str, datasets: Sequence[str]) -> list[str]:
   correlation = _correlation(table.select_datasets(shared))
   which = 'the same' if len(shared) == len(datasets) else 'the shared'
   return [
-    f"The paper's {_count(correlation.points, 'network')} on {which} "
+    f"The paper's {_count(correlation.num_points, 'network')} on {which} "
     f'{_count(len(shared), "dataset")}: {coefficient(correlation)}.'
   ]

@@ -301,20 +301,22 @@ def _line(points: Sequence[Row]) -> tuple[list[Row], str]:
   try:
     correlation = statistics.correlation(x, y)
     margin = 0.05 * np.ptp(x)
-    grid = np.linspace(x.min() - margin, x.max() + margin, _NUM_LINE_POINTS)
-    line = statistics.regression(x, y, grid)
+    positions = np.linspace(
+      x.min() - margin, x.max() + margin, _NUM_LINE_POINTS
+    )
+    line = statistics.regression(x, y, positions)
   except InputError as error:
     return [], str(error)
   rows = [
     {
       **shared,
-      'x': round(float(at), _DIGITS),
+      'x': round(float(position), _DIGITS),
       'y': round(float(middle), _DIGITS),
       'low': None if np.isnan(low) else round(float(low), _DIGITS),
       'high': None if np.isnan(high) else round(float(high), _DIGITS),
     }
-    for at, middle, low, high in zip(
-      grid, line.y, line.low, line.high, strict=True
+    for position, middle, low, high in zip(
+      positions, line.y, line.low, line.high, strict=True
     )
   ]
   return rows, _short_text(correlation)
@@ -326,7 +328,7 @@ def _short_text(correlation: statistics.Correlation) -> str:
   if not np.isnan(correlation.low):
     low, high = correlation.low, correlation.high
     text += f' [{answer.number(low)}, {answer.number(high)}]'
-  return f'{text}, {correlation.points} networks'
+  return f'{text}, {correlation.num_points} networks'
 
 
 def _text_above(
