@@ -64,7 +64,7 @@ def test_hyperparameters(cells):
   assert found['Values tried'] == [45, 34]
   assert found['At the end of the search'] == [
     'no',
-    ('penalty 0.001 is at the end of what was searched',),
+    ('penalty 0.001 is at an end of the search range',),
   ]
 
 

@@ -281,7 +281,7 @@ def unconverged(record: accuracy_table.Record) -> list[str]:
 
 
 def at_the_end(record: accuracy_table.Record) -> list[str]:
-  """Returns which chosen hyperparameters lie at an end of what was searched."""
+  """Returns which chosen hyperparameters lie at an end of the search range."""
   texts, search = [], record['search']
   for name, value in record['chosen'].items():
     if f'{name}_min' in search:
@@ -292,7 +292,7 @@ def at_the_end(record: accuracy_table.Record) -> list[str]:
       continue
     if ends[0] < ends[1] and np.isclose(value, ends, atol=0).any():
       texts.append(
-        f'{name.replace("_", " ")} {value:.3g} is at the end of what was '
-        'searched'
+        f'{name.replace("_", " ")} {value:.3g} is at an end of the search '
+        'range'
       )
   return texts

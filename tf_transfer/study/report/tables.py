@@ -75,7 +75,7 @@ def all_cells(cells: Sequence[cells_lib.NamedCell]) -> Table:
     'Counts',
   )
   rows = [_comparison_row(cell) for cell in cells]
-  # Said only where there is something to say.
+  # The last column is shown only where some records do not count.
   if all(cell.current for cell in cells):
     columns, rows = columns[:-1], [row[:-1] for row in rows]
   return Table(
@@ -150,18 +150,18 @@ def failed_cells(failed: Sequence[failures.Failure]) -> Table:
 
 
 def doubtful_cells(cells: Sequence[cells_lib.NamedCell]) -> Table:
-  """Builds the table of cells whose result has something against it."""
+  """Builds the table of cells whose result is to be read with care."""
   rows = [(*cell.name, tuple(_doubts(cell.record))) for cell in cells]
   return Table(
     'remarks',
-    'Cells with something to be said against them',
-    ('Network', 'Dataset', 'Setting', 'What'),
+    'Cells whose result is to be read with care',
+    ('Network', 'Dataset', 'Setting', 'Why'),
     [row for row in rows if row[-1]],
   )
 
 
 def _doubts(record: accuracy_table.Record) -> list[str]:
-  """Returns what is to be said against a result."""
+  """Returns why a result is to be read with care; nothing if it is not."""
   doubts = differences.unconverged(record)
   skipped = record['skipped']
   if skipped:
