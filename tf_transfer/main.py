@@ -33,8 +33,8 @@ _JOBS = {
   'merge': 'tf_transfer.jobs.merge',
   'leaks': 'tf_transfer.jobs.leaks',
   'pretrain': 'tf_transfer.jobs.pretrain',
-  'published': 'tf_transfer.study.paper.numbers',
-  'report': 'tf_transfer.study.report.page',
+  'published': 'tf_transfer.jobs.published',
+  'report': 'tf_transfer.jobs.report',
   'regularizers': 'tf_transfer.jobs.regularizers',
 }
 # Those that have nothing to write need no workdir.
