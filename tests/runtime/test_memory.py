@@ -43,15 +43,32 @@ def test_the_same_command_once_more(kernel, monkeypatch):
   monkeypatch.setattr(os, 'execve', lambda *a: begun.append(a))
   command = ['python', '-X', 'dev', '-m', 'some.module', '--flag=a b', '']
   monkeypatch.setattr(sys, 'orig_argv', command)
-  memory.use_large_pages('some.module')
+  memory.use_large_pages('some.module', 'some-command')
   (path, arguments, environment) = begun.pop()
   assert path == sys.executable
   assert arguments == [sys.executable, *command[1:]]
   assert environment == {**os.environ, VARIABLE: ASKED}
   # The new one does not begin another.
   monkeypatch.setenv(VARIABLE, ASKED)
-  memory.use_large_pages('some.module')
+  memory.use_large_pages('some.module', 'some-command')
   assert not begun
+
+
+def test_a_console_command_once_more(kernel, monkeypatch):
+  kernel('always [madvise] never')
+  begun = []
+  monkeypatch.setattr(os, 'execve', lambda *a: begun.append(a))
+  command = ['python', '/bin/some-command', '--flag=a b']
+  monkeypatch.setattr(sys, 'orig_argv', command)
+  monkeypatch.setattr(sys, 'argv', command[1:])
+  memory.use_large_pages('some.module', 'some-command')
+  assert begun == [
+    (
+      sys.executable,
+      [sys.executable, *command[1:]],
+      {**os.environ, VARIABLE: ASKED},
+    )
+  ]
 
 
 def test_another_program_is_left_alone(kernel, monkeypatch):
@@ -60,4 +77,4 @@ def test_another_program_is_left_alone(kernel, monkeypatch):
   monkeypatch.setattr(
     sys, 'orig_argv', ['python', '-m', 'pytest', 'some.module']
   )
-  memory.use_large_pages('some.module')
+  memory.use_large_pages('some.module', 'some-command')

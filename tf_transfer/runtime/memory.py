@@ -32,15 +32,22 @@ def large_pages() -> dict[str, str]:
   return {_TUNABLES: ':'.join(filter(None, [chosen, f'{_SETTING}=1']))}
 
 
-def use_large_pages(module: str) -> None:
-  """Begins this process of `python -m module` anew, if that gives large pages.
+def use_large_pages(module: str, command: str) -> None:
+  """Restarts this process once, where that gives it large pages.
 
   To be called first: the same process (its number, streams and parent) runs
-  the same command, once more from the start. Not where the module was begun in
-  another way, as by a test.
+  the same command from the start. A process that was started in another way,
+  for example by a test, is not restarted.
+
+  Args:
+    module: the program is started as `python -m module` ...
+    command: ... or as this console command.
   """
+  started = ('-m', module) in itertools.pairwise(sys.orig_argv) or (
+    pathlib.Path(sys.argv[0]).name == command
+  )
   environment = large_pages()
-  if environment and ('-m', module) in itertools.pairwise(sys.orig_argv):
+  if environment and started:
     os.execve(
       sys.executable,
       [sys.executable, *sys.orig_argv[1:]],
