@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from tf_transfer.configs import logistic_regression
+from tf_transfer.configs import base
 
 from tf_transfer import errors, main
 
@@ -134,7 +134,7 @@ def test_tensorflow_stays_out_where_nothing_needs_it(tmp_path, small_weights):
     'import sys, pathlib\n'
     'from configs import logistic_regression\n'
     'from tf_transfer.study import runs\n'
-    f'config = logistic_regression.get_config({str(small_weights)!r})\n'
+    f'config = base.get_config({str(small_weights)!r})\n'
     'config.tensorboard = False\n'
     'config.logistic_regression.num_penalties = 2\n'
     f'runs.run(config, pathlib.Path({str(tmp_path)!r}))\n'
@@ -228,7 +228,7 @@ def test_exit_code_of_a_job_that_was_told_to_end(monkeypatch, tmp_path, capsys):
 
   monkeypatch.setattr(main.importlib, 'import_module', lambda _: main)
   monkeypatch.setattr(main, 'run', told, raising=False)
-  monkeypatch.setattr(main, '_config', lambda: logistic_regression.get_config())
+  monkeypatch.setattr(main, '_config', lambda: base.get_config())
   monkeypatch.setattr(main, '_workdir', lambda job: tmp_path)
   with pytest.raises(SystemExit) as ended:
     main.main(['main'])

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from tf_transfer.configs import fine_tuned, logistic_regression
+from tf_transfer.configs import base
 from tf_transfer.configs import pretrain as config_file
 
 from tests.datasets import miniatures
@@ -156,10 +156,10 @@ def test_other_jobs_take_the_file_unchanged(tmp_path, config):
   config.pretrain.choose_steps_on_val = False
   config.pretrain.epochs = 1.0
   path = pretrain.run(config, tmp_path)
-  study = logistic_regression.get_config(f'{path},digits')
+  study = base.get_config(f'{path},digits')
   study.settings = ('logistic_regression', 'fine_tuned')
   study.logistic_regression.num_penalties = 3
-  study.fine_tuned = fine_tuned.fields()
+  study.fine_tuned = base.fine_tuned_fields()
   study.fine_tuned.update(
     {
       'num_learning_rates': 1,

@@ -3,7 +3,7 @@
 import types
 
 import pytest
-from tf_transfer.configs import fine_tuned
+from tf_transfer.configs import base
 
 from tf_transfer.study import cost_model
 
@@ -15,7 +15,7 @@ def cost(**fields):
   dataset = types.SimpleNamespace(
     splits={'train': range(600), 'val': range(200), 'test': range(200)}
   )
-  given = fine_tuned.fields()
+  given = base.fine_tuned_fields()
   given.update({'steps': 80, 'batch_size': 10, **fields})
   found = cost_model.cell(net, dataset, 'fine_tuned', {'fine_tuned': given})
   return found / cost_model.forward(net)

@@ -221,5 +221,5 @@ def _say(path: pathlib.Path) -> None:
     print(f'  {len(found.details["skipped"])} corrupt images left out')
   print(
     f'weights  {path}\nuse it   python -m tf_transfer.main --workdir=DIR '
-    f'--config=configs/logistic_regression.py:{path},DATASET'
+    f'--config=logistic_regression:{path},DATASET'
   )

@@ -88,7 +88,7 @@ def _check_settings(config: ml_collections.ConfigDict) -> None:
     if setting not in config:
       raise errors.InputError(
         f'config.settings names {setting}, and the config has no field of '
-        f'this name: see configs/{setting}.py'
+        'this name: see configs/base.py'
       )
     if setting in search.SETTINGS:
       search.check(setting, config[setting])
@@ -582,7 +582,7 @@ def run(
   """Runs the missing cells of a study and shows all of them.
 
   Args:
-    config: of the job, as `configs/logistic_regression.py` documents.
+    config: of the job, as `configs/base.py` documents.
     workdir: where everything is written.
 
   Returns:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
-from tf_transfer.configs import fine_tuned
+from tf_transfer.configs import base
 
 from tests.study.report import page_records
 from tf_transfer import errors
@@ -178,7 +178,7 @@ def test_training_is_compared_with_the_papers_search():
   ],
 )
 def test_each_departure_from_the_papers_training_is_said(field, value, words):
-  papers = fine_tuned.fields().to_dict()
+  papers = base.fine_tuned_fields().to_dict()
 
   def why(search):
     return topics(
@@ -352,7 +352,7 @@ def test_specifications_are_json(tmp_path):
 
 def test_curves_of_the_papers_grid():
   """A line for each weight decay of the grid, through all learning rates."""
-  search = fine_tuned.fields().to_dict()
+  search = base.fine_tuned_fields().to_dict()
   values = np.linspace(0.5, 0.9, 56).tolist()
   fields, _ = page_records.record(
     *('resnet50', 'pets', 'fine_tuned', 0.8, 0.76),

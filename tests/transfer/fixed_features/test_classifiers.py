@@ -6,7 +6,7 @@ import sklearn.datasets
 import sklearn.neighbors
 import sklearn.preprocessing
 import sklearn.svm
-from tf_transfer.configs import logistic_regression
+from tf_transfer.configs import base
 
 from tf_transfer import errors
 from tf_transfer.transfer.fixed_features import classifiers
@@ -28,7 +28,7 @@ def several(labels, seed=0):
 
 
 def fit(name, features, labels, grid, classes, **changes):
-  config = logistic_regression.get_config()[name]
+  config = base.get_config()[name]
   config.update(changes)
   return classifiers.CLASSIFIERS[name].fit(
     features, labels, np.asarray(grid), config, classes
@@ -36,7 +36,7 @@ def fit(name, features, labels, grid, classes, **changes):
 
 
 def test_grids():
-  config = logistic_regression.get_config()
+  config = base.get_config()
   grids = {
     name: classifier.grid(config[name])
     for name, classifier in classifiers.CLASSIFIERS.items()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sklearn.linear_model
 import threadpoolctl
-from tf_transfer.configs import logistic_regression
+from tf_transfer.configs import base
 
 from tf_transfer import datasets, errors
 from tf_transfer.transfer import metrics
@@ -46,7 +46,7 @@ def noisy_digits(scale):
 
 
 def evaluate(extract, dataset, setting='logistic_regression', **changes):
-  config = logistic_regression.get_config()[setting]
+  config = base.get_config()[setting]
   config.update(changes)
   return evaluate_lib.evaluate(extract, dataset, setting, config, 'a cell')
 
@@ -81,7 +81,7 @@ def sklearn_right(fit_on, test_on, grid):
 def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties, most):
   """The curve, the choice, and the test; but for examples between two classes,
   whose last digits the penalty's choice can hang on."""
-  config = logistic_regression.get_config().logistic_regression
+  config = base.get_config().logistic_regression
   config.num_penalties = penalties
   # Below this even its Newton's method stops early.
   config.penalty_min = 1e-2

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from tf_transfer.configs import random_init
+from tf_transfer.configs import base
 
 from tests.study import tiny
 from tf_transfer import datasets, errors, networks
@@ -43,7 +43,7 @@ def config(tmp_path, monkeypatch):
   made = tiny.config(tmp_path).unlock()
   made.networks = (str(path),)
   made.settings = ('fine_tuned',)
-  made.random_init = random_init.fields()
+  made.random_init = base.random_init_fields()
   made.random_init.update(made.fine_tuned.to_dict())
   made.export = str(tmp_path / 'tuned.safetensors')
   made.report = False

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
-from tf_transfer.configs import fine_tuned, random_init
+from tf_transfer.configs import base
+from tf_transfer.configs.presets import fine_tuned
 
 from tests.datasets import miniatures
 from tests.transfer.training import killable, small
@@ -26,14 +27,14 @@ from tf_transfer.transfer.training import (
 
 
 def test_grids_are_the_papers():
-  tuned = search.grid(fine_tuned.fields())
+  tuned = search.grid(base.fine_tuned_fields())
   assert len(tuned) == 56
   rates = sorted({t.learning_rate for t in tuned})
   np.testing.assert_allclose(np.log10(rates), np.linspace(-4, -1, 7))
   decays = sorted({t.weight_decay for t in tuned})
   assert decays[0] == 0
   np.testing.assert_allclose(np.log10(decays[1:]), np.linspace(-6, -3, 7))
-  fresh = search.grid(random_init.fields())
+  fresh = search.grid(base.random_init_fields())
   assert len(fresh) == 56
   rates = sorted({t.learning_rate for t in fresh})
   np.testing.assert_allclose(np.log10(rates), np.linspace(-3, 0, 7), atol=1e-12)
@@ -42,7 +43,7 @@ def test_grids_are_the_papers():
 
 
 def test_steps_and_epochs():
-  config = fine_tuned.fields()
+  config = base.fine_tuned_fields()
   assert search.recipe(config, 1000).steps == 20_000
   config.update({'steps': 1000, 'min_epochs': 100, 'batch_size': 64})
   assert search.recipe(config, 102).steps == 1000
@@ -73,7 +74,7 @@ def config(tmp_path, monkeypatch):
     'checkpoint_every': 10,
   }
   made.fine_tuned.update(fields)
-  made.random_init = random_init.fields()
+  made.random_init = base.random_init_fields()
   made.random_init.update(
     {**fields, 'weight_decay_min': 1e-6, 'include_zero_weight_decay': True}
   )
@@ -535,7 +536,9 @@ def test_refused_before_anything_is_written(tmp_path, config, change, message):
 
 def test_setting_without_its_fields(tmp_path, small_config):
   small_config.settings = ('fine_tuned',)
-  with pytest.raises(errors.InputError, match=r'configs/fine_tuned\.py'):
+  with small_config.unlocked():
+    del small_config.fine_tuned
+  with pytest.raises(errors.InputError, match=r'configs/base\.py'):
     runner.run(small_config, tmp_path / 'work')
 
 
