@@ -304,16 +304,21 @@ def _documentation(config: ml_collections.ConfigDict, path: str) -> str:
 
 
 def _near_fields(config: ml_collections.ConfigDict, path: str) -> list[str]:
-  """Returns up to three fields of `config` whose paths are like `path`."""
-  fields = list(_fields(config))
+  """Returns up to three fields of `config` that are like `path`, best first.
+
+  They have the same last name, or nearly the same path, or else nearly the
+  same last name.
+  """
+  last_names = {field: field.rpartition('.')[2] for field in _fields(config)}
   last = path.rpartition('.')[2]
-  same = [field for field in fields if field.rpartition('.')[2] == last]
-  near = difflib.get_close_matches(path, fields, n=3, cutoff=0.75)
-  if not same and not near:
-    names = {field.rpartition('.')[2] for field in fields}
-    likely = difflib.get_close_matches(last, names, n=1, cutoff=0.7)
-    same = [f for f in fields if f.rpartition('.')[2] in likely]
-  return list(dict.fromkeys(same + near))[:3]
+  near = set(difflib.get_close_matches(path, last_names, n=3, cutoff=0.75))
+  near |= {field for field, name in last_names.items() if name == last}
+  if not near:
+    likely = difflib.get_close_matches(
+      last, set(last_names.values()), n=1, cutoff=0.7
+    )
+    near = {field for field, name in last_names.items() if name in likely}
+  return difflib.get_close_matches(path, sorted(near), n=3, cutoff=0.0)
 
 
 def unknown_field(
