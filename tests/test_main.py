@@ -14,11 +14,14 @@ import time
 import types
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import pytest
 from absl import logging
 from absl.testing import flagsaver
 
-from tf_transfer import errors, main
+from tf_transfer import contract, errors, main, networks
+from tf_transfer.networks import weights
 
 ROOT = pathlib.Path(__file__).parents[1]
 PROGRAM = (sys.executable, '-m', 'tf_transfer.main')
@@ -37,7 +40,6 @@ def arguments(weights, workdir, *more, dataset='digits'):
     '--config.tensorboard=False',
     '--config.report=False',
     '--config.logistic_regression.num_penalties=5',
-    '--config.image_size=32',
     *more,
   ]
 
@@ -50,6 +52,17 @@ def run_process(command, **options):
     check=False,
     **{'cwd': ROOT, **options},
   )
+
+
+@pytest.fixture(scope='module')
+def tiny_weights(tmp_path_factory):
+  """A weights file of the smallest network, with random values."""
+  network = networks.build('inception_small')
+  variables = network.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+  scaling = contract.Contract(32, (127.5,) * 3, (127.5,) * 3)
+  path = tmp_path_factory.mktemp('tiny') / 'tiny.safetensors'
+  weights.save(path, weights.Header('inception_small', {}, scaling), variables)
+  return path
 
 
 @pytest.fixture
@@ -107,11 +120,11 @@ def comparable(workdir):
   return records
 
 
-def test_killed_at_any_moment(tmp_path, small_weights, run):
+def test_killed_at_any_moment(tmp_path, tiny_weights, run):
   """SIGKILL again and again: the same records, and nothing left behind."""
   undisturbed = tmp_path / 'undisturbed'
   started = time.monotonic()
-  result = run_process([*PROGRAM, *arguments(small_weights, undisturbed)])
+  result = run_process([*PROGRAM, *arguments(tiny_weights, undisturbed)])
   assert result.returncode == 0, result.stderr
   duration = time.monotonic() - started
 
@@ -119,7 +132,7 @@ def test_killed_at_any_moment(tmp_path, small_weights, run):
   moments = random.Random(0)
   for _ in range(3):
     process = subprocess.Popen(
-      [*PROGRAM, *arguments(small_weights, killed)],
+      [*PROGRAM, *arguments(tiny_weights, killed)],
       cwd=ROOT,
       stdout=subprocess.DEVNULL,
       stderr=subprocess.DEVNULL,
@@ -127,7 +140,7 @@ def test_killed_at_any_moment(tmp_path, small_weights, run):
     time.sleep(moments.uniform(0.2, 1.0) * duration)
     process.send_signal(signal.SIGKILL)
     process.wait()
-  result = run(*arguments(small_weights, killed))
+  result = run(*arguments(tiny_weights, killed))
   assert result.returncode == 0, result.stderr
   assert comparable(killed) == comparable(undisturbed)
   (record,) = comparable(killed)
@@ -137,7 +150,7 @@ def test_killed_at_any_moment(tmp_path, small_weights, run):
   assert shards == sorted(p.name for p in undisturbed.glob('features/*/*.npz'))
 
 
-def test_disk_that_is_full(tmp_path, small_weights, run):
+def test_disk_that_is_full(tmp_path, tiny_weights, run):
   """No file may grow beyond 100 kB, as on a disk with that much left."""
   limited = (
     'import os, resource, sys\n'
@@ -151,7 +164,7 @@ def test_disk_that_is_full(tmp_path, small_weights, run):
   result = run_process(
     [
       *(sys.executable, '-c', limited),
-      *(*PROGRAM, *arguments(small_weights, workdir)),
+      *(*PROGRAM, *arguments(tiny_weights, workdir)),
     ],
     env=environment,
   )
@@ -160,7 +173,7 @@ def test_disk_that_is_full(tmp_path, small_weights, run):
   # The cache's own; nothing of the shard that did not fit.
   assert {p.name for p in left} == {'key.json', 'lock', 'in_use'}
   # With room again, the same command finishes.
-  result = run(*arguments(small_weights, workdir))
+  result = run(*arguments(tiny_weights, workdir))
   assert result.returncode == 0, result.stderr
   assert len(comparable(workdir)) == 1
 
@@ -181,7 +194,7 @@ def test_help_waits_for_nothing():
   assert 'imported []' in result.stdout
 
 
-def test_tensorflow_stays_out_where_nothing_needs_it(tmp_path, small_weights):
+def test_tensorflow_stays_out_where_nothing_needs_it(tmp_path, tiny_weights):
   code = (
     'import sys\n'
     'from tf_transfer import main\n'
@@ -190,7 +203,7 @@ def test_tensorflow_stays_out_where_nothing_needs_it(tmp_path, small_weights):
     "print('imported', 'tensorflow' in sys.modules)\n"
   )
   result = run_process(
-    [sys.executable, '-c', code, *arguments(small_weights, tmp_path)]
+    [sys.executable, '-c', code, *arguments(tiny_weights, tmp_path)]
   )
   assert 'imported False' in result.stdout, result.stderr
 
