@@ -1,5 +1,7 @@
 """Finding and loading configs, and the errors about them."""
 
+import pathlib
+
 import ml_collections
 import pytest
 from tf_transfer.configs import base
@@ -248,3 +250,20 @@ def test_list():
 def test_fields_of_nested_configs():
   config = ml_collections.ConfigDict({'a': {'b': {'c': 1}}, 'd': 2})
   assert list(config_files._fields(config)) == ['a', 'a.b', 'a.b.c', 'd']
+
+
+def test_renamed_fields_are_documented():
+  root = pathlib.Path(__file__).parents[1]
+  renamed = config_files.RENAMED_FIELDS | config_files.RENAMED_CONFIGS
+  for path in ('docs/configs.md', 'CHANGELOG.md'):
+    text = (root / path).read_text()
+    for old, new in renamed.items():
+      assert any(
+        f'`{old}`' in line and f'`{new}`' in line for line in text.splitlines()
+      ), (path, old)
+
+
+def test_configs_are_documented():
+  text = (pathlib.Path(__file__).parents[1] / 'docs/configs.md').read_text()
+  for name in config_files.package_configs():
+    assert f'`{name}`' in text or name == 'base'

@@ -14,12 +14,11 @@ import time
 import types
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import pytest
 from absl import logging
 from absl.testing import flagsaver
 
+from tests.networks import drawn
 from tf_transfer import contract, errors, main, networks
 from tf_transfer.networks import weights
 
@@ -58,7 +57,7 @@ def run_process(command, **options):
 def tiny_weights(tmp_path_factory):
   """A weights file of the smallest network, with random values."""
   network = networks.build('inception_small')
-  variables = network.init(jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+  variables = drawn.variables(network, 32)
   scaling = contract.Contract(32, (127.5,) * 3, (127.5,) * 3)
   path = tmp_path_factory.mktemp('tiny') / 'tiny.safetensors'
   weights.save(path, weights.Header('inception_small', {}, scaling), variables)
