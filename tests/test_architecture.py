@@ -5,6 +5,7 @@ import pathlib
 import tomllib
 
 import pytest
+from packaging import requirements
 
 ROOT = pathlib.Path(__file__).parents[1]
 SOURCES = ('tf_transfer', 'configs', 'tools')
@@ -148,3 +149,26 @@ def test_no_module_compares_the_name_of_a_setting():
       if constants & SETTINGS or 'search.SETTINGS' in comparison:
         matches.append(f'{path}:{node.lineno}: {comparison}')
   assert matches == [], '\n'.join(matches)
+
+
+@pytest.mark.parametrize(
+  ('system', 'machine', 'package'),
+  [
+    ('linux', 'x86_64', 'tensorflow-cpu'),
+    ('linux', 'aarch64', 'tensorflow'),
+    ('darwin', 'arm64', 'tensorflow'),
+    ('win32', 'AMD64', 'tensorflow-cpu'),
+  ],
+)
+def test_tensorflow_that_has_wheels_for_the_platform(system, machine, package):
+  project = tomllib.loads((ROOT / 'pyproject.toml').read_text())
+  platform = {'sys_platform': system, 'platform_machine': machine}
+  wanted = [
+    requirement.name
+    for requirement in map(
+      requirements.Requirement, project['project']['dependencies']
+    )
+    if requirement.name in ('tensorflow', 'tensorflow-cpu')
+    and requirement.marker.evaluate(platform)
+  ]
+  assert wanted == [package]

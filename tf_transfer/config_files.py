@@ -289,8 +289,8 @@ def _base_file() -> str:
 
 def _shown_path(path: pathlib.Path) -> str:
   """Returns a path relative to the current folder, if it is below that."""
-  here = pathlib.Path.cwd()
-  return str(path.relative_to(here) if path.is_relative_to(here) else path)
+  folder = pathlib.Path.cwd()
+  return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def _documentation(config: ml_collections.ConfigDict, path: str) -> str:

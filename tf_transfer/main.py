@@ -2,8 +2,9 @@
 
 python -m tf_transfer.main --config=quickstart --workdir=DIR
 
---config is a config of the package, from configs/ or configs/presets/, or the
-path of a config file; what follows a colon is its argument, as in
+--config is the path of a config file that exists, or else the name of a config
+of the package, from configs/ or configs/presets/; configs/NAME.py is such a
+name too. What follows a colon is the config's argument, as in
 --config=fine_tuned:NETWORK,DATASET. Each config begins with its command and
 what to expect of it. --config.FIELD=VALUE sets any of its fields.
 """
@@ -87,7 +88,7 @@ def main(argv: list[str]) -> None:
   logging.set_verbosity(logging.WARNING)
   try:
     config: ml_collections.ConfigDict = _CONFIG.value
-    module = _module_of(config.job)
+    module = _module_of(config.get('job', ''))
     workdir = _workdir(config.job)
     importlib.import_module(module).run(config, workdir)
   except errors.InputError as error:
