@@ -1,12 +1,15 @@
 """Finding and loading configs, and the errors about them."""
 
 import pathlib
+import re
 
 import ml_collections
 import pytest
 from tf_transfer.configs import base
 
 from tf_transfer import config_files, errors
+
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -252,11 +255,34 @@ def test_fields_of_nested_configs():
   assert list(config_files._fields(config)) == ['a', 'a.b', 'a.b.c', 'd']
 
 
+def test_config_of_the_documentation(write_config):
+  text = (ROOT / 'docs/configs.md').read_text()
+  (code,) = re.findall(r'```python\n(.*?)```', text, re.DOTALL)
+  config = config_files.load(f'{write_config(code)}:resnet50,pets')
+  assert config.networks == ('resnet50',)
+  assert config.fine_tuned.num_learning_rates == 3
+
+
+def test_config_with_a_dataclass(write_config):
+  path = write_config(
+    'from __future__ import annotations\n'
+    'import dataclasses\n'
+    'from tf_transfer.configs import base\n'
+    '@dataclasses.dataclass\n'
+    'class Values:\n'
+    '  steps: int = 7\n'
+    'def get_config():\n'
+    '  config = base.get_config()\n'
+    '  config.fine_tuned.steps = Values().steps\n'
+    '  return config\n'
+  )
+  assert config_files.load(path).fine_tuned.steps == 7
+
+
 def test_renamed_fields_are_documented():
-  root = pathlib.Path(__file__).parents[1]
   renamed = config_files.RENAMED_FIELDS | config_files.RENAMED_CONFIGS
   for path in ('docs/configs.md', 'CHANGELOG.md'):
-    text = (root / path).read_text()
+    text = (ROOT / path).read_text()
     for old, new in renamed.items():
       assert any(
         f'`{old}`' in line and f'`{new}`' in line for line in text.splitlines()
@@ -264,6 +290,6 @@ def test_renamed_fields_are_documented():
 
 
 def test_configs_are_documented():
-  text = (pathlib.Path(__file__).parents[1] / 'docs/configs.md').read_text()
+  text = (ROOT / 'docs/configs.md').read_text()
   for name in config_files.package_configs():
     assert f'`{name}`' in text or name == 'base'

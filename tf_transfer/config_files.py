@@ -99,6 +99,8 @@ def _load_file(path: pathlib.Path) -> types.ModuleType:
     f'config_file_{path.stem}', path
   )
   module = importlib.util.module_from_spec(specification)
+  # Dataclasses look up the module in which they are defined.
+  sys.modules[specification.name] = module
   specification.loader.exec_module(module)
   return module
 
