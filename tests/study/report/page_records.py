@@ -10,7 +10,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from tf_transfer.configs import fine_tuned
+from tf_transfer.configs import base
 from tf_transfer.networks import recipe
 from tf_transfer.study import ledger, schema
 from tf_transfer.study.paper import numbers
@@ -33,7 +33,7 @@ LOGISTIC = {
 TRAINING = {
   name: value
   for name, value in {
-    **fine_tuned.fields(),
+    **base.fine_tuned_fields(),
     'steps': 60,
     'batch_size': 32,
     'num_learning_rates': 2,
