@@ -20,7 +20,7 @@ from tf_transfer import datasets, networks
 from tf_transfer.datasets.images import decoding
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
-from tf_transfer.transfer.training import trials
+from tf_transfer.transfer.training import predictions
 
 # Positions in train whose images cannot be decoded.
 DAMAGED = (3, 200, 201, 777)
@@ -46,8 +46,8 @@ def main(directory: str, *ending: str) -> None:
   trained = killable.train(job, checkpoints)
   header = weights.Header('tiny', {}, job.contract, num_classes=10)
   net = networks.Network(header, job.model, job.variables, sha256='')
-  (logits,), kept = trials.predictions(
-    trials.compile_predict(net, mesh),
+  (logits,), kept = predictions.predict_logits(
+    predictions.compile_predict(net, mesh),
     job.contract,
     trained.variables[:1],
     datasets.open('digits').splits['test'],

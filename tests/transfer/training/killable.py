@@ -43,7 +43,7 @@ def job(**change) -> trials.Job:
     **{
       'model': model,
       'contract': CONTRACT,
-      'recipe': train_step.Recipe(
+      'train_config': train_step.TrainConfig(
         steps=40, batch_size=16, dropout=0.2, ema_decay=0.9
       ),
       'split': datasets.open('digits').splits['train'],
@@ -63,7 +63,7 @@ def digest(values) -> str:
   return found.hexdigest()
 
 
-def train(given: trials.Job, directory: pathlib.Path) -> trials.Trained:
+def train(given: trials.Job, directory: pathlib.Path) -> trials.TrainedTrials:
   with checkpoints.Checkpoints(directory, 'tiny') as kept:
     return trials.train(given, given.compile(), TRIALS, kept, 'tiny')
 
@@ -74,12 +74,12 @@ def watch_steps(
   """Has training say where it begins, and end itself by a signal."""
   advance, begun = trials._advance, []
 
-  def advance_and_signal(step, standing, *rest):
+  def advance_and_signal(step, state, *rest):
     if not begun:
-      begun.append(standing.done)
-      print(f'from step {standing.done}', flush=True)
-    found = advance(step, standing, *rest)
-    if standing.done == int(at):
+      begun.append(state.step)
+      print(f'from step {state.step}', flush=True)
+    found = advance(step, state, *rest)
+    if state.step == int(at):
       while whole and not (directory / whole / 'sums.json').exists():
         time.sleep(0.01)
       os.kill(os.getpid(), int(number))
@@ -115,8 +115,8 @@ def live(directory: pathlib.Path, kill_after: float | None) -> None:
       return advance(*given)
 
     trials._advance = slowly
-    recipe = dataclasses.replace(job().recipe, steps=80)
-    given = job(checkpoint_every=2, recipe=recipe)
+    config = dataclasses.replace(job().train_config, steps=80)
+    given = job(checkpoint_every=2, train_config=config)
     with checkpoints.Checkpoints(directory, 'tiny') as kept:
       found = trials.train(given, given.compile(), TRIALS, kept, 'tiny')
     (directory / 'digest').write_text(digest(found.variables))

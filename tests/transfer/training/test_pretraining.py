@@ -16,7 +16,7 @@ from tf_transfer.datasets.images import augmentation
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
-from tf_transfer.transfer.training import color, pretraining, train_step
+from tf_transfer.transfer.training import color, pretrain_config, train_step
 
 TRIAL = train_step.Trial(learning_rate=0.2, weight_decay=0.01)
 IMAGENET_TRAIN = 1_231_167
@@ -40,9 +40,9 @@ def train(model, recipe, batches, variables=None, trial=TRIAL):
 def test_schedule_of_the_paper():
   """Of 300 epochs of 300.58 steps: warm-up to 1.6, then × 0.975 an epoch."""
   config = config_file.fields('inception_v4', 'C5')
-  made = pretraining.recipe(config, IMAGENET_TRAIN)
+  made = pretrain_config.build_train_config(config, IMAGENET_TRAIN)
   assert made.steps == math.ceil(300 * IMAGENET_TRAIN / 4096) == 90_174
-  peak = pretraining.trial(config).learning_rate
+  peak = pretrain_config.build_trial(config).learning_rate
   assert peak == 1.6
   for step, expected in (
     (0, 1.6 / 3005.7788),
@@ -54,28 +54,32 @@ def test_schedule_of_the_paper():
     (6012, 1.6 * 0.975**10),
     (90_173, 1.6 * 0.975**289),
   ):
-    assert float(made.rate(peak, step)) == pytest.approx(expected, rel=1e-5)
+    assert float(made.learning_rate(peak, step)) == pytest.approx(
+      expected, rel=1e-5
+    )
 
 
 def test_schedule_without_warm_up_and_within_jit():
-  made = pretraining.Recipe(
+  made = pretrain_config.PretrainConfig(
     steps=9, batch_size=4, steps_per_epoch=2.0, decay_per_epoch=0.5
   )
-  rates = jax.jit(jax.vmap(lambda step: made.rate(8.0, step)))(jnp.arange(6))
+  rates = jax.jit(jax.vmap(lambda step: made.learning_rate(8.0, step)))(
+    jnp.arange(6)
+  )
   np.testing.assert_allclose(rates, [8, 8, 4, 4, 2, 2])
 
 
 def test_batch_size_scales_the_rate_and_not_the_decay():
   config = config_file.fields('resnet50', 'C5')
   config.batch_size = 256
-  given = pretraining.trial(config)
+  given = pretrain_config.build_trial(config)
   assert given.learning_rate == pytest.approx(0.1)
   assert given.weight_decay / given.learning_rate == pytest.approx(8e-5)
 
 
 def test_moving_average_of_five_steps_by_hand():
   """In closed form: of n steps the k-th counts (1 − d) d^(n − k)."""
-  made = train_step.Recipe(steps=5, batch_size=16, ema_decay=0.9)
+  made = train_step.TrainConfig(steps=5, batch_size=16, ema_decay=0.9)
   variables, found = train(small.tiny(), made, small.batches(5))
   states = [
     {'params': s.params, 'batch_stats': s.batch_stats} for s, _ in found
@@ -97,7 +101,7 @@ def test_moving_average_of_five_steps_by_hand():
 
 def test_moving_average_with_a_ramp_by_hand():
   """Keeps 2/11, 3/12, 4/13, 5/14 and, bounded by the decay, 0.375."""
-  made = pretraining.Recipe(
+  made = pretrain_config.PretrainConfig(
     steps=5, batch_size=16, ema_decay=0.375, ema_warmup=True
   )
   variables, found = train(small.tiny(), made, small.batches(5))
@@ -122,7 +126,9 @@ def test_moving_average_with_a_ramp_by_hand():
   ],
 )
 def test_label_smoothing_in_a_step_by_hand(smoothing, expected):
-  made = pretraining.Recipe(steps=1, batch_size=16, label_smoothing=smoothing)
+  made = pretrain_config.PretrainConfig(
+    steps=1, batch_size=16, label_smoothing=smoothing
+  )
   model = small.tiny()
   variables = train_step.initial_variables(model, small.SIZE, seed=0)
   head = variables['params']['head']
@@ -183,7 +189,9 @@ def test_auxiliary_loss_counts_four_tenths():
     head['bias'] = np.log(np.float32(bias))
   (batch,) = small.batches(1)
   batch['label'] = np.zeros(16, np.int32)
-  made = pretraining.Recipe(steps=1, batch_size=16, auxiliary_head=True)
+  made = pretrain_config.PretrainConfig(
+    steps=1, batch_size=16, auxiliary_head=True
+  )
   _, ((_, metrics),) = train(model, made, [batch], variables)
   assert metrics['loss'] == pytest.approx(
     math.log(2) + 0.4 * math.log(5), rel=1e-6
@@ -271,7 +279,7 @@ def test_scale_converts_both_ways(tmp_path):
 
 def test_colors_are_distorted_ahead_of_scaling():
   """The same loss as of images that were distorted before."""
-  made = pretraining.Recipe(steps=1, batch_size=16)
+  made = pretrain_config.PretrainConfig(steps=1, batch_size=16)
   (batch,) = small.batches(1)
   generator = np.random.default_rng(0)
   drawn = np.stack([augmentation.draw_color(generator) for _ in range(16)])
@@ -289,12 +297,12 @@ def test_colors_are_distorted_ahead_of_scaling():
 def test_every_network_has_every_configuration(configuration):
   for name in networks.TABLE:
     config = config_file.fields(name, configuration)
-    pretraining.check(name, config)
+    pretrain_config.check(name, config)
     wanted = dict(recipe_lib.CONFIGURATIONS[configuration])
     if not networks.has_auxiliary(name):
       wanted['auxiliary_head'] = False
-    assert pretraining.factors(config) == wanted
-    found = pretraining.configuration_of(name, config)
+    assert pretrain_config.factors(config) == wanted
+    found = pretrain_config.configuration(name, config)
     alone = networks.has_auxiliary(name) or configuration != 'C4'
     assert found == (configuration if alone else 'C5')
 
@@ -311,13 +319,13 @@ def test_every_network_has_every_configuration(configuration):
 )
 def test_head_that_a_network_has_no_place_for(name, configuration, words):
   config = config_file.fields(name, configuration)
-  said = pretraining.without_auxiliary_head(name, config)
+  said = pretrain_config.describe_missing_auxiliary_head(name, config)
   assert said.endswith(words)
   place = f'{name} has no place for an auxiliary head: '
   assert said.startswith(place if words else '')
   # What is none of the five is nothing to speak of.
   config.update({'bn_scale': False, 'label_smoothing': 0.0})
-  assert pretraining.without_auxiliary_head(name, config) == ''
+  assert pretrain_config.describe_missing_auxiliary_head(name, config) == ''
 
 
 def test_networks_with_an_auxiliary_head():
@@ -343,7 +351,7 @@ def test_what_cannot_be_is_refused(name, change, message):
   config = config_file.fields(name, 'C5')
   config.update(change)
   with pytest.raises(errors.InputError, match=message):
-    pretraining.check(name, config)
+    pretrain_config.check(name, config)
 
 
 def test_unknown_configuration_or_network():
@@ -364,7 +372,7 @@ def _losses_over(count, model, variables, made, config, batches):
     model, lambda image: image.astype(np.float64) / 127.5 - 1, made, mesh
   )
   state = train_step.new_state(jax.tree.map(np.float64, variables), made, mesh)
-  trial = dataclasses.asdict(pretraining.trial(config))
+  trial = dataclasses.asdict(pretrain_config.build_trial(config))
   losses = []
   for batch in devices.on_devices(
     batches, devices.sharding(mesh, devices.BATCH)
@@ -396,9 +404,9 @@ def test_sharded_over_eight_devices(configuration, name, size):
   """
   config = config_file.fields(name, configuration)
   config.update({'batch_size': 16, 'epochs': 1.0, 'ema_decay': 0.9})
-  made = pretraining.recipe(config, examples=48)
+  made = pretrain_config.build_train_config(config, num_examples=48)
   assert made.steps == 3
-  net = pretraining.fresh(name, size, config)
+  net = pretrain_config.untrained_network(name, size, config)
   model = train_step.build_model(net, 10, 48, made)
   variables = drawn.variables(model, size)
   rng = np.random.default_rng(1)

@@ -13,7 +13,7 @@ from tests.transfer.training import small
 from tf_transfer import errors, networks
 from tf_transfer.networks import layers
 from tf_transfer.runtime import devices, tensorflow
-from tf_transfer.transfer.training import train_step
+from tf_transfer.transfer.training import losses, train_step
 
 TRIAL = train_step.Trial(learning_rate=0.2, weight_decay=0.01)
 
@@ -43,7 +43,7 @@ def assert_close(found, expected, tolerance):
 
 
 def test_schedule_by_hand():
-  rates = [float(train_step.learning_rate(0.4, k, 6)) for k in range(7)]
+  rates = [float(train_step.cosine_learning_rate(0.4, k, 6)) for k in range(7)]
   third = 0.4 * (1 + math.cos(math.pi / 3)) / 2
   assert third == pytest.approx(0.3)
   np.testing.assert_allclose(
@@ -70,7 +70,7 @@ def test_batch_norm_momentum(steps, expected):
 )
 def test_momentum_of_every_batch_norm(name):
   """Of one network of each kind; 200 steps an epoch."""
-  recipe = train_step.Recipe(steps=10, batch_size=16)
+  recipe = train_step.TrainConfig(steps=10, batch_size=16)
   net = networks.untrained(name)
   model = train_step.build_model(net, 10, 200 * 16, recipe)
   seen = []
@@ -90,10 +90,10 @@ def test_momentum_of_every_batch_norm(name):
 def test_softmax_losses_by_hand():
   logits = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))
   labels = jnp.array([0, 2])
-  plain = train_step.softmax_losses(logits, labels, 0)
+  plain = losses.softmax_losses(logits, labels, 0)
   np.testing.assert_allclose(plain, [math.log(2), -math.log(0.8)], rtol=1e-6)
   # 0.7 + 0.3 / 3 on the label, 0.1 on each of the others.
-  smooth = train_step.softmax_losses(logits, labels, 0.3)
+  smooth = losses.softmax_losses(logits, labels, 0.3)
   np.testing.assert_allclose(
     smooth,
     [
@@ -107,9 +107,9 @@ def test_softmax_losses_by_hand():
 def test_sigmoid_losses_by_hand():
   odds = jnp.log(jnp.array([[3.0, 1.0, 9.0]]))  # probabilities 3/4, 1/2, 9/10
   labels = jnp.array([[1, -1, 0]])
-  (plain,) = train_step.sigmoid_losses(odds, labels, 0)
+  (plain,) = losses.sigmoid_losses(odds, labels, 0)
   assert plain == pytest.approx(-math.log(0.75) - math.log(0.1), rel=1e-6)
-  (smooth,) = train_step.sigmoid_losses(odds, labels, 0.2)
+  (smooth,) = losses.sigmoid_losses(odds, labels, 0.2)
   assert smooth == pytest.approx(
     -0.9 * math.log(0.75)
     - 0.1 * math.log(0.25)
@@ -122,14 +122,14 @@ def test_sigmoid_losses_by_hand():
 def test_correct_by_hand():
   logits = jnp.array([[1.0, 2.0, 0.0], [3.0, -1.0, -2.0]])
   np.testing.assert_array_equal(
-    train_step.correct(logits, jnp.array([1, 2])), [1, 0]
+    losses.accuracies(logits, jnp.array([1, 2])), [1, 0]
   )
   # Present, absent; the third of the first counts neither way.
   labels = jnp.array([[1, 0, -1], [1, 1, 0]])
   np.testing.assert_allclose(
-    train_step.correct(logits, labels), [1 / 2, 2 / 3], rtol=1e-6
+    losses.accuracies(logits, labels), [1 / 2, 2 / 3], rtol=1e-6
   )
-  assert train_step.correct(logits[:1], -jnp.ones((1, 3), int)) == 0
+  assert losses.accuracies(logits[:1], -jnp.ones((1, 3), int)) == 0
 
 
 def numpy_step(params, velocity, batch, number, steps, trial):
@@ -169,7 +169,7 @@ def test_steps_against_numpy():
   """Momentum, schedule, decay of the kernel alone, masked examples."""
   model = small.classifier.Classifier(Means(), small.CLASSES)
   made = list(small.batches(7))
-  recipe = train_step.Recipe(steps=7, batch_size=16)
+  recipe = train_step.TrainConfig(steps=7, batch_size=16)
   variables, found = train(model, recipe, made)
   head = variables['params']['head']
   params = [np.float64(head['kernel']), np.float64(head['bias'])]
@@ -211,7 +211,7 @@ def test_ten_steps_against_keras_and_tensorflow(net):
   tf = tensorflow.without_accelerator()
 
   made = [{**b, 'mask': np.ones(16, bool)} for b in small.batches(10)]
-  recipe = train_step.Recipe(steps=10, batch_size=16)
+  recipe = train_step.TrainConfig(steps=10, batch_size=16)
   # 200 steps an epoch: 1 − 10/200 = 0.95 of the old statistics stay.
   model = train_step.build_model(net, small.CLASSES, 200 * 16, recipe)
   variables, found = train(model, recipe, made)
@@ -273,7 +273,7 @@ def test_ten_steps_against_keras_and_tensorflow(net):
 @pytest.mark.parametrize('count', [2, 4, 8])
 @pytest.mark.parametrize('multi_label', [False, True])
 def test_several_devices_are_as_one(multi_label, count):
-  recipe = train_step.Recipe(
+  recipe = train_step.TrainConfig(
     steps=4, batch_size=16, dropout=0.3, label_smoothing=0.1, ema_decay=0.5
   )
   made = list(small.batches(4, multi_label=multi_label))
@@ -284,7 +284,7 @@ def test_several_devices_are_as_one(multi_label, count):
 
 
 def test_moving_average():
-  recipe = train_step.Recipe(steps=3, batch_size=16, ema_decay=0.75)
+  recipe = train_step.TrainConfig(steps=3, batch_size=16, ema_decay=0.75)
   variables, found = train(small.tiny(), recipe, small.batches(3))
   average = variables
   for state, _ in found:
@@ -295,7 +295,7 @@ def test_moving_average():
 
 @pytest.mark.parametrize('count', [1, 4])
 def test_parts_of_a_batch_are_as_the_whole_without_batch_norm(count):
-  recipe = train_step.Recipe(steps=3, batch_size=16)
+  recipe = train_step.TrainConfig(steps=3, batch_size=16)
   parts = dataclasses.replace(recipe, gradient_accumulation_steps=4)
   model = small.tiny(normalized=False)
   made = list(small.batches(3))
@@ -306,7 +306,7 @@ def test_parts_of_a_batch_are_as_the_whole_without_batch_norm(count):
 
 def test_parts_of_a_batch_move_the_statistics_once():
   """The mean as the whole batch does; the variance of every fourth image."""
-  recipe = train_step.Recipe(
+  recipe = train_step.TrainConfig(
     steps=1, batch_size=16, gradient_accumulation_steps=4
   )
   variables, ((state, _),) = train(small.tiny(), recipe, small.batches(1))
@@ -321,7 +321,7 @@ def test_parts_of_a_batch_move_the_statistics_once():
 
 
 def test_bfloat16_keeps_float32_parameters_and_comes_near():
-  recipe = train_step.Recipe(steps=4, batch_size=16)
+  recipe = train_step.TrainConfig(steps=4, batch_size=16)
   half = dataclasses.replace(recipe, precision='bfloat16')
   made = list(small.batches(4))
   (_, exact), (_, rounded) = (
@@ -336,7 +336,7 @@ def test_bfloat16_keeps_float32_parameters_and_comes_near():
 def test_auxiliary_head_adds_its_loss():
   """With zeros for kernels both heads say log C."""
   model = small.with_auxiliary()
-  recipe = train_step.Recipe(steps=1, batch_size=16, auxiliary_head=True)
+  recipe = train_step.TrainConfig(steps=1, batch_size=16, auxiliary_head=True)
   mesh = devices.data_mesh(jax.devices()[:1])
   variables = train_step.initial_variables(model, small.SIZE, seed=0)
   for head in (
@@ -378,11 +378,11 @@ def test_pretrained_backbone_and_fresh_head():
 )
 def test_recipe_out_of_range(change, message):
   with pytest.raises(errors.InputError, match=message):
-    train_step.Recipe(**{'steps': 2, 'batch_size': 16, **change})
+    train_step.TrainConfig(**{'steps': 2, 'batch_size': 16, **change})
 
 
 def test_batch_that_the_devices_cannot_share():
-  recipe = train_step.Recipe(steps=1, batch_size=12)
+  recipe = train_step.TrainConfig(steps=1, batch_size=12)
   with pytest.raises(errors.InputError, match='multiple of 8 devices'):
     train_step.compile_step(
       small.tiny(), small.scale, recipe, devices.data_mesh()

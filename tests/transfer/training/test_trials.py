@@ -17,7 +17,7 @@ from tf_transfer import contract, datasets, networks
 from tf_transfer.datasets.images import decoding
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
-from tf_transfer.transfer.training import train_step, trials
+from tf_transfer.transfer.training import predictions, train_step, trials
 
 ROOT = pathlib.Path(__file__).parents[3]
 
@@ -115,7 +115,7 @@ def test_a_diverged_trial_stops_costing(tmp_path, monkeypatch):
       kept,
       'diverging',
     )
-  assert [c.diverged for c in trained.courses] == [None, 5, 30, None]
+  assert [c.diverged for c in trained.histories] == [None, 5, 30, None]
   assert [v is None for v in trained.variables] == [False, True, True, False]
   assert [calls.count(rate) for rate in rates] == [40, 5, 30, 40]
 
@@ -128,7 +128,7 @@ def test_training_ends_when_all_have_diverged(tmp_path):
 
   with killable.checkpoints.Checkpoints(tmp_path, 'diverging') as kept:
     trained = trials.train(job, step, killable.TRIALS, kept, 'diverging')
-  assert [c.diverged for c in trained.courses] == [5, 5]
+  assert [c.diverged for c in trained.histories] == [5, 5]
 
 
 def test_restored_on_another_number_of_devices(tmp_path, monkeypatch, capsys):
@@ -156,9 +156,9 @@ def test_predictions_see_every_example_once():
   mesh = devices.data_mesh()
   other = jax.tree.map(np.array, dict(net.variables))
   other['params']['head']['bias'] += 1
-  for view in trials.VIEWS:
-    (first, second), kept = trials.predictions(
-      trials.compile_predict(net, mesh),
+  for view in predictions.VIEWS:
+    (first, second), kept = predictions.predict_logits(
+      predictions.compile_predict(net, mesh),
       net.contract,
       [net.variables, other],
       test,
@@ -181,7 +181,7 @@ def test_central_view():
   rng = np.random.default_rng(0)
   image = rng.integers(0, 256, (32, 64, 3)).astype(np.uint8)
   given = contract.Contract(28, (0,) * 3, (1,) * 3, crop_fraction=0.5)
-  resize, seen = trials.view_of('central', given)
+  resize, seen = predictions.resize_and_contract('central', given)
   np.testing.assert_array_equal(
     decoding.RESIZES[resize](image, seen),
     decoding.whole_image(image[2:30, 4:60], given),
