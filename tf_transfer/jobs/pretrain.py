@@ -19,7 +19,7 @@ from tf_transfer import datasets, errors
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices, files, writers
 from tf_transfer.study import ledger, plan
-from tf_transfer.transfer.training import pretraining
+from tf_transfer.transfer.training import pretrain_config, pretraining
 
 _PACKAGES = ('jax', 'flax', 'numpy', 'pillow')
 
@@ -30,7 +30,7 @@ def check(config: ml_collections.ConfigDict) -> None:
   Raises:
     InputError: a field is out of range, or there is no such network or data.
   """
-  pretraining.check(config.network, config.pretrain)
+  pretrain_config.check(config.network, config.pretrain)
   datasets.check(config.dataset, config.data.dir or None, config.data.prepare)
   if config.data.corrupt not in ('error', 'skip'):
     raise errors.InputError(
@@ -54,7 +54,9 @@ def _given(
 ) -> pretraining.Pretraining:
   """What is to be trained, on what."""
   dataset = plan.opened(config.dataset, config.data, workdir)
-  net = pretraining.fresh(config.network, config.image_size, config.pretrain)
+  net = pretrain_config.untrained_network(
+    config.network, config.image_size, config.pretrain
+  )
   identity = ledger.identity(
     {
       'network': net.name,
@@ -67,7 +69,7 @@ def _given(
       'pretrain': {
         name: value
         for name, value in config.pretrain.to_dict().items()
-        if name not in pretraining.OPERATIONAL
+        if name not in pretrain_config.OPERATIONAL
       },
     }
   )
@@ -90,7 +92,7 @@ def _path(
 ) -> pathlib.Path:
   if config.output:
     return pathlib.Path(config.output).expanduser()
-  name = pretraining.configuration_of(config.network, config.pretrain)
+  name = pretrain_config.configuration(config.network, config.pretrain)
   name = name or given.identity[:8]
   directory = workdir / 'pretrained'
   dataset = pathlib.PurePath(config.dataset).name
@@ -149,7 +151,9 @@ def _trained(
 ) -> None:
   started = datetime.datetime.now(datetime.UTC)
   print(f'{given.description}, on {devices.describe()}', flush=True)
-  alone = pretraining.without_auxiliary_head(config.network, config.pretrain)
+  alone = pretrain_config.describe_missing_auxiliary_head(
+    config.network, config.pretrain
+  )
   if alone:
     print(f'  {alone}', flush=True)
   result = pretraining.run(given)
@@ -180,7 +184,7 @@ def _trained(
 
 
 def header_of(
-  given: pretraining.Pretraining, result: pretraining.Result
+  given: pretraining.Pretraining, result: pretraining.PretrainingResult
 ) -> weights.Header:
   """What the weights file says of itself."""
   on_imagenet = given.dataset.name == 'imagenet'
@@ -193,12 +197,14 @@ def header_of(
       if on_imagenet
       else ''
     ),
-    recipe=pretraining.recipe_of(given, result),
+    recipe=pretraining.build_recipe(given, result),
     source='pretrained here',
   )
 
 
-def _write_events(given, result: pretraining.Result, workdir) -> None:
+def _write_events(
+  given, result: pretraining.PretrainingResult, workdir
+) -> None:
   with writers.rewrite(workdir / 'tensorboard' / given.identity) as writer:
     writer.curve('loss/train_and_val', result.losses)
     if result.choice:

@@ -15,6 +15,7 @@ import ml_collections
 
 from tf_transfer import datasets, networks
 from tf_transfer.transfer.fixed_features import classifiers
+from tf_transfer.transfer.training import grid as grid_lib
 from tf_transfer.transfer.training import halving, search
 
 # Operations for each parameter and pixel: ResNet-50 takes 8.2e9 for 23.5e6
@@ -63,10 +64,12 @@ def cell(
   learnt = len(dataset.splits['train']) + len(dataset.splits['val'])
   config = config[setting]
   if setting in search.SETTINGS:
-    trials = len(search.grid(config))
-    steps = search.recipe(config, len(dataset.splits['train'])).steps
+    trials = len(grid_lib.build_trials(config))
+    steps = grid_lib.build_train_config(
+      config, len(dataset.splits['train'])
+    ).steps
     taken = config.refit_on_trainval * steps + halving.steps_taken(
-      trials, search.stops(config, steps), config.halving_keep
+      trials, grid_lib.stops(config, steps), config.halving_keep
     )
     trained = _TRAINING * taken * config.batch_size
     evaluated = (trials + config.refit_on_trainval) * images(dataset)

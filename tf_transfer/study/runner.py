@@ -41,7 +41,7 @@ from tf_transfer.transfer.fixed_features import (
   features,
 )
 from tf_transfer.transfer.fixed_features import evaluate as evaluate_lib
-from tf_transfer.transfer.training import export, search
+from tf_transfer.transfer.training import export, grid, search
 
 SETTINGS = (*classifiers.CLASSIFIERS, *search.SETTINGS)
 
@@ -91,7 +91,7 @@ def _check_settings(config: ml_collections.ConfigDict) -> None:
         f'this name: see configs/{setting}.py'
       )
     if setting in search.SETTINGS:
-      search.check(setting, config[setting])
+      grid.check(setting, config[setting])
     elif jax.process_count() > 1:
       raise errors.InputError(
         f'config.settings: {setting} runs in one process, not in '
@@ -165,7 +165,7 @@ def _determinants(
     'search': {
       name: value
       for name, value in config[setting].to_dict().items()
-      if setting not in search.SETTINGS or name not in search.OPERATIONAL
+      if setting not in search.SETTINGS or name not in grid.OPERATIONAL
     },
   }
 
@@ -457,13 +457,14 @@ def _trained(
     net=cell.network,
     dataset=cell.dataset,
     config=config[cell.setting],
+    setting=cell.setting,
     pretrained=cell.setting == 'fine_tuned',
     corrupt=config.data.corrupt,
     directory=files.make_directory(_search_directory(cell, workdir)),
     identity=cell.identity,
     description=f'{cell.name}, {cell.setting}',
     mesh=devices.data_mesh(),
-    watched=workdir / 'tensorboard' / cell.identity,
+    log_dir=workdir / 'tensorboard' / cell.identity,
     curves=config.tensorboard,
   )
   outcome, trained = search.run(given)

@@ -14,7 +14,7 @@ from tf_transfer.study import ledger
 from tf_transfer.study.paper import numbers
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer import result as result_lib
-from tf_transfer.transfer.training import search
+from tf_transfer.transfer.training import grid
 
 VERSIONS = {'tf_transfer': '0.1.0', 'python': '3.11.7', 'jax': '0.10.2'}
 # TF-Slim's, as far as they are known.
@@ -39,7 +39,7 @@ TRAINING = {
     'include_zero_weight_decay': False,
     'seed': 3,
   }.items()
-  if name not in search.OPERATIONAL
+  if name not in grid.OPERATIONAL
 }
 
 
@@ -59,7 +59,7 @@ def _fixed() -> dict:
 
 def trials(fields, values) -> list[dict]:
   """Of the grid of a search: with these values on val; None: it diverged."""
-  given = search.grid(ml_collections.ConfigDict(fields))
+  given = grid.build_trials(ml_collections.ConfigDict(fields))
   return [
     {
       **dataclasses.asdict(trial),
