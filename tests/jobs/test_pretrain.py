@@ -14,7 +14,7 @@ from tf_transfer.datasets import table
 from tf_transfer.jobs import pretrain
 from tf_transfer.networks import recipe, weights
 from tf_transfer.transfer import metrics
-from tf_transfer.transfer.training import train_step, trials
+from tf_transfer.transfer.training import predictions, train_step, trials
 
 
 @pytest.fixture
@@ -44,18 +44,20 @@ def config(tiny):
 
 def test_the_whole_job(tmp_path, config, capsys, monkeypatch):
   jobs, seen = [], []
-  train, predictions = trials.train, trials.predictions
+  train, predict_logits = trials.train, predictions.predict_logits
 
   def training_noted(job, *rest):
-    jobs.append((job.split.name, len(job.split), job.recipe.steps, job.color))
+    jobs.append(
+      (job.split.name, len(job.split), job.train_config.steps, job.color)
+    )
     return train(job, *rest)
 
   def measuring_noted(predict, contract, variables, split, view, *a, **k):
     seen.append((split.name, view))
-    return predictions(predict, contract, variables, split, view, *a, **k)
+    return predict_logits(predict, contract, variables, split, view, *a, **k)
 
   monkeypatch.setattr(trials, 'train', training_noted)
-  monkeypatch.setattr(trials, 'predictions', measuring_noted)
+  monkeypatch.setattr(predictions, 'predict_logits', measuring_noted)
   path = pretrain.run(config, tmp_path)
   said = capsys.readouterr().out
   assert path == tmp_path / 'pretrained' / 'tiny_digits_C1.safetensors'
