@@ -8,7 +8,7 @@ import pytest
 from tests.datasets import miniatures
 from tests.transfer.training import small
 from tf_transfer import datasets, errors, networks
-from tf_transfer.configs import fine_tuned, logistic_regression
+from tf_transfer.configs import base
 from tf_transfer.configs import pretrain as config_file
 from tf_transfer.datasets import table
 from tf_transfer.jobs import pretrain
@@ -155,10 +155,10 @@ def test_other_jobs_take_the_file_unchanged(tmp_path, config):
   config.pretrain.choose_steps_on_val = False
   config.pretrain.epochs = 1.0
   path = pretrain.run(config, tmp_path)
-  study = logistic_regression.get_config(f'{path},digits')
+  study = base.get_config(f'{path},digits')
   study.settings = ('logistic_regression', 'fine_tuned')
   study.logistic_regression.num_penalties = 3
-  study.fine_tuned = fine_tuned.fields()
+  study.fine_tuned = base.fine_tuned_fields()
   study.fine_tuned.update(
     {
       'num_learning_rates': 1,

@@ -13,7 +13,7 @@ from tf_transfer import errors, networks
 from tf_transfer.configs import regularizers as regularizers_config
 from tf_transfer.jobs import regularizers
 from tf_transfer.networks import recipe
-from tf_transfer.study.figures import axes as axes_lib
+from tf_transfer.study.figures import canvas
 from tf_transfer.study.figures import regularizers as regularizer_figures
 from tf_transfer.study.paper import numbers
 
@@ -224,9 +224,7 @@ def test_embedding():
 
 def test_ours_above_the_papers(monkeypatch):
   drawn = []
-  monkeypatch.setattr(
-    axes_lib, 'save', lambda figure, path: drawn.append(figure)
-  )
+  monkeypatch.setattr(canvas, 'save', lambda figure, path: drawn.append(figure))
   point = regularizer_figures.Configuration
   ours = [
     point('inception_small', 'C1', 0.5, 0.7, 0.2, 0.01),

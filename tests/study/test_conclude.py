@@ -8,7 +8,7 @@ from tests.study.studies import make_folder, read_records
 from tf_transfer.jobs import study
 from tf_transfer.study import conclude
 from tf_transfer.study.analysis import ties
-from tf_transfer.study.figures import axes
+from tf_transfer.study.figures import canvas
 from tf_transfer.study.paper import numbers as numbers_lib
 
 
@@ -31,9 +31,9 @@ def test_figures_that_the_settings_are_enough_for(
     asked.append(correct_with_holm)
     return {}
 
-  monkeypatch.setattr(ties, 'of', tied)
+  monkeypatch.setattr(ties, 'find_ties', tied)
   monkeypatch.setattr(
-    axes, 'save', lambda figure, path: (saved.append(path), plt.close(figure))
+    canvas, 'save', lambda figure, path: (saved.append(path), plt.close(figure))
   )
   cells = page_records.of_the_paper(networks, settings)
   drawn = conclude.draw_figures(

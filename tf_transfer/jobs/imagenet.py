@@ -65,7 +65,9 @@ def measure(
     [
       ranked(
         np.asarray(
-          net.logits_from_features(image_features.values[start : start + _BATCH])
+          net.logits_from_features(
+            image_features.values[start : start + _BATCH]
+          )
         ),
         header.background,
       )

@@ -7,7 +7,8 @@ import ml_collections
 
 from tf_transfer.study import ledger, shards
 from tf_transfer.study.analysis import accuracy_table, ties
-from tf_transfer.study.figures import panels
+from tf_transfer.study.figures import averages, per_dataset, style
+from tf_transfer.study.figures import settings as settings_figures
 from tf_transfer.study.paper import numbers
 from tf_transfer.study.report import answer, page, text_table
 from tf_transfer.study.schema import Record
@@ -59,7 +60,7 @@ def _show_figures(
 
 def _print_answers(records: Sequence[Record]) -> None:
   for setting in _settings_in(records):
-    reply = answer.of(records, setting)
+    reply = answer.from_records(records, setting)
     print(f'\n{reply.verdict}. {reply.sentence}')
     for remark in reply.remarks:
       print(f'  {remark}')
@@ -92,14 +93,16 @@ def draw_figures(
     suffix = f'_{setting}' if len(present) > 1 else ''
     path = workdir / f'accuracy_vs_imagenet{suffix}'
     selected = [record for record in records if record['setting'] == setting]
-    if panels.accuracy_vs_imagenet(selected, path):
+    if per_dataset.accuracy_vs_imagenet(selected, path):
       paths.append(path)
   known = [r for r in records if r['imagenet_top1'] is not None]
   if len({record['network'] for record in known}) > 1:
     series = {'ours': known}
-    tied = ties.of(records, workdir, correct_with_holm=correct_with_holm)
-    panels.averages_vs_imagenet(series, present, workdir / 'figure_1')
-    panels.datasets_vs_imagenet(series, present, workdir / 'figure_2', tied)
+    tied = ties.find_ties(records, workdir, correct_with_holm=correct_with_holm)
+    averages.averages_vs_imagenet(series, present, workdir / 'figure_1')
+    per_dataset.datasets_vs_imagenet(
+      series, present, workdir / 'figure_2', tied
+    )
     paths += [workdir / 'figure_1', workdir / 'figure_2']
   return paths + _draw_comparisons(records, workdir)
 
@@ -113,10 +116,12 @@ def _draw_comparisons(
     pair = record['network'], record['dataset']
     pairs.setdefault(record['setting'], set()).add(pair)
   paths = []
-  if len(pairs.keys() & panels.STYLES.keys()) > 1:
+  if len(pairs.keys() & style.STYLES.keys()) > 1:
     paths.append(workdir / 'figure_6')
-    panels.settings_by_dataset(records, numbers.previous_best(), paths[-1])
+    settings_figures.settings_by_dataset(
+      records, numbers.previous_best(), paths[-1]
+    )
   if pairs.get('fine_tuned', set()) & pairs.get('random_init', set()):
     paths.append(workdir / 'figure_7')
-    panels.fine_tuned_vs_random({'ours': records}, paths[-1])
+    settings_figures.fine_tuned_vs_random({'ours': records}, paths[-1])
   return paths

@@ -19,11 +19,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from tf_transfer.transfer import settings
+from tf_transfer.transfer.setting import Record
 
 VERSION = 1
 SCHEMA = 2
-
-Record = Mapping[str, Any]
 
 # Names of schema 1 -> names now: fields of a setting or of pretraining,
 _FIELDS = {

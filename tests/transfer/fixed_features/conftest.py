@@ -12,7 +12,7 @@ import sklearn.datasets
 from flax import linen as nn
 
 from tf_transfer import contract, networks
-from tf_transfer.configs import logistic_regression
+from tf_transfer.configs import base
 from tf_transfer.networks import classifier, weights
 from tf_transfer.transfer.fixed_features import classifiers, fitted
 
@@ -37,7 +37,7 @@ def digits_multi_label(digits) -> np.ndarray:
 @pytest.fixture
 def config() -> ml_collections.ConfigDict:
   """The default config of a study of fixed features."""
-  return logistic_regression.get_config()
+  return base.get_config()
 
 
 @pytest.fixture

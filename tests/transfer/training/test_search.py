@@ -11,7 +11,8 @@ from jax.experimental.compilation_cache import compilation_cache
 from tests.datasets import miniatures
 from tests.transfer.training import killable, small
 from tf_transfer import errors, networks
-from tf_transfer.configs import fine_tuned, random_init
+from tf_transfer.configs import base
+from tf_transfer.configs.presets import fine_tuned
 from tf_transfer.datasets import table
 from tf_transfer.jobs import study
 from tf_transfer.networks import weights
@@ -27,14 +28,14 @@ from tf_transfer.transfer.training import (
 
 
 def test_grids_are_the_papers():
-  tuned = search.grid(fine_tuned.fields())
+  tuned = search.grid(base.fine_tuned_fields())
   assert len(tuned) == 56
   rates = sorted({t.learning_rate for t in tuned})
   np.testing.assert_allclose(np.log10(rates), np.linspace(-4, -1, 7))
   decays = sorted({t.weight_decay for t in tuned})
   assert decays[0] == 0
   np.testing.assert_allclose(np.log10(decays[1:]), np.linspace(-6, -3, 7))
-  fresh = search.grid(random_init.fields())
+  fresh = search.grid(base.random_init_fields())
   assert len(fresh) == 56
   rates = sorted({t.learning_rate for t in fresh})
   np.testing.assert_allclose(np.log10(rates), np.linspace(-3, 0, 7), atol=1e-12)
@@ -43,7 +44,7 @@ def test_grids_are_the_papers():
 
 
 def test_steps_and_epochs():
-  config = fine_tuned.fields()
+  config = base.fine_tuned_fields()
   assert search.recipe(config, 1000).steps == 20_000
   config.update({'steps': 1000, 'min_epochs': 100, 'batch_size': 64})
   assert search.recipe(config, 102).steps == 1000
@@ -74,7 +75,7 @@ def config(tmp_path, monkeypatch):
     'checkpoint_every': 10,
   }
   made.fine_tuned.update(fields)
-  made.random_init = random_init.fields()
+  made.random_init = base.random_init_fields()
   made.random_init.update(
     {**fields, 'weight_decay_min': 1e-6, 'include_zero_weight_decay': True}
   )
