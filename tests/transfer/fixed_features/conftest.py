@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 import pytest
 import sklearn.datasets
@@ -33,8 +34,14 @@ def digits_multi_label(digits) -> np.ndarray:
   return np.where(rng.random(labels.shape) < 0.2, -1, labels).astype(np.int32)
 
 
-@pytest.fixture(scope='session')
-def fit() -> Callable[..., fitted.Fitted]:
+@pytest.fixture
+def config() -> ml_collections.ConfigDict:
+  """The default config of a study of fixed features."""
+  return base.get_config()
+
+
+@pytest.fixture
+def fit(config) -> Callable[..., fitted.Fitted]:
   """Fits a classifier by name, with the changes to its default config."""
 
   def fit_by_name(
@@ -45,10 +52,9 @@ def fit() -> Callable[..., fitted.Fitted]:
     num_classes: int,
     **changes: Any,
   ) -> fitted.Fitted:
-    config = base.get_config()[name]
-    config.update(changes)
+    config[name].update(changes)
     return classifiers.CLASSIFIERS[name].fit(
-      features, labels, np.asarray(grid), config, num_classes
+      features, labels, np.asarray(grid), config[name], num_classes
     )
 
   return fit_by_name

@@ -4,12 +4,10 @@ import numpy as np
 import pytest
 
 from tf_transfer import errors
-from tf_transfer.configs import base
 from tf_transfer.transfer.fixed_features import classifiers
 
 
-def test_grids():
-  config = base.get_config()
+def test_grids(config):
   grids = {
     name: classifier.grid(config[name])
     for name, classifier in classifiers.CLASSIFIERS.items()
@@ -53,8 +51,7 @@ def test_one_class_only(digits, fit, name):
     fit(name, digits[0], 0 * digits[1], [1.0], 10)
 
 
-def test_default_configs_pass_the_check():
-  config = base.get_config()
+def test_default_configs_pass_the_check(config):
   for name in classifiers.CLASSIFIERS:
     classifiers.check(name, config[name])
 
@@ -70,8 +67,7 @@ def test_default_configs_pass_the_check():
     ('nearest_neighbors', {'neighbors': (3, 0)}, r'not \(3, 0\)'),
   ],
 )
-def test_check_finds_numbers_out_of_range(name, changes, message):
-  config = base.get_config()[name]
-  config.update(changes)
+def test_check_finds_numbers_out_of_range(config, name, changes, message):
+  config[name].update(changes)
   with pytest.raises(errors.InputError, match=rf'config\.{name}.*{message}'):
-    classifiers.check(name, config)
+    classifiers.check(name, config[name])

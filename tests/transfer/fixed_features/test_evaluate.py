@@ -6,7 +6,6 @@ import sklearn.linear_model
 import threadpoolctl
 
 from tf_transfer import datasets, errors
-from tf_transfer.configs import base
 from tf_transfer.transfer import metrics, result
 from tf_transfer.transfer.fixed_features import (
   classifiers,
@@ -53,16 +52,22 @@ def noisy_digits(scale: float) -> tuple[datasets.Dataset, StubExtractor]:
   )
 
 
-def evaluate(
-  extract: StubExtractor,
-  dataset: datasets.Dataset,
-  setting: str = 'logistic_regression',
-  **changes,
-) -> result.CellResult:
+@pytest.fixture
+def evaluate(config):
   """Evaluates with the default config of a setting, and changes to it."""
-  config = base.get_config()[setting]
-  config.update(changes)
-  return evaluate_lib.evaluate(extract, dataset, setting, config, 'a cell')
+
+  def evaluate(
+    extract: StubExtractor,
+    dataset: datasets.Dataset,
+    setting: str = 'logistic_regression',
+    **changes,
+  ) -> result.CellResult:
+    config[setting].update(changes)
+    return evaluate_lib.evaluate(
+      extract, dataset, setting, config[setting], 'a cell'
+    )
+
+  return evaluate
 
 
 class SklearnPath:
@@ -121,14 +126,14 @@ class SklearnPath:
   [(5, 2), pytest.param(28, 4, marks=pytest.mark.slow)],
 )
 def test_agrees_with_scikit_learn(
-  small_lite0, digits_cache, num_penalties, max_doubtful
+  small_lite0, digits_cache, config, num_penalties, max_doubtful
 ):
   """The curve, the choice and the test are those of scikit-learn.
 
   Examples between two classes are left out: the last digits of the solution
   decide them.
   """
-  config = base.get_config().logistic_regression
+  config = config.logistic_regression
   config.num_penalties = num_penalties
   # Below this even scikit-learn's Newton method stops early.
   config.penalty_min = 1e-2
@@ -181,7 +186,7 @@ def test_agrees_with_scikit_learn(
 
 
 @pytest.mark.parametrize('setting', classifiers.CLASSIFIERS)
-def test_test_split_is_read_last_and_once(setting):
+def test_test_split_is_read_last_and_once(evaluate, setting):
   dataset, extract = noisy_digits(4)
   cell = evaluate(extract, dataset, setting)
   assert extract.requests == ['digits train', 'digits val', 'digits test']
@@ -192,7 +197,7 @@ def test_test_split_is_read_last_and_once(setting):
 
 
 @pytest.mark.parametrize('setting', classifiers.CLASSIFIERS)
-def test_metric_of_the_dataset_decides(monkeypatch, setting):
+def test_metric_of_the_dataset_decides(monkeypatch, evaluate, setting):
   """If all values tie, the largest penalty or number of neighbors is chosen."""
   monkeypatch.setitem(metrics.METRICS, 'top1', lambda labels, predictions: 0.5)
   dataset, extract = noisy_digits(1)
@@ -202,7 +207,7 @@ def test_metric_of_the_dataset_decides(monkeypatch, setting):
   assert chosen == pytest.approx(largest.get(setting, 1e5))
 
 
-def test_undefined_metric(monkeypatch):
+def test_undefined_metric(monkeypatch, evaluate):
   monkeypatch.setitem(metrics.METRICS, 'top1', lambda *_: float('nan'))
   dataset, extract = noisy_digits(1)
   with pytest.raises(errors.InputError, match='top1 on val is not defined'):
@@ -229,7 +234,7 @@ def multi_label_split(
   return split, values.astype(np.float32)
 
 
-def test_multi_label_agrees_with_scikit_learn():
+def test_multi_label_agrees_with_scikit_learn(evaluate):
   """Each class is fitted on its own, without the examples it ignores."""
   splits, values = {}, {}
   counts = {'train': 120, 'val': 60, 'test': 90}

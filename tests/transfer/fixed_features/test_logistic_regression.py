@@ -6,7 +6,6 @@ Its numbers are tested against scikit-learn in `test_evaluate`.
 import numpy as np
 import pytest
 
-from tf_transfer.configs import base
 from tf_transfer.transfer.fixed_features import logistic_regression
 from tf_transfer.transfer.logistic import path as path_lib
 
@@ -44,15 +43,23 @@ def calls(monkeypatch):
   return calls
 
 
-def fit(grid, **options):
-  config = base.get_config().logistic_regression
-  config.tolerance, config.refit_tolerance = 1e-3, 1e-7
-  config.max_evaluations = 17
+@pytest.fixture
+def fit(config):
+  """Fits four examples with numbers in the config that differ."""
+  config.logistic_regression.tolerance = 1e-3
+  config.logistic_regression.refit_tolerance = 1e-7
+  config.logistic_regression.max_evaluations = 17
   x, y = np.ones((4, 3), np.float32), np.array([0, 1, 1, 0])
-  return logistic_regression.fit(x, y, grid, config, 2, **options)
+
+  def fit(grid, **options):
+    return logistic_regression.fit(
+      x, y, grid, config.logistic_regression, 2, **options
+    )
+
+  return fit
 
 
-def test_fit_returns_the_path(calls):
+def test_fit_returns_the_path(calls, fit):
   num_done = []
   path = fit(_GRID, progress=num_done.append)
   assert num_done == [1, 2]
@@ -72,7 +79,7 @@ def test_fit_returns_the_path(calls):
   assert options['max_evaluations'] == 17
 
 
-def test_refit_starts_from_the_best_and_has_a_tolerance_of_its_own(calls):
+def test_refit_starts_from_the_best_and_has_its_own_tolerance(calls, fit):
   path = fit(_GRID)
   refit = fit(_GRID[1:], start=(path, 1))
   assert len(refit.weights) == 1
