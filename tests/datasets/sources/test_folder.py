@@ -2,7 +2,6 @@ import contextlib
 import io
 import os
 import random
-import shutil
 import stat
 
 import numpy as np
@@ -10,7 +9,6 @@ import pytest
 from PIL import Image
 
 from tf_transfer import datasets
-from tf_transfer.datasets.images.decoding import CorruptImage, decode
 from tf_transfer.datasets.sources import folder
 from tf_transfer.errors import InputError
 
@@ -81,16 +79,6 @@ def test_folder_of_classes(tmp_path):
         (number + 1000 * part.labels[i]) // 256,
         7,
       ]
-
-
-def test_the_encoded_image_is_the_file(tmp_path):
-  write(tmp_path, animals())
-  files = {png(number) for number in animals().values()}
-  split = open_at(tmp_path).splits['train']
-  for i in range(len(split)):
-    data = split.encoded(i)
-    assert data in files
-    np.testing.assert_array_equal(decode(data, 'x'), split.read(i))
 
 
 def test_order_of_the_file_system_changes_nothing(tmp_path, monkeypatch):
@@ -228,17 +216,6 @@ def test_links_are_followed_without_looping(tmp_path):
     np.concatenate([part.labels for part in found.splits.values()])
   )
   assert counts.tolist() == [20, 11, 10]
-
-
-def test_names_that_are_no_text(tmp_path):
-  root = write(tmp_path, animals())
-  odd = os.path.join(os.fsencode(root), b'd\xffg')
-  os.rename(root / 'dog', odd)
-  found = open_at(root)
-  assert found.classes == ('cat', 'd\\xffg')
-  label = int(found.splits['test'].labels[-1])
-  assert found.classes[label] == 'd\\xffg'
-  found.splits['test'].describe(len(found.splits['test']) - 1).encode()
 
 
 def test_progress_sees_every_file_once(tmp_path):
@@ -410,20 +387,6 @@ def test_too_few_images(tmp_path):
     open_at(tmp_path)
 
 
-def test_a_link_to_nowhere(tmp_path):
-  write(tmp_path, animals())
-  os.symlink(tmp_path / 'gone', tmp_path / 'cat' / 'x.png')
-  with pytest.raises(InputError, match=r'cat/x\.png: cannot be read \(No such'):
-    open_at(tmp_path)
-
-
-def test_a_pipe(tmp_path):
-  write(tmp_path, animals())
-  os.mkfifo(tmp_path / 'cat' / 'x.png')
-  with pytest.raises(InputError, match=r'cat/x\.png: not a regular file'):
-    open_at(tmp_path)
-
-
 @contextlib.contextmanager
 def as_nobody(path):
   """Root may read everything: while this lasts, root is someone else."""
@@ -473,37 +436,3 @@ def test_a_folder_that_fails(tmp_path, monkeypatch, name):
     InputError, match=r'cat: cannot be read \(Permission denied\)'
   ):
     open_at(tmp_path)
-
-
-def test_a_file_that_vanishes(tmp_path):
-  part = open_at(write(tmp_path, animals())).splits['train']
-  os.remove(part.describe(2))
-  with pytest.raises(InputError, match='cannot be read') as raised:
-    part.read(2)
-  assert part.describe(2) in str(raised.value)
-  shutil.rmtree(tmp_path / 'dog')
-  with pytest.raises(InputError, match='cannot be read'):
-    part.read(len(part) - 1)
-
-
-def test_a_file_that_changes(tmp_path):
-  part = open_at(write(tmp_path, animals())).splits['train']
-  with open(part.describe(2), 'wb') as file:
-    file.write(png(60_000))
-  with pytest.raises(InputError, match='has changed since') as raised:
-    part.read(2)
-  assert not isinstance(raised.value, CorruptImage)
-
-
-def test_a_corrupt_file_is_named_when_it_is_read(tmp_path):
-  write(tmp_path, animals())
-  (tmp_path / 'cat' / 'bad.png').write_bytes(png(1)[:40])
-  found = open_at(tmp_path)
-  named = 0
-  for part in found.splits.values():
-    for i in range(len(part)):
-      if part.describe(i).endswith('bad.png'):
-        with pytest.raises(CorruptImage, match=r'cat/bad\.png: not a read'):
-          part.read(i)
-        named += 1
-  assert named == 1

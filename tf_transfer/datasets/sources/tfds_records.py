@@ -141,7 +141,7 @@ def read(
     InputError: a file is missing, cut short, or of another format.
   """
   reader = _Reader(row, path, cache_dir, progress)
-  splits = {
+  official_splits = {
     name: _concatenate(list(map(reader.read_split, tfds_names)))
     for name, tfds_names in row.tfds.splits.items()
     if split_names is None or name in split_names
@@ -152,16 +152,16 @@ def read(
     order = sorted(range(len(classes)), key=classes.__getitem__)
     rank = np.argsort(order)
     classes = [classes[i] for i in order]
-    splits = {
+    official_splits = {
       name: Examples(
         examples.names,
         rank[examples.labels].astype(np.int32),
         examples.images,
       )
-      for name, examples in splits.items()
+      for name, examples in official_splits.items()
     }
   notes = (row.tfds.note,) if row.tfds.note else ()
-  return Contents(tuple(classes), splits, notes)
+  return Contents(tuple(classes), official_splits, notes)
 
 
 def record_files(path: str, info: dict[str, Any], name: str) -> list[str]:
