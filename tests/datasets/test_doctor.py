@@ -51,8 +51,8 @@ def examine(capsys):
 def test_all_datasets_in_short(examine, data_dir):
   result, text = examine(data_dir)
   assert f'looking in {data_dir}' in text
-  assert text.count(' not here ') == 10
-  assert 'sun397 not here 397 classes, 794 / 397 / 794 images, top1' in text
+  assert text.count(' missing ') == 10
+  assert 'sun397 missing 397 classes, 794 / 397 / 794 images, top1' in text
   assert result.directories == {name: str(data_dir / name) for name in NAMES}
   assert result.faulty == ()
   assert 'princeton' not in text
@@ -69,12 +69,12 @@ def test_explanation_of_how_to_get_missing_ones(examine, data_dir):
   result, text = examine(data_dir, 'birdsnap', 'pets', 'aircraft', explain=True)
   assert list(result.directories) == ['pets']
   for words in (
-    'birdsnap not here 500 classes',
+    'birdsnap missing 500 classes',
     'http://thomasberg.org/',
     f'{data_dir}/birdsnap',
     'images.txt, test_images.txt, species.txt',
     'fetched from Flickr one by one',
-    'beware: many photos are gone',
+    'pitfalls: many photos are gone',
     'configs/datasets.py:birdsnap',
     '--config.data.prepare=True',
     'TFDS, fgvc_aircraft:1.*.*: put the folder fgvc-aircraft-2013b',
@@ -91,9 +91,9 @@ def test_other_datasets_are_examined_after_a_faulty_one(examine, data_dir):
   assert result.faulty == ('dtd',)
   assert 'PROBLEM: ' in text
   assert '1 of the 94 images that it names are not there' in text
-  assert 'voc2007 NOT WHOLE' in text
+  assert 'voc2007 INCOMPLETE' in text
   assert 'has no ImageSets/Main' in text
-  assert 'pets here 37 classes' in text
+  assert 'pets found 37 classes' in text
 
 
 def test_images_that_cannot_be_decoded(examine, data_dir, tmp_path):

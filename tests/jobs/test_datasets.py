@@ -44,20 +44,20 @@ def run(capsys):
 def test_all_datasets(run, data_dir):
   text = run(data_dir)
   assert f'looking in {data_dir}' in text
-  assert '3 of 13 are here' in text
+  assert '3 of 13 found' in text
   assert 'configs/datasets.py:NAME' in text
-  assert 'beware' not in text
+  assert 'pitfalls: ' not in text
 
 
 def test_named_datasets_are_explained(run, data_dir):
   text = run(data_dir, 'birdsnap,pets,aircraft')
-  assert '1 of 3 are here' in text
-  assert text.count('beware') == 2
+  assert '1 of 3 found' in text
+  assert text.count('pitfalls: ') == 2
 
 
 def test_a_faulty_dataset_is_an_error(run, data_dir):
   (data_dir / 'dtd/images/class_0004/class_0004_val0.jpg').unlink()
-  with pytest.raises(InputError, match='something is wrong with dtd: see'):
+  with pytest.raises(InputError, match='dtd: there are problems, see above'):
     run(data_dir)
 
 
@@ -100,6 +100,6 @@ def test_as_a_command(tmp_path):
     command, capture_output=True, text=True, cwd=root, check=False
   )
   assert result.returncode == 0, result.stderr
-  assert 'flowers     not here   102 classes' in result.stdout
+  assert 'flowers     missing    102 classes' in result.stdout
   assert '1,020 / 1,020 / 6,149' in result.stdout
   assert max(map(len, result.stdout.splitlines())) <= 100

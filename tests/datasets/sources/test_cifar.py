@@ -69,7 +69,7 @@ class Evil:
     (cifar_label('x'), "test_batch: label b?'x', expected 0 to 9"),
     (
       truncate('data_batch_3'),
-      'data_batch_3: no whole pickle',
+      'data_batch_3: not a valid pickle',
     ),
     (
       overwrite('data_batch_3', pickle.dumps({b'data': Evil()})),
@@ -79,7 +79,7 @@ class Evil:
       overwrite(
         'data_batch_3', miniatures.python2_pickle({b'data': np.zeros(3)})
       ),
-      'data_batch_3: no whole pickle .*not uint8',
+      'data_batch_3: not a valid pickle .*not uint8',
     ),
     (remove('data_batch_3'), 'data_batch_3: cannot be read'),
   ],

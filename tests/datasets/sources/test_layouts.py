@@ -220,12 +220,12 @@ PROBLEMS = [
   (
     'cars',
     truncate('devkit/cars_train_annos.mat'),
-    'no whole MATLAB file',
+    'not a valid MATLAB file',
   ),
   (
     'cars',
     overwrite('devkit/cars_meta.mat', 'text'),
-    'no whole MATLAB file',
+    'not a valid MATLAB file',
   ),
   (
     'cars',

@@ -204,7 +204,7 @@ def test_what_is_wrong_with_prepared_data(prepared):
     (shard, _broken(shard.read_bytes()), 'the record at byte 12 is broken'),
     (shard, shard.read_bytes()[:5], 'train.*: ends inside a record'),
     (shard, shard.read_bytes() + b'x' * 40, 'train.*: ends inside a record'),
-    (shard, None, 'train.tfrecord-00000-of-00001: not there'),
+    (shard, None, 'train.tfrecord-00000-of-00001: missing'),
     (labels, None, r'label\.labels\.txt: cannot be read'),
     (
       labels,
