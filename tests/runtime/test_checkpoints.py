@@ -33,20 +33,20 @@ def like(notes):
 
 
 def save(directory, *steps):
-  with checkpoints.Checkpoints(directory, 'job') as kept:
+  with checkpoints.Checkpoints(directory, 'job') as manager:
     for step in steps:
-      kept.save(step, state(step), {'step': step})
+      manager.save(step, state(step), {'step': step})
 
 
 def latest(directory, identity='job'):
-  with checkpoints.Checkpoints(directory, identity) as kept:
-    return kept.latest(like)
+  with checkpoints.Checkpoints(directory, identity) as manager:
+    return manager.latest(like)
 
 
-def assert_is(found, step):
-  assert found[0] == step
-  assert found[2] == {'step': step}
-  jax.tree.map(np.testing.assert_array_equal, found[1], state(step))
+def assert_is(restored, step):
+  assert restored[0] == step
+  assert restored[2] == {'step': step}
+  jax.tree.map(np.testing.assert_array_equal, restored[1], state(step))
 
 
 def test_the_last_comes_back_and_two_are_kept(tmp_path):
@@ -59,9 +59,9 @@ def test_the_last_comes_back_and_two_are_kept(tmp_path):
 def test_memory_may_be_taken_once_saved(tmp_path):
   """Donated to the next step while the checkpoint is still written."""
   step = jax.jit(lambda x: x + 1, donate_argnums=0)
-  with checkpoints.Checkpoints(tmp_path, 'job') as kept:
+  with checkpoints.Checkpoints(tmp_path, 'job') as manager:
     values = state(1)
-    kept.save(1, values, {'step': 1})
+    manager.save(1, values, {'step': 1})
     noise = values['noise']
     for _ in range(50):
       noise = step(noise)
@@ -69,14 +69,14 @@ def test_memory_may_be_taken_once_saved(tmp_path):
 
 
 def save_scored(directory, scores):
-  with checkpoints.Checkpoints(directory, 'job') as kept:
+  with checkpoints.Checkpoints(directory, 'job') as manager:
     for step, score in scores.items():
-      kept.save(step, state(step), {'step': step}, score)
+      manager.save(step, state(step), {'step': step}, score)
 
 
 def best(directory):
-  with checkpoints.Checkpoints(directory, 'job') as kept:
-    return kept.best(like)
+  with checkpoints.Checkpoints(directory, 'job') as manager:
+    return manager.best(like)
 
 
 def test_the_best_stays_beside_the_last(tmp_path):

@@ -38,8 +38,8 @@ def test_pixels_and_labels_of_cifar(data_dir, name):
       red, green, blue = row[extra:].reshape(3, 32, 32)
       pixels = np.stack([red, green, blue], axis=-1).tobytes()
       labels[pixels] = part, row[extra - 1]
-  found = open_in(data_dir, name)
-  for part, split in found.splits.items():
+  dataset = open_in(data_dir, name)
+  for part, split in dataset.splits.items():
     for i in range(len(split)):
       pixels = split.read(i).tobytes()
       official = 'test' if part == 'test' else 'train'

@@ -27,9 +27,9 @@ def test_two_processes_fill_one_cache(tmp_path, data_dir):
     'from tf_transfer import datasets\n'
     'from tf_transfer.datasets import table\n'
     'table.TABLE = miniatures.rows()\n'
-    "found = datasets.open('pets', data_dir=sys.argv[1], "
+    "dataset = datasets.open('pets', data_dir=sys.argv[1], "
     'cache_dir=sys.argv[2])\n'
-    'print(*(split.hash for split in found.splits.values()))\n'
+    'print(*(split.hash for split in dataset.splits.values()))\n'
   )
   command = [sys.executable, '-c', code, str(data_dir), str(tmp_path / 'cache')]
   processes = [

@@ -22,8 +22,8 @@ def test_labels_of_flowers(data_dir):
   labels = scipy.io.loadmat(root / 'imagelabels.mat')['labels'][0]
   ids = scipy.io.loadmat(root / 'setid.mat')
   parts = {'train': 'trnid', 'val': 'valid', 'test': 'tstid'}
-  found = open_in(data_dir, 'flowers')
-  for part, _, label, path in examples(found):
+  dataset = open_in(data_dir, 'flowers')
+  for part, _, label, path in examples(dataset):
     number = int(path[-9:-4])
     assert label == labels[number - 1] - 1
     assert number in ids[parts[part]][0]

@@ -1,3 +1,5 @@
+"""Folders of images: classes, splits, and folders with errors."""
+
 import contextlib
 import io
 import os
@@ -41,29 +43,29 @@ def open_at(root, **options):
   return datasets.open(f'folder:{root}', **options)
 
 
-def contents(found):
+def contents(dataset):
   """split -> the set of pairs of class and digest."""
   return {
     name: {
-      (found.classes[label], digest.tobytes())
+      (dataset.classes[label], digest.tobytes())
       for label, digest in zip(part.labels, part.digests, strict=True)
     }
-    for name, part in found.splits.items()
+    for name, part in dataset.splits.items()
   }
 
 
-def hashes(found):
-  return {name: part.hash for name, part in found.splits.items()}
+def hashes(dataset):
+  return {name: part.hash for name, part in dataset.splits.items()}
 
 
 def test_folder_of_classes(tmp_path):
-  found = open_at(write(tmp_path, animals()))
-  assert found.name == f'folder:{tmp_path}'
-  assert found.classes == ('cat', 'dog')
-  assert found.metric == 'top1'
-  assert found.notes == ()
-  assert sum(len(part) for part in found.splits.values()) == 80
-  for part in found.splits.values():
+  dataset = open_at(write(tmp_path, animals()))
+  assert dataset.name == f'folder:{tmp_path}'
+  assert dataset.classes == ('cat', 'dog')
+  assert dataset.metric == 'top1'
+  assert dataset.notes == ()
+  assert sum(len(part) for part in dataset.splits.values()) == 80
+  for part in dataset.splits.values():
     assert len(part) > 5
     assert part.labels.tolist() == sorted(part.labels)
     for i in range(len(part)):
@@ -71,7 +73,7 @@ def test_folder_of_classes(tmp_path):
       assert path.startswith(str(tmp_path))
       assert (
         os.path.basename(os.path.dirname(path))
-        == (found.classes[part.labels[i]])
+        == (dataset.classes[part.labels[i]])
       )
       number = int(os.path.basename(path)[:3])
       assert part.read(i)[0, 0].tolist() == [
@@ -149,16 +151,16 @@ def test_identical_files_are_on_one_side(tmp_path):
   for i in range(40):
     files[f'cat/copy{i}.png'] = files[f'cat/{i:03}.png']
     files[f'dog/stolen{i}.png'] = files[f'cat/{i:03}.png']
-  found = open_at(write(tmp_path, files))
+  dataset = open_at(write(tmp_path, files))
   sides = [
-    {digest for _, digest in pairs} for pairs in contents(found).values()
+    {digest for _, digest in pairs} for pairs in contents(dataset).values()
   ]
   assert len(set.union(*sides)) == sum(len(side) for side in sides) == 80
-  assert sum(len(part) for part in found.splits.values()) == 160
-  assert len(found.notes) == 3
+  assert sum(len(part) for part in dataset.splits.values()) == 160
+  assert len(dataset.notes) == 3
   assert (
     'files of train are identical to a file of another class'
-    in (found.notes[0])
+    in (dataset.notes[0])
   )
 
 
@@ -192,9 +194,9 @@ def test_every_extension_in_any_case(tmp_path, suffix):
     path.replace('.png', suffix if number % 2 else suffix.upper()): number
     for path, number in animals().items()
   }
-  found = open_at(write(tmp_path, files))
-  assert sum(len(part) for part in found.splits.values()) == 80
-  assert found.splits['val'].read(0).shape == (3, 4, 3)
+  dataset = open_at(write(tmp_path, files))
+  assert sum(len(part) for part in dataset.splits.values()) == 80
+  assert dataset.splits['val'].read(0).shape == (3, 4, 3)
 
 
 def test_home_directory(tmp_path, monkeypatch):
@@ -210,10 +212,10 @@ def test_links_are_followed_without_looping(tmp_path):
   os.symlink(tmp_path / 'elsewhere' / 'bird', root / 'bird')
   os.symlink(root / 'cat', root / 'cat' / 'again')
   os.symlink(root / 'cat' / '000.png', root / 'cat' / 'linked.png')
-  found = open_at(root)
-  assert found.classes == ('bird', 'cat', 'dog')
+  dataset = open_at(root)
+  assert dataset.classes == ('bird', 'cat', 'dog')
   counts = np.bincount(
-    np.concatenate([part.labels for part in found.splits.values()])
+    np.concatenate([part.labels for part in dataset.splits.values()])
   )
   assert counts.tolist() == [20, 11, 10]
 
@@ -258,21 +260,21 @@ def parts(train=20, val=6, test=8, names=('train', 'val', 'test')):
   ],
 )
 def test_folders_of_splits(tmp_path, names):
-  found = open_at(write(tmp_path, parts(names=names)))
-  counts = {name: len(part) for name, part in found.splits.items()}
+  dataset = open_at(write(tmp_path, parts(names=names)))
+  counts = {name: len(part) for name, part in dataset.splits.items()}
   assert counts == {'train': 40, 'val': 12, 'test': 16}
-  assert found.notes == ()
+  assert dataset.notes == ()
   for name, folder_name in zip(('train', 'val', 'test'), names, strict=True):
-    part = found.splits[name]
+    part = dataset.splits[name]
     assert part.name == name
     assert f'/{folder_name}/' in part.describe(0)
 
 
 def test_validation_is_held_out_of_train_if_not_given(tmp_path):
-  found = open_at(write(tmp_path, parts(train=60, val=0)))
-  assert len(found.splits['test']) == 16
-  assert len(found.splits['train']) + len(found.splits['val']) == 120
-  assert 10 <= len(found.splits['val']) <= 40
+  dataset = open_at(write(tmp_path, parts(train=60, val=0)))
+  assert len(dataset.splits['test']) == 16
+  assert len(dataset.splits['train']) + len(dataset.splits['val']) == 120
+  assert 10 <= len(dataset.splits['val']) <= 40
   bigger = open_at(tmp_path, val_fraction=0.6)
   assert len(bigger.splits['val']) > 50
 
@@ -283,10 +285,10 @@ def test_copies_of_test_are_left_out_of_train_and_val(tmp_path):
   files['train/cat/z2.png'] = files['test/cat/000.png']
   files['val/cat/z3.png'] = files['test/cat/001.png']
   files['train/cat/z4.png'] = files['val/cat/002.png']
-  found = open_at(write(tmp_path, files))
-  counts = {name: len(part) for name, part in found.splits.items()}
+  dataset = open_at(write(tmp_path, files))
+  counts = {name: len(part) for name, part in dataset.splits.items()}
   assert counts == {'train': 40, 'val': 12, 'test': 16}
-  assert found.notes == (
+  assert dataset.notes == (
     '1 of 13 files of val are left out: identical to files of test, '
     'the first val/cat/z3.png',
     '2 of 43 files of train are left out: identical to files of test, '

@@ -49,9 +49,9 @@ def test_a_file_that_changes(tmp_path):
 def test_a_corrupt_file_is_named_when_it_is_read(tmp_path):
   write(tmp_path, animals())
   (tmp_path / 'cat' / 'bad.png').write_bytes(png(1)[:40])
-  found = open_at(tmp_path)
+  dataset = open_at(tmp_path)
   named = 0
-  for part in found.splits.values():
+  for part in dataset.splits.values():
     for i in range(len(part)):
       if part.describe(i).endswith('bad.png'):
         with pytest.raises(CorruptImage, match=r'cat/bad\.png: not a read'):
@@ -74,11 +74,11 @@ def test_names_that_are_no_text(tmp_path):
   root = write(tmp_path, animals())
   odd = os.path.join(os.fsencode(root), b'd\xffg')
   os.rename(root / 'dog', odd)
-  found = open_at(root)
-  assert found.classes == ('cat', 'd\\xffg')
-  label = int(found.splits['test'].labels[-1])
-  assert found.classes[label] == 'd\\xffg'
-  found.splits['test'].describe(len(found.splits['test']) - 1).encode()
+  dataset = open_at(root)
+  assert dataset.classes == ('cat', 'd\\xffg')
+  label = int(dataset.splits['test'].labels[-1])
+  assert dataset.classes[label] == 'd\\xffg'
+  dataset.splits['test'].describe(len(dataset.splits['test']) - 1).encode()
 
 
 def test_read_bytes_of_a_part(tmp_path):

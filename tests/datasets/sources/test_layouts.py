@@ -32,20 +32,20 @@ def rows(monkeypatch):
 
 @pytest.mark.parametrize('name', NAMES)
 def test_counts_classes_and_images(data_dir, name):
-  found = open_in(data_dir, name)
-  counts = [len(found.splits[part]) for part in ('train', 'val', 'test')]
+  dataset = open_in(data_dir, name)
+  counts = [len(dataset.splits[part]) for part in ('train', 'val', 'test')]
   if name == 'birdsnap':
     # Of 2,500 and 1,000 each tenth is lost; val is its share of the rest.
     assert counts == [2160, 90, 900]
-    assert found.notes[0].startswith(
+    assert dataset.notes[0].startswith(
       'only 2,250 of 2,500 images of train and val and 900 of 1,000 of test'
     )
   else:
     assert counts == list(miniatures.COUNTS[name])
-  assert len(found.classes) == miniatures.CLASSES[name]
-  assert found.metric == datasets.row(name).metric
-  assert found.multi_label == (name == 'voc2007')
-  for split in found.splits.values():
+  assert len(dataset.classes) == miniatures.CLASSES[name]
+  assert dataset.metric == datasets.row(name).metric
+  assert dataset.multi_label == (name == 'voc2007')
+  for split in dataset.splits.values():
     for i in range(0, len(split), 7):
       image = split.read(i)
       assert image.dtype == np.uint8
@@ -56,17 +56,17 @@ def test_counts_classes_and_images(data_dir, name):
   'name', ['food101', 'birdsnap', 'dtd', 'caltech101', 'sun397']
 )
 def test_labels_are_those_of_the_folders(data_dir, name):
-  found = open_in(data_dir, name)
-  for _, _, label, path in examples(found):
+  dataset = open_in(data_dir, name)
+  for _, _, label, path in examples(dataset):
     folder = path.split('/')[-2].lower()
-    assert found.classes[label].split('/')[-1] == folder
+    assert dataset.classes[label].split('/')[-1] == folder
 
 
 def test_labels_of_pets_are_in_the_names(data_dir):
-  found = open_in(data_dir, 'pets')
-  for part, _, label, path in examples(found):
+  dataset = open_in(data_dir, 'pets')
+  for part, _, label, path in examples(dataset):
     name, _, number = path.rpartition('/')[2].rpartition('_')
-    assert found.classes[label] == name
+    assert dataset.classes[label] == name
     assert (int(number[:-4]) >= 1000 + miniatures.TRAIN) == (part == 'test')
 
 
@@ -77,27 +77,27 @@ def test_labels_of_cars(data_dir):
 
 
 def test_labels_of_aircraft(data_dir):
-  found = open_in(data_dir, 'aircraft')
+  dataset = open_in(data_dir, 'aircraft')
   listed = {}
   for part in ('train', 'val', 'test'):
     text = data_dir / f'aircraft/data/images_variant_{part}.txt'
     for line in text.read_text().splitlines():
       listed[line[:7]] = part, line[8:]
-  for part, _, label, path in examples(found):
-    assert listed[path[-11:-4]] == (part, found.classes[label])
+  for part, _, label, path in examples(dataset):
+    assert listed[path[-11:-4]] == (part, dataset.classes[label])
 
 
 def test_labels_of_voc_are_those_of_its_annotations(data_dir):
   """The lists against the XML files, which nothing else here reads."""
-  found = open_in(data_dir, 'voc2007')
+  dataset = open_in(data_dir, 'voc2007')
   seen = set()
-  for _, _, labels, path in examples(found):
+  for _, _, labels, path in examples(dataset):
     tree = xml.etree.ElementTree.parse(
       path.replace('JPEGImages', 'Annotations').replace('.jpg', '.xml')
     )
     expected = np.zeros(20, int)
     for thing in tree.findall('object'):
-      index = found.classes.index(thing.find('name').text)
+      index = dataset.classes.index(thing.find('name').text)
       if thing.find('difficult').text == '0':
         expected[index] = 1
       elif expected[index] == 0:

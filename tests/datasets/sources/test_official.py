@@ -1,4 +1,4 @@
-"""How datasets with official splits are found and divided."""
+"""How datasets with official splits are dataset and divided."""
 
 import hashlib
 import shutil
@@ -27,7 +27,7 @@ def number(seed, content):
 
 
 def test_caltechs_draw_can_be_derived_from_names_alone(data_dir):
-  found = open_in(data_dir, 'caltech101')
+  dataset = open_in(data_dir, 'caltech101')
   expected = {'train': set(), 'val': set(), 'test': set()}
   for folder in (data_dir / 'caltech101').iterdir():
     names = [
@@ -37,7 +37,7 @@ def test_caltechs_draw_can_be_derived_from_names_alone(data_dir):
     expected['val'].update(names[:1])
     expected['train'].update(names[1 : miniatures.TRAIN])
     expected['test'].update(names[miniatures.TRAIN :])
-  for part, split in found.splits.items():
+  for part, split in dataset.splits.items():
     names = [
       '/'.join(split.describe(i).split('/')[-2:]) for i in range(len(split))
     ]
@@ -46,12 +46,12 @@ def test_caltechs_draw_can_be_derived_from_names_alone(data_dir):
 
 
 def test_a_draw_by_content_over_all_classes(data_dir):
-  found = open_in(data_dir, 'cars')
+  dataset = open_in(data_dir, 'cars')
   contents = {}
   for path in (data_dir / 'cars/cars_train').iterdir():
     contents[str(path)] = number(0, path.read_bytes())
   lowest = sorted(contents, key=contents.get)[: miniatures.COUNTS['cars'][1]]
-  val = found.splits['val']
+  val = dataset.splits['val']
   assert {val.describe(i) for i in range(len(val))} == set(lowest)
 
 
@@ -119,10 +119,10 @@ def test_a_dataset_that_may_not_be_read(tmp_path, monkeypatch):
 
 
 def test_nothing_there(tmp_path):
-  with pytest.raises(InputError, match='official archives') as found:
+  with pytest.raises(InputError, match='official archives') as raised:
     datasets.check('sun397', str(tmp_path))
   for words in ('Partitions', '37 GB', 'prepare=True', 'partition 1', 'SUN397'):
-    assert words in str(found.value)
+    assert words in str(raised.value)
   with pytest.raises(InputError, match='no such directory'):
     datasets.check('pets', str(tmp_path / 'none'))
 
@@ -140,8 +140,8 @@ def test_digests_are_remembered_until_a_file_changes(
 
   def images_read():
     read.clear()
-    found = open_in(tmp_path, 'pets', cache_dir=tmp_path / 'cache')
-    return found, sum(path.endswith('.jpg') for path in read)
+    dataset = open_in(tmp_path, 'pets', cache_dir=tmp_path / 'cache')
+    return dataset, sum(path.endswith('.jpg') for path in read)
 
   first, count = images_read()
   assert count == 37 * 5

@@ -239,8 +239,8 @@ def test_the_newest_version_of_the_right_kind_is_read(prepared):
     (folder / name).mkdir()
     (folder / name / 'dataset_info.json').write_text('{}')
   (folder / '1.1.0').mkdir()
-  found = tfds_records.find(datasets.row('aircraft').tfds, str(folder.parent))
-  assert found == str(folder / '1.0.10')
+  dataset = tfds_records.find(datasets.row('aircraft').tfds, str(folder.parent))
+  assert dataset == str(folder / '1.0.10')
 
 
 def test_reading_needs_no_tensorflow(prepared):
@@ -250,8 +250,8 @@ def test_reading_needs_no_tensorflow(prepared):
     'from tf_transfer import datasets\n'
     'from tf_transfer.datasets import table\n'
     'table.TABLE = miniatures.rows()\n'
-    "found = datasets.open('aircraft', data_dir=sys.argv[1])\n"
-    "found.splits['val'].read(0)\n"
+    "dataset = datasets.open('aircraft', data_dir=sys.argv[1])\n"
+    "dataset.splits['val'].read(0)\n"
     "assert 'tensorflow' not in sys.modules\n"
   )
   command = [sys.executable, '-c', code, str(prepared.parent.parent)]
@@ -339,7 +339,7 @@ def test_nothing_to_prepare_from(tmp_path):
     ('aircraft', 'fgvc-aircraft-2013b'),
     ('imagenet', 'ILSVRC2012_img_train.tar'),
   ):
-    with pytest.raises(InputError, match='cannot be prepared') as found:
+    with pytest.raises(InputError, match='cannot be prepared') as raised:
       datasets.open(name, data_dir=str(tmp_path), prepare=True)
-    assert words in str(found.value)
-    assert 'Nothing of it is kept' in str(found.value)
+    assert words in str(raised.value)
+    assert 'Nothing of it is kept' in str(raised.value)
