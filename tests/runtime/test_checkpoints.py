@@ -156,23 +156,27 @@ def test_of_another_job(tmp_path):
     latest(tmp_path, 'another')
 
 
-@pytest.mark.parametrize('room', [50_000, 20])
-def test_disk_that_is_full(tmp_path, room):
-  """One clear error, of the arrays and of what is beside them."""
-  save(tmp_path, 3)
+def test_disk_that_is_full(tmp_path):
+  """One clear error, for the arrays and for the files beside them."""
+  sizes_bytes = (50_000, 20)
+  paths = [tmp_path / str(size) for size in sizes_bytes]
+  for path in paths:
+    save(path, 3)
   script = (
     'import pathlib, resource, sys\n'
-    'from tests.runtime import test_checkpoints as given\n'
+    'from tests.runtime import test_checkpoints\n'
     'from tf_transfer import errors\n'
-    'given.state(5)\n'
-    f'resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n'
-    'try:\n'
-    '  given.save(pathlib.Path(sys.argv[1]), 5)\n'
-    'except errors.CannotWrite as error:\n'
-    '  print(error)\n'
+    'test_checkpoints.state(5)\n'
+    '_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)\n'
+    f'for size, path in zip({sizes_bytes}, sys.argv[1:], strict=True):\n'
+    '  resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))\n'
+    '  try:\n'
+    '    test_checkpoints.save(pathlib.Path(path), 5)\n'
+    '  except errors.CannotWrite as error:\n'
+    '    print(error)\n'
   )
   result = subprocess.run(
-    [sys.executable, '-c', script, str(tmp_path)],
+    [sys.executable, '-c', script, *map(str, paths)],
     capture_output=True,
     text=True,
     cwd=ROOT,
@@ -180,11 +184,12 @@ def test_disk_that_is_full(tmp_path, room):
     check=False,
   )
   assert result.returncode == 0, result.stderr
-  assert f'cannot write {tmp_path}: File too large' in result.stdout
-  # With room again the job goes on from the one before.
-  assert_is(latest(tmp_path), 3)
-  save(tmp_path, 5)
-  assert_is(latest(tmp_path), 5)
+  for path in paths:
+    assert f'cannot write {path}: File too large' in result.stdout
+    # With room again the job resumes from the previous checkpoint.
+    assert_is(latest(path), 3)
+    save(path, 5)
+    assert_is(latest(path), 5)
 
 
 def test_directory_that_cannot_be_made(tmp_path):
