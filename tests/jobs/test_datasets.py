@@ -5,9 +5,9 @@ import subprocess
 import sys
 
 import pytest
-from tf_transfer.configs import datasets as datasets_config
 
 from tests.datasets import miniatures
+from tf_transfer.configs import datasets as datasets_config
 from tf_transfer.datasets import table
 from tf_transfer.errors import InputError
 from tf_transfer.jobs import datasets as datasets_job

@@ -6,10 +6,10 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tf_transfer.configs import imagenet as config_file
 
 from tests.datasets import miniatures
 from tf_transfer import contract, datasets, errors, networks
+from tf_transfer.configs import imagenet as config_file
 from tf_transfer.datasets.images import resizing
 from tf_transfer.jobs import imagenet
 from tf_transfer.networks import weights
@@ -155,7 +155,7 @@ def test_verdict(published, words):
   header = dataclasses.replace(net.header, imagenet_top1=published)
   net = dataclasses.replace(net, header=header)
   half = imagenet.metrics.Measurement(0.5, 0.45, 0.55, 400)
-  said = imagenet._verdict(
+  said = imagenet._compare(
     net, imagenet.Accuracy(half, half), 'resize_then_crop'
   )
   assert words in said
