@@ -13,6 +13,7 @@ from tf_transfer.configs.presets import (
   smoke,
   three_settings,
 )
+from tf_transfer.transfer.training import grid
 
 TRAINED = ('fine_tuned', 'random_init')
 ALL = ('logistic_regression', *TRAINED)
@@ -91,3 +92,17 @@ def test_offline_study_takes_a_folder():
   assert config.datasets[-1] == 'folder:/images, all'
   with pytest.raises(errors.InputError, match='PATH is empty'):
     offline_study.get_config('')
+
+
+def test_few_examples_is_the_protocol_for_small_data():
+  config = few_examples.get_config('a,b,4')
+  assert config.data.examples_per_class == 4
+  tuned, fresh = config.fine_tuned, config.random_init
+  assert (tuned.batch_size, fresh.batch_size) == (64, 16)
+  rates = [t.learning_rate for t in grid.build_trials(tuned)]
+  assert (min(rates), max(rates)) == pytest.approx((2.5e-5, 0.025))
+  rates = [t.learning_rate for t in grid.build_trials(fresh)]
+  assert (min(rates), max(rates)) == pytest.approx((1e-3 / 16, 1 / 16))
+  # 100 epochs of 1,020 images in batches of 64, and of 40 images 1,000 steps.
+  assert grid.build_train_config(tuned, 1020).steps == 1594
+  assert grid.build_train_config(tuned, 40).steps == 1000

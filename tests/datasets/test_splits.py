@@ -1,3 +1,5 @@
+"""Random splits: every example in one, the same in any order."""
+
 import hashlib
 
 import hypothesis
@@ -20,36 +22,36 @@ def digests_for(count, start=0):
   )
 
 
-def sides(items, draw):
+def sides(items, random_split):
   """content -> the names of the splits that it is in."""
-  found = {}
-  chosen = splits.train_val_test(splits.content_digests(items), draw)
+  names = {}
+  chosen = splits.train_val_test(splits.content_digests(items), random_split)
   for name, positions in chosen.items():
     for i in positions:
-      found.setdefault(items[i], set()).add(name)
-  return found
+      names.setdefault(items[i], set()).add(name)
+  return names
 
 
 @hypothesis.given(contents, seeds, fractions, fractions)
 def test_every_example_is_in_one_split_and_copies_are_together(
   items, seed, val, test
 ):
-  draw = splits.RandomSplit(seed, val, test)
-  chosen = splits.train_val_test(splits.content_digests(items), draw)
-  together = np.concatenate(list(chosen.values()))
-  assert sorted(together) == list(range(len(items)))
-  assert all(len(names) == 1 for names in sides(items, draw).values())
+  random_split = splits.RandomSplit(seed, val, test)
+  chosen = splits.train_val_test(splits.content_digests(items), random_split)
+  positions_of_all = np.concatenate(list(chosen.values()))
+  assert sorted(positions_of_all) == list(range(len(items)))
+  assert all(len(names) == 1 for names in sides(items, random_split).values())
 
 
 @hypothesis.given(contents, contents, seeds, st.randoms())
 def test_other_examples_and_their_order_change_nothing(
   items, more, seed, random
 ):
-  draw = splits.RandomSplit(seed)
-  before = sides(items, draw)
+  random_split = splits.RandomSplit(seed)
+  before = sides(items, random_split)
   mixed = items + more
   random.shuffle(mixed)
-  after = sides(mixed, draw)
+  after = sides(mixed, random_split)
   assert {content: after[content] for content in items} == before
 
 
@@ -79,8 +81,8 @@ def test_uniforms_are_in_the_unit_interval(digests, seed):
 def test_a_uniform_is_what_its_definition_says():
   digest = hashlib.sha256(b'content').digest()
   bits = int(hashlib.sha256(b'7:' + digest).hexdigest()[:16], 16)
-  found = splits.uniform_numbers(splits.content_digests([b'content']), 7)
-  assert found[0] == (bits >> 11) / 2**53
+  result = splits.uniform_numbers(splits.content_digests([b'content']), 7)
+  assert result[0] == (bits >> 11) / 2**53
 
 
 def test_shares_are_the_fractions_within_four_standard_errors():
@@ -103,8 +105,8 @@ def test_seeds_draw_independently():
 
 
 def test_occurs_in():
-  found = splits.occurs_in(digests_for(5), digests_for(4, start=3))
-  np.testing.assert_array_equal(found, [False, False, False, True, True])
+  result = splits.occurs_in(digests_for(5), digests_for(4, start=3))
+  np.testing.assert_array_equal(result, [False, False, False, True, True])
   assert splits.occurs_in(digests_for(0), digests_for(2)).shape == (0,)
 
 

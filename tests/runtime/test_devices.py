@@ -76,12 +76,14 @@ def test_when_there_are_several_processes(monkeypatch, environment, calls):
     monkeypatch.delenv(name, raising=False)
   for name, value in environment.items():
     monkeypatch.setenv(name, value)
-  seen = []
+  initializations = []
   monkeypatch.setattr(
-    jax.distributed, 'initialize', lambda **given: seen.append(given)
+    jax.distributed,
+    'initialize',
+    lambda **options: initializations.append(options),
   )
   devices.connect()
-  assert seen == [{}] * calls
+  assert initializations == [{}] * calls
 
 
 def made(count, taken):
@@ -95,9 +97,9 @@ def made(count, taken):
 
 def test_batches_arrive_in_order_and_sharded():
   sharding = devices.sharding(devices.data_mesh(), devices.BATCH)
-  found = list(devices.on_devices(made(5, []), sharding))
-  assert len(found) == 5
-  for step, batch in enumerate(found):
+  arrived = list(devices.on_devices(made(5, []), sharding))
+  assert len(arrived) == 5
+  for step, batch in enumerate(arrived):
     np.testing.assert_array_equal(batch['label'], np.arange(16) + step)
     assert (np.asarray(batch['image']) == step).all()
     for array in batch.values():

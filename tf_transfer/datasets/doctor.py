@@ -110,10 +110,10 @@ def _print_missing(row: Row, options: official.Options, explain: bool) -> None:
   """Prints that a dataset is missing or incomplete."""
   data_dir = tfds_records.directory(options.data_dir)
   if any(map(os.path.isdir, official.layout_paths(row.name, data_dir))):
-    print(f'{row.name:11} NOT WHOLE  {_expected(row)}')
+    print(f'{row.name:11} INCOMPLETE {_expected(row)}')
     _print_paragraph(str(official.not_found_error(row, options.data_dir)))
     return
-  print(f'{row.name:11} not here   {_expected(row)}')
+  print(f'{row.name:11} missing    {_expected(row)}')
   if explain:
     _explain(row, data_dir)
 
@@ -127,7 +127,7 @@ def _explain(row: Row, data_dir: str) -> None:
     f'that {os.path.join(data_dir, row.name)} (or {layout.folder}) has '
     f'{", ".join(layout.required)}',
     f'TFDS, {version}: {official.tfds_instructions(row)}',
-    f'beware: {row.pitfalls}',
+    f'pitfalls: {row.pitfalls}',
     f'license: {row.license}',
     f'cite: {row.citation}',
   ):
@@ -145,17 +145,17 @@ def _print_found(
   Raises:
     InputError: the dataset has a problem.
   """
-  print(f'{row.name:11} here       {_expected(row)}')
+  print(f'{row.name:11} found      {_expected(row)}')
   source = 'official layout' if location.has_layout else 'prepared by TFDS'
   _print_paragraph(f'{source}, {location.path}')
   dataset = official.open_official(row, options)
   counts = {name: len(split) for name, split in dataset.splits.items()}
   validation = _describe_validation(row, options.seed)
   if counts == dict(row.counts):
-    _print_paragraph(f'classes and counts as they should be; {validation}')
+    _print_paragraph(f'classes and counts are as expected; {validation}')
   else:
     text = ' / '.join(f'{n:,}' for n in counts.values())
-    _print_paragraph(f'found {text} images; {validation}')
+    _print_paragraph(f'it has {text} images; {validation}')
   for note in dataset.notes:
     _print_paragraph(f'note: {note}')
   hashes = [f'{name} {s.hash[:16]}' for name, s in dataset.splits.items()]

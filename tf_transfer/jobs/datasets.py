@@ -41,13 +41,13 @@ def run(
     rows, options, explain=bool(config.datasets), decode=config.decode
   )
   directories = examination.directories
-  print(f'\n{len(directories)} of {len(rows)} are here')
+  print(f'\n{len(directories)} of {len(rows)} found')
   if len(directories) < len(rows) and not config.datasets:
-    print('how to get one: --config=configs/datasets.py:NAME')
+    print('how to get a missing one: --config=configs/datasets.py:NAME')
   if config.manifest:
     names = [row.name for row in rows]
     manifest.write_or_check(config.manifest, names, directories, progress.bar)
   if examination.faulty:
     raise InputError(
-      f'something is wrong with {", ".join(examination.faulty)}: see above'
+      f'{", ".join(examination.faulty)}: there are problems, see above'
     )

@@ -73,9 +73,11 @@ class Checkpoints:
     return self._directory
 
   def __enter__(self) -> 'Checkpoints':
+    """Returns this object; the block's end closes it."""
     return self
 
   def __exit__(self, *_: object) -> None:
+    """Waits until the last checkpoint is on disk, and closes the directory."""
     try:
       self.wait()
     finally:

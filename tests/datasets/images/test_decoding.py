@@ -28,10 +28,10 @@ def photo():
   return np.array(Image.fromarray(small).resize((64, 48), Image.BICUBIC))
 
 
-def assert_near(found, expected, levels):
-  assert found.dtype == np.uint8
-  assert found.shape == expected.shape
-  assert np.abs(found.astype(int) - expected).max() <= levels
+def assert_near(pixels, expected, levels):
+  assert pixels.dtype == np.uint8
+  assert pixels.shape == expected.shape
+  assert np.abs(pixels.astype(int) - expected).max() <= levels
 
 
 def test_lossless_kinds_are_exact(photo):
@@ -44,17 +44,17 @@ def test_lossless_kinds_are_exact(photo):
     ('TIFF', {'compression': 'tiff_lzw'}),
     ('WEBP', {'lossless': True}),
   ):
-    found = decode(encode(image, kind, **options), 'x')
-    np.testing.assert_array_equal(found, photo)
+    pixels = decode(encode(image, kind, **options), 'x')
+    np.testing.assert_array_equal(pixels, photo)
 
 
 FINE = {'quality': 100, 'subsampling': 0}  # Of a JPEG.
 
 
 def test_lossy_kinds_are_near(photo):
-  found = decode(encode(Image.fromarray(photo), 'JPEG', **FINE), 'x')
+  pixels = decode(encode(Image.fromarray(photo), 'JPEG', **FINE), 'x')
   # Rounding to whole levels of brightness and of two colors, and back.
-  assert np.abs(found.astype(int) - photo).mean() < 1
+  assert np.abs(pixels.astype(int) - photo).mean() < 1
   # WebP has one color for four pixels: only gray can be near.
   gray = np.stack([photo[..., 0]] * 3, axis=-1)
   image = Image.fromarray(gray)
@@ -65,16 +65,16 @@ def test_lossy_kinds_are_near(photo):
 def test_gray_becomes_three_equal_channels(photo, kind):
   options = {'WEBP': {'lossless': True}, 'JPEG': FINE}.get(kind, {})
   data = encode(Image.fromarray(photo[..., 0]), kind, **options)
-  found = decode(data, 'x')
-  assert_near(found, np.stack([photo[..., 0]] * 3, axis=-1), 3)
-  assert (found[..., 0] == found[..., 2]).all()
+  pixels = decode(data, 'x')
+  assert_near(pixels, np.stack([photo[..., 0]] * 3, axis=-1), 3)
+  assert (pixels[..., 0] == pixels[..., 2]).all()
 
 
 @pytest.mark.parametrize('kind', ['PNG', 'TIFF', 'BMP', 'PPM'])
 def test_one_bit(kind):
   bits = np.array([[0, 1, 1], [1, 0, 0]], bool)
-  found = decode(encode(Image.fromarray(bits), kind), 'x')
-  np.testing.assert_array_equal(found, bits[..., None] * [255, 255, 255])
+  pixels = decode(encode(Image.fromarray(bits), kind), 'x')
+  np.testing.assert_array_equal(pixels, bits[..., None] * [255, 255, 255])
 
 
 @pytest.mark.parametrize('kind', ['PNG', 'WEBP', 'TIFF'])
@@ -82,14 +82,14 @@ def test_alpha_is_composited_on_white(kind):
   pixels = np.zeros((1, 3, 4), np.uint8)
   pixels[0] = [(*RED, 255), (0, 0, 0, 0), (*RED, 51)]
   options = {'lossless': True, 'exact': True} if kind == 'WEBP' else {}
-  found = decode(encode(Image.fromarray(pixels), kind, **options), 'x')
-  np.testing.assert_array_equal(found, [[RED, WHITE, (255, 204, 204)]])
+  pixels = decode(encode(Image.fromarray(pixels), kind, **options), 'x')
+  np.testing.assert_array_equal(pixels, [[RED, WHITE, (255, 204, 204)]])
 
 
 def test_gray_with_alpha():
   pixels = np.array([[[0, 255], [0, 0], [100, 102]]], np.uint8)
-  found = decode(encode(Image.fromarray(pixels, 'LA'), 'PNG'), 'x')
-  assert found[..., 0].tolist() == [[0, 255, 193]]
+  pixels = decode(encode(Image.fromarray(pixels, 'LA'), 'PNG'), 'x')
+  assert pixels[..., 0].tolist() == [[0, 255, 193]]
 
 
 @pytest.mark.parametrize(
@@ -99,9 +99,9 @@ def test_palette_with_transparency(transparency):
   image = Image.new('P', (3, 1))
   image.putpalette([*RED, *GREEN, *RED])
   image.putdata([0, 1, 2])
-  found = decode(encode(image, 'PNG', transparency=transparency), 'x')
+  pixels = decode(encode(image, 'PNG', transparency=transparency), 'x')
   last = (255, 204, 204) if isinstance(transparency, bytes) else RED
-  np.testing.assert_array_equal(found, [[RED, WHITE, last]])
+  np.testing.assert_array_equal(pixels, [[RED, WHITE, last]])
   plain = decode(encode(image, 'PNG'), 'x')
   np.testing.assert_array_equal(plain, [[RED, GREEN, RED]])
 
@@ -141,9 +141,9 @@ NARROW = np.array([[0, 0, 1, 1], [128, 254, 255, 255]])
 
 @pytest.mark.parametrize('kind', ['PNG', 'TIFF', 'PPM'])
 def test_16_bit_gray_is_scaled(kind):
-  found = decode(encode(Image.fromarray(WIDE), kind), 'x')
-  np.testing.assert_array_equal(found[..., 1], NARROW)
-  assert found.shape == (2, 4, 3)
+  pixels = decode(encode(Image.fromarray(WIDE), kind), 'x')
+  np.testing.assert_array_equal(pixels[..., 1], NARROW)
+  assert pixels.shape == (2, 4, 3)
 
 
 def tiff(pixels, photometric, order='<', bits=16):
@@ -169,19 +169,19 @@ def tiff(pixels, photometric, order='<', bits=16):
 
 @pytest.mark.parametrize('order', ['<', '>'])
 def test_16_bit_tiff_of_either_byte_order(order):
-  found = decode(tiff(WIDE, photometric=1, order=order), 'x')
-  np.testing.assert_array_equal(found[..., 0], NARROW)
+  pixels = decode(tiff(WIDE, photometric=1, order=order), 'x')
+  np.testing.assert_array_equal(pixels[..., 0], NARROW)
 
 
 def test_16_bit_tiff_with_white_as_zero():
-  found = decode(tiff(WIDE, photometric=0), 'x')
-  np.testing.assert_array_equal(found[..., 0], 255 - NARROW)
+  pixels = decode(tiff(WIDE, photometric=0), 'x')
+  np.testing.assert_array_equal(pixels[..., 0], 255 - NARROW)
 
 
 def test_12_bit_tiff_is_scaled_by_its_own_peak():
   # Two samples, 4095 and 2048, packed into three bytes.
-  found = decode(tiff(b'\xff\xf8\x00', photometric=1, bits=12), 'x')
-  assert found[..., 0].tolist() == [[255, 128]]
+  pixels = decode(tiff(b'\xff\xf8\x00', photometric=1, bits=12), 'x')
+  assert pixels[..., 0].tolist() == [[255, 128]]
 
 
 @pytest.mark.parametrize('dtype', [np.int32, np.float32])
@@ -217,13 +217,13 @@ def test_orientation(photo, kind, orientation):
   exif = Image.Exif()
   exif[0x0112] = orientation
   options = {'WEBP': {'lossless': True}, 'JPEG': FINE}.get(kind, {})
-  found = decode(encode(image, kind, exif=exif, **options), 'x')
+  pixels = decode(encode(image, kind, exif=exif, **options), 'x')
   # What is stored, as a lossy format has it.
   image = Image.fromarray(decode(encode(image, kind, **options), 'x'))
   if orientation > 1:
     image = image.transpose(operations[orientation])
-  np.testing.assert_array_equal(found, np.array(image))
-  assert found.flags.c_contiguous
+  np.testing.assert_array_equal(pixels, np.array(image))
+  assert pixels.flags.c_contiguous
 
 
 @pytest.mark.parametrize('exif', [b'Exif\0\0nonsense', b'Exif\0\0II*\0\x08'])
@@ -293,7 +293,7 @@ def test_broken_bytes_never_escape(photo):
   image = Image.fromarray(photo)
   exif = Image.Exif()
   exif[0x0112] = 6
-  made = [
+  files = [
     encode(image, 'JPEG', exif=exif),
     encode(image, 'PNG', exif=exif),
     encode(image.quantize(64), 'PNG', transparency=bytes(range(64))),
@@ -304,7 +304,7 @@ def test_broken_bytes_never_escape(photo):
     encode(image, 'PPM'),
   ]
   corrupt = 0
-  for data in made:
+  for data in files:
     for _ in range(60):
       broken = np.frombuffer(data, np.uint8).copy()
       reach = rng.choice([40, 200, len(data)])
@@ -368,8 +368,8 @@ def test_a_part_of_a_jpeg_is_to_the_bit_that_of_the_whole(options, mode):
       sizes.append(size)
       return box
 
-    found = decoding.decode_box(data, 'x', choose)
-    np.testing.assert_array_equal(found, box.crop(whole))
+    pixels = decoding.decode_box(data, 'x', choose)
+    np.testing.assert_array_equal(pixels, box.crop(whole))
     assert sizes == [(height, width)]
 
 

@@ -1,3 +1,5 @@
+"""Fashion-MNIST from IDX files and through TFDS."""
+
 import gzip
 import os
 import struct
@@ -80,10 +82,10 @@ def test_order_of_the_files_does_not_matter(tmp_path, arrays):
 
 def test_images_of_test_are_left_out_of_train(tmp_path, arrays):
   arrays['train'][0][[5, 17]] = arrays['test'][0][3]
-  found = open_in(write(tmp_path / 'd', arrays))
-  assert len(found.splits['train']) + len(found.splits['val']) == 598
-  assert len(found.splits['test']) == 30
-  assert found.notes == (
+  dataset = open_in(write(tmp_path / 'd', arrays))
+  assert len(dataset.splits['train']) + len(dataset.splits['val']) == 598
+  assert len(dataset.splits['test']) == 30
+  assert dataset.notes == (
     '2 of 600 images of train are left out: identical to images of test',
   )
 
@@ -95,8 +97,8 @@ def test_default_directory(tmp_path, arrays, monkeypatch):
   empty = tmp_path / 'empty'
   empty.mkdir()
   for data_dir in (None, str(empty)):
-    found = datasets.open('fashion_mnist', data_dir=data_dir)
-    assert len(found.splits['test']) == 30
+    dataset = datasets.open('fashion_mnist', data_dir=data_dir)
+    assert len(dataset.splits['test']) == 30
 
 
 @pytest.mark.parametrize(
@@ -155,12 +157,12 @@ def test_missing_data_dir(tmp_path, arrays):
   reason='needs the Debian package dataset-fashion-mnist',
 )
 def test_the_real_thing():
-  found = datasets.open('fashion_mnist')
-  counts = {name: len(part) for name, part in found.splits.items()}
+  dataset = datasets.open('fashion_mnist')
+  counts = {name: len(part) for name, part in dataset.splits.items()}
   assert counts == {'train': 49_843, 'val': 10_157, 'test': 10_000}
   # No image of train is in test: none is left out.
-  assert found.notes == ()
-  hashes = [part.hash[:8] for part in found.splits.values()]
+  assert dataset.notes == ()
+  hashes = [part.hash[:8] for part in dataset.splits.values()]
   assert hashes == ['79f44f59', 'e970ff09', '9fc5f81a']
 
 

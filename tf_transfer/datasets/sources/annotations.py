@@ -117,7 +117,8 @@ def read_mat(root: str, file: str, variable: str) -> Any:
     scipy.io.matlab.MatReadError,
   ) as error:
     raise InputError(
-      f'{printable(path)}: no whole MATLAB file ({error}): restore the original'
+      f'{printable(path)}: not a valid MATLAB file ({error}): restore the '
+      'original'
     ) from error
 
 

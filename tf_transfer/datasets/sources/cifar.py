@@ -202,6 +202,6 @@ def _load(root: str, name: str) -> Any:
     ) from error
   except pickles.ERRORS as error:
     raise InputError(
-      f'{printable(path)}: no whole pickle ({error}): the file is cut short or '
-      'of another format; unpack the archive again'
+      f'{printable(path)}: not a valid pickle ({error}): the file is cut short '
+      'or of another format; unpack the archive again'
     ) from error

@@ -168,7 +168,7 @@ def not_found_error(row: Row, data_dir: str | None) -> InputError:
     )
   return InputError(
     f'{row.name} is not in {printable(data_dir)}: {instructions(row)}. '
-    f'What goes wrong with it: {row.pitfalls}'
+    f'Known problems: {row.pitfalls}'
   )
 
 

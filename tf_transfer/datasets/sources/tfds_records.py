@@ -117,7 +117,7 @@ def prepare(source: Tfds, data_dir: str | None) -> None:
     reason = ' '.join(str(error).split())
     raise InputError(
       f'{source.name} cannot be prepared in {path}: {reason[:500]}. Nothing '
-      'of it is kept; mend that and start again, or use the official layout'
+      'of it is kept; solve this and start again, or use the official layout'
     ) from error
 
 
@@ -141,7 +141,7 @@ def read(
     InputError: a file is missing, cut short, or of another format.
   """
   reader = _Reader(row, path, cache_dir, progress)
-  splits = {
+  official_splits = {
     name: _concatenate(list(map(reader.read_split, tfds_names)))
     for name, tfds_names in row.tfds.splits.items()
     if split_names is None or name in split_names
@@ -152,16 +152,16 @@ def read(
     order = sorted(range(len(classes)), key=classes.__getitem__)
     rank = np.argsort(order)
     classes = [classes[i] for i in order]
-    splits = {
+    official_splits = {
       name: Examples(
         examples.names,
         rank[examples.labels].astype(np.int32),
         examples.images,
       )
-      for name, examples in splits.items()
+      for name, examples in official_splits.items()
     }
   notes = (row.tfds.note,) if row.tfds.note else ()
-  return Contents(tuple(classes), splits, notes)
+  return Contents(tuple(classes), official_splits, notes)
 
 
 def record_files(path: str, info: dict[str, Any], name: str) -> list[str]:
@@ -183,8 +183,8 @@ def record_files(path: str, info: dict[str, Any], name: str) -> list[str]:
   file_format = info.get('fileFormat', 'tfrecord')
   if file_format != 'tfrecord':
     raise InputError(
-      f'{printable(path)}: prepared as {file_format}, of which only tfrecord '
-      'can be read here: prepare the dataset again with --file_format=tfrecord'
+      f'{printable(path)}: prepared as {file_format}, but only tfrecord '
+      'can be read: prepare the dataset again with --file_format=tfrecord'
     )
   count = len(split['shardLengths'])
   template = split.get(
@@ -203,7 +203,7 @@ def record_files(path: str, info: dict[str, Any], name: str) -> list[str]:
   missing = [file for file in paths if not os.path.isfile(file)]
   if missing:
     raise InputError(
-      f'{printable(missing[0])}: not there, nor {len(missing) - 1} other of '
+      f'{printable(missing[0])}: missing, as are {len(missing) - 1} others of '
       f'the {count} files of {name}: copy them, or prepare the dataset again'
     )
   return paths
