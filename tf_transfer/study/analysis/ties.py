@@ -43,7 +43,9 @@ def find_ties(
     try:
       ties[key] = _tied_with_best(group, workdir, correct_with_holm)
     except InputError as error:
-      logging.warning('cannot tell which networks are tied with the best: %s', error)
+      logging.warning(
+        'cannot tell which networks are tied with the best: %s', error
+      )
   return ties
 
 

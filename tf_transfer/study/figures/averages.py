@@ -25,7 +25,7 @@ def averages_vs_imagenet(
   Pearson's with its bootstrap interval.
 
   Args:
-    series: records by whose they are.
+    series: records by owner.
     settings: a panel each.
     path: of the files, without .png and .pdf.
 

@@ -113,7 +113,7 @@ def datasets_vs_imagenet(
   """Draws figure 2: each dataset in each setting, with averages on the right.
 
   Args:
-    series: records by whose they are.
+    series: records by owner.
     settings: a row of panels each.
     path: of the files, without .png and .pdf.
     tied: (setting, dataset) -> the networks of the first series that are not

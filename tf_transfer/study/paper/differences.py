@@ -292,7 +292,6 @@ def at_the_end(record: accuracy_table.Record) -> list[str]:
       continue
     if ends[0] < ends[1] and np.isclose(value, ends, atol=0).any():
       texts.append(
-        f'{name.replace("_", " ")} {value:.3g} is at an end of the search '
-        'range'
+        f'{name.replace("_", " ")} {value:.3g} is at an end of the search range'
       )
   return texts

@@ -26,10 +26,7 @@ _TOOLTIP = {
 _MAX_NAMED = 6  # Of more networks, only the marked one is named.
 _PERCENT = "format(1 / (1 + exp(-datum.value)), '.3~%')"
 # Vega's expression for which points are shown.
-_IS_CHOSEN = (
-  'datum.setting == setting && datum.dataset == dataset'
-  f" && (paper || datum.series != '{PAPER}')"
-)
+_IS_CHOSEN = f"datum.choice == choice && (paper || datum.series != '{PAPER}')"
 
 
 def accuracy_vs_imagenet(
@@ -210,5 +207,7 @@ def _choices(
     else alt.param(name='paper', value=True),
     alt.param(name='named', value=len(ours) <= _MAX_NAMED),
     alt.param(name='views', value=data.views),
-    alt.param(name='view', expr="views[setting + '|' + dataset]"),
+    # As `chart_data.choice_key`.
+    alt.param(name='choice', expr="setting + '|' + dataset"),
+    alt.param(name='view', expr='views[choice]'),
   ]
