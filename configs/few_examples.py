@@ -14,6 +14,7 @@ are fewer images than a batch has rows, one comes several times, cropped anew.
 """
 
 import ml_collections
+
 from tf_transfer.configs import fine_tuned, logistic_regression, random_init
 
 # Of each setting that trains: images of a batch, and what divides its rates.

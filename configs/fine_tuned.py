@@ -15,6 +15,7 @@ rates a quarter as large are the paper's (figure 9).
 """
 
 import ml_collections
+
 from tf_transfer.configs import logistic_regression
 
 

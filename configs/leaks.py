@@ -17,6 +17,8 @@ are not made for.
 
 import ml_collections
 
+from tf_transfer.configs import logistic_regression
+
 
 def get_config(argument: str = 'digits') -> ml_collections.ConfigDict:
   """The config of the audit of one dataset."""
@@ -31,12 +33,8 @@ def get_config(argument: str = 'digits') -> ml_collections.ConfigDict:
   # is left out, and said so.
   config.against = ('imagenet',)
 
-  config.data = ml_collections.ConfigDict()
   # As in configs/logistic_regression.py.
-  config.data.dir = ''
-  config.data.split_seed = 0
-  config.data.val_fraction = 0.2
-  config.data.test_fraction = 0.2
+  config.data = logistic_regression.get_config().data
 
   # Of the 64 bits of two images' perceptual hashes, how many may differ in a
   # near copy.
@@ -61,5 +59,5 @@ def get_config(argument: str = 'digits') -> ml_collections.ConfigDict:
   config.ledger = ''
 
   # How many pairs leaks.png shows at most, the least alike first.
-  config.pictures = 100
+  config.max_pairs_shown = 100
   return config

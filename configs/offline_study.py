@@ -15,6 +15,7 @@ same ones.
 """
 
 import ml_collections
+
 from tf_transfer.configs import fine_tuned, quickstart
 
 STAMPS = '/usr/share/tuxpaint/stamps'

@@ -19,9 +19,9 @@ goes on.
 """
 
 import ml_collections
-from tf_transfer.configs import logistic_regression
 
 from tf_transfer import errors, networks
+from tf_transfer.configs import logistic_regression
 from tf_transfer.networks import recipe
 
 

@@ -8,6 +8,7 @@ weights file here: without one its input is scaled to -1 to 1, as TF-Slim's.
 """
 
 import ml_collections
+
 from tf_transfer.configs import fine_tuned, logistic_regression
 
 

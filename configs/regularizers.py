@@ -20,9 +20,9 @@ datasets of the table or folder:PATH can stand there.
 """
 
 import ml_collections
-from tf_transfer.configs import fine_tuned, logistic_regression, pretrain
 
 from tf_transfer import errors
+from tf_transfer.configs import fine_tuned, logistic_regression, pretrain
 
 _DATASETS = (
   *('food101', 'cifar10', 'cifar100', 'birdsnap', 'sun397', 'cars'),

@@ -10,6 +10,7 @@ steps teach little, from random values next to nothing.
 """
 
 import ml_collections
+
 from tf_transfer.configs import fine_tuned, logistic_regression, random_init
 
 

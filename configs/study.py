@@ -22,6 +22,7 @@ Expect: with the quickstart packages alone, the table of configs/quickstart.py.
 """
 
 import ml_collections
+
 from tf_transfer.configs import fine_tuned, logistic_regression, random_init
 
 

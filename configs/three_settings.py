@@ -17,6 +17,7 @@ no measurement of the paper's.
 """
 
 import ml_collections
+
 from tf_transfer.configs import fine_tuned, logistic_regression, random_init
 
 NETWORK, DATASET = 'efficientnet_lite0', 'digits'

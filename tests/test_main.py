@@ -11,9 +11,9 @@ import sys
 import time
 
 import pytest
-from tf_transfer.configs import logistic_regression
 
 from tf_transfer import errors, main
+from tf_transfer.configs import logistic_regression
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted(path.stem for path in ROOT.glob('configs/*.py'))

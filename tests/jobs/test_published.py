@@ -1,8 +1,8 @@
 import numpy as np
 from PIL import Image
-from tf_transfer.configs import published as config_file
 
 from tf_transfer import main
+from tf_transfer.configs import published as config_file
 from tf_transfer.jobs import published
 from tf_transfer.study.paper import claims
 

@@ -6,7 +6,7 @@ import ml_collections
 
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files
-from tf_transfer.study import ledger, plan
+from tf_transfer.study import ledger
 from tf_transfer.study.report import answer, page
 
 
@@ -23,7 +23,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   source = (
     pathlib.Path(config.ledger).expanduser() if config.ledger else workdir
   )
-  records = list(plan.recorded(source).values())
+  records = list(ledger.read_all(source).values())
   if not records:
     raise InputError(
       f'no records in {ledger.Ledger(source).path}: name the workdir of a '

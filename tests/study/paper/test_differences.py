@@ -1,7 +1,7 @@
 import pytest
-from tf_transfer.configs import fine_tuned
 
 from tests.study.report import page_records
+from tf_transfer.configs import fine_tuned
 from tf_transfer.networks import recipe
 from tf_transfer.study.paper import differences, numbers
 

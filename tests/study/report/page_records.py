@@ -9,10 +9,10 @@ from typing import Any
 
 import ml_collections
 import numpy as np
-from tf_transfer.configs import fine_tuned
 
+from tf_transfer.configs import fine_tuned
 from tf_transfer.networks import recipe
-from tf_transfer.study import ledger
+from tf_transfer.study import ledger, schema
 from tf_transfer.study.paper import numbers
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer import result as result_lib
@@ -126,7 +126,8 @@ def record(
   predicted = np.where(wrong, (labels + 1) % 10, labels)
   measured = metrics.measure('top1', labels, predicted)
   fields = {
-    'version': ledger.VERSION,
+    'version': schema.VERSION,
+    'schema': schema.SCHEMA,
     'network': network,
     'weights_sha256': hashlib.sha256(network.encode()).hexdigest(),
     'dataset': dataset,
@@ -159,7 +160,7 @@ def record(
     **more,
   }
   fields['validation'].setdefault('examples', 100)
-  fields['identity'] = ledger.identity(fields)
+  fields['identity'] = schema.identity(fields)
   fields['predictions'] = f'predictions/{fields["identity"]}.npz'
   split = type('Split', (), {'digests': [f'{i:064x}' for i in range(500)]})
   return fields, result_lib.per_example(

@@ -1,7 +1,7 @@
 import numpy as np
-from tf_transfer.configs import fine_tuned
 
 from tests.study.report import page_records
+from tf_transfer.configs import fine_tuned
 from tf_transfer.study.report import curves
 
 

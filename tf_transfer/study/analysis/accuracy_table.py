@@ -2,16 +2,16 @@
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
 from tf_transfer.study.analysis import statistics
+from tf_transfer.study.schema import Record
 
 # A line of a ledger, as `study.ledger` documents it.
-Record = Mapping[str, Any]
 
 _HASH_LETTERS = 6  # They tell the weights of one network apart.
 _MIN_NETWORKS = 3  # Fewer have no correlation.
@@ -70,11 +70,13 @@ def labels(networks: Sequence[tuple[str, str]]) -> list[str]:
   """Returns a label, no two alike, for each (name, SHA-256 of the weights).
 
   The label is the name; where several weights share a name, the first letters
-  of the hash are added.
+  of the hash are added. A network without weights has the hash '', and its
+  name as label.
   """
   hashes = collections.defaultdict(set)
   for name, sha256 in networks:
-    hashes[name].add(sha256)
+    if sha256:
+      hashes[name].add(sha256)
   return [
     label_among_others(name, sha256) if len(hashes[name]) > 1 else name
     for name, sha256 in networks
@@ -83,7 +85,7 @@ def labels(networks: Sequence[tuple[str, str]]) -> list[str]:
 
 def label_among_others(name: str, sha256: str) -> str:
   """Returns the label of a network whose name other weights share."""
-  return f'{name} ({sha256[:_HASH_LETTERS]})'
+  return f'{name} ({sha256[:_HASH_LETTERS]})' if sha256 else name
 
 
 def distinct(records: Sequence[Record]) -> list[dict[str, Any]]:

@@ -4,15 +4,15 @@ from collections.abc import Mapping, Sequence
 
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.study.analysis import accuracy_table
+from tf_transfer.transfer import settings
 
-# Settings that use no pretrained weights, so that no recipe counts.
-_WITHOUT_WEIGHTS = frozenset(('random_init',))
 _HASH_LETTERS = 8
 
 
 def uses_weights(record: accuracy_table.Record) -> bool:
   """Returns whether a record's network began with pretrained weights."""
-  return record['setting'] not in _WITHOUT_WEIGHTS
+  setting = settings.SETTINGS.get(record['setting'])
+  return setting is None or setting.needs_weights
 
 
 def from_record(record: accuracy_table.Record) -> recipe_lib.Recipe:

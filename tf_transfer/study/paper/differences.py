@@ -212,11 +212,12 @@ def _splits(record: accuracy_table.Record) -> list[Reason]:
       'validation images are our draw: the paper’s are not published',
     )
   ]
-  if held_out.test_from is not None:
+  per_class = held_out.trainval_per_class
+  if per_class is not None:
     reasons.append(
       Reason(
         'test split',
-        f'{held_out.test_from} images of each class were drawn for training '
+        f'{per_class} images of each class were drawn for training '
         'and the rest is test: our draw, not the paper’s',
       )
     )
