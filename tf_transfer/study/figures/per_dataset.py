@@ -1,7 +1,7 @@
 """Draws accuracy against ImageNet accuracy, a panel per dataset."""
 
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import scipy.special
@@ -11,12 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from tf_transfer.study import names
-from tf_transfer.study.analysis import accuracy_table, statistics
+from tf_transfer.study.analysis import accuracy_table, statistics, ties
 from tf_transfer.study.figures import averages, canvas, labels, style
 from tf_transfer.study.figures import axes as axes_lib
-
-# (setting, dataset) -> networks that are tied with the best.
-Ties = Mapping[tuple[str, str], Collection[str]]
 
 _AVERAGES_WIDTH = 5.2  # Of the panel on the right of figure 2, in inches.
 _METRIC_TITLES = {
@@ -108,7 +105,7 @@ def datasets_vs_imagenet(
   series: style.Series,
   settings: Sequence[str],
   path: pathlib.Path,
-  tied: Ties | None = None,
+  tied: ties.Ties | None = None,
 ) -> None:
   """Draws figure 2: each dataset in each setting, with averages on the right.
 

@@ -14,7 +14,7 @@ import scipy.special
 from tf_transfer import networks
 from tf_transfer.errors import InputError
 from tf_transfer.study import names as names_lib
-from tf_transfer.study.analysis import accuracy_table, statistics
+from tf_transfer.study.analysis import accuracy_table, statistics, ties
 from tf_transfer.study.figures import axes as axes_lib
 from tf_transfer.study.report import answer
 
@@ -85,7 +85,7 @@ def build(
   records: Sequence[accuracy_table.Record],
   papers: Sequence[accuracy_table.Record],
   names: Names,
-  tied: Mapping[tuple[str, str], Collection[str]],
+  tied: ties.Ties,
 ) -> FigureData:
   """Computes the data of figure 2, for every choice of setting and dataset.
 

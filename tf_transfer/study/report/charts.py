@@ -1,12 +1,12 @@
 """Makes figure 2 of the page, with a setting, dataset and network to choose."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
 from tf_transfer.study import names as names_lib
-from tf_transfer.study.analysis import accuracy_table
+from tf_transfer.study.analysis import accuracy_table, ties
 from tf_transfer.study.report import chart_data, vega
 from tf_transfer.study.report.chart_data import OURS, PAPER, TIED
 
@@ -33,7 +33,7 @@ def accuracy_vs_imagenet(
   records: Sequence[accuracy_table.Record],
   papers: Sequence[accuracy_table.Record],
   names: chart_data.Names,
-  tied: Mapping[tuple[str, str], Collection[str]],
+  tied: ties.Ties,
 ) -> dict[str, Any] | None:
   """Makes figure 2, with the setting, the dataset and a network to choose.
 
