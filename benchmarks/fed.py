@@ -43,15 +43,15 @@ def _job(name, batch_size, size, precision, photo_width, step_count):
   from tf_transfer.transfer.training import train_step, trials
 
   net = networks.untrained(name)
-  recipe = train_step.Recipe(
+  config = train_step.TrainConfig(
     steps=step_count, batch_size=batch_size, precision=precision
   )
   split = _split(photo_width)
-  model = train_step.build_model(net, steps.CLASSES, 100 * batch_size, recipe)
+  model = train_step.build_model(net, steps.CLASSES, 100 * batch_size, config)
   return trials.Job(
     model=model,
     contract=dataclasses.replace(net.contract, image_size=size),
-    recipe=recipe,
+    train_config=config,
     split=split,
     variables=train_step.initial_variables(model, size, seed=0),
     mesh=devices.data_mesh(),
@@ -73,10 +73,10 @@ def fed(
   job = _job(name, batch_size, size, precision, photo_width, 100_000)
   step = job.compile()
   made = batches.training_batches(
-    job.split, job.contract, batch_size, seed=0, stop=job.recipe.steps
+    job.split, job.contract, batch_size, seed=0, stop=job.train_config.steps
   )
   made = devices.on_devices(made, devices.sharding(job.mesh, devices.BATCH))
-  states = [train_step.new_state(job.variables, job.recipe, job.mesh)]
+  states = [train_step.new_state(job.variables, job.train_config, job.mesh)]
   trial = dataclasses.asdict(train_step.Trial(1e-3, 1e-7))
 
   def call():

@@ -45,12 +45,14 @@ def ours(
   from tf_transfer.transfer.training import train_step
 
   net = networks.untrained(name)
-  recipe = train_step.Recipe(steps=100_000, batch_size=batch_size, **change)
+  config = train_step.TrainConfig(
+    steps=100_000, batch_size=batch_size, **change
+  )
   mesh = devices.data_mesh()
-  model = train_step.build_model(net, CLASSES, 100 * batch_size, recipe)
+  model = train_step.build_model(net, CLASSES, 100 * batch_size, config)
   variables = train_step.initial_variables(model, size, seed=0)
-  states = [train_step.new_state(variables, recipe, mesh)]
-  step = train_step.compile_step(model, net.contract.scale, recipe, mesh)
+  states = [train_step.new_state(variables, config, mesh)]
+  step = train_step.compile_step(model, net.contract.scale, config, mesh)
   sharding = devices.sharding(mesh, devices.BATCH)
   (batch,) = devices.on_devices([ready_batch(batch_size, size)], sharding)
   trial = dataclasses.asdict(train_step.Trial(_RATE, _RATE * _DECAY))

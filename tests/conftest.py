@@ -126,9 +126,9 @@ def digits_cache(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture
 def small_config(small_weights, digits_cache):
   """One quick cell: the small network on digits, five penalties."""
-  from tf_transfer.configs import logistic_regression
+  from tf_transfer.configs import base
 
-  config = logistic_regression.get_config(f'{small_weights},digits')
+  config = base.get_config(f'{small_weights},digits')
   config.features.cache_dir = str(digits_cache)
   config.logistic_regression.num_penalties = 5
   config.logistic_regression.penalty_min = 1e-2

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tf_transfer import datasets, errors
-from tf_transfer.configs import few_examples
-from tf_transfer.transfer.training import search
+from tf_transfer.configs.presets import few_examples
+from tf_transfer.transfer.training import grid
 
 
 @pytest.fixture(scope='module')
@@ -58,10 +58,10 @@ def test_config_is_the_small_data_protocol():
   assert config.data.examples_per_class == 4
   tuned, fresh = config.fine_tuned, config.random_init
   assert (tuned.batch_size, fresh.batch_size) == (64, 16)
-  rates = [t.learning_rate for t in search.grid(tuned)]
+  rates = [t.learning_rate for t in grid.build_trials(tuned)]
   assert (min(rates), max(rates)) == pytest.approx((2.5e-5, 0.025))
-  rates = [t.learning_rate for t in search.grid(fresh)]
+  rates = [t.learning_rate for t in grid.build_trials(fresh)]
   assert (min(rates), max(rates)) == pytest.approx((1e-3 / 16, 1 / 16))
   # 100 epochs of 1,020 images in batches of 64, and of 40 images 1,000 steps.
-  assert search.recipe(tuned, 1020).steps == 1594
-  assert search.recipe(tuned, 40).steps == 1000
+  assert grid.build_train_config(tuned, 1020).steps == 1594
+  assert grid.build_train_config(tuned, 40).steps == 1000

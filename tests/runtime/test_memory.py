@@ -43,15 +43,32 @@ def test_the_process_restarts_once(kernel, monkeypatch):
   monkeypatch.setattr(os, 'execve', lambda *a: restarts.append(a))
   command = ['python', '-X', 'dev', '-m', 'some.module', '--flag=a b', '']
   monkeypatch.setattr(sys, 'orig_argv', command)
-  memory.use_large_pages('some.module')
+  memory.use_large_pages('some.module', 'some-command')
   (path, arguments, environment) = restarts.pop()
   assert path == sys.executable
   assert arguments == [sys.executable, *command[1:]]
   assert environment == {**os.environ, VARIABLE: REQUEST}
   # The restarted process does not restart again.
   monkeypatch.setenv(VARIABLE, REQUEST)
-  memory.use_large_pages('some.module')
+  memory.use_large_pages('some.module', 'some-command')
   assert not restarts
+
+
+def test_a_console_command_is_restarted(kernel, monkeypatch):
+  kernel('always [madvise] never')
+  restarts = []
+  monkeypatch.setattr(os, 'execve', lambda *a: restarts.append(a))
+  command = ['python', '/bin/some-command', '--flag=a b']
+  monkeypatch.setattr(sys, 'orig_argv', command)
+  monkeypatch.setattr(sys, 'argv', command[1:])
+  memory.use_large_pages('some.module', 'some-command')
+  assert restarts == [
+    (
+      sys.executable,
+      [sys.executable, *command[1:]],
+      {**os.environ, VARIABLE: REQUEST},
+    )
+  ]
 
 
 def test_another_program_is_not_restarted(kernel, monkeypatch):
@@ -60,4 +77,4 @@ def test_another_program_is_not_restarted(kernel, monkeypatch):
   monkeypatch.setattr(
     sys, 'orig_argv', ['python', '-m', 'pytest', 'some.module']
   )
-  memory.use_large_pages('some.module')
+  memory.use_large_pages('some.module', 'some-command')

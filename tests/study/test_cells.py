@@ -4,7 +4,7 @@ import pytest
 
 from tests.transfer.training import small
 from tf_transfer import errors, networks
-from tf_transfer.configs import fine_tuned
+from tf_transfer.configs import base
 from tf_transfer.jobs import study
 from tf_transfer.study import cells as cells_lib
 
@@ -32,7 +32,7 @@ def list_random_init(config, workdir):
 @pytest.fixture
 def with_random_init(tiny_config):
   tiny_config.unlock()
-  tiny_config.random_init = fine_tuned.fields()
+  tiny_config.random_init = base.fine_tuned_fields()
   tiny_config.settings = ('ridge', 'random_init')
   return tiny_config.lock()
 

@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from tf_transfer.configs import logistic_regression
+from tf_transfer.configs import base
 from tf_transfer.study import cost_model
 from tf_transfer.transfer import operations, settings
 from tf_transfer.transfer.setting import Cell
@@ -29,7 +29,7 @@ def make_cells(*names):
 
 
 def test_the_first_cell_pays_for_shared_features():
-  config = logistic_regression.get_config()
+  config = base.get_config()
   costs = cost_model.cell_operations(
     make_cells('logistic_regression', 'ridge'), config
   )
@@ -39,7 +39,7 @@ def test_the_first_cell_pays_for_shared_features():
 
 def test_seconds_include_compiling_each_network_once(monkeypatch):
   monkeypatch.setattr(cost_model, '_operations_per_second', lambda: 1e12)
-  config = logistic_regression.get_config()
+  config = base.get_config()
   cells = make_cells('logistic_regression', 'ridge')
   costs = cost_model.cell_operations(cells, config)
   seconds = cost_model.cell_seconds(cells, config)

@@ -9,7 +9,7 @@ import pathlib
 
 import pytest
 
-from tf_transfer.configs import logistic_regression
+from tf_transfer.configs import base
 from tf_transfer.study import schema
 
 RECORDS = {
@@ -51,7 +51,7 @@ def test_upgrade_renames_settings_and_fields():
   assert set(upgraded['search']) == {'neighbors'}
   assert set(upgraded['chosen']) == {'neighbors'}
   search = schema.upgrade(RECORDS['logistic_regression'])['search']
-  config = logistic_regression.get_config()
+  config = base.get_config()
   assert search.keys() == config.logistic_regression.to_dict().keys()
   assert search['num_penalties'] == 5
 

@@ -15,7 +15,7 @@ import ml_collections
 
 from tests.transfer.training import killable, small
 from tf_transfer import networks
-from tf_transfer.configs import fine_tuned, logistic_regression
+from tf_transfer.configs import base
 from tf_transfer.jobs import study
 from tf_transfer.networks import weights
 from tf_transfer.runtime import checkpoints
@@ -50,7 +50,7 @@ def write_weights(directory: pathlib.Path) -> None:
 
 def config(directory: pathlib.Path) -> ml_collections.ConfigDict:
   """All weights in a directory × digits × two classifiers."""
-  made = logistic_regression.get_config()
+  made = base.get_config()
   made.networks = ('all',)
   made.datasets = ('digits',)
   made.settings = ('logistic_regression', 'ridge')
@@ -59,7 +59,7 @@ def config(directory: pathlib.Path) -> ml_collections.ConfigDict:
   made.logistic_regression.penalty_min = 1e-1
   made.logistic_regression.penalty_max = 1e1
   made.ridge.num_penalties = 2
-  made.fine_tuned = fine_tuned.fields()
+  made.fine_tuned = base.fine_tuned_fields()
   made.fine_tuned.update(
     {
       'num_learning_rates': 1,

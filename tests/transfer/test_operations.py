@@ -4,7 +4,7 @@ import types
 
 import pytest
 
-from tf_transfer.configs import fine_tuned
+from tf_transfer.configs import base
 from tf_transfer.transfer import operations, settings
 
 NETWORK = types.SimpleNamespace(
@@ -41,7 +41,7 @@ def test_extraction_passes_every_image_once():
   ],
 )
 def test_training_counts_the_steps_of_a_search(fields, steps, runs):
-  config = fine_tuned.fields()
+  config = base.fine_tuned_fields()
   config.update({'steps': 80, 'batch_size': 10, **fields})
   cost = settings.SETTINGS['fine_tuned'].cost(
     NETWORK, DATASET, {'fine_tuned': config}

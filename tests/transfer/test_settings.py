@@ -3,7 +3,7 @@
 import pytest
 
 from tf_transfer import errors
-from tf_transfer.configs import smoke
+from tf_transfer.configs.presets import smoke
 from tf_transfer.transfer import settings
 
 ON_FEATURES = (

@@ -21,7 +21,7 @@ from tf_transfer.networks import weights
 from tf_transfer.runtime import devices, files, writers
 from tf_transfer.study import check as check_lib
 from tf_transfer.study import schema
-from tf_transfer.transfer.training import pretraining
+from tf_transfer.transfer.training import pretrain_config, pretraining
 
 _PACKAGES = ('jax', 'flax', 'numpy', 'pillow')
 
@@ -32,7 +32,7 @@ def check(config: ml_collections.ConfigDict) -> None:
   Raises:
     InputError: a field is out of range, or there is no such network or data.
   """
-  pretraining.check(config.network, config.pretrain)
+  pretrain_config.check(config.network, config.pretrain)
   datasets.check(config.dataset, config.data.dir or None, config.data.prepare)
   check_lib.check_corrupt(config.data)
   if config.image_size < 0:
@@ -54,7 +54,9 @@ def _build_pretraining(
   dataset = datasets.open_from_config(
     config.dataset, config.data, workdir / 'digests'
   )
-  net = pretraining.fresh(config.network, config.image_size, config.pretrain)
+  net = pretrain_config.untrained_network(
+    config.network, config.image_size, config.pretrain
+  )
   identity = schema.identity(
     {
       'network': net.name,
@@ -67,7 +69,7 @@ def _build_pretraining(
       'pretrain': {
         name: value
         for name, value in config.pretrain.to_dict().items()
-        if name not in pretraining.OPERATIONAL
+        if name not in pretrain_config.OPERATIONAL
       },
     }
   )
@@ -91,7 +93,7 @@ def _weights_path(
   """Returns the path of the weights file to write."""
   if config.output:
     return pathlib.Path(config.output).expanduser()
-  name = pretraining.configuration_of(config.network, config.pretrain)
+  name = pretrain_config.configuration(config.network, config.pretrain)
   name = name or job.identity[:8]
   directory = workdir / 'pretrained'
   dataset = pathlib.PurePath(config.dataset).name
@@ -155,7 +157,9 @@ def _pretrain(
   """Pretrains a network and writes its weights and everything beside them."""
   started = datetime.datetime.now(datetime.UTC)
   print(f'{job.description}, on {devices.describe()}', flush=True)
-  note = pretraining.without_auxiliary_head(config.network, config.pretrain)
+  note = pretrain_config.describe_missing_auxiliary_head(
+    config.network, config.pretrain
+  )
   if note:
     print(f'  {note}', flush=True)
   result = pretraining.run(job)
@@ -186,7 +190,7 @@ def _pretrain(
 
 
 def build_header(
-  job: pretraining.Pretraining, result: pretraining.Result
+  job: pretraining.Pretraining, result: pretraining.PretrainingResult
 ) -> weights.Header:
   """Builds the header of the weights file."""
   on_imagenet = job.dataset.name == 'imagenet'
@@ -199,14 +203,14 @@ def build_header(
       if on_imagenet
       else ''
     ),
-    recipe=pretraining.recipe_of(job, result),
+    recipe=pretraining.build_recipe(job, result),
     source='pretrained here',
   )
 
 
 def _write_events(
   job: pretraining.Pretraining,
-  result: pretraining.Result,
+  result: pretraining.PretrainingResult,
   workdir: pathlib.Path,
 ) -> None:
   """Writes curves for TensorBoard."""

@@ -60,18 +60,18 @@ def list_cells(
   obstacles: dict[failures.Key, Obstacle] = {}
   for dataset_name, dataset in opened.items():
     for network_name in selection.networks:
-      for setting in selection.settings(network_name, dataset_name):
-        network = loaded[network_name, setting.needs_weights]
-        label = labels.get((network_name, setting.needs_weights), network_name)
+      for row in selection.rows(network_name, dataset_name):
+        network = loaded[network_name, row.needs_weights]
+        label = labels.get((network_name, row.needs_weights), network_name)
         reasons = [x for x in (network, dataset) if isinstance(x, str)]
-        if not reasons and setting.uses_features:
+        if not reasons and row.uses_features:
           reasons = _missing_features(network, config)
         if reasons:
-          key = label, dataset_name, setting.name
+          key = label, dataset_name, row.name
           obstacles[key] = Obstacle(key, '; '.join(reasons))
         else:
-          identity = record.identity(network, dataset, setting, config)
-          cell = Cell(network, dataset, setting, identity, label)
+          identity = record.identity(network, dataset, row, config)
+          cell = Cell(network, dataset, row, identity, label)
           # Several weights of one architecture share its cell without weights.
           cells.setdefault(cell.key, cell)
   return list(cells.values()), list(obstacles.values())
@@ -115,13 +115,13 @@ class _Selection:
       config.datasets, lambda: datasets.available(config.data.dir or None)
     )
 
-  def settings(self, network: str, dataset: str) -> list[Setting]:
+  def rows(self, network: str, dataset: str) -> list[Setting]:
     """Returns the settings of a pair that the config does not leave out."""
     return [
-      settings.row(setting)
-      for setting in self._config.settings
+      settings.row(name)
+      for name in self._config.settings
       if not any(
-        all(map(fnmatch.fnmatchcase, (network, dataset, setting), pattern))
+        all(map(fnmatch.fnmatchcase, (network, dataset, name), pattern))
         for pattern in self._config.leave_out
       )
     ]
@@ -138,7 +138,7 @@ class _Selection:
       (located[network], checked[dataset])
       for network in self.networks
       for dataset in self.datasets
-      if self.settings(network, dataset)
+      if self.rows(network, dataset)
     ]
     if not pairs:
       raise errors.InputError(
@@ -157,8 +157,8 @@ class _Selection:
 
   def load_networks(self) -> dict[tuple[str, bool], networks.Network | str]:
     """Loads networks by (name, whether with weights); a str says why not."""
-    rows = [settings.row(setting) for setting in self._config.settings]
-    kinds = dict.fromkeys(setting.needs_weights for setting in rows)
+    rows = [settings.row(name) for name in self._config.settings]
+    kinds = dict.fromkeys(row.needs_weights for row in rows)
 
     def load(key: tuple[str, bool]) -> networks.Network:
       name, with_weights = key

@@ -59,8 +59,8 @@ def _show_figures(
 
 
 def _print_answers(records: Sequence[Record]) -> None:
-  for setting in _settings_in(records):
-    reply = answer.from_records(records, setting)
+  for name in _settings_in(records):
+    reply = answer.from_records(records, name)
     print(f'\n{reply.verdict}. {reply.sentence}')
     for remark in reply.remarks:
       print(f'  {remark}')
@@ -89,10 +89,10 @@ def draw_figures(
     The paths of the figures, without suffix.
   """
   present, paths = _settings_in(records), []
-  for setting in present:
-    suffix = f'_{setting}' if len(present) > 1 else ''
+  for name in present:
+    suffix = f'_{name}' if len(present) > 1 else ''
     path = workdir / f'accuracy_vs_imagenet{suffix}'
-    selected = [record for record in records if record['setting'] == setting]
+    selected = [record for record in records if record['setting'] == name]
     if per_dataset.accuracy_vs_imagenet(selected, path):
       paths.append(path)
   known = [r for r in records if r['imagenet_top1'] is not None]

@@ -65,14 +65,14 @@ def render(plan: Plan) -> str:
     else:
       entries[cell.key] = 'other part'
   tables = []
-  for setting in dict.fromkeys(key[2] for key in entries):
-    keys = [key for key in entries if key[2] == setting]
+  for name in dict.fromkeys(key[2] for key in entries):
+    keys = [key for key in entries if key[2] == name]
     columns = list(dict.fromkeys(key[1] for key in keys))
-    headers = (setting, *(names.display_name(name) for name in columns))
+    headers = (name, *(names.display_name(column) for column in columns))
     rows = [
       (
         network,
-        *(entries.get((network, name, setting), '-') for name in columns),
+        *(entries.get((network, column, name), '-') for column in columns),
       )
       for network in dict.fromkeys(key[0] for key in keys)
     ]

@@ -83,7 +83,8 @@ def upgrade(record: Record) -> dict[str, Any]:
   if 'setting' in record:
     setting = _SETTINGS.get(record['setting'], record['setting'])
     upgraded['setting'] = setting
-    if setting in settings.SETTINGS and settings.SETTINGS[setting].trains:
+    row = settings.SETTINGS.get(setting)
+    if row is not None and row.trains:
       for name in _FEATURE_DEFAULTS:
         upgraded.pop(name, None)
   return upgraded

@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from tf_transfer import datasets, networks
-from tf_transfer.transfer.training import halving, search
+from tf_transfer.transfer.training import grid, halving
 
 # Operations for each parameter and pixel: ResNet-50 needs 8.2e9 for 23.5e6
 # parameters and 224 x 224 pixels.
@@ -59,10 +59,10 @@ def training(
     dataset: the dataset.
     config: fields of a setting that trains.
   """
-  num_trials = len(search.grid(config))
-  steps = search.recipe(config, len(dataset.splits['train'])).steps
+  num_trials = len(grid.build_trials(config))
+  steps = grid.build_train_config(config, len(dataset.splits['train'])).steps
   total_steps = config.refit_on_trainval * steps + halving.steps_taken(
-    num_trials, search.stops(config, steps), config.halving_keep
+    num_trials, grid.stops(config, steps), config.halving_keep
   )
   trained = _FORWARD_AND_BACKWARD * total_steps * config.batch_size
   evaluated = (num_trials + config.refit_on_trainval) * num_images(dataset)

@@ -27,7 +27,7 @@ from tf_transfer.transfer.setting import (
   Setting,
   Summary,
 )
-from tf_transfer.transfer.training import export, search
+from tf_transfer.transfer.training import export, grid, search, search_spec
 
 
 def row(name: str) -> Setting:
@@ -145,7 +145,7 @@ def _classifier(name: str, title: str) -> Setting:
 
 
 def _check_training(name: str, config: ml_collections.ConfigDict) -> None:
-  search.check(name, config[name])
+  grid.check(name, config[name])
 
 
 def _training_determinants(
@@ -156,7 +156,7 @@ def _training_determinants(
     'search': {
       field: value
       for field, value in config[name].to_dict().items()
-      if field not in search.OPERATIONAL
+      if field not in grid.OPERATIONAL
     },
   }
 
@@ -175,17 +175,18 @@ def _run_training(
 ) -> result_lib.CellResult:
   """Searches, refits and tests; writes the network if `export` asks for it."""
   config, workdir = context.config, context.workdir
-  search_job = search.Search(
+  search_job = search_spec.Search(
     net=cell.network,
     dataset=cell.dataset,
     config=config[name],
+    setting=name,
     pretrained=pretrained,
     corrupt=config.data.corrupt,
     directory=files.make_directory(search_directory(cell, workdir)),
     identity=cell.identity,
     description=f'{cell.description}, {name}',
     mesh=devices.data_mesh(),
-    watched=workdir / 'tensorboard' / cell.identity,
+    log_dir=workdir / 'tensorboard' / cell.identity,
     curves=config.tensorboard,
   )
   result, net = search.run(search_job)

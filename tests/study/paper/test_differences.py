@@ -1,7 +1,7 @@
 import pytest
 
 from tests.study.report import page_records
-from tf_transfer.configs import fine_tuned
+from tf_transfer.configs import base
 from tf_transfer.networks import recipe
 from tf_transfer.study.paper import differences, numbers
 
@@ -95,7 +95,7 @@ def test_training_is_compared_with_the_papers_search():
   ],
 )
 def test_each_departure_from_the_papers_training_is_said(field, value, words):
-  papers = fine_tuned.fields().to_dict()
+  papers = base.fine_tuned_fields().to_dict()
 
   def reasons(search):
     return compare(

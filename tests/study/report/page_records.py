@@ -10,13 +10,13 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from tf_transfer.configs import fine_tuned
+from tf_transfer.configs import base
 from tf_transfer.networks import recipe
 from tf_transfer.study import ledger, schema
 from tf_transfer.study.paper import numbers
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer import result as result_lib
-from tf_transfer.transfer.training import search
+from tf_transfer.transfer.training import grid
 
 FIXED = 'logistic_regression'
 VERSIONS = {'tf_transfer': '0.1.0', 'python': '3.11.7', 'jax': '0.10.2'}
@@ -33,7 +33,7 @@ LOGISTIC = {
 TRAINING = {
   name: value
   for name, value in {
-    **fine_tuned.fields(),
+    **base.fine_tuned_fields(),
     'steps': 60,
     'batch_size': 32,
     'num_learning_rates': 2,
@@ -42,7 +42,7 @@ TRAINING = {
     'include_zero_weight_decay': False,
     'seed': 3,
   }.items()
-  if name not in search.OPERATIONAL
+  if name not in grid.OPERATIONAL
 }
 
 
@@ -65,14 +65,14 @@ def trials(
   fields: Mapping[str, Any], values: Sequence[float | None]
 ) -> list[dict[str, Any]]:
   """Makes the trials of a search, with these values on val; None: diverged."""
-  grid = search.grid(ml_collections.ConfigDict(fields))
+  grid_trials = grid.build_trials(ml_collections.ConfigDict(fields))
   return [
     {
       **dataclasses.asdict(trial),
       'validation': {} if value is None else {'whole_image': {'value': value}},
       'diverged': 7 if value is None else None,
     }
-    for trial, value in zip(grid, values, strict=True)
+    for trial, value in zip(grid_trials, values, strict=True)
   ]
 
 

@@ -1,13 +1,13 @@
 import numpy as np
 
 from tests.study.report import page_records
-from tf_transfer.configs import fine_tuned
+from tf_transfer.configs import base
 from tf_transfer.study.report import curves
 
 
 def test_curves_of_the_papers_grid():
   """A line for each weight decay of the grid, through all learning rates."""
-  search = fine_tuned.fields().to_dict()
+  search = base.fine_tuned_fields().to_dict()
   values = np.linspace(0.5, 0.9, 56).tolist()
   fields, _ = page_records.record(
     *('resnet50', 'pets', 'fine_tuned', 0.8, 0.76),

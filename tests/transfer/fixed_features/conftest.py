@@ -11,7 +11,7 @@ import sklearn.datasets
 from flax import linen as nn
 
 from tf_transfer import contract, networks
-from tf_transfer.configs import logistic_regression
+from tf_transfer.configs import base
 from tf_transfer.networks import classifier, weights
 from tf_transfer.transfer.fixed_features import classifiers, fitted
 
@@ -45,7 +45,7 @@ def fit() -> Callable[..., fitted.Fitted]:
     num_classes: int,
     **changes: Any,
   ) -> fitted.Fitted:
-    config = logistic_regression.get_config()[name]
+    config = base.get_config()[name]
     config.update(changes)
     return classifiers.CLASSIFIERS[name].fit(
       features, labels, np.asarray(grid), config, num_classes

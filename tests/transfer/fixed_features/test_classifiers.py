@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from tf_transfer import errors
-from tf_transfer.configs import logistic_regression
+from tf_transfer.configs import base
 from tf_transfer.transfer.fixed_features import classifiers
 
 
 def test_grids():
-  config = logistic_regression.get_config()
+  config = base.get_config()
   grids = {
     name: classifier.grid(config[name])
     for name, classifier in classifiers.CLASSIFIERS.items()
@@ -54,7 +54,7 @@ def test_one_class_only(digits, fit, name):
 
 
 def test_default_configs_pass_the_check():
-  config = logistic_regression.get_config()
+  config = base.get_config()
   for name in classifiers.CLASSIFIERS:
     classifiers.check(name, config[name])
 
@@ -71,7 +71,7 @@ def test_default_configs_pass_the_check():
   ],
 )
 def test_check_finds_numbers_out_of_range(name, changes, message):
-  config = logistic_regression.get_config()[name]
+  config = base.get_config()[name]
   config.update(changes)
   with pytest.raises(errors.InputError, match=rf'config\.{name}.*{message}'):
     classifiers.check(name, config)

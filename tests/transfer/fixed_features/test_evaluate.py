@@ -6,7 +6,7 @@ import sklearn.linear_model
 import threadpoolctl
 
 from tf_transfer import datasets, errors
-from tf_transfer.configs import logistic_regression
+from tf_transfer.configs import base
 from tf_transfer.transfer import metrics, result
 from tf_transfer.transfer.fixed_features import (
   classifiers,
@@ -60,7 +60,7 @@ def evaluate(
   **changes,
 ) -> result.CellResult:
   """Evaluates with the default config of a setting, and changes to it."""
-  config = logistic_regression.get_config()[setting]
+  config = base.get_config()[setting]
   config.update(changes)
   return evaluate_lib.evaluate(extract, dataset, setting, config, 'a cell')
 
@@ -128,7 +128,7 @@ def test_agrees_with_scikit_learn(
   Examples between two classes are left out: the last digits of the solution
   decide them.
   """
-  config = logistic_regression.get_config().logistic_regression
+  config = base.get_config().logistic_regression
   config.num_penalties = num_penalties
   # Below this even scikit-learn's Newton method stops early.
   config.penalty_min = 1e-2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tf_transfer import errors
-from tf_transfer.configs import logistic_regression
+from tf_transfer.configs import base
 from tf_transfer.runtime import files
 from tf_transfer.transfer.fixed_features import feature_cache
 
@@ -236,7 +236,7 @@ def test_several_processes_fill_the_same_entries(tmp_path, max_shards):
 
 def test_from_config(tmp_path):
   """The budget is in GiB; the default directory is in the workdir."""
-  config = logistic_regression.get_config().features
+  config = base.get_config().features
   config.cache_gib = 2 * _SHARD_BYTES / 2**30
   cache = feature_cache.from_config(config, tmp_path / 'work')
   assert fill(cache, 'a', 3) == []

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tf_transfer import datasets, errors, networks
-from tf_transfer.configs import logistic_regression
+from tf_transfer.configs import base
 from tf_transfer.datasets.images import resizing
 from tf_transfer.runtime import devices
 from tf_transfer.transfer.fixed_features import feature_cache, features
@@ -314,7 +314,7 @@ def test_bad_options(small_lite0, options, message):
 
 
 def test_options_from_config():
-  config = logistic_regression.get_config().features
+  config = base.get_config().features
   assert features.Options.from_config(config) == features.Options()
   config.update(
     {'resize': 'crop_then_resize', 'layer': 'top', 'pyramid': (1, 4)}

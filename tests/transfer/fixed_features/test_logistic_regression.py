@@ -6,7 +6,7 @@ Its numbers are tested against scikit-learn in `test_evaluate`.
 import numpy as np
 import pytest
 
-from tf_transfer.configs import logistic_regression as config_lib
+from tf_transfer.configs import base
 from tf_transfer.transfer.fixed_features import logistic_regression
 from tf_transfer.transfer.logistic import path as path_lib
 
@@ -45,7 +45,7 @@ def calls(monkeypatch):
 
 
 def fit(grid, **options):
-  config = config_lib.get_config().logistic_regression
+  config = base.get_config().logistic_regression
   config.tolerance, config.refit_tolerance = 1e-3, 1e-7
   config.max_evaluations = 17
   x, y = np.ones((4, 3), np.float32), np.array([0, 1, 1, 0])

@@ -8,7 +8,7 @@ import pytest
 
 from tests.study import tiny
 from tf_transfer import datasets, errors, networks
-from tf_transfer.configs import random_init
+from tf_transfer.configs import base
 from tf_transfer.jobs import study
 from tf_transfer.networks import recipe, weights
 from tf_transfer.transfer import metrics
@@ -43,7 +43,7 @@ def config(tmp_path, monkeypatch):
   made = tiny.config(tmp_path).unlock()
   made.networks = (str(path),)
   made.settings = ('fine_tuned',)
-  made.random_init = random_init.fields()
+  made.random_init = base.random_init_fields()
   made.random_init.update(made.fine_tuned.to_dict())
   made.export = str(tmp_path / 'tuned.safetensors')
   made.report = False

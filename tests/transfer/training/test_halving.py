@@ -24,9 +24,9 @@ def test_steps_taken():
   """56 trials: 7 and then three times 3.5 of the steps of one."""
   stops = halving.rungs(20_000, 0.125, 0.5)
   assert halving.steps_taken(56, stops, 0.5) == 17.5 * 20_000
-  assert halving.steps_taken(28, stops, 0.5, before=2500) == 10.5 * 20_000
+  assert halving.steps_taken(28, stops, 0.5, start=2500) == 10.5 * 20_000
   # Half of five is three, that take twice as many steps.
-  assert halving.steps_taken(5, stops, 0.5, before=5000) == 11 * 5000
+  assert halving.steps_taken(5, stops, 0.5, start=5000) == 11 * 5000
   assert halving.steps_taken(3, (100,), 0.5) == 300
 
 
@@ -40,7 +40,7 @@ TRIALS = {
 
 
 def test_survivors():
-  assert halving.ranked(TRIALS, 10) == [3, 1, 2, 0]
+  assert halving.rank(TRIALS, 10) == [3, 1, 2, 0]
   assert halving.survivors(TRIALS, 10, 0.5) == [1, 3]
   # Three of four go on, but only three have come so far.
   assert halving.survivors(TRIALS, 20, 0.75) == [0, 1, 2]

@@ -11,7 +11,8 @@ from jax.experimental.compilation_cache import compilation_cache
 from tests.datasets import miniatures
 from tests.transfer.training import killable, small
 from tf_transfer import errors, networks
-from tf_transfer.configs import fine_tuned, random_init
+from tf_transfer.configs import base
+from tf_transfer.configs.presets import fine_tuned
 from tf_transfer.datasets import table
 from tf_transfer.jobs import study
 from tf_transfer.networks import weights
@@ -20,21 +21,25 @@ from tf_transfer.study import runner
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer.training import (
   device_memory,
-  search,
+  grid,
+  predictions,
+  refit,
+  search_results,
+  timing,
   train_step,
   trials,
 )
 
 
 def test_grids_are_the_papers():
-  tuned = search.grid(fine_tuned.fields())
+  tuned = grid.build_trials(base.fine_tuned_fields())
   assert len(tuned) == 56
   rates = sorted({t.learning_rate for t in tuned})
   np.testing.assert_allclose(np.log10(rates), np.linspace(-4, -1, 7))
   decays = sorted({t.weight_decay for t in tuned})
   assert decays[0] == 0
   np.testing.assert_allclose(np.log10(decays[1:]), np.linspace(-6, -3, 7))
-  fresh = search.grid(random_init.fields())
+  fresh = grid.build_trials(base.random_init_fields())
   assert len(fresh) == 56
   rates = sorted({t.learning_rate for t in fresh})
   np.testing.assert_allclose(np.log10(rates), np.linspace(-3, 0, 7), atol=1e-12)
@@ -43,11 +48,13 @@ def test_grids_are_the_papers():
 
 
 def test_steps_and_epochs():
-  config = fine_tuned.fields()
-  assert search.recipe(config, 1000).steps == 20_000
+  config = base.fine_tuned_fields()
+  assert grid.build_train_config(config, 1000).steps == 20_000
   config.update({'steps': 1000, 'min_epochs': 100, 'batch_size': 64})
-  assert search.recipe(config, 102).steps == 1000
-  assert search.recipe(config, 1020).steps == 1594  # 102,000 / 64, rounded up
+  assert grid.build_train_config(config, 102).steps == 1000
+  assert (
+    grid.build_train_config(config, 1020).steps == 1594
+  )  # 102,000 / 64, rounded up
 
 
 @pytest.fixture
@@ -74,7 +81,7 @@ def config(tmp_path, monkeypatch):
     'checkpoint_every': 10,
   }
   made.fine_tuned.update(fields)
-  made.random_init = random_init.fields()
+  made.random_init = base.random_init_fields()
   made.random_init.update(
     {**fields, 'weight_decay_min': 1e-6, 'include_zero_weight_decay': True}
   )
@@ -119,8 +126,8 @@ def test_both_settings(tmp_path, config, capsys):
     assert record['losses'][-1] < record['losses'][0]
     assert record['preprocessing'] == 'random_crop_and_flip'
     assert 'concurrent_trials' not in record['search']
-    with np.load(tmp_path / record['predictions']) as predictions:
-      assert predictions['correct'].mean() == record['test']['value']
+    with np.load(tmp_path / record['predictions']) as arrays:
+      assert arrays['correct'].mean() == record['test']['value']
   assert tuned['losses'] != fresh['losses']
   assert list((tmp_path / 'searches').iterdir()) == []
   study.run(config, tmp_path)
@@ -128,7 +135,7 @@ def test_both_settings(tmp_path, config, capsys):
 
 
 def test_told_to_end_and_started_again(tmp_path, config, monkeypatch):
-  """Within the second group of trials, and within the final run."""
+  """Within the second group of trials, and within the refit."""
   study.run(config, tmp_path / 'undisturbed')
   train, calls, ending = trials.train, [], {2: 20, 4: 10}
 
@@ -137,11 +144,11 @@ def test_told_to_end_and_started_again(tmp_path, config, monkeypatch):
     steps = ending.get(len(calls))
     if steps is None:
       return train(job, step, given, kept, description, *rest)
-    monkeypatch.setattr(trials, '_any', counted(steps))
+    monkeypatch.setattr(trials, '_any_process', counted(steps))
     try:
       return train(job, step, given, kept, description, *rest)
     finally:
-      monkeypatch.setattr(trials, '_any', bool)
+      monkeypatch.setattr(trials, '_any_process', bool)
 
   def counted(steps):
     left = iter(range(steps))
@@ -156,8 +163,8 @@ def test_told_to_end_and_started_again(tmp_path, config, monkeypatch):
     'trials 1 to 3 of 4',
     'trials 4 to 4 of 4',
     'trials 4 to 4 of 4',
-    'final run',
-    'final run',
+    'refit',
+    'refit',
   ]
   assert comparable(tmp_path / 'disturbed') == comparable(
     tmp_path / 'undisturbed'
@@ -166,15 +173,15 @@ def test_told_to_end_and_started_again(tmp_path, config, monkeypatch):
 
 def test_test_is_read_last_and_once(tmp_path, config, monkeypatch):
   seen = []
-  predictions = trials.predictions
+  predict_logits = predictions.predict_logits
 
   def noting(predict, contract, variables, split, view, *rest, **options):
     seen.append((split.name, view, len(variables)))
-    return predictions(
+    return predict_logits(
       predict, contract, variables, split, view, *rest, **options
     )
 
-  monkeypatch.setattr(trials, 'predictions', noting)
+  monkeypatch.setattr(predictions, 'predict_logits', noting)
   study.run(config, tmp_path)
   (record,) = records(tmp_path)
   assert seen == [
@@ -283,11 +290,11 @@ def test_halving_told_to_end_and_started_again(tmp_path, config, monkeypatch):
   for limit in (1, 5, 9, 12, 16):
     asked = iter(range(10**6))
     monkeypatch.setattr(
-      trials, '_any', lambda _, a=asked, n=limit: next(a) == n
+      trials, '_any_process', lambda _, a=asked, n=limit: next(a) == n
     )
     with pytest.raises(errors.Preempted):
       study.run(config, tmp_path / 'disturbed')
-  monkeypatch.setattr(trials, '_any', bool)
+  monkeypatch.setattr(trials, '_any_process', bool)
   study.run(config, tmp_path / 'disturbed')
   assert comparable(tmp_path / 'disturbed') == comparable(
     tmp_path / 'undisturbed'
@@ -327,17 +334,17 @@ def test_without_a_final_run_the_best_trial_is_tested(
     }
   )
   seen = {}
-  predictions = trials.predictions
+  predict_logits = predictions.predict_logits
 
   def noting(predict, contract, variables, split, view, *rest, **options):
-    found = predictions(
+    found = predict_logits(
       predict, contract, variables, split, view, *rest, **options
     )
     for values, logits in zip(variables, found[0], strict=True):
       seen[split.name, view, killable.digest(values)] = logits
     return found
 
-  monkeypatch.setattr(trials, 'predictions', noting)
+  monkeypatch.setattr(predictions, 'predict_logits', noting)
   study.run(config, tmp_path)
   (record,) = records(tmp_path)
   ((view, digest),) = (k[1:] for k in seen if k[0] == 'test')
@@ -349,14 +356,14 @@ def test_without_a_final_run_the_best_trial_is_tested(
 
 
 def test_a_few_examples_of_each_class(tmp_path, config):
-  """Trained on twice; val is not part of the final run."""
+  """Trained on twice; val is not part of the refit."""
   config.data.examples_per_class = 2
   config.fine_tuned.evaluate_every = 30
   study.run(config, tmp_path)
   (record,) = records(tmp_path)
   assert record['examples_per_class'] == 2
   assert record['validation']['examples'] == 384
-  # The final run is the trial again, to the bit.
+  # The refit is the trial again, to the bit.
   (chosen,) = (
     t
     for t in record['trials']
@@ -425,9 +432,9 @@ def test_several_classes_of_an_image(tmp_path, config, monkeypatch):
   # Twenty binary cross-entropies, each log 2 before the first step.
   assert 5 < record['losses'][0] < 20 * np.log(2) + 1
   assert record['losses'][-1] < record['losses'][0]
-  with np.load(tmp_path / 'work' / record['predictions']) as predictions:
-    assert predictions['prediction'].shape == (40, 20)
-    assert set(np.unique(predictions['label'])) == {-1, 0, 1}
+  with np.load(tmp_path / 'work' / record['predictions']) as arrays:
+    assert arrays['prediction'].shape == (40, 20)
+    assert set(np.unique(arrays['label'])) == {-1, 0, 1}
 
 
 @pytest.fixture
@@ -460,9 +467,9 @@ def test_out_of_memory(tmp_path, config, monkeypatch):
   def exhausted(job, step, trial):
     raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: out of memory')
 
-  monkeypatch.setattr(search, 'seconds_per_step', exhausted)
+  monkeypatch.setattr(timing, 'seconds_per_step', exhausted)
   limit = 200_000
-  monkeypatch.setattr(search.device_memory, 'device_limit', lambda: limit)
+  monkeypatch.setattr(device_memory, 'device_limit', lambda: limit)
   config.fine_tuned.batch_size = 1024
   with pytest.raises(errors.InputError, match='out of device memory') as found:
     study.run(config, tmp_path)
@@ -471,9 +478,9 @@ def test_out_of_memory(tmp_path, config, monkeypatch):
   def needed(batch_size):
     job = killable.job(
       mesh=devices.data_mesh(),
-      recipe=train_step.Recipe(steps=30, batch_size=batch_size),
+      train_config=train_step.TrainConfig(steps=30, batch_size=batch_size),
     )
-    return device_memory.of_compiled(search.compiled_step(job))
+    return device_memory.program_bytes(timing.compile_program(job))
 
   # The program of that batch does, that of one half as large again does not.
   assert 0 < fits < 1024
@@ -486,11 +493,11 @@ def test_as_many_together_as_memory_holds(
   """Three, and then the fourth; where memory is unknown, all four."""
   job = killable.job(
     mesh=devices.data_mesh(),
-    recipe=train_step.Recipe(steps=30, batch_size=32),
+    train_config=train_step.TrainConfig(steps=30, batch_size=32),
   )
-  state = train_step.host_state(job.variables, job.recipe)
+  state = train_step.host_state(job.variables, job.train_config)
   size = sum(x.nbytes for x in jax.tree.leaves(state))
-  need = device_memory.of_compiled(search.compiled_step(job)) + 2.5 * size
+  need = device_memory.program_bytes(timing.compile_program(job)) + 2.5 * size
   grouped = []
   train = trials.train
 
@@ -503,7 +510,7 @@ def test_as_many_together_as_memory_holds(
   for name, limit in (('known', need / 0.9), ('unknown', None)):
     monkeypatch.setattr(device_memory, 'device_limit', lambda n=limit: n)
     study.run(config, tmp_path / name)
-  assert grouped == [3, 1, 1, 4, 1]  # With the final runs.
+  assert grouped == [3, 1, 1, 4, 1]  # With the refits.
   assert comparable(tmp_path / 'known') == comparable(tmp_path / 'unknown')
 
 
@@ -548,16 +555,18 @@ def test_batch_larger_than_the_split(tmp_path, config):
 
 def test_damaged_results_are_searched_again(tmp_path, caplog):
   path = tmp_path / 'trials.json'
-  assert search._read(path, 'a') == {}
+  assert search_results.read_results(path, 'a') == {}
   path.write_text(json.dumps({'identity': 'a', 'trials': {'0': {}}}))
-  assert search._read(path, 'a') == {'0': {}}
-  assert search._read(path, 'b') == {}
+  assert search_results.read_results(path, 'a') == {'0': {}}
+  assert search_results.read_results(path, 'b') == {}
   path.write_text('{"identity"')
-  assert search._read(path, 'a') == {}
+  assert search_results.read_results(path, 'a') == {}
   assert 'searched again' in caplog.text
 
 
 def test_auxiliary_head_is_not_exported():
   values = {'backbone': 1, 'head': 2, 'auxiliary': 3}
-  found = search.for_inference({'params': values, 'batch_stats': values})
+  found = refit.without_auxiliary_head(
+    {'params': values, 'batch_stats': values}
+  )
   assert found['params'] == {'backbone': 1, 'head': 2}
