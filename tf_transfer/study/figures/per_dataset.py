@@ -131,14 +131,14 @@ def datasets_vs_imagenet(
     )
     rows = figure.subfigures(len(settings), 1, squeeze=False, hspace=0.02)
     panels = []
-    for row, setting in zip(rows.flat, settings, strict=True):
+    for setting, row in zip(settings, rows.flat, strict=True):
       left, right = row.subfigures(1, 2, width_ratios=(width, _AVERAGES_WIDTH))
       axes = left.subplots(num_rows, num_columns, squeeze=False)
       for axis in axes.flat[len(datasets) :]:
         axis.remove()
-      for axis, name in zip(axes.flat, datasets, strict=False):
-        best = (tied or {}).get((setting, name), ())
-        _draw_small_panel(axis, series, setting, name, best)
+      for axis, dataset in zip(axes.flat, datasets, strict=False):
+        best = (tied or {}).get((setting, dataset), ())
+        _draw_small_panel(axis, series, setting, dataset, best)
       _write_titles(left, setting, datasets)
       axis = right.subplots()
       panels.append(averages.draw_panel(axis, series, setting))

@@ -357,23 +357,23 @@ def _convergence() -> list[Claim]:
   claims = []
   generator = np.random.default_rng(0)
   computed, draws = {}, {}
-  for setting, paper_steps, paper_epochs in (
+  for name, paper_steps, paper_epochs in (
     ('fine_tuned', 1151, 26),
     ('random_init', 19_531, 444),
   ):
-    curves = [c for c in numbers.accuracy_vs_steps() if setting == c.setting]
+    curves = [c for c in numbers.accuracy_vs_steps() if name == c.setting]
     steps_per_epoch = scipy.stats.gmean([c.steps_per_epoch for c in curves])
-    computed[setting] = scipy.stats.gmean(
+    computed[name] = scipy.stats.gmean(
       [statistics.steps_to_share(c.steps, c.accuracy) for c in curves]
     )
-    draws[setting] = _drawn_steps(curves, generator)
-    text = f'to 90 % of the odds, {names.setting_text(setting).lower()}'
+    draws[name] = _drawn_steps(curves, generator)
+    text = f'to 90 % of the odds, {names.setting_text(name).lower()}'
     claims += [
       check_number(
         f'{unit} {text}',
         paper,
-        computed[setting] / scale,
-        draws[setting] / scale,
+        computed[name] / scale,
+        draws[name] / scale,
         decimals=0,
       )
       for unit, paper, scale in (
