@@ -21,10 +21,10 @@ import time
 import jax
 import numpy as np
 from absl import app, flags
-from tf_transfer.convert_weights import rules
 
 from tests.golden import rule
 from tf_transfer import convert_weights, networks
+from tf_transfer.convert_weights import rules
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
 
@@ -46,7 +46,7 @@ os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
 
 def difference(source_name: str, network: str) -> float:
   """The largest difference from golden features, over the largest of them."""
-  source = convert_weights.source_of(network, source_name)
+  source = convert_weights.get_source(network, source_name)
   suffix, gain = list(rule.gains(source_name, network).items())[-1]
   tensors = rule.checkpoint(source_name, network, gain)
   arrays, _ = rules.apply_rules(tensors, source.rules)

@@ -38,10 +38,10 @@ from scipy import special
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from tf_transfer.configs import base
 from threadpoolctl import threadpool_limits
 
 from tf_transfer import datasets, networks
+from tf_transfer.configs import base
 from tf_transfer.runtime import devices
 from tf_transfer.transfer.fixed_features import feature_cache
 from tf_transfer.transfer.fixed_features import features as features_lib

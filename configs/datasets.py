@@ -11,9 +11,9 @@ given. The exit code is 1 if a dataset that is there is not as it should be.
 """
 
 import ml_collections
-from tf_transfer.configs import base
 
 from tf_transfer import config_files
+from tf_transfer.configs import base
 
 
 def get_config(argument: str = '') -> ml_collections.ConfigDict:

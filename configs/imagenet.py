@@ -14,9 +14,9 @@ EfficientNet-Lite0 10 to 15 minutes.
 """
 
 import ml_collections
-from tf_transfer.configs import base
 
 from tf_transfer import config_files
+from tf_transfer.configs import base
 
 
 def get_config(

@@ -16,9 +16,9 @@ do.
 """
 
 import ml_collections
-from tf_transfer.configs import base
 
 from tf_transfer import config_files
+from tf_transfer.configs import base
 
 
 def get_config(argument: str = 'digits') -> ml_collections.ConfigDict:
@@ -61,5 +61,5 @@ def get_config(argument: str = 'digits') -> ml_collections.ConfigDict:
   config.ledger = ''
 
   # The largest number of pairs in leaks.png, the least alike first.
-  config.pictures = 100
+  config.max_pairs_shown = 100
   return config.lock()

@@ -19,9 +19,9 @@ it.
 """
 
 import ml_collections
-from tf_transfer.configs import base
 
 from tf_transfer import config_files, errors, networks
+from tf_transfer.configs import base
 from tf_transfer.networks import recipe
 
 

@@ -11,6 +11,7 @@ cores.
 """
 
 import ml_collections
+
 from tf_transfer.configs import base
 
 

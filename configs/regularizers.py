@@ -20,9 +20,9 @@ of the table or folder:PATH; the path of SOURCE must have no comma.
 """
 
 import ml_collections
-from tf_transfer.configs import base, pretrain
 
 from tf_transfer import config_files, errors
+from tf_transfer.configs import base, pretrain
 
 _DATASETS = (
   *('food101', 'cifar10', 'cifar100', 'birdsnap', 'sun397', 'cars'),

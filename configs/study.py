@@ -24,7 +24,10 @@ Expect: with the quickstart packages alone, the table of configs/quickstart.py.
 """
 
 import ml_collections
-from tf_transfer.configs import base
+
+from tf_transfer.configs import (
+  base,
+)
 
 
 def get_config() -> ml_collections.ConfigDict:

@@ -5,9 +5,9 @@ import re
 
 import ml_collections
 import pytest
-from tf_transfer.configs import base
 
 from tf_transfer import config_files, errors
+from tf_transfer.configs import base
 
 ROOT = pathlib.Path(__file__).parents[1]
 

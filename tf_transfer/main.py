@@ -28,14 +28,14 @@ _WORKDIR = flags.DEFINE_string('workdir', None, 'Where everything is written.')
 
 # Modules, imported only when their job runs: --help waits for none of them.
 _JOBS = {
-  'study': 'tf_transfer.study.runner',
-  'datasets': 'tf_transfer.datasets.doctor',
+  'study': 'tf_transfer.jobs.study',
+  'datasets': 'tf_transfer.jobs.datasets',
   'imagenet': 'tf_transfer.jobs.imagenet',
-  'merge': 'tf_transfer.study.merge',
+  'merge': 'tf_transfer.jobs.merge',
   'leaks': 'tf_transfer.jobs.leaks',
   'pretrain': 'tf_transfer.jobs.pretrain',
-  'published': 'tf_transfer.study.paper.numbers',
-  'report': 'tf_transfer.study.report.page',
+  'published': 'tf_transfer.jobs.published',
+  'report': 'tf_transfer.jobs.report',
   'regularizers': 'tf_transfer.jobs.regularizers',
 }
 # Jobs that write nothing need no workdir.

@@ -18,9 +18,9 @@ batch, cropped anew each time.
 """
 
 import ml_collections
-from tf_transfer.configs import base
 
 from tf_transfer import config_files, errors
+from tf_transfer.configs import base
 
 # Of each setting that trains: images of a batch, and the divisor of its rates.
 SMALL = {'fine_tuned': (64, 4), 'random_init': (16, 16)}

@@ -19,6 +19,7 @@ rates.
 """
 
 import ml_collections
+
 from tf_transfer.configs import base
 
 

@@ -15,6 +15,7 @@ Expect: efficientnet_lite0,digits takes a minute on two cores and reaches about
 """
 
 import ml_collections
+
 from tf_transfer.configs import base
 
 

@@ -15,9 +15,9 @@ same ones.
 """
 
 import ml_collections
-from tf_transfer.configs import quickstart
 
 from tf_transfer import config_files
+from tf_transfer.configs import quickstart
 
 STAMPS = '/usr/share/tuxpaint/stamps'
 

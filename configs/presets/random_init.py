@@ -10,6 +10,7 @@ needs no weights file: without one its input is scaled to -1 to 1, as TF-Slim's.
 """
 
 import ml_collections
+
 from tf_transfer.configs import base
 
 

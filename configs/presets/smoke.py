@@ -13,6 +13,7 @@ steps teach little, and next to nothing from random values.
 """
 
 import ml_collections
+
 from tf_transfer.configs import base
 
 

@@ -20,6 +20,7 @@ no measurement of the paper's numbers.
 """
 
 import ml_collections
+
 from tf_transfer.configs import base
 
 

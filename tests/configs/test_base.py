@@ -1,10 +1,10 @@
 """The fields that configs share."""
 
 import pytest
-from tf_transfer.configs import base
 
 from tf_transfer import config_files, errors
-from tf_transfer.study import runner
+from tf_transfer.configs import base
+from tf_transfer.transfer import settings
 
 DATA = {
   *('dir', 'prepare', 'cache_dir', 'cut_banner', 'corrupt', 'split_seed'),
@@ -21,7 +21,7 @@ def test_every_job_opens_datasets_with_the_same_fields(name):
 
 def test_every_setting_has_its_fields():
   config = base.get_config()
-  assert set(runner.SETTINGS) <= set(config)
+  assert set(settings.SETTINGS) <= set(config)
 
 
 def test_one_cell():

@@ -4,6 +4,8 @@ import importlib
 import inspect
 
 import pytest
+
+from tf_transfer import config_files, errors, main
 from tf_transfer.configs import (
   datasets,
   imagenet,
@@ -12,8 +14,6 @@ from tf_transfer.configs import (
   pretrain,
   regularizers,
 )
-
-from tf_transfer import config_files, errors, main
 
 NAMES = sorted(config_files.package_configs())
 

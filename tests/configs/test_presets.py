@@ -1,6 +1,8 @@
 """Presets: what each changes of configs/base.py."""
 
 import pytest
+
+from tf_transfer import errors
 from tf_transfer.configs import base
 from tf_transfer.configs.presets import (
   few_examples,
@@ -11,8 +13,6 @@ from tf_transfer.configs.presets import (
   smoke,
   three_settings,
 )
-
-from tf_transfer import errors
 
 TRAINED = ('fine_tuned', 'random_init')
 ALL = ('logistic_regression', *TRAINED)

@@ -22,7 +22,7 @@ from tf_transfer.datasets.sources import flowers, layouts
 
 # train, val and test of the miniatures, from `PER_CLASS` images a class.
 TRAIN, TEST = 3, 2
-CLASSES = {r.name: r.classes for r in table.ROWS}
+CLASSES = {r.name: r.classes for r in table.TABLE}
 
 
 class Photos:
@@ -369,19 +369,19 @@ COUNTS = {
 def rows():
   """The table with the counts of the miniatures."""
   made = []
-  for row in table.ROWS:
+  for row in table.TABLE:
     if row.name in COUNTS:
       counts = dict(
         zip(('train', 'val', 'test'), COUNTS[row.name], strict=True)
       )
-      rule = row.held_out
+      rule = row.holdout
       if rule is not None:
         rule = dataclasses.replace(
           rule,
-          each=rule.each and 1,
-          test_from=rule.test_from and TRAIN,
+          per_class=rule.per_class and 1,
+          trainval_per_class=rule.trainval_per_class and TRAIN,
         )
-      row = dataclasses.replace(row, counts=counts, held_out=rule)
+      row = dataclasses.replace(row, counts=counts, holdout=rule)
     made.append(row)
   return tuple(made)
 

@@ -23,7 +23,7 @@ def split(name, labels):
 
 def complete(train, val, test):
   parts = [split('train', train), split('val', val), split('test', test)]
-  return dataset.complete('toy', ('cat', 'dog'), 'top1', parts, ['first'])
+  return dataset.build_dataset('toy', ('cat', 'dog'), 'top1', parts, ['first'])
 
 
 def test_split_hash_is_over_digests_and_labels_in_order():
@@ -80,7 +80,7 @@ def test_listing_is_short():
   assert dataset.listing('abcdefg') == 'a, b, c, d, e and 2 more'
 
 
-def test_grey_split_selects_orders_and_names():
+def test_gray_split_selects_orders_and_names():
   images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
   labels = np.array([1, 0, 0])
   part = dataset.gray_split(
@@ -127,7 +127,7 @@ def test_selection_on_test_is_refused(name):
 def test_joined_splits():
   parts = datasets.open('digits').splits
   train, val = parts['train'], parts['val']
-  both = dataset.joined('trainval', train, val)
+  both = dataset.concatenate('trainval', train, val)
   assert (both.name, len(both)) == ('trainval', len(train) + len(val))
   for i, (split, j) in {
     0: (train, 0),

@@ -6,20 +6,20 @@ import subprocess
 import sys
 
 import pytest
-from tf_transfer.configs import datasets as datasets_config
 
 from tests.datasets import miniatures
 from tf_transfer import datasets
-from tf_transfer.datasets import doctor, table
+from tf_transfer.configs import datasets as datasets_config
+from tf_transfer.datasets import table
 from tf_transfer.errors import InputError
+from tf_transfer.jobs import datasets as datasets_job
 
 HERE = ('pets', 'dtd', 'voc2007')
 
 
 @pytest.fixture(autouse=True)
 def rows(monkeypatch):
-  monkeypatch.setattr(table, 'ROWS', miniatures.rows())
-  monkeypatch.setattr(doctor, 'ROWS', miniatures.rows())
+  monkeypatch.setattr(table, 'TABLE', miniatures.rows())
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def examine(capsys):
     config.data.dir = str(data_dir)
     config.update(fields)
     try:
-      doctor.run(config.lock(), workdir)
+      datasets_job.run(config.lock(), workdir)
     finally:
       text = ' '.join(capsys.readouterr().out.split())
     return text
@@ -72,7 +72,7 @@ def test_how_to_get_those_that_are_asked_for(examine, data_dir):
     f'{data_dir}/birdsnap',
     'images.txt, test_images.txt, species.txt',
     'fetched from Flickr one by one',
-    'beware: most photos are gone',
+    'beware: many photos are gone',
     'configs/datasets.py:birdsnap',
     '--config.data.prepare=True',
     'TFDS, fgvc_aircraft:1.*.*: put the folder fgvc-aircraft-2013b',
@@ -90,7 +90,7 @@ def test_problems_are_told_and_the_others_still_looked_at(examine, data_dir):
   config = datasets_config.get_config()
   config.data.dir = str(data_dir)
   with pytest.raises(InputError):
-    doctor.run(config, None)
+    datasets_job.run(config, None)
 
 
 def test_what_is_told_of_problems(data_dir, capsys):
@@ -99,7 +99,7 @@ def test_what_is_told_of_problems(data_dir, capsys):
   config = datasets_config.get_config()
   config.data.dir = str(data_dir)
   with pytest.raises(InputError):
-    doctor.run(config, None)
+    datasets_job.run(config, None)
   text = ' '.join(capsys.readouterr().out.split())
   assert 'PROBLEM: ' in text
   assert '1 of the 94 images that it names are not there' in text

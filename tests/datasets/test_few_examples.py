@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from tf_transfer.configs.presets import few_examples
 
 from tf_transfer import datasets, errors
+from tf_transfer.configs.presets import few_examples
 from tf_transfer.transfer.training import search
 
 

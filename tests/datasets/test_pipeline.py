@@ -7,8 +7,9 @@ import pytest
 from tf_transfer.contract import Contract
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Split
-from tf_transfer.datasets.images.decoding import RESIZES, CorruptImage
-from tf_transfer.datasets.images.image_cache import keep_decoded
+from tf_transfer.datasets.images.decoding import CorruptImage
+from tf_transfer.datasets.images.image_cache import cache_images
+from tf_transfer.datasets.images.resizing import RESIZES
 from tf_transfer.datasets.pipeline import READ_AHEAD, batches, training_batches
 from tf_transfer.errors import InputError
 
@@ -305,7 +306,7 @@ def test_a_batch_larger_than_the_split(varied):
 def test_decoded_images_in_memory_change_nothing(varied):
   expected = train(varied)
   for budget in (0, 2000, 10**6):
-    assert_same(train(keep_decoded(varied, budget)), expected)
+    assert_same(train(cache_images(varied, budget)), expected)
 
 
 def test_a_corrupt_image_in_training(half_corrupt):

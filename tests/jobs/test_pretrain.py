@@ -4,16 +4,15 @@ import json
 
 import numpy as np
 import pytest
-from tf_transfer.configs import base
-from tf_transfer.configs import pretrain as config_file
 
 from tests.datasets import miniatures
 from tests.transfer.training import small
 from tf_transfer import datasets, errors, networks
+from tf_transfer.configs import base
+from tf_transfer.configs import pretrain as config_file
 from tf_transfer.datasets import table
 from tf_transfer.jobs import pretrain
 from tf_transfer.networks import recipe, weights
-from tf_transfer.study import runner
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer.training import train_step, trials
 
@@ -171,7 +170,7 @@ def test_other_jobs_take_the_file_unchanged(tmp_path, config):
     }
   )
   study.tensorboard = False
-  runner.run(study.lock(), tmp_path)
+  study.run(study.lock(), tmp_path)
   lines = (tmp_path / 'results.jsonl').read_text().splitlines()
   records = [json.loads(line) for line in lines]
   assert [r['setting'] for r in records] == list(study.settings)
@@ -191,7 +190,7 @@ def test_other_data(tmp_path, config, photos, where, monkeypatch):
     config.dataset = f'folder:{photos}'
     config.pretrain.update({'epochs': 2.0, 'batch_size': 8})
   else:
-    monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+    monkeypatch.setattr(table, 'TABLE', miniatures.rows())
     miniatures.make('imagenet', tmp_path / 'data')
     config.dataset = 'imagenet'
     config.data.dir = str(tmp_path / 'data')

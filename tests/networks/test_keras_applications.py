@@ -6,10 +6,10 @@ Their outputs are compared in tests/tools/test_keras_files.py.
 import jax
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import keras_files, rules, sources
 
 from tests.golden import rule
 from tf_transfer import convert_weights, networks
+from tf_transfer.convert_weights import keras_files, rules, sources
 from tf_transfer.networks import weights
 
 
@@ -22,7 +22,7 @@ def keras_model(network, size):
   import keras
 
   keras.utils.clear_session()
-  application = sources.application(network)
+  application = sources.keras_application(network)
   model = getattr(keras.applications, application.name)(
     weights=None,
     classifier_activation=None,
@@ -50,14 +50,14 @@ def keras_model(network, size):
 
 def converted(network, tensors):
   """The arrays of a Keras model at our paths."""
-  source = convert_weights.source_of(network, 'keras')
+  source = convert_weights.get_source(network, 'keras')
   arrays, problems = rules.apply_rules(tensors, source.rules)
   assert not problems
   return arrays
 
 
 def our_model(network):
-  source = convert_weights.source_of(network, 'keras')
+  source = convert_weights.get_source(network, 'keras')
   return networks.build(network, **source.options)
 
 

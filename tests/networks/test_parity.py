@@ -12,10 +12,15 @@ import pathlib
 import jax
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import publishers, rules, sources
 
 from tests.golden import rule
 from tf_transfer import convert_weights, networks
+from tf_transfer.convert_weights import (
+  publishers,
+  rules,
+  sources,
+  table,
+)
 from tf_transfer.networks import weights
 
 LIMIT = 1e-5
@@ -43,7 +48,7 @@ def relative_difference(ours, golden):
 
 def converted(source_name, network, gain):
   """The module and the variables of a golden checkpoint."""
-  source = convert_weights.source_of(network, source_name)
+  source = convert_weights.get_source(network, source_name)
   tensors = rule.checkpoint(source_name, network, gain)
   arrays, problems = rules.apply_rules(tensors, source.rules)
   assert not problems
@@ -85,7 +90,7 @@ def test_contract_has_what_torchvision_does_to_the_input(network, golden_input):
   """
   (mean, std, _), size = publishers.TORCH, networks.row(network).image_size
   pixels = golden_input(size) * np.float32(std) + np.float32(mean)
-  x = sources.named(network, 'torchvision').contract.scale(pixels)
+  x = sources.get_source(network, 'torchvision').contract.scale(pixels)
   model, variables = converted('torchvision', network, 2.0)
   features, logits = outputs(model, variables, x)
   file = rule.FOLDER / 'torchvision' / f'{network}.npz'
@@ -127,7 +132,7 @@ def expected_of(source, network):
 
 @pytest.mark.parametrize(('source', 'network'), PAIRS)
 def test_rules_give_the_network_all_it_needs(source, network):
-  found = convert_weights.source_of(network, source)
+  found = convert_weights.get_source(network, source)
   arrays, problems = rules.apply_rules(blank(source, network), found.rules)
   expected = expected_of(found, network)
   assert problems + weights.mismatches(arrays, expected) == []
@@ -144,7 +149,7 @@ SUFFIX = {'timm': '.safetensors', 'keras': '.h5', 'slim': '.ckpt'}
 @pytest.mark.parametrize(('source', 'network'), PAIRS)
 def test_source_is_told_by_its_variables(source, network):
   """Or, where those are of two sources, by the published name and hash."""
-  row = sources.named(network, source)
+  row = sources.get_source(network, source)
   path = pathlib.Path('file').with_suffix(SUFFIX.get(source, '.pth'))
   sha256 = ''
   if source == 'timm':
@@ -152,7 +157,7 @@ def test_source_is_told_by_its_variables(source, network):
   elif source == 'torchvision':
     sha256 = row.file.removesuffix('.pth').rpartition('-')[2]
   names = rule.shapes(source, network)
-  assert sources.recognized(network, names, path, sha256).name == source
+  assert sources.recognize(network, names, path, sha256).name == source
 
 
 @pytest.mark.slow
@@ -187,12 +192,12 @@ def test_comparison_sees_a_wrong_option(source, network, wrong, golden_input):
 def test_every_source_has_golden_outputs():
   known = {
     (source.name, network)
-    for network, rows in sources.SOURCES.items()
+    for network, rows in table.SOURCES.items()
     for source in rows
     if not source.package
   }
   for network, names in TWINS.items():
-    first, second = (sources.named(network, name) for name in names)
+    first, second = (sources.get_source(network, name) for name in names)
     assert first.rules == second.rules
     assert first.options == second.options
     assert first.contract != second.contract
@@ -206,14 +211,14 @@ def test_every_packaged_source_has_real_golden_outputs():
   """Whose weights can be had; test_networks.py compares them."""
   packaged = {
     network
-    for network, rows in sources.SOURCES.items()
+    for network, rows in table.SOURCES.items()
     for source in rows
     if source.package
   }
   files = {path.stem: path for path in rule.FOLDER.glob('*.npz')}
   assert packaged == files.keys()
   for network, path in files.items():
-    source = sources.named(network)
+    source = sources.get_source(network)
     width = networks.row(network).feature_dim
     with np.load(path) as golden:
       assert golden['features'].shape == (2, width)
@@ -222,10 +227,10 @@ def test_every_packaged_source_has_real_golden_outputs():
 
 def test_every_network_has_a_source_and_every_family_a_fast_case():
   # The small Inception is ours: nobody publishes weights of it.
-  assert set(sources.SOURCES) == set(networks.TABLE) - {'inception_small'}
+  assert set(table.SOURCES) == set(networks.TABLE) - {'inception_small'}
   backbones = {networks.row(network).backbone.func for _, network in FAST} | {
     networks.row('efficientnet_lite0').backbone.func
   }
   assert backbones == {
-    networks.row(name).backbone.func for name in sources.SOURCES
+    networks.row(name).backbone.func for name in table.SOURCES
   }

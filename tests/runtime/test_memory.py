@@ -54,7 +54,7 @@ def test_the_process_restarts_once(kernel, monkeypatch):
   assert not restarts
 
 
-def test_a_console_command_restarts(kernel, monkeypatch):
+def test_a_console_command_is_restarted(kernel, monkeypatch):
   kernel('always [madvise] never')
   restarts = []
   monkeypatch.setattr(os, 'execve', lambda *a: restarts.append(a))
@@ -62,10 +62,13 @@ def test_a_console_command_restarts(kernel, monkeypatch):
   monkeypatch.setattr(sys, 'orig_argv', command)
   monkeypatch.setattr(sys, 'argv', command[1:])
   memory.use_large_pages('some.module', 'some-command')
-  ((path, arguments, environment),) = restarts
-  assert path == sys.executable
-  assert arguments == [sys.executable, *command[1:]]
-  assert environment == {**os.environ, VARIABLE: REQUEST}
+  assert restarts == [
+    (
+      sys.executable,
+      [sys.executable, *command[1:]],
+      {**os.environ, VARIABLE: REQUEST},
+    )
+  ]
 
 
 def test_another_program_is_not_restarted(kernel, monkeypatch):

@@ -12,13 +12,14 @@ import signal
 import sys
 
 import ml_collections
-from tf_transfer.configs import base
 
 from tests.transfer.training import killable, small
 from tf_transfer import networks
+from tf_transfer.configs import base
+from tf_transfer.jobs import study
 from tf_transfer.networks import weights
 from tf_transfer.runtime import checkpoints
-from tf_transfer.study import ledger, runner
+from tf_transfer.study import ledger
 from tf_transfer.transfer.fixed_features import feature_cache
 from tf_transfer.transfer.training import train_step
 
@@ -74,6 +75,7 @@ def config(directory: pathlib.Path) -> ml_collections.ConfigDict:
   # Without the packages that may be installed here.
   made.leave_out = (('efficientnet*', '*', '*'),)
   made.tensorboard = False
+  made.report = False
   return made.lock()
 
 
@@ -92,7 +94,7 @@ def kill_at(owner: type, method: str, number: int) -> None:
 
 
 def main(workdir: str, event: str = '', number: str = '0') -> None:
-  networks.TABLE = {**networks.TABLE, 'tiny': ROW, 'tinier': ROW}
+  networks.TABLE.update(tiny=ROW, tinier=ROW)
   if event:
     owner, method = {
       'shard': (feature_cache.Entry, 'write'),
@@ -106,7 +108,7 @@ def main(workdir: str, event: str = '', number: str = '0') -> None:
   given = config(directory)
   given.settings = ('logistic_regression', 'fine_tuned')
   given.leave_out = (*given.leave_out, ('*other*', '*', 'fine_tuned'))
-  runner.run(given, pathlib.Path(workdir))
+  study.run(given, pathlib.Path(workdir))
 
 
 if __name__ == '__main__':

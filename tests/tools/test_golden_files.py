@@ -9,11 +9,11 @@ import pathlib
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
 from tf_transfer import convert_weights, networks
+from tf_transfer.convert_weights import sources
 
 LIMIT = 1e-5
 # Of each family one, and each source; the others are for one's own machine.
@@ -61,7 +61,7 @@ def relative_difference(ours, golden):
   ],
 )
 def test_golden_outputs_of_a_file(tmp_path, source, network, golden_input):
-  row = sources.named(network, source)
+  row = sources.get_source(network, source)
   path, output = file_of(tmp_path, row), tmp_path / 'out.safetensors'
   path.parent.mkdir(parents=True, exist_ok=True)
   # Of the gains the least, under which every late bias can be seen.

@@ -11,15 +11,22 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import keras_files, readers, sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
 from tf_transfer import convert_weights, errors, networks
+from tf_transfer.convert_weights import (
+  keras_files,
+  readers,
+  sources,
+  table,
+)
 from tf_transfer.networks import weights
 
 LIMIT = 1e-5
-KERAS = [network for network in sources.SOURCES if sources.application(network)]
+KERAS = [
+  network for network in table.SOURCES if sources.keras_application(network)
+]
 # Small enough to run each time; the others are marked slow.
 FAST = ('mobilenet_v1',)
 FORMATS = ('.h5', '.weights.h5', '.keras')
@@ -35,7 +42,7 @@ def cases(networks_to_run, fast):
 
 def randomized(network):
   """A Keras model whose statistics, scales and biases all matter."""
-  application = sources.application(network)
+  application = sources.keras_application(network)
   options = dict(application.options)
   model = dataclasses.replace(
     application,
@@ -85,7 +92,7 @@ def test_files_that_keras_writes(tmp_path, network):
     save = model.save_weights if suffix == '.weights.h5' else model.save
     save(path)
     header = convert_weights.convert(network, path, output)
-    assert header.options == sources.named(network, 'keras').options
+    assert header.options == sources.get_source(network, 'keras').options
     variables.append(weights.read(output)[1])
   same(variables[0], variables[1])
   same(variables[0], variables[2])
@@ -99,7 +106,7 @@ def test_files_that_keras_writes(tmp_path, network):
   cases(KERAS, ('mobilenet_v1', 'inception_v3', 'resnet50', 'densenet121')),
 )
 def test_layers_of_keras_are_those_of_the_golden_checkpoints(network):
-  model = sources.application(network).build()
+  model = sources.keras_application(network).build()
   found = {
     f'{layer.name}/{weight}': tuple(variable.shape)
     for layer, variables in zip(
@@ -119,7 +126,7 @@ def golden(network):
 
 
 def read(path, network):
-  return readers.read(path, sources.application(network))
+  return readers.read(path, sources.keras_application(network))
 
 
 def same(found, wanted):
@@ -223,7 +230,7 @@ def test_archive_of_something_else(tmp_path, entry):
   path = tmp_path / 'a.keras'
   with zipfile.ZipFile(path, 'w') as archive:
     archive.writestr(entry, b'hello')
-  with pytest.raises(errors.InputError, match='no whole Keras file'):
+  with pytest.raises(errors.InputError, match='no complete Keras file'):
     readers.read(path)
 
 
@@ -248,5 +255,5 @@ def test_array_where_a_group_should_be(tmp_path, key):
   path = tmp_path / 'a.weights.h5'
   with h5py.File(path, 'w') as file:
     file[key] = np.ones(3)
-  with pytest.raises(errors.InputError, match='no whole Keras file'):
+  with pytest.raises(errors.InputError, match='no complete Keras file'):
     readers.read(path)

@@ -8,11 +8,15 @@ import dataclasses
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import provenance, sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
 from tf_transfer import convert_weights, errors
+from tf_transfer.convert_weights import (
+  provenance,
+  sources,
+  table,
+)
 from tf_transfer.networks import recipe, weights
 from tf_transfer.runtime import files
 
@@ -52,17 +56,17 @@ def test_another_file_than_torchvisions(tmp_path):
   assert f'SHA-256 begins with {files.sha256(path)[:8]}' in line
   assert '--imagenet_top1=' in line
   # What the variables need in order to be the same network stays.
-  row = sources.named('mobilenet_v2', 'torchvision')
+  row = sources.get_source('mobilenet_v2', 'torchvision')
   assert (header.contract, header.options) == (row.contract, row.options)
 
 
 def test_torchvisions_own_file_whatever_its_name(tmp_path, monkeypatch):
   path = written(tmp_path / 'a.pth', 'torchvision', 'densenet121')
-  row = sources.named('densenet121', 'torchvision')
+  row = sources.get_source('densenet121', 'torchvision')
   file = f'densenet121-{files.sha256(path)[:8]}.pth'
   own = dataclasses.replace(row, file=file)
-  others = [s for s in sources.of('densenet121') if s is not row]
-  monkeypatch.setitem(sources.SOURCES, 'densenet121', (*others, own))
+  others = [s for s in sources.list_sources('densenet121') if s is not row]
+  monkeypatch.setitem(table.SOURCES, 'densenet121', (*others, own))
   # Recognized too: timm's variables have the same names.
   header, said = converted('densenet121', path)
   assert header.imagenet_top1 == row.imagenet_top1
@@ -82,7 +86,7 @@ def test_file_of_torchvision_or_timm_needs_its_source(tmp_path):
     header, said = converted('densenet121', path, source)
     claims_nothing(header)
     assert len(said) == 1
-    assert header.contract == sources.named('densenet121', source).contract
+    assert header.contract == sources.get_source('densenet121', source).contract
 
 
 @pytest.mark.parametrize(
@@ -101,7 +105,7 @@ def test_file_of_torchvision_or_timm_needs_its_source(tmp_path):
 def test_timms_files_are_told_by_their_tags(tmp_path, file, known):
   path = written(tmp_path / file, 'timm', 'densenet121')
   header, said = converted('densenet121', path)
-  row = sources.named('densenet121', 'timm')
+  row = sources.get_source('densenet121', 'timm')
   if known:
     assert (header.imagenet_top1, header.recipe) == (0.75574, row.recipe)
     assert said == []
@@ -111,7 +115,7 @@ def test_timms_files_are_told_by_their_tags(tmp_path, file, known):
 
 
 def test_hubs_cache_is_searched_as_deep_as_it_is(tmp_path):
-  row = sources.named('resnet50', 'timm')
+  row = sources.get_source('resnet50', 'timm')
   hub = tmp_path / 'models--timm--resnet50.a1_in1k' / 'snapshots'
   assert provenance.is_published(row, hub / '76781' / 'a.safetensors', '')
   deeper = hub / 'mine' / 'run' / 'a.safetensors'
@@ -125,7 +129,7 @@ def test_word_that_the_claim_rests_on(tmp_path, source):
   file = {'slim': 'v1.ckpt', 'keras': 'a.h5'}[source]
   path = written(tmp_path / file, source, 'mobilenet_v1')
   header, said = converted('mobilenet_v1', path)
-  row = sources.named('mobilenet_v1', source)
+  row = sources.get_source('mobilenet_v1', source)
   assert header.imagenet_top1 == row.imagenet_top1
   assert header.recipe == row.recipe
   assert header.imagenet_top1_source == (
@@ -151,7 +155,7 @@ def test_top1_can_be_stated(tmp_path):
 def test_scale_of_1_is_that_of_a_port():
   one = np.ones(3, np.float32)
   shown = [
-    provenance.shown_recipe(variables).bn_scale
+    provenance.infer_recipe(variables).bn_scale
     for variables in (
       {'params/backbone/a/bn/bias': one},
       {'params/backbone/a/bn/scale': one},

@@ -6,10 +6,10 @@ import struct
 import ml_dtypes
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import readers
 
 from tests.tools.checkpoint_files import write_graph, write_slim
 from tf_transfer import errors
+from tf_transfer.convert_weights import readers
 
 
 @pytest.mark.parametrize('v1', [False, True])
@@ -81,10 +81,10 @@ def test_bfloat16_of_safetensors(tmp_path):
 @pytest.mark.parametrize('prefix', ['module.', '_orig_mod.', ''])
 def test_wrappers_of_pytorch(prefix):
   tensors = {f'{prefix}a.weight': 1, f'{prefix}module.bias': 2}
-  found = readers.unwrapped(tensors)
+  found = readers.strip_wrapper(tensors)
   assert found == ({'a.weight': 1, 'module.bias': 2}, prefix)
   # Only where it is ahead of every name.
-  assert readers.unwrapped({**tensors, 'b': 3})[1] == ''
+  assert readers.strip_wrapper({**tensors, 'b': 3})[1] == ''
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_wrappers_of_pytorch(prefix):
 def test_damaged_file(tmp_path, suffix, content):
   path = tmp_path / f'a{suffix}'
   path.write_bytes(content)
-  with pytest.raises(errors.InputError, match='no whole'):
+  with pytest.raises(errors.InputError, match='no complete'):
     readers.read(path)
 
 

@@ -4,14 +4,17 @@ import re
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import rules, sources
 
 from tests.golden import rule
 from tf_transfer import convert_weights, networks
+from tf_transfer.convert_weights import (
+  rules,
+  table,
+)
 
 
 def converted(source, network, tensors):
-  found = convert_weights.source_of(network, source)
+  found = convert_weights.get_source(network, source)
   return rules.apply_rules(tensors, found.rules)
 
 
@@ -31,7 +34,7 @@ def test_first_rule_that_matches_counts():
   arrays, problems = rules.apply_rules(tensors, table)
   assert set(arrays) == {'literal', 'd/c'}
   assert problems == ['unknown variable axb (1,)']
-  assert rules.unknown_names(tensors, table) == 1
+  assert rules.count_unknown(tensors, table) == 1
 
 
 def test_two_variables_for_one_path():
@@ -106,11 +109,11 @@ def test_transforms(name, transform, shape, wanted):
   assert transform(np.zeros(shape)).shape == wanted
 
 
-@pytest.mark.parametrize('network', sources.SOURCES)
+@pytest.mark.parametrize('network', table.SOURCES)
 def test_what_the_sources_say(network):
-  names = [source.name for source in sources.SOURCES[network]]
+  names = [source.name for source in table.SOURCES[network]]
   assert len(set(names)) == len(names)
-  for source in sources.SOURCES[network]:
+  for source in table.SOURCES[network]:
     assert source.recipe.trained_on
     assert source.recipe.bn_scale is not None
     if not source.options.get('use_scale', True):

@@ -7,7 +7,6 @@ import zipfile
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import torch_files
 
 from tests.tools.checkpoint_files import (
   STORAGES,
@@ -19,6 +18,7 @@ from tests.tools.checkpoint_files import (
   write_zip,
 )
 from tf_transfer import errors
+from tf_transfer.convert_weights import torch_files
 
 WRITERS = pytest.mark.parametrize('write', [write_legacy, write_zip])
 
@@ -84,7 +84,7 @@ def test_tensor_that_its_storage_does_not_hold(
   storage = Storage('0', np.zeros(4, np.float32))
   path = tmp_path / 'a.pth'
   write(path, {'a': Tensor(storage, *parts)})
-  with pytest.raises(errors.InputError, match=r'no whole \.pth file'):
+  with pytest.raises(errors.InputError, match=r'no complete \.pth file'):
     torch_files.read(path)
 
 
@@ -122,7 +122,7 @@ def test_allocation_bomb(tmp_path):
   # BYTEARRAY8 of 2^62 bytes: asks for the memory before it reads.
   path = tmp_path / 'a.pth'
   path.write_bytes(b'\x80\x05\x96' + struct.pack('<Q', 2**62) + b'.')
-  with pytest.raises(errors.InputError, match=r'no whole \.pth file'):
+  with pytest.raises(errors.InputError, match=r'no complete \.pth file'):
     torch_files.read(path)
 
 
@@ -142,7 +142,7 @@ def test_cut_short_anywhere(tmp_path, fake_torch, write):
   data = path.read_bytes()
   for length in range(0, len(data), 7):
     path.write_bytes(data[:length])
-    with pytest.raises(errors.InputError, match=r'no whole \.pth file'):
+    with pytest.raises(errors.InputError, match=r'no complete \.pth file'):
       torch_files.read(path)
 
 
@@ -152,7 +152,7 @@ def test_cut_short_anywhere(tmp_path, fake_torch, write):
 def test_not_a_pth_file(tmp_path, content):
   path = tmp_path / 'a.pth'
   path.write_bytes(content)
-  with pytest.raises(errors.InputError, match=r'no whole \.pth file'):
+  with pytest.raises(errors.InputError, match=r'no complete \.pth file'):
     torch_files.read(path)
 
 

@@ -8,11 +8,11 @@ import re
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
 from tf_transfer import convert_weights, errors
+from tf_transfer.convert_weights import sources
 from tf_transfer.networks import weights
 
 pytestmark = pytest.mark.usefixtures('traced_once')
@@ -50,7 +50,7 @@ def same(found, wanted):
 def test_every_format_is_recognized_and_gives_the_same(tmp_path, file):
   tensors = rule.checkpoint(FILES[file], NETWORK, 2.0)
   header, found = converted(tmp_path / file, NETWORK, tensors)
-  source = sources.named(NETWORK, FILES[file])
+  source = sources.get_source(NETWORK, FILES[file])
   assert header.contract == source.contract
   assert header.options == source.options
   assert header.source == file
@@ -114,9 +114,9 @@ def test_variants_of_public_files(tmp_path, file, source, network, change):
   # torchvision's and timm's DenseNet have the same variables.
   named = source if network == 'densenet121' else None
   header, found = converted(tmp_path / file, network, change(tensors), named)
-  assert header.contract == sources.named(network, source).contract
+  assert header.contract == sources.get_source(network, source).contract
   wanted, _ = convert_weights.rules.apply_rules(
-    tensors, sources.named(network, source).rules
+    tensors, sources.get_source(network, source).rules
   )
   same(found, wanted)
 
@@ -129,10 +129,10 @@ def test_checkpoint_of_a_model_that_was_trained_in_parallel(tmp_path, file):
   output = tmp_path / 'out.safetensors'
   convert_weights.convert(NETWORK, path, output, say=said.append)
   wanted, _ = convert_weights.rules.apply_rules(
-    tensors, sources.named(NETWORK, 'timm').rules
+    tensors, sources.get_source(NETWORK, 'timm').rules
   )
   same(weights.read(output)[1], wanted)
-  assert said[0] == f'{path}: module. is left out, ahead of every name'
+  assert said[0] == f'{path}: the prefix module. of every name is left out'
 
 
 def a_bias(tensors):
@@ -229,7 +229,7 @@ def test_cut_short(tmp_path, file):
   checkpoint_files.write(path, rule.checkpoint(FILES[file], NETWORK, 2.0))
   data = path if path.exists() else tmp_path / f'{file}.data-00000-of-00001'
   data.write_bytes(half(data.read_bytes()))
-  refused(tmp_path, path, 'no whole')
+  refused(tmp_path, path, 'no complete')
 
 
 def test_source_has_to_be_one_of_the_network(tmp_path):

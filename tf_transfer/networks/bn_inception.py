@@ -12,8 +12,16 @@ _STEMS = ('separable', 'plain')
 
 def _module(
   a: int, b: tuple[int, int], c: tuple[int, int], d: int, pool: str = 'average'
-):
-  """1×1; 1×1 and 3×3; 1×1 and two 3×3; pooling and 1×1: their channels."""
+) -> inception_blocks.Branches:
+  """Describes a module by the channels of its four branches.
+
+  Args:
+    a: of the branch of a 1×1.
+    b: of that of a 1×1 and a 3×3.
+    c: of that of a 1×1 and two 3×3.
+    d: of that of a pooling and a 1×1.
+    pool: 'average' or 'max'.
+  """
   return (
     (conv(a),),
     (conv(b[0]), conv(b[1], 3)),
@@ -22,7 +30,10 @@ def _module(
   )
 
 
-def _reduction(a: tuple[int, int], b: tuple[int, int], padding: layers.Padding):
+def _reduction(
+  a: tuple[int, int], b: tuple[int, int], padding: layers.Padding
+) -> inception_blocks.Branches:
+  """Describes a module that halves the image, by its branches' channels."""
   return (
     (conv(a[0]), conv(a[1], 3, 2, padding)),
     (conv(b[0]), conv(b[1], 3), conv(b[1], 3, 2, padding)),
@@ -30,10 +41,15 @@ def _reduction(a: tuple[int, int], b: tuple[int, int], padding: layers.Padding):
   )
 
 
-def steps(
+def blocks(
   padding: str = 'same', wide_pools: bool = False
-) -> tuple[inception_blocks.Step, ...]:
-  """The network behind its first convolution."""
+) -> inception_blocks.Blocks:
+  """Returns all blocks but the first convolution.
+
+  Args:
+    padding: of the strided convolutions.
+    wide_pools: as for `BNInception`.
+  """
   strided = layers.padding_of(padding, 3)
   pool = 128 if wide_pools else 96
   return (
@@ -108,5 +124,5 @@ class BNInception(inception_blocks.Inception):
     else:
       first = conv(64, 7, 2, layers.padding_of(self.padding, 7))
       x = self.conv(x, first, train, 'conv_1a')
-    x = self.run(x, steps(self.padding, self.wide_pools), train)
+    x = self.apply_blocks(x, blocks(self.padding, self.wide_pools), train)
     return x.mean(axis=(1, 2)), None

@@ -1,9 +1,10 @@
-"""What the Inceptions are written in: tables of steps, some of them parallel.
+"""The language in which the Inceptions are written: tables of named blocks.
 
-A step is a convolution, a pooling, or a module of parallel branches whose
-outputs are concatenated. A branch is a row of convolutions and poolings, whose
-last element may split in two. Convolutions of a module are named
-`branchB_N_RxC`, the Nth of branch B with R rows and C columns.
+A block is a convolution, a pooling, or a module: parallel branches whose
+outputs are concatenated. A branch is a sequence of convolutions and poolings;
+its last element may be a split, two convolutions of the same input. A
+convolution in a module is named `branchB_N_RxC`: the Nth of branch B, with R
+rows and C columns.
 """
 
 import dataclasses
@@ -47,7 +48,9 @@ class Split:
 
 Branch = tuple[Conv | Pool | Split, ...]
 Branches = tuple[Branch, ...]
-Step = tuple[str, Conv | Pool | Branches]
+# The name of a block, and what it is.
+Block = tuple[str, Conv | Pool | Branches]
+Blocks = tuple[Block, ...]
 
 
 def conv(
@@ -56,29 +59,29 @@ def conv(
   strides: int = 1,
   padding: layers.Padding = 'SAME',
 ) -> Conv:
-  """A convolution; `size` may be the side of a square."""
+  """Describes a convolution; `size` may be the side of a square."""
   size = (size, size) if isinstance(size, int) else size
   return Conv(features, size, strides, padding)
 
 
-def convs_of(element: Conv | Pool | Split) -> tuple[Conv, ...]:
-  """The convolutions of one element of a branch."""
+def element_convs(element: Conv | Pool | Split) -> tuple[Conv, ...]:
+  """Returns the convolutions of one element of a branch."""
   if isinstance(element, Split):
     return element.convs
   return (element,) if isinstance(element, Conv) else ()
 
 
 @dataclasses.dataclass(frozen=True)
-class Place:
-  """Where a convolution of a module stands.
+class BranchConv:
+  """A convolution of a module, with its position in it.
 
   Attributes:
     name: its submodule's.
-    branch: from 1.
+    branch: number of its branch, from 1.
     number: of the convolution in its branch, from 1.
     alone: whether the branch has no other element.
     after_pool: whether the branch begins with a pooling.
-    conv: what it is.
+    conv: its channels, size, strides and padding.
   """
 
   name: str
@@ -89,13 +92,13 @@ class Place:
   conv: Conv
 
 
-def places(branches: Branches) -> Iterator[Place]:
-  """All convolutions of a module, branch by branch."""
+def branch_convs(branches: Branches) -> Iterator[BranchConv]:
+  """Yields all convolutions of a module, branch by branch."""
   for index, branch in enumerate(branches, start=1):
-    found = [conv for element in branch for conv in convs_of(element)]
-    for number, conv in enumerate(found, start=1):
+    convs = [conv for element in branch for conv in element_convs(element)]
+    for number, conv in enumerate(convs, start=1):
       rows, columns = conv.size
-      yield Place(
+      yield BranchConv(
         f'branch{index}_{number}_{rows}x{columns}',
         index,
         number,
@@ -105,17 +108,17 @@ def places(branches: Branches) -> Iterator[Place]:
       )
 
 
-def paths(steps: tuple[Step, ...]) -> Iterator[str]:
-  """The paths of all convolutions of a network, in its order."""
-  for name, step in steps:
-    if isinstance(step, Conv):
+def conv_paths(blocks: Blocks) -> Iterator[str]:
+  """Yields the paths of all convolutions of a network, in its order."""
+  for name, block in blocks:
+    if isinstance(block, Conv):
       yield name
-    elif isinstance(step, tuple):
-      yield from (f'{name}/{place.name}' for place in places(step))
+    elif isinstance(block, tuple):
+      yield from (f'{name}/{conv.name}' for conv in branch_convs(block))
 
 
 class Base(layers.Normalized):
-  """What all modules of a network share.
+  """Base class of the modules of an Inception, with the fields they share.
 
   Attributes:
     count_padding: whether the zeros around an average pooling count.
@@ -130,6 +133,7 @@ class Base(layers.Normalized):
     )(x, train)
 
   def pool(self, x: jax.Array, pool: Pool) -> jax.Array:
+    """Applies a pooling of the table."""
     if pool.kind == 'max':
       return layers.max_pool(x, pool.size, pool.strides, pool.padding)
     return layers.average_pool(
@@ -138,13 +142,17 @@ class Base(layers.Normalized):
 
 
 class Mixed(Base):
-  """Parallel branches: [B, H, W, C] -> [B, H', W', sum of the branches']."""
+  """A module of parallel branches: [B, H, W, C] -> [B, H', W', C'].
+
+  Attributes:
+    branches: their outputs are concatenated; C' is the sum of their channels.
+  """
 
   branches: Branches = ()
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    names = iter(place.name for place in places(self.branches))
+    names = iter(conv.name for conv in branch_convs(self.branches))
     outputs = []
     for branch in self.branches:
       y = x
@@ -152,21 +160,23 @@ class Mixed(Base):
         if isinstance(element, Pool):
           y = self.pool(y, element)
         else:
-          found = [
-            self.conv(y, conv, train, next(names)) for conv in convs_of(element)
+          parts = [
+            self.conv(y, conv, train, next(names))
+            for conv in element_convs(element)
           ]
-          y = found[0] if len(found) == 1 else jnp.concatenate(found, axis=-1)
+          y = parts[0] if len(parts) == 1 else jnp.concatenate(parts, axis=-1)
       outputs.append(y)
     return jnp.concatenate(outputs, axis=-1)
 
 
 class Inception(Base):
-  """A backbone that is a row of steps: [B, H, W, 3] -> features [B, D]."""
+  """A backbone that is a sequence of blocks: [B, H, W, 3] -> [B, D]."""
 
-  # The step whose output an auxiliary head reads, where the network has one.
+  # The block whose output an auxiliary head reads, where the network has one.
   auxiliary_after: ClassVar[str | None] = None
 
-  def steps(self) -> tuple[Step, ...]:
+  def blocks(self) -> Blocks:
+    """Returns all blocks of the network, in order."""
     raise NotImplementedError
 
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -176,24 +186,24 @@ class Inception(Base):
   def with_auxiliary(
     self, x: jax.Array, train: bool = False
   ) -> tuple[jax.Array, jax.Array | None]:
-    """The features, and what an auxiliary head reads [B, H', W', C]."""
+    """Returns the features and the auxiliary head's input [B, H', W', C]."""
     activations = None
-    for step in self.steps():
-      x = self.run(x, (step,), train)
-      if step[0] == self.auxiliary_after:
+    for block in self.blocks():
+      x = self.apply_blocks(x, (block,), train)
+      if block[0] == self.auxiliary_after:
         activations = x
     return x.mean(axis=(1, 2)), activations
 
-  def run(
-    self, x: jax.Array, steps: tuple[Step, ...], train: bool
+  def apply_blocks(
+    self, x: jax.Array, blocks: Blocks, train: bool
   ) -> jax.Array:
-    """Applies steps to x [B, H, W, C]."""
+    """Applies blocks one after another to x [B, H, W, C]."""
     mixed = functools.partial(Mixed, **self.shared(Base))
-    for name, step in steps:
-      if isinstance(step, Conv):
-        x = self.conv(x, step, train, name)
-      elif isinstance(step, Pool):
-        x = self.pool(x, step)
+    for name, block in blocks:
+      if isinstance(block, Conv):
+        x = self.conv(x, block, train, name)
+      elif isinstance(block, Pool):
+        x = self.pool(x, block)
       else:
-        x = mixed(branches=step, name=name)(x, train)
+        x = mixed(branches=block, name=name)(x, train)
     return x

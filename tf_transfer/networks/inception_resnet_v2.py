@@ -11,7 +11,7 @@ from tf_transfer.networks.inception_blocks import Pool, conv
 
 _POOL = Pool('max', 3, 2, 'VALID')
 
-_STEM: tuple[inception_blocks.Step, ...] = (
+_STEM: inception_blocks.Blocks = (
   ('conv_1a', conv(32, 3, 2, 'VALID')),
   ('conv_2a', conv(32, 3, 1, 'VALID')),
   ('conv_2b', conv(64, 3)),
@@ -53,13 +53,21 @@ _MIXED_7A = (
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-  """Residual blocks in a row, and the step that comes after them."""
+  """A sequence of residual blocks, and the block that comes after them.
+
+  Attributes:
+    name: the residual blocks' is `name_N`.
+    repeats: number of residual blocks.
+    scale: of what a residual block adds to its input.
+    branches: of a residual block.
+    after: the block behind them.
+  """
 
   name: str
   repeats: int
-  scale: float  # of what a block adds to its input
+  scale: float
   branches: inception_blocks.Branches
-  after: inception_blocks.Step
+  after: inception_blocks.Block
 
 
 STAGES = (
@@ -70,18 +78,18 @@ STAGES = (
 )
 
 
-def steps() -> tuple[inception_blocks.Step, ...]:
-  """All steps by name, a residual block as the branches in it."""
-  found = list(_STEM)
+def blocks() -> inception_blocks.Blocks:
+  """Returns all blocks, a residual block as its branches alone."""
+  result = list(_STEM)
   for stage in STAGES:
-    for block in range(1, stage.repeats + 1):
-      found.append((f'{stage.name}_{block}', stage.branches))
-    found.append(stage.after)
-  return tuple(found)
+    for number in range(1, stage.repeats + 1):
+      result.append((f'{stage.name}_{number}', stage.branches))
+    result.append(stage.after)
+  return tuple(result)
 
 
 class Residual(inception_blocks.Mixed):
-  """Branches, a 1×1 with bias to the input's width, added to the input.
+  """A residual block: branches and a 1×1 with bias, added to the input.
 
   Attributes:
     scale: of what is added.
@@ -108,11 +116,11 @@ class InceptionResNetV2(inception_blocks.Inception):
   def with_auxiliary(
     self, x: jax.Array, train: bool = False
   ) -> tuple[jax.Array, jax.Array]:
-    x = self.run(x, _STEM, train)
+    x = self.apply_blocks(x, _STEM, train)
     for stage in STAGES:
-      for block in range(1, stage.repeats + 1):
-        last = stage is STAGES[-1] and block == stage.repeats
-        name = f'{stage.name}_{block}'
+      for number in range(1, stage.repeats + 1):
+        last = stage is STAGES[-1] and number == stage.repeats
+        name = f'{stage.name}_{number}'
         x = Residual(
           branches=stage.branches,
           scale=1.0 if last else stage.scale,
@@ -122,5 +130,5 @@ class InceptionResNetV2(inception_blocks.Inception):
         )(x, train)
         if name == self.auxiliary_after:
           activations = x
-      x = self.run(x, (stage.after,), train)
+      x = self.apply_blocks(x, (stage.after,), train)
     return x.mean(axis=(1, 2)), activations

@@ -1,7 +1,7 @@
-"""A small Inception for images of 32 px, which nobody has published.
+"""A small Inception of our own for images of 32 px, to try things out.
 
-It has all that the settings study switches on and off, an auxiliary head too,
-and trains on a CPU in a minute: for trying things out.
+It has every regularizer that a recipe may switch on, the auxiliary head too,
+and trains on a CPU in a minute.
 """
 
 from typing import ClassVar
@@ -10,8 +10,14 @@ from tf_transfer.networks import inception_blocks
 from tf_transfer.networks.inception_blocks import Pool, conv
 
 
-def _module(a: int, b: tuple[int, int], c: int):
-  """1×1; 1×1 and 3×3; pooling and 1×1: their channels."""
+def _module(a: int, b: tuple[int, int], c: int) -> inception_blocks.Branches:
+  """Describes a module by the channels of its three branches.
+
+  Args:
+    a: of the branch of a 1×1.
+    b: of that of a 1×1 and a 3×3.
+    c: of that of a pooling and a 1×1.
+  """
   return (
     (conv(a),),
     (conv(b[0]), conv(b[1], 3)),
@@ -19,11 +25,12 @@ def _module(a: int, b: tuple[int, int], c: int):
   )
 
 
-def _reduction(features: int):
+def _reduction(features: int) -> inception_blocks.Branches:
+  """Describes a module that halves the image."""
   return (conv(features, 3, 2),), (Pool('max', 3, 2),)
 
 
-STEPS: tuple[inception_blocks.Step, ...] = (
+BLOCKS: inception_blocks.Blocks = (
   ('conv_1a', conv(24, 3, 2)),
   ('mixed_2a', _module(16, (16, 24), 8)),
   ('mixed_3a', _reduction(32)),
@@ -38,5 +45,5 @@ class InceptionSmall(inception_blocks.Inception):
 
   auxiliary_after: ClassVar[str | None] = 'mixed_3b'
 
-  def steps(self) -> tuple[inception_blocks.Step, ...]:
-    return STEPS
+  def blocks(self) -> inception_blocks.Blocks:
+    return BLOCKS

@@ -7,8 +7,17 @@ from tf_transfer.networks import inception_blocks, layers
 from tf_transfer.networks.inception_blocks import Pool, conv
 
 
-def _module(a: int, b: tuple[int, int], c: tuple[int, int], d: int):
-  """1×1; 1×1 and 3×3; 1×1 and 3×3; pooling and 1×1: their channels."""
+def _module(
+  a: int, b: tuple[int, int], c: tuple[int, int], d: int
+) -> inception_blocks.Branches:
+  """Describes a module by the channels of its four branches.
+
+  Args:
+    a: of the branch of a 1×1.
+    b: of that of a 1×1 and a 3×3.
+    c: of that of a 1×1 and a 3×3.
+    d: of that of a pooling and a 1×1.
+  """
   return (
     (conv(a),),
     (conv(b[0]), conv(b[1], 3)),
@@ -17,8 +26,8 @@ def _module(a: int, b: tuple[int, int], c: tuple[int, int], d: int):
   )
 
 
-def steps(padding: str = 'same') -> tuple[inception_blocks.Step, ...]:
-  """The whole network; `padding` is that of its first convolution."""
+def blocks(padding: str = 'same') -> inception_blocks.Blocks:
+  """Returns all blocks; `padding` is that of the first convolution."""
   return (
     ('conv_1a', conv(64, 7, 2, layers.padding_of(padding, 7))),
     ('pool_2a', Pool('max', 3, 2)),
@@ -53,5 +62,5 @@ class InceptionV1(inception_blocks.Inception):
     layers.check_option('padding', self.padding, ('same', 'symmetric'))
     super().__post_init__()
 
-  def steps(self) -> tuple[inception_blocks.Step, ...]:
-    return steps(self.padding)
+  def blocks(self) -> inception_blocks.Blocks:
+    return blocks(self.padding)

@@ -6,7 +6,8 @@ from tf_transfer.networks import inception_blocks
 from tf_transfer.networks.inception_blocks import Pool, Split, conv
 
 
-def _module_5(pool: int):
+def _module_5(pool: int) -> inception_blocks.Branches:
+  """Describes a module of stage 5; `pool` is the last branch's channels."""
   return (
     (conv(64),),
     (conv(48), conv(64, 5)),
@@ -15,7 +16,8 @@ def _module_5(pool: int):
   )
 
 
-def _module_6(width: int):
+def _module_6(width: int) -> inception_blocks.Branches:
+  """Describes a module of stage 6; `width` is its inner channels."""
   return (
     (conv(192),),
     (conv(width), conv(width, (1, 7)), conv(192, (7, 1))),
@@ -55,7 +57,7 @@ _REDUCTION_7 = (
   (Pool('max', 3, 2, 'VALID'),),
 )
 
-STEPS: tuple[inception_blocks.Step, ...] = (
+BLOCKS: inception_blocks.Blocks = (
   ('conv_1a', conv(32, 3, 2, 'VALID')),
   ('conv_2a', conv(32, 3, 1, 'VALID')),
   ('conv_2b', conv(64, 3)),
@@ -86,5 +88,5 @@ class InceptionV3(inception_blocks.Inception):
 
   auxiliary_after: ClassVar[str | None] = 'mixed_6e'
 
-  def steps(self) -> tuple[inception_blocks.Step, ...]:
-    return STEPS
+  def blocks(self) -> inception_blocks.Blocks:
+    return BLOCKS

@@ -62,7 +62,7 @@ _MODULE_7 = (
   (Pool('average'), conv(256)),
 )
 
-STEPS: tuple[inception_blocks.Step, ...] = (
+BLOCKS: inception_blocks.Blocks = (
   ('conv_1a', conv(32, 3, 2, 'VALID')),
   ('conv_2a', conv(32, 3, 1, 'VALID')),
   ('conv_2b', conv(64, 3)),
@@ -82,5 +82,5 @@ class InceptionV4(inception_blocks.Inception):
 
   auxiliary_after: ClassVar[str | None] = 'mixed_6h'
 
-  def steps(self) -> tuple[inception_blocks.Step, ...]:
-    return STEPS
+  def blocks(self) -> inception_blocks.Blocks:
+    return BLOCKS

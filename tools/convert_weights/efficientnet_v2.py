@@ -1,9 +1,8 @@
-"""EfficientNetV2: Keras and timm."""
+"""Rules of EfficientNetV2: Keras and timm."""
 
 from collections.abc import Iterator
 
 from tf_transfer.convert_weights import rules
-
 from tf_transfer.networks import efficientnet_v2
 
 _Architecture = efficientnet_v2.Architecture
@@ -11,7 +10,7 @@ _Block = efficientnet_v2.Block
 
 
 def _gates(architecture: _Architecture) -> Iterator[tuple[_Block, str]]:
-  """All 1×1 convolutions that squeeze or excite: they have biases."""
+  """Yields all 1×1 convolutions that squeeze or excite: they have biases."""
   for block in architecture.blocks():
     if not block.fused:
       yield block, 'squeeze'
@@ -19,11 +18,12 @@ def _gates(architecture: _Architecture) -> Iterator[tuple[_Block, str]]:
 
 
 def _keras_name(block: _Block) -> str:
-  """As block1a: Keras counts the blocks of a stage by letters."""
+  """Returns Keras's name of a block, with a letter in its stage: block1a."""
   return f'block{block.stage}{chr(ord("a") + block.repeat - 1)}'
 
 
 def keras(architecture: _Architecture) -> tuple[rules.Rule, ...]:
+  """Makes the rules of Keras's EfficientNetV2."""
   layers = [
     rules.Layer('stem_conv', 'stem_bn', 'stem'),
     rules.Layer('top_conv', 'top_bn', 'top'),
@@ -37,20 +37,22 @@ def keras(architecture: _Architecture) -> tuple[rules.Rule, ...]:
     for part in block.parts:
       conv, bn = (f'{_keras_name(block)}_{name}' for name in names[part])
       layers.append(rules.Layer(conv, bn, f'{block.name}/{part}'))
-  found = list(rules.keras(layers, 'predictions'))
+  result = list(rules.keras(layers, 'predictions'))
   for block, part in _gates(architecture):
     conv = {'squeeze': 'se_reduce', 'excite': 'se_expand'}[part]
     name, path = f'{_keras_name(block)}_{conv}', f'{block.name}/{part}'
-    found.append(rules.tf_conv(name, path))
-    found.append(rules.bias(f'{name}/bias', f'params/backbone/{path}/bias'))
-  return tuple(found)
+    result.append(rules.tf_conv(name, path))
+    result.append(rules.bias(f'{name}/bias', f'params/backbone/{path}/bias'))
+  return tuple(result)
 
 
 def _timm_name(block: _Block) -> str:
+  """Returns timm's name of a block, with numbers from 0: blocks.0.0."""
   return f'blocks.{block.stage - 1}.{block.repeat - 1}'
 
 
 def timm(architecture: _Architecture) -> tuple[rules.Rule, ...]:
+  """Makes the rules of timm's EfficientNetV2."""
   layers = [
     rules.Layer('conv_stem', 'bn1', 'stem'),
     rules.Layer('conv_head', 'bn2', 'top'),
@@ -67,10 +69,10 @@ def timm(architecture: _Architecture) -> tuple[rules.Rule, ...]:
       rules.Layer(f'{prefix}.{conv}', f'{prefix}.bn{i}', f'{block.name}/{part}')
       for i, (conv, part) in enumerate(pairs, start=1)
     ]
-  found = list(rules.torch(layers, 'classifier'))
+  result = list(rules.torch(layers, 'classifier'))
   for block, part in _gates(architecture):
     conv = {'squeeze': 'conv_reduce', 'excite': 'conv_expand'}[part]
     name, path = f'{_timm_name(block)}.se.{conv}', f'{block.name}/{part}'
-    found.append(rules.torch_conv(name, path))
-    found.append(rules.bias(f'{name}.bias', f'params/backbone/{path}/bias'))
-  return tuple(found)
+    result.append(rules.torch_conv(name, path))
+    result.append(rules.bias(f'{name}.bias', f'params/backbone/{path}/bias'))
+  return tuple(result)

@@ -1,9 +1,9 @@
-"""A few numbers that tell a weights file, to compare with a table.
+"""Computes the fingerprint of a weights file, to compare with a table.
 
-They are features of one fixed image. The image is made by arithmetic of whole
-numbers, so it is the same everywhere. Printed are the largest features, in
-four digits: float noise between machines is about 1e-6 of the largest, and
-would show in small ones.
+It is a few features of one fixed image. The image is made by arithmetic of
+whole numbers, so it is the same everywhere. Only the largest features are
+printed, in four digits: float noise between machines is about 1e-6 of the
+largest, and would show in small ones.
 """
 
 import os
@@ -15,25 +15,25 @@ from tf_transfer import networks
 _PRINTED = 4  # features
 
 
-def image(size: int) -> np.ndarray:
-  """The fixed image: [size, size, 3] uint8, waves of several lengths."""
+def make_image(size: int) -> np.ndarray:
+  """Makes the fixed image: [size, size, 3] uint8, waves of several lengths."""
   row, column, channel = np.ogrid[:size, :size, :3]
   return ((row * column + 3 * row + 5 * column + 85 * channel) % 256).astype(
     np.uint8
   )
 
 
-def fingerprint(path: os.PathLike | str) -> str:
-  """The fingerprint of a weights file.
+def compute_fingerprint(path: os.PathLike | str) -> str:
+  """Computes the fingerprint of a weights file.
 
   Returns:
     The norm of the features, and the largest with their indices.
 
   Raises:
-    InputError: it is no weights file, damaged or of another network.
+    InputError: the file is no weights file, damaged or of another network.
   """
   net = networks.load(path)
-  x = net.contract.scale(image(net.contract.image_size))
+  x = net.contract.scale(make_image(net.contract.image_size))
   features = np.asarray(net.features(x[None]))[0]
   norm = np.linalg.norm(features.astype(np.float64))
   largest = np.argsort(-features, kind='stable')[:_PRINTED]

@@ -1,12 +1,11 @@
 """Reads Keras's files: the legacy .h5, and .weights.h5 and .keras of Keras 3.
 
-None of them is read by name. Keras itself pairs a file's layers with a
-model's by position: in the legacy layout by that among all layers with
-weights, in the newer ones by that among the layers of a class (`conv2d_5` is
-the sixth convolution, whatever its name). So do we: the model is built, and
-its names are given to what stands in their places. They do not depend on the
-names in the file, which differ among versions of Keras and, where a layer's
-author did not name it, among sessions.
+Layers are matched by position, not by name, as Keras does it. In the legacy
+layout the position counts among all layers with weights, in the newer ones
+among the layers of a class (`conv2d_5` is the sixth convolution, whatever its
+name). We build the model, and give its names to the layers of the file at the
+same positions. The names in the file do not matter: they differ among versions
+of Keras and, for layers that their author did not name, among sessions.
 """
 
 import collections
@@ -22,12 +21,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from tf_transfer.convert_weights import packages
 
 from tf_transfer import errors
+from tf_transfer.convert_weights import packages
 from tf_transfer.networks import weights as weights_lib
 
-# What the newer files call the layers of a class.
+# How the newer files call the layers of a class.
 _KINDS = {
   'BatchNormalization': 'batch_normalization',
   'Conv2D': 'conv2d',
@@ -36,7 +35,7 @@ _KINDS = {
   'SeparableConv2D': 'separable_conv2d',
 }
 _ALL = 'layers'  # the one group of a legacy file
-# Tensorflow 2.13 to 2.15 wrote the second.
+# TensorFlow 2.13 to 2.15 wrote the second.
 _ROOTS = ('layers', '_layer_checkpoint_dependencies')
 _AUTOMATIC = re.compile(r'(conv2d|batch_normalization)(?:_(\d+))?')
 
@@ -55,8 +54,8 @@ class Application:
 
   def build(self, weights: str | None = None) -> Any:
     """Builds the model, with random weights or those that Keras downloads."""
-    packages.tensorflow('a Keras model')
-    keras = packages.needed('keras', 'a Keras model')
+    packages.import_tensorflow('a Keras model')
+    keras = packages.import_module('keras', 'a Keras model')
     return getattr(keras.applications, self.name)(
       weights=weights, **dict(self.options)
     )
@@ -64,12 +63,12 @@ class Application:
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-  """A layer with weights of a model.
+  """A layer of a model that has weights.
 
   Attributes:
     name: as the rules know it.
-    kind: as the newer files call its class.
-    weights: their names, in Keras's order.
+    kind: its class, as the newer files name it.
+    weights: names of its weights, in Keras's order.
   """
 
   name: str
@@ -78,8 +77,8 @@ class Layer:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Stored:
-  """A layer with weights of a file.
+class _FileLayer:
+  """A layer in a file that has weights.
 
   Attributes:
     key: of its group in the file.
@@ -92,35 +91,36 @@ class _Stored:
   arrays: Mapping[str, np.ndarray]
 
 
-def _renumbered(layers: Iterable[str]) -> dict[str, str]:
-  """Old name -> new, for the layers that nobody named.
+def _renumber(layers: Iterable[str]) -> dict[str, str]:
+  """Returns new names, by the old, of the layers that nobody named.
 
-  A session numbers them (`conv2d_95`), so only the order of the numbers means
-  anything: here they count from 1.
+  A session numbers them (`conv2d_95`), and only the order of the numbers means
+  anything: the new ones count from 1.
   """
-  found: dict[str, list[tuple[int, str]]] = {}
+  by_kind: dict[str, list[tuple[int, str]]] = {}
   for layer in layers:
     match = _AUTOMATIC.fullmatch(layer)
     if match:
       kind, number = match.groups()
-      found.setdefault(kind, []).append((int(number or 0), layer))
+      by_kind.setdefault(kind, []).append((int(number or 0), layer))
   return {
     layer: f'{kind}_{rank}'
-    for kind, numbered in found.items()
+    for kind, numbered in by_kind.items()
     for rank, (_, layer) in enumerate(sorted(numbered), start=1)
   }
 
 
 def _weight_name(kind: str, name: str) -> str:
+  """Returns the name by which the rules know a weight."""
   # Keras 3 calls the kernels of both kinds of convolution alike.
   depthwise = (kind, name) == ('depthwise_conv2d', 'kernel')
   return 'depthwise_kernel' if depthwise else name
 
 
 def layers_of(model: Any) -> list[Layer]:
-  """The layers with weights of a Keras model, in its order."""
+  """Returns the layers of a Keras model that have weights, in its order."""
   layers = [layer for layer in model.layers if layer.weights]
-  renumbered = _renumbered(layer.name for layer in layers)
+  renumbered = _renumber(layer.name for layer in layers)
   kinds = [_KINDS[type(layer).__name__] for layer in layers]
   return [
     Layer(
@@ -133,7 +133,8 @@ def layers_of(model: Any) -> list[Layer]:
 
 
 @functools.cache
-def _layers(application: Application) -> list[Layer]:
+def _application_layers(application: Application) -> list[Layer]:
+  """Returns the layers of a model, which is built once."""
   return layers_of(application.build())
 
 
@@ -148,27 +149,27 @@ def read(
 
   Returns:
     {'layer/weight': array}, as conv1_conv/kernel, under the names of the
-    model's layers; what has no place in the model, under that in the file.
+    model's layers. Layers that the model lacks keep the file's names.
 
   Raises:
-    InputError: no such file, cut short, or of another kind; or its named
-      layers do not stand where the model has them.
+    InputError: no such file, cut short, or of another format; or its named
+      layers are not at the positions where the model has them.
   """
-  packages.needed('h5py', 'reading a Keras file')
+  packages.import_module('h5py', 'reading a Keras file')
   try:
-    with _opened(path) as file:
-      groups = _stored(file)
+    with _open(path) as file:
+      groups = _read_layers(file)
   except (
     *(OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile),
     # A group where there should be an array, or the reverse.
     *(AttributeError, TypeError),
   ) as error:
     raise errors.InputError(
-      f'{path} is no whole Keras file ({error}): it may be cut short or of '
-      'another format. Get it again.'
+      f'{path} is no complete Keras file ({error}): it may be cut short or '
+      'of another format. Get it again.'
     ) from error
-  layers = _layers(application) if application else []
-  tensors, problems = _placed(groups, layers)
+  layers = _application_layers(application) if application else []
+  tensors, problems = _match(groups, layers)
   if problems:
     raise errors.InputError(
       f'{path}: its layers are not those of {application.name} in their '
@@ -178,8 +179,8 @@ def read(
 
 
 @contextlib.contextmanager
-def _opened(path: os.PathLike | str) -> Iterator[Any]:
-  """The HDF5 file, out of its archive where it is in one."""
+def _open(path: os.PathLike | str) -> Iterator[Any]:
+  """Opens the HDF5 file, out of its archive where it is in one."""
   import h5py
 
   if not str(path).endswith('.keras'):
@@ -196,15 +197,15 @@ def _opened(path: os.PathLike | str) -> Iterator[Any]:
     yield file
 
 
-def _array(dataset: Any) -> np.ndarray:
-  # Both would have more read than the file holds.
+def _read_array(dataset: Any) -> np.ndarray:
+  """Reads an array; refuses one whose values are not all in the file."""
   if dataset.external or dataset.id.get_storage_size() < dataset.nbytes:
     raise ValueError(f'{dataset.name} {dataset.shape} is not all in the file')
   return np.asarray(dataset)
 
 
-def _stored(file: Any) -> dict[str, list[_Stored]]:
-  """The layers with weights of a file, in the groups that have an order."""
+def _read_layers(file: Any) -> dict[str, list[_FileLayer]]:
+  """Reads the layers with weights, in groups whose order counts."""
   root = file.get('model_weights', file)
   names = _names(root.attrs, 'layer_names')
   if names:
@@ -219,7 +220,7 @@ def _stored(file: Any) -> dict[str, list[_Stored]]:
 
 
 def _names(attributes: Any, key: str) -> list[str]:
-  """A list of names, which Keras splits when it outgrows HDF5's limit."""
+  """Reads a list of names, which Keras splits at HDF5's limit of size."""
   if key in attributes:
     values = list(attributes[key])
   else:
@@ -231,8 +232,9 @@ def _names(attributes: Any, key: str) -> list[str]:
   return [v.decode() if isinstance(v, bytes) else str(v) for v in values]
 
 
-def _legacy_layers(root: Any, names: Sequence[str]) -> list[_Stored]:
-  renumbered = _renumbered(names)
+def _legacy_layers(root: Any, names: Sequence[str]) -> list[_FileLayer]:
+  """Reads the layers of the legacy layout, in the order of their names."""
+  renumbered = _renumber(names)
   layers = []
   for layer in names:
     arrays = {}
@@ -240,75 +242,83 @@ def _legacy_layers(root: Any, names: Sequence[str]) -> list[_Stored]:
       name = weight.split('/')[-1].split(':')[0]
       if name in arrays:
         raise ValueError(f'{layer}/{name} twice')
-      arrays[name] = _array(root[layer][weight])
+      arrays[name] = _read_array(root[layer][weight])
     if arrays:
-      layers.append(_Stored(layer, renumbered.get(layer, layer), arrays))
+      layers.append(_FileLayer(layer, renumbered.get(layer, layer), arrays))
   return layers
 
 
-def _layers_by_kind(root: Any) -> dict[str, list[_Stored]]:
+def _layers_by_kind(root: Any) -> dict[str, list[_FileLayer]]:
+  """Reads the layers of Keras 3's layout, by the kind of layer, in order."""
   names = {
     key: str(group['vars'].attrs.get('name', ''))
     for key, group in root.items()
     if 'vars' in group
   }
-  renumbered = _renumbered(names.values())
+  renumbered = _renumber(names.values())
   numbered = collections.defaultdict(list)
   for key, name in names.items():
     variables = root[key]['vars']
     if len(variables):
       kind, number = re.fullmatch(r'(.*?)(?:_(\d+))?', key).groups()
       arrays = {
-        index: _array(variables[index]) for index in sorted(variables, key=int)
+        index: _read_array(variables[index])
+        for index in sorted(variables, key=int)
       }
-      stored = _Stored(key, renumbered.get(name, name), arrays)
-      numbered[kind].append((int(number or 0), stored))
+      layer = _FileLayer(key, renumbered.get(name, name), arrays)
+      numbered[kind].append((int(number or 0), layer))
   return {
-    kind: [layer for _, layer in sorted(found, key=lambda item: item[0])]
-    for kind, found in numbered.items()
+    kind: [layer for _, layer in sorted(pairs, key=lambda pair: pair[0])]
+    for kind, pairs in numbered.items()
   }
 
 
-def _placed(
-  groups: Mapping[str, Sequence[_Stored]], layers: Sequence[Layer]
+def _match(
+  groups: Mapping[str, Sequence[_FileLayer]], layers: Sequence[Layer]
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-  """Gives the arrays of a file the names of the layers in their places.
+  """Matches the layers of a file to those of a model, by position.
 
-  Where the layers of a group and their weights are not as many as the
-  model's, none has a place: they are left to their names, for an error to
-  say which are missing and which too many.
+  Where a group has not as many layers and weights as the model, positions say
+  nothing: its layers are matched by name, so that an error can say which are
+  missing and which are too many.
 
   Returns:
-    The arrays by name; and which named layers stand in another's place.
+    The arrays by name, and a line for each named layer at the position of
+    another.
   """
   tensors, problems = {}, []
   # Names that a session numbered say nothing.
-  known = {
+  named = {
     layer.name for layer in layers if not _AUTOMATIC.fullmatch(layer.name)
   }
-  for kind, stored in groups.items():
-    places = [layer for layer in layers if kind in (_ALL, layer.kind)]
-    counts = [len(layer.weights) for layer in places]
-    if counts != [len(layer.arrays) for layer in stored]:
-      places = _by_name(stored, layers)
-    for found, place in zip(stored, places, strict=True):
-      if found.name in known and found.name != place.name:
-        problems.append(f'{found.name} stands in the place of {place.name}')
-      for name, array in zip(place.weights, found.arrays.values(), strict=True):
-        path = f'{place.name}/{name}'
+  for kind, file_layers in groups.items():
+    matches = [layer for layer in layers if kind in (_ALL, layer.kind)]
+    counts = [len(layer.weights) for layer in matches]
+    if counts != [len(layer.arrays) for layer in file_layers]:
+      matches = _match_by_name(file_layers, layers)
+    for file_layer, layer in zip(file_layers, matches, strict=True):
+      if file_layer.name in named and file_layer.name != layer.name:
+        problems.append(
+          f'{file_layer.name} stands in the place of {layer.name}'
+        )
+      arrays = file_layer.arrays.values()
+      for name, array in zip(layer.weights, arrays, strict=True):
+        path = f'{layer.name}/{name}'
         if path in tensors:
           problems.append(f'{path} is there twice')
         tensors[path] = array
   return tensors, problems
 
 
-def _by_name(stored: Sequence[_Stored], layers: Sequence[Layer]) -> list[Layer]:
-  """The layers that the names in a file say, as far as the model has them."""
-  known = {(layer.name, len(layer.weights)): layer for layer in layers}
+def _match_by_name(
+  file_layers: Sequence[_FileLayer], layers: Sequence[Layer]
+) -> list[Layer]:
+  """Matches layers by name; one that the model lacks becomes its own match."""
+  by_name = {(layer.name, len(layer.weights)): layer for layer in layers}
   return [
-    known.get(
-      (found.name, len(found.arrays)),
-      Layer(found.key, '', tuple(found.arrays)),
+    by_name.get(
+      (file_layer.name, len(file_layer.arrays)),
+      Layer(file_layer.key, '', tuple(file_layer.arrays)),
     )
-    for found in stored
+    for file_layer in file_layers
   ]

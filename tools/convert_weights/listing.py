@@ -1,15 +1,25 @@
-"""What public weights there are, as a table of text."""
+"""Prints what public weights there are."""
 
-from tf_transfer.convert_weights import publishers, sources
+import tabulate
 
-_HEADINGS = ('source', 'classes', 'top-1', 'file')
+from tf_transfer.convert_weights import publishers, table
+
+# Each column, and how it is aligned.
+_COLUMNS = {
+  'network': 'left',
+  'source': 'left',
+  'classes': 'right',
+  'top-1': 'right',
+  'file': 'left',
+}
 
 
-def _row(source: publishers.Source) -> tuple[str, ...]:
+def _format_row(network: str, source: publishers.Source) -> tuple[str, ...]:
   top1, file = source.imagenet_top1, source.file
   if source.published_as:
     file = f'{file}, published as {source.published_as}'
   return (
+    network,
     source.name,
     f'{source.num_classes}',
     'unknown' if top1 is None else f'{top1:.1%}',
@@ -18,22 +28,16 @@ def _row(source: publishers.Source) -> tuple[str, ...]:
 
 
 def render() -> str:
-  """Under each network a line per source of its weights."""
-  rows = {
-    network: [_row(source) for source in found]
-    for network, found in sources.SOURCES.items()
-  }
-  cells = [_HEADINGS, *(row for found in rows.values() for row in found)]
-  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-
-  def line(row: tuple[str, ...]) -> str:
-    name, classes, top1, file = row
-    return (
-      f'  {name:{widths[0]}}  {classes:>{widths[1]}}  {top1:>{widths[2]}}'
-      f'  {file}'
-    )
-
-  lines = [line(_HEADINGS)]
-  for network, found in rows.items():
-    lines += [network, *map(line, found)]
-  return '\n'.join(lines)
+  """Returns a text table with a line for each source of each network."""
+  rows = [
+    _format_row(network, source)
+    for network, sources in table.SOURCES.items()
+    for source in sources
+  ]
+  return tabulate.tabulate(
+    rows,
+    tuple(_COLUMNS),
+    tablefmt='plain',
+    colalign=tuple(_COLUMNS.values()),
+    disable_numparse=True,
+  )

@@ -1,10 +1,9 @@
-"""MobileNet v1 and v2: TF-Slim, Keras, torchvision (v2 only) and timm."""
+"""Rules of MobileNets: TF-Slim, Keras, torchvision (v2 only) and timm."""
 
 import itertools
 from collections.abc import Iterator, Sequence
 
 from tf_transfer.convert_weights import rules
-
 from tf_transfer.networks import mobilenet
 
 _V1 = range(1, len(mobilenet.BLOCKS_V1) + 1)
@@ -19,11 +18,13 @@ _TIMM_V2 = tuple(stage[0] for stage in mobilenet.STAGES_V2)
 
 
 def _parts_v2(block: int) -> tuple[str, ...]:
+  """Returns the layers of a block of v2; the first does not expand."""
   parts = ('expand', 'depthwise', 'project')
   return parts[1:] if block == 1 else parts
 
 
 def slim_v1() -> tuple[rules.Rule, ...]:
+  """Makes the rules of TF-Slim's MobileNet v1."""
   layers = [('MobilenetV1/Conv2d_0', 'stem')]
   layers += [
     (f'MobilenetV1/Conv2d_{block}_{part}', f'block{block}_{part}')
@@ -34,6 +35,7 @@ def slim_v1() -> tuple[rules.Rule, ...]:
 
 
 def keras_v1() -> tuple[rules.Rule, ...]:
+  """Makes the rules of Keras's MobileNet v1."""
   layers = [rules.Layer('conv1', 'conv1_bn', 'stem')]
   layers += [
     rules.Layer(
@@ -48,7 +50,11 @@ def keras_v1() -> tuple[rules.Rule, ...]:
 
 
 def _timm_blocks(repeats: Sequence[int]) -> Iterator[tuple[int, str]]:
-  """Our number of a block from 1, and its name in timm."""
+  """Yields our number of each block, from 1, and timm's name of it.
+
+  Args:
+    repeats: number of blocks in each of timm's stages.
+  """
   numbers = itertools.count(1)
   for stage, count in enumerate(repeats):
     for repeat in range(count):
@@ -56,6 +62,7 @@ def _timm_blocks(repeats: Sequence[int]) -> Iterator[tuple[int, str]]:
 
 
 def timm_v1() -> tuple[rules.Rule, ...]:
+  """Makes the rules of timm's MobileNet v1."""
   layers = [rules.Layer('conv_stem', 'bn1', 'stem')]
   for block, name in _timm_blocks(_TIMM_V1):
     layers += [
@@ -66,6 +73,7 @@ def timm_v1() -> tuple[rules.Rule, ...]:
 
 
 def slim_v2() -> tuple[rules.Rule, ...]:
+  """Makes the rules of TF-Slim's MobileNet v2."""
   layers = [('MobilenetV2/Conv', 'stem'), ('MobilenetV2/Conv_1', 'top')]
   for block in _V2:
     scope = 'expanded_conv' + (f'_{block - 1}' if block > 1 else '')
@@ -77,6 +85,7 @@ def slim_v2() -> tuple[rules.Rule, ...]:
 
 
 def keras_v2() -> tuple[rules.Rule, ...]:
+  """Makes the rules of Keras's MobileNet v2."""
   layers = [
     rules.Layer('Conv1', 'bn_Conv1', 'stem'),
     rules.Layer('Conv_1', 'Conv_1_bn', 'top'),
@@ -91,6 +100,7 @@ def keras_v2() -> tuple[rules.Rule, ...]:
 
 
 def torchvision_v2() -> tuple[rules.Rule, ...]:
+  """Makes the rules of torchvision's MobileNet v2."""
   layers = [
     rules.Layer('features.0.0', 'features.0.1', 'stem'),
     rules.Layer('features.18.0', 'features.18.1', 'top'),
@@ -110,6 +120,7 @@ def torchvision_v2() -> tuple[rules.Rule, ...]:
 
 
 def timm_v2() -> tuple[rules.Rule, ...]:
+  """Makes the rules of timm's MobileNet v2."""
   layers = [
     rules.Layer('conv_stem', 'bn1', 'stem'),
     rules.Layer('conv_head', 'bn2', 'top'),

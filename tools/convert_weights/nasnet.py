@@ -1,15 +1,21 @@
-"""NASNet-A: TF-Slim, Keras, and PyTorch (timm and pretrainedmodels)."""
+"""Rules of NASNet-A: TF-Slim, Keras and PyTorch.
+
+timm and pretrainedmodels name the variables alike.
+"""
 
 import re
 from collections.abc import Iterator
 
 from tf_transfer.convert_weights import rules
-
 from tf_transfer.networks import nasnet
 
 
 def _separables(reduction: bool) -> Iterator[tuple[int, str, int]]:
-  """Combination from 1, side and size of a cell's separable convolutions."""
+  """Yields the separable convolutions of a cell.
+
+  Yields:
+    The number of the combination, from 1, the side, and the kernel's size.
+  """
   rows = nasnet.REDUCTION if reduction else nasnet.NORMAL
   for number, combination in enumerate(rows, start=1):
     for side, operation in zip(nasnet.SIDES, combination, strict=True):
@@ -18,15 +24,16 @@ def _separables(reduction: bool) -> Iterator[tuple[int, str, int]]:
 
 
 def _rows(repeats: int) -> tuple[nasnet.CellRow, ...]:
+  """Returns the cells of a network with `repeats` in each stage."""
   # Names alone are of interest here, and are the same at any width.
   return nasnet.cells(repeats, 4, False)
 
 
 def _tf_separable(scope: str, path: str, number: int) -> list[rules.Rule]:
-  """TensorFlow's two kernels of a separable convolution, as it names them."""
-  scope, ours = re.escape(scope), f'params/backbone/{path}'
-  depthwise = f'{ours}/depthwise{number}/kernel'
-  pointwise = f'{ours}/pointwise{number}/conv/kernel'
+  """Makes the rules of TensorFlow's two kernels of a separable convolution."""
+  scope = re.escape(scope)
+  depthwise = f'params/backbone/{path}/depthwise{number}/kernel'
+  pointwise = f'params/backbone/{path}/pointwise{number}/conv/kernel'
   return [
     rules.Rule(rf'{scope}/depthwise_{kind}', depthwise, rules.depthwise_kernel)
     for kind in ('weights', 'kernel')
@@ -37,7 +44,7 @@ def _tf_separable(scope: str, path: str, number: int) -> list[rules.Rule]:
 
 
 def _slim_cell(row: nasnet.CellRow) -> str:
-  """TF-Slim's scope of a cell, as cell_stem_0; its numbers begin at 0."""
+  """Returns TF-Slim's scope of a cell, with numbers from 0: cell_stem_0."""
   kind, number = re.fullmatch(r'(\D+)(\d+)', row.name).groups()
   kinds = {
     'stem_cell': 'cell_stem',
@@ -48,7 +55,8 @@ def _slim_cell(row: nasnet.CellRow) -> str:
 
 
 def slim(repeats: int) -> tuple[rules.Rule, ...]:
-  convs, norms, found = {'conv0': 'stem/conv'}, {'conv0_bn': 'stem/bn'}, []
+  """Makes the rules of TF-Slim's NASNets."""
+  convs, norms, result = {'conv0': 'stem/conv'}, {'conv0_bn': 'stem/bn'}, []
   for row in _rows(repeats):
     scope, path = _slim_cell(row), row.name
     convs |= {
@@ -63,26 +71,26 @@ def slim(repeats: int) -> tuple[rules.Rule, ...]:
       f'{scope}/final_path_bn': f'{path}/previous_bn',
     }
     for combine, side, size in _separables(row.reduction):
-      ours = f'{path}/combine{combine}_{side}'
-      theirs = f'{scope}/comb_iter_{combine - 1}/{side}'
+      target = f'{path}/combine{combine}_{side}'
+      prefix = f'{scope}/comb_iter_{combine - 1}/{side}'
       for n in (1, 2):
         kind = f'{size}x{size}_{n}'
-        found += _tf_separable(f'{theirs}/separable_{kind}', ours, n)
-        norms[f'{theirs}/bn_sep_{kind}'] = f'{ours}/pointwise{n}/bn'
+        result += _tf_separable(f'{prefix}/separable_{kind}', target, n)
+        norms[f'{prefix}/bn_sep_{kind}'] = f'{target}/pointwise{n}/bn'
   for name, path in convs.items():
     pattern = rf'{re.escape(name)}/weights'
-    found.append(rules.Rule(pattern, f'params/backbone/{path}/kernel'))
+    result.append(rules.Rule(pattern, f'params/backbone/{path}/kernel'))
   for name, path in norms.items():
-    found += rules.tf_batch_norm(name, path)
+    result += rules.tf_batch_norm(name, path)
   return (
-    *found,
+    *result,
     *rules.slim_head('final_layer/FC'),
     *rules.drop(r'aux_\d+/.*'),
   )
 
 
 def _keras_cell(row: nasnet.CellRow, repeats: int) -> str:
-  """What ends the names of a cell: stem_1, reduce_4, or a number."""
+  """Returns how Keras's names of a cell end: stem_1, reduce_4, or a number."""
   kind, number = re.fullmatch(r'(\D+)(\d+)', row.name).groups()
   number = int(number)
   if kind == 'stem_cell':
@@ -94,8 +102,9 @@ def _keras_cell(row: nasnet.CellRow, repeats: int) -> str:
 
 
 def keras(repeats: int) -> tuple[rules.Rule, ...]:
+  """Makes the rules of Keras's NASNets."""
   convs, norms = {'stem_conv1': 'stem/conv'}, {'stem_bn1': 'stem/bn'}
-  found = []
+  result = []
   for row in _rows(repeats):
     end, path = _keras_cell(row, repeats), row.name
     kind = 'reduction' if row.reduction else 'normal'
@@ -109,24 +118,24 @@ def keras(repeats: int) -> tuple[rules.Rule, ...]:
     for combine, side, _ in _separables(row.reduction):
       # In reductions Keras calls the left of the fifth that of the fourth.
       number = 4 if row.reduction and combine == 5 else combine
-      ours = f'{path}/combine{combine}_{side}'
+      target = f'{path}/combine{combine}_{side}'
       for n in (1, 2):
-        place = f'{kind}_{side}{number}_{end}'
-        found += _tf_separable(f'separable_conv_{n}_{place}', ours, n)
-        norms[f'separable_conv_{n}_bn_{place}'] = f'{ours}/pointwise{n}/bn'
+        position = f'{kind}_{side}{number}_{end}'
+        result += _tf_separable(f'separable_conv_{n}_{position}', target, n)
+        norms[f'separable_conv_{n}_bn_{position}'] = f'{target}/pointwise{n}/bn'
     # One name for two layers of ours: a cell has one or the other.
     shrinks = row.name in _shrinking(repeats)
     norms[f'adjust_bn_{end}'] = (
       f'{path}/previous_bn' if shrinks else f'{path}/previous/bn'
     )
-  found += [rules.tf_conv(name, path) for name, path in convs.items()]
+  result += [rules.tf_conv(name, path) for name, path in convs.items()]
   for name, path in norms.items():
-    found += rules.tf_batch_norm(name, path)
-  return (*found, *rules.keras_head('predictions'))
+    result += rules.tf_batch_norm(name, path)
+  return (*result, *rules.keras_head('predictions'))
 
 
 def _shrinking(repeats: int) -> tuple[str, ...]:
-  """The cells behind a reduction, whose previous output is larger."""
+  """Returns the cells behind a reduction, whose previous output is larger."""
   return (
     'stem_cell2',
     'cell1',
@@ -136,7 +145,10 @@ def _shrinking(repeats: int) -> tuple[str, ...]:
 
 
 def _torch_cell(row: nasnet.CellRow, repeats: int) -> str:
-  """As TF-Slim, but each stage has six numbers, used or not."""
+  """Returns PyTorch's name of a cell.
+
+  It is TF-Slim's, but each stage has six numbers, whether it uses all or not.
+  """
   if not row.name.startswith('cell'):
     return _slim_cell(row)
   stage, repeat = divmod(int(row.name.removeprefix('cell')) - 1, repeats)
@@ -144,6 +156,7 @@ def _torch_cell(row: nasnet.CellRow, repeats: int) -> str:
 
 
 def torch(repeats: int) -> tuple[rules.Rule, ...]:
+  """Makes the rules of timm's and pretrainedmodels' NASNets."""
   convs, norms = {'conv0.conv': 'stem/conv'}, {'conv0.bn': 'stem/bn'}
   for row in _rows(repeats):
     scope, path = _torch_cell(row, repeats), row.name
@@ -159,14 +172,14 @@ def torch(repeats: int) -> tuple[rules.Rule, ...]:
       f'{scope}.final_path_bn': f'{path}/previous_bn',
     }
     for combine, side, _ in _separables(row.reduction):
-      ours = f'{path}/combine{combine}_{side}'
-      theirs = f'{scope}.comb_iter_{combine - 1}_{side}'
+      target = f'{path}/combine{combine}_{side}'
+      prefix = f'{scope}.comb_iter_{combine - 1}_{side}'
       for n in (1, 2):
-        kernels = f'{theirs}.separable_{n}'
-        convs[f'{kernels}.depthwise_conv2d'] = f'{ours}/depthwise{n}'
-        convs[f'{kernels}.pointwise_conv2d'] = f'{ours}/pointwise{n}/conv'
-        norms[f'{theirs}.bn_sep_{n}'] = f'{ours}/pointwise{n}/bn'
-  found = [rules.torch_conv(name, path) for name, path in convs.items()]
+        kernels = f'{prefix}.separable_{n}'
+        convs[f'{kernels}.depthwise_conv2d'] = f'{target}/depthwise{n}'
+        convs[f'{kernels}.pointwise_conv2d'] = f'{target}/pointwise{n}/conv'
+        norms[f'{prefix}.bn_sep_{n}'] = f'{target}/pointwise{n}/bn'
+  result = [rules.torch_conv(name, path) for name, path in convs.items()]
   for name, path in norms.items():
-    found += rules.torch_batch_norm(name, path)
-  return (*found, *rules.torch_head('last_linear'))
+    result += rules.torch_batch_norm(name, path)
+  return (*result, *rules.torch_head('last_linear'))

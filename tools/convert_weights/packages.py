@@ -1,4 +1,4 @@
-"""Packages that only some formats need, imported when they are."""
+"""Imports packages that only some formats need."""
 
 import importlib
 from types import ModuleType
@@ -9,7 +9,7 @@ from tf_transfer import errors
 _INSTALLED_BY = {'tensorflow': 'tensorflow-cpu', 'keras': 'tensorflow-cpu'}
 
 
-def needed(module: str, purpose: str) -> ModuleType:
+def import_module(module: str, purpose: str) -> ModuleType:
   """Imports a module.
 
   Args:
@@ -28,9 +28,9 @@ def needed(module: str, purpose: str) -> ModuleType:
     ) from error
 
 
-def tensorflow(purpose: str) -> ModuleType:
-  """Imports TensorFlow and keeps it off the accelerator; as `needed`."""
-  tf = needed('tensorflow', purpose)
+def import_tensorflow(purpose: str) -> ModuleType:
+  """Imports TensorFlow and keeps it off the accelerator; as `import_module`."""
+  tf = import_module('tensorflow', purpose)
   # JAX needs the accelerator's memory; TensorFlow would take all of it.
   tf.config.set_visible_devices([], 'GPU')
   return tf

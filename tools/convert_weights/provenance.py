@@ -1,4 +1,4 @@
-"""Whether a file is the published one that a row of the table describes.
+"""Tells whether a file is the published one that a row of the table means.
 
 A network is published many times: better trained under the same names, tuned
 by someone else. Its top-1 and its recipe are those of one file, and must not
@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
-from tf_transfer.convert_weights import publishers
 
+from tf_transfer.convert_weights import publishers
 from tf_transfer.networks import recipe as recipe_lib
 
 _HASHED = re.compile(r'.*-([0-9a-f]{8,})\.pth')
@@ -26,7 +26,7 @@ _FOLDERS = 3
 def is_published(
   source: publishers.Source, path: os.PathLike | str, sha256: str
 ) -> bool | None:
-  """Whether a file is the one that a row is about; None: nothing tells.
+  """Tells whether a file is the one that a row is about; None if unknown.
 
   Args:
     source: the row.
@@ -43,15 +43,18 @@ def is_published(
 
 
 def _tag(model: str, path: pathlib.Path) -> str | None:
-  """The tag behind a model's name, of a file or else its nearest folder."""
+  """Returns the tag behind a model's name in a path, the file's name first."""
   pattern = re.compile(rf'(?<![\w.]){re.escape(model)}\.(\w+)')
   folders = [folder.name for folder in path.parents[:_FOLDERS]]
-  found = (pattern.search(name) for name in (path.stem, *folders))
-  return next((match[1] for match in found if match), None)
+  matches = (pattern.search(name) for name in (path.stem, *folders))
+  return next((match[1] for match in matches if match), None)
 
 
 def top1_source(source: publishers.Source, published: bool | None) -> str:
-  """Who published a row's top-1, and that a file is taken at its word."""
+  """Returns who published a row's top-1, for a weights file's header.
+
+  Where nothing tells whether the file is the published one, it says so.
+  """
   if published is None and source.imagenet_top1_source:
     return (
       f'{source.imagenet_top1_source}, taking the file for {source.file}, '
@@ -60,13 +63,20 @@ def top1_source(source: publishers.Source, published: bool | None) -> str:
   return source.imagenet_top1_source
 
 
-def doubt(
+def explain_doubt(
   source: publishers.Source,
   path: os.PathLike | str,
   sha256: str,
   top1_is_stated: bool,
 ) -> str:
-  """Says that a file is not the one that a row is about, in one line."""
+  """Returns a line that says that a file is not the one of the row, and why.
+
+  Args:
+    source: the row.
+    path: of the file.
+    sha256: of the file.
+    top1_is_stated: whether the user stated its ImageNet top-1.
+  """
   name = source.file.removeprefix('timm/')
   reason = 'neither it nor its folder has that name'
   if _HASHED.fullmatch(source.file):
@@ -83,8 +93,8 @@ def doubt(
   )
 
 
-def shown_recipe(variables: Mapping[str, np.ndarray]) -> recipe_lib.Recipe:
-  """What the variables show of how a network was trained, by their paths.
+def infer_recipe(variables: Mapping[str, np.ndarray]) -> recipe_lib.Recipe:
+  """Infers from the variables, by path, how a network was trained.
 
   A scale of 1 throughout is that of a port from where there was none.
   """

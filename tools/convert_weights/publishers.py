@@ -1,13 +1,12 @@
-"""Who publishes weights, and what all of a publisher's have in common."""
+"""The publishers of weights, and what all weights of one have in common."""
 
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tf_transfer.convert_weights import keras_files, rules
-
 from tf_transfer import contract as contract_lib
+from tf_transfer.convert_weights import keras_files, rules
 from tf_transfer.networks import recipe as recipe_lib
 
 Rules = Sequence[rules.Rule]
@@ -19,10 +18,10 @@ class Source:
 
   Attributes:
     name: of the source.
-    make_rules: makes the rules from its names to ours.
+    make_rules: makes the rules that turn its names into our paths.
     contract: the preprocessing the weights were trained with.
-    file: what to look for: the published file's name, and what is in it where
-      it is an archive; of timm, the repository on the Hugging Face hub.
+    file: the published file's name, and of an archive the name in it; of
+      timm, the repository on the Hugging Face hub.
     published_as: the file's name where it is published, if `file` is that
       under which a library keeps it.
     package: Python package that carries the file, or ''.
@@ -53,11 +52,12 @@ class Source:
 
   @functools.cached_property
   def rules(self) -> Rules:
-    """From the source's names to ours; the first that matches counts."""
+    """From the source's names to our paths; the first that matches counts."""
     return tuple(self.make_rules())
 
   @property
   def background(self) -> bool:
+    """Whether class 0 is "background"."""
     return self.num_classes == 1001
 
 
@@ -83,6 +83,7 @@ def contract(
   antialias: bool = True,
   pixel_centers: bool = True,
 ) -> contract_lib.Contract:
+  """Makes a contract; `scaling` is mean, deviation and order of channels."""
   mean, std, channels = scaling
   return contract_lib.Contract(
     image_size=size,
@@ -106,6 +107,7 @@ def slim(
   num_classes: int = 1001,
   **fields: Any,
 ) -> Source:
+  """Describes weights of TF-Slim; they have a background class unless said."""
   return Source(
     name='slim',
     make_rules=make_rules,
@@ -134,6 +136,7 @@ def keras(
   interpolation: str = 'bilinear',
   **fields: Any,
 ) -> Source:
+  """Describes weights of keras.applications."""
   return Source(
     name='keras',
     make_rules=make_rules,
@@ -163,6 +166,7 @@ def torchvision(
   crop_fraction: float = 0.875,
   **fields: Any,
 ) -> Source:
+  """Describes weights of torchvision, the first version of each network."""
   return Source(
     name='torchvision',
     make_rules=make_rules,
@@ -188,6 +192,7 @@ def timm(
   crop_fraction: float = 0.875,
   **fields: Any,
 ) -> Source:
+  """Describes weights of timm, by their name on the Hugging Face hub."""
   published = f"timm's table of results, for the weights {weights}"
   return Source(
     name=name,

@@ -1,4 +1,4 @@
-"""Reads a checkpoint of any of the formats, told apart by its file's name."""
+"""Reads a checkpoint of any format, told by how the file's name ends."""
 
 import os
 import pathlib
@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import safetensors
 import safetensors.numpy
+
+from tf_transfer import errors
 from tf_transfer.convert_weights import (
   keras_files,
   tensorflow_files,
   torch_files,
 )
-
-from tf_transfer import errors
 
 _FORMATS = {
   '.pth': 'torch',
@@ -26,31 +26,35 @@ _FORMATS = {
   '.pb': 'graph',
 }
 
-# Of variables in a .safetensors; fewer bits than these are quantized.
-_KINDS = ('F64', 'F32', 'F16', 'BF16', 'I64', 'I32')
-# DataParallel and its distributed form, and torch.compile.
+# The types of variables in a .safetensors that are not quantized.
+_DTYPES = ('F64', 'F32', 'F16', 'BF16', 'I64', 'I32')
+# Prefixes of DataParallel and its distributed form, and of torch.compile.
 _WRAPPERS = ('module.', '_orig_mod.')
 
 
 def format_of(path: os.PathLike | str) -> str:
-  """'torch', 'safetensors', 'keras', 'graph', or else 'tensorflow'."""
+  """Returns the format that a file's name says.
+
+  Returns:
+    'torch', 'safetensors', 'keras', 'graph', or else 'tensorflow'.
+  """
   return _FORMATS.get(pathlib.Path(path).suffix, 'tensorflow')
 
 
 def file_of(path: os.PathLike | str) -> pathlib.Path:
-  """The file that holds a checkpoint's values.
+  """Returns the file that holds a checkpoint's values.
 
   Raises:
     InputError: there is no such file.
   """
   path = pathlib.Path(path)
   if format_of(path) == 'tensorflow':
-    found = tensorflow_files.data_file(path)
+    file = tensorflow_files.data_file(path)
   else:
-    found = path if path.is_file() else None
-  if found is None:
+    file = path if path.is_file() else None
+  if file is None:
     raise errors.InputError(f'input {path}: no such file')
-  return found
+  return file
 
 
 def read(
@@ -65,7 +69,7 @@ def read(
       other files name their arrays themselves.
 
   Raises:
-    InputError: it is not there, damaged, refused or of another format.
+    InputError: the file is missing, damaged, refused or of another format.
   """
   kind = format_of(path)
   if kind == 'torch':
@@ -80,28 +84,29 @@ def read(
 
 
 def _read_safetensors(path: os.PathLike | str) -> dict[str, np.ndarray]:
+  """Reads a .safetensors file; refuses quantized variables."""
   try:
     with safetensors.safe_open(path, framework='numpy') as file:
-      kinds = {n: file.get_slice(n).get_dtype() for n in file.keys()}  # noqa: SIM118
-      strange = sorted(n for n, kind in kinds.items() if kind not in _KINDS)
-      if not strange:
-        return {name: file.get_tensor(name) for name in kinds}
+      dtypes = {n: file.get_slice(n).get_dtype() for n in file.keys()}  # noqa: SIM118
+      quantized = sorted(n for n, t in dtypes.items() if t not in _DTYPES)
+      if not quantized:
+        return {name: file.get_tensor(name) for name in dtypes}
   except (safetensors.SafetensorError, OSError) as error:
     raise errors.InputError(
-      f'{path} is no whole .safetensors file ({error}): it may be cut short. '
-      'Get it again.'
+      f'{path} is no complete .safetensors file ({error}): it may be cut '
+      'short. Get it again.'
     ) from error
   raise errors.InputError(
-    f'{path} holds {len(strange)} quantized variables, as {strange[0]} of '
-    f'{kinds[strange[0]]}: expected floating point of 16 bits or more. '
+    f'{path} holds {len(quantized)} quantized variables, as {quantized[0]} of '
+    f'{dtypes[quantized[0]]}: expected floating point of 16 bits or more. '
     'Get the weights that were not quantized.'
   )
 
 
-def unwrapped(
+def strip_wrapper(
   tensors: Mapping[str, np.ndarray],
 ) -> tuple[dict[str, np.ndarray], str]:
-  """Takes away what a wrapper of PyTorch put before every name.
+  """Removes the prefix that a wrapper of PyTorch put before every name.
 
   Returns:
     The arrays by their names in the network, and the prefix or ''.

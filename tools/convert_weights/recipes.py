@@ -1,8 +1,8 @@
-"""How public checkpoints were trained: which of the four regularizers.
+"""The recipes of public checkpoints: which regularizers each was trained with.
 
-None is what no publication or training script tells. What a port was trained
-with is what its origin was: a batch norm whose scale is 1 because the origin
-had none counts as one without.
+None stands for what no publication or training script tells. A port has the
+recipe of its origin: a batch norm whose scale is 1 because the origin had none
+counts as one without.
 """
 
 import dataclasses
@@ -13,8 +13,9 @@ from tf_transfer.networks import recipe
 _imagenet = functools.partial(recipe.Recipe, trained_on='imagenet')
 
 
-def _noted(given: recipe.Recipe, notes: str) -> recipe.Recipe:
-  return dataclasses.replace(given, notes=notes)
+def _with_notes(base: recipe.Recipe, notes: str) -> recipe.Recipe:
+  """Returns a recipe with other notes."""
+  return dataclasses.replace(base, notes=notes)
 
 
 # ResNet and DenseNet as their authors trained them, and torchvision.
@@ -25,13 +26,13 @@ PLAIN = _imagenet(
 INCEPTION = _imagenet(
   bn_scale=False, label_smoothing=True, dropout=True, auxiliary_head=True
 )
-INCEPTION_PORT = _noted(
+INCEPTION_PORT = _with_notes(
   INCEPTION, 'ported from TF-Slim, whose batch norm has no scale'
 )
 EARLY_INCEPTION = _imagenet(
   bn_scale=False, label_smoothing=True, dropout=True, auxiliary_head=False
 )
-EARLY_INCEPTION_PORT = _noted(EARLY_INCEPTION, INCEPTION_PORT.notes)
+EARLY_INCEPTION_PORT = _with_notes(EARLY_INCEPTION, INCEPTION_PORT.notes)
 CAFFE_BN_INCEPTION = _imagenet(
   bn_scale=True, dropout=False, notes='ported from Caffe'
 )
@@ -73,7 +74,9 @@ EFFICIENTNET = _imagenet(
   auxiliary_head=False,
   notes='drop connect',
 )
-EFFICIENTNET_PORT = _noted(EFFICIENTNET, 'drop connect; ported from TensorFlow')
+EFFICIENTNET_PORT = _with_notes(
+  EFFICIENTNET, 'drop connect; ported from TensorFlow'
+)
 EFFICIENTNET_21K = dataclasses.replace(
   EFFICIENTNET,
   trained_on='imagenet21k, then imagenet',
@@ -103,5 +106,5 @@ TIMM = {
   'ra4_e3600_r224_in1k': _imagenet(
     bn_scale=True, auxiliary_head=False, notes='RandAugment, 3,600 epochs'
   ),
-  'tv_in1k': _noted(PLAIN, "torchvision's"),
+  'tv_in1k': _with_notes(PLAIN, "torchvision's"),
 }

@@ -1,4 +1,7 @@
-"""ResNet: TF-Slim, Keras, and PyTorch (torchvision and timm name it alike)."""
+"""Rules of ResNets: TF-Slim, Keras and PyTorch.
+
+torchvision and timm name the variables alike.
+"""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,7 +9,7 @@ from tf_transfer.convert_weights import rules
 
 
 def _parts(depths: Sequence[int]) -> Iterator[tuple[int, int, str]]:
-  """Stage, block and layer of all convolutions of the blocks."""
+  """Yields stage, block and layer of all convolutions of the blocks."""
   for stage, depth in enumerate(depths, start=1):
     for block in range(1, depth + 1):
       for layer in ('shortcut', 'conv1', 'conv2', 'conv3'):
@@ -15,6 +18,7 @@ def _parts(depths: Sequence[int]) -> Iterator[tuple[int, int, str]]:
 
 
 def _torch_layers(depths: Sequence[int]) -> Iterator[rules.Layer]:
+  """Yields all layers under the names of torchvision and timm."""
   yield rules.Layer('conv1', 'bn1', 'stem')
   for stage, block, layer in _parts(depths):
     prefix = f'layer{stage}.{block - 1}'
@@ -27,6 +31,7 @@ def _torch_layers(depths: Sequence[int]) -> Iterator[rules.Layer]:
 def _slim_layers(
   scope: str, depths: Sequence[int]
 ) -> Iterator[tuple[str, str]]:
+  """Yields TF-Slim's scope and our path of all layers."""
   yield f'{scope}/conv1', 'stem'
   for stage, block, layer in _parts(depths):
     yield (
@@ -36,6 +41,7 @@ def _slim_layers(
 
 
 def _keras_layers(depths: Sequence[int]) -> Iterator[rules.Layer]:
+  """Yields all layers under Keras's names."""
   yield rules.Layer('conv1_conv', 'conv1_bn', 'stem')
   for stage, block, layer in _parts(depths):
     number = 0 if layer == 'shortcut' else layer[-1]
@@ -45,10 +51,12 @@ def _keras_layers(depths: Sequence[int]) -> Iterator[rules.Layer]:
 
 
 def torch(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
+  """Makes the rules of torchvision's and timm's ResNets."""
   return rules.torch(_torch_layers(depths), 'fc')
 
 
 def slim(scope: str, depths: Sequence[int]) -> tuple[rules.Rule, ...]:
+  """Makes the rules of TF-Slim's ResNets v1."""
   # Checkpoints of the training script carry the mean of RGB as well.
   return rules.slim(
     _slim_layers(scope, depths), f'{scope}/logits'
@@ -56,4 +64,5 @@ def slim(scope: str, depths: Sequence[int]) -> tuple[rules.Rule, ...]:
 
 
 def keras(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
+  """Makes the rules of Keras's ResNets."""
   return rules.keras(_keras_layers(depths), 'predictions')

@@ -1,9 +1,10 @@
-"""Rules: how a source names its variables, and what they are in a network.
+"""Renames the variables of a checkpoint to the paths of our networks.
 
-A rule is a pattern, the path that the variables it matches go to, and the
+A rule has a pattern of names, the path of the variables that match, and the
 transform of their layout. Everything that does not fit is collected, so that
 one error can list it. Sources of one kind (PyTorch, TF-Slim, Keras) name the
-variables of a layer alike; the families' tables name the layers only.
+variables of a layer alike, so the modules of the architectures name the layers
+only.
 """
 
 import dataclasses
@@ -48,17 +49,17 @@ class Layer:
 
 
 def torch_kernel(array: np.ndarray) -> np.ndarray:
-  """[out, in, rows, columns] -> [rows, columns, in, out]."""
+  """Transposes [out, in, rows, columns] to [rows, columns, in, out]."""
   return array.transpose(2, 3, 1, 0)
 
 
 def depthwise_kernel(array: np.ndarray) -> np.ndarray:
-  """[rows, columns, channels, 1] -> [rows, columns, 1, channels]."""
+  """Transposes [rows, columns, channels, 1] to [rows, columns, 1, channels]."""
   return array.transpose(0, 1, 3, 2)
 
 
 def matrix(array: np.ndarray) -> np.ndarray:
-  """[in, out], or a 1×1 convolution [1, 1, in, out] -> [in, out]."""
+  """Returns [in, out] of that, or of a 1×1 convolution [1, 1, in, out]."""
   if array.ndim == 4 and array.shape[:2] == (1, 1):
     return array[0, 0]
   return np.asarray(array)
@@ -67,7 +68,13 @@ def matrix(array: np.ndarray) -> np.ndarray:
 def _batch_norm(
   name: str, path: str, arrays: tuple[str, str, str, str]
 ) -> list[Rule]:
-  """A batch norm's arrays: what follows its name for scale to variance."""
+  """Makes the rules of a batch norm.
+
+  Args:
+    name: its name.
+    path: in the backbone.
+    arrays: what follows the name for scale, bias, mean and variance.
+  """
   paths = (
     f'params/backbone/{path}/scale',
     f'params/backbone/{path}/bias',
@@ -75,13 +82,13 @@ def _batch_norm(
     f'batch_stats/backbone/{path}/var',
   )
   return [
-    Rule(re.escape(name + array), ours)
-    for array, ours in zip(arrays, paths, strict=True)
+    Rule(re.escape(name + array), array_path)
+    for array, array_path in zip(arrays, paths, strict=True)
   ]
 
 
 def torch_batch_norm(name: str, path: str) -> list[Rule]:
-  """PyTorch's four arrays of a batch norm; its counter is dropped."""
+  """Makes the rules of PyTorch's batch norm; its counter is dropped."""
   arrays = ('.weight', '.bias', '.running_mean', '.running_var')
   return [
     *_batch_norm(name, path, arrays),
@@ -90,7 +97,7 @@ def torch_batch_norm(name: str, path: str) -> list[Rule]:
 
 
 def torch_conv(name: str, path: str) -> Rule:
-  """PyTorch's kernel of a convolution that no batch norm follows."""
+  """Makes the rule of PyTorch's kernel of a convolution without batch norm."""
   return Rule(
     rf'{re.escape(name)}\.weight',
     f'params/backbone/{path}/kernel',
@@ -99,28 +106,28 @@ def torch_conv(name: str, path: str) -> Rule:
 
 
 def bias(name: str, path: str) -> Rule:
-  """A bias that stays one."""
+  """Makes the rule of a bias that stays a bias."""
   return Rule(re.escape(name), path)
 
 
 def tf_conv(name: str, path: str) -> Rule:
-  """Keras's kernel of a convolution that no batch norm follows."""
+  """Makes the rule of Keras's kernel of a convolution without batch norm."""
   return Rule(rf'{re.escape(name)}/kernel', f'params/backbone/{path}/kernel')
 
 
 def tf_batch_norm(name: str, path: str) -> list[Rule]:
-  """TensorFlow's four arrays of a batch norm; there may be no gamma."""
+  """Makes the rules of TensorFlow's batch norm; there may be no gamma."""
   arrays = ('/gamma', '/beta', '/moving_mean', '/moving_variance')
   return _batch_norm(name, path, arrays)
 
 
 def _folded_bias(pattern: str, path: str) -> Rule:
-  """A bias ahead of batch norm: the mean takes it, exactly."""
+  """Makes the rule of a bias ahead of batch norm: the mean absorbs it."""
   return Rule(pattern, f'batch_stats/backbone/{path}/bn/mean', subtract=True)
 
 
 def torch_head(name: str) -> tuple[Rule, ...]:
-  """PyTorch's linear layer for the logits."""
+  """Makes the rules of PyTorch's linear layer for the logits."""
   name = re.escape(name)
   return (
     Rule(rf'{name}\.weight', 'params/head/kernel', np.transpose),
@@ -129,7 +136,7 @@ def torch_head(name: str) -> tuple[Rule, ...]:
 
 
 def torch(layers: Iterable[Layer], head: str) -> tuple[Rule, ...]:
-  """Rules of a PyTorch state dict, for its layers and its linear head."""
+  """Makes the rules of a PyTorch state dict: its layers and linear head."""
   rules = []
   for layer in layers:
     conv = re.escape(layer.conv)
@@ -141,9 +148,11 @@ def torch(layers: Iterable[Layer], head: str) -> tuple[Rule, ...]:
 
 
 def slim(layers: Iterable[tuple[str, str]], head: str) -> tuple[Rule, ...]:
-  """Rules of a TF-Slim checkpoint: (scope, path) of layers, and the head.
+  """Makes the rules of a TF-Slim checkpoint.
 
-  Its batch norm is in the scope of its convolution.
+  Args:
+    layers: scope and path of each; batch norm is in its convolution's scope.
+    head: scope of the logits.
   """
   rules = []
   for scope, path in layers:
@@ -157,7 +166,7 @@ def slim(layers: Iterable[tuple[str, str]], head: str) -> tuple[Rule, ...]:
 
 
 def slim_head(scope: str) -> tuple[Rule, ...]:
-  """The logits layer of TF-Slim, a dense layer or a 1×1 convolution."""
+  """Makes the rules of TF-Slim's logits, dense or a 1×1 convolution."""
   scope = re.escape(scope)
   return (
     Rule(rf'{scope}/weights', 'params/head/kernel', matrix),
@@ -166,7 +175,7 @@ def slim_head(scope: str) -> tuple[Rule, ...]:
 
 
 def keras(layers: Iterable[Layer], head: str) -> tuple[Rule, ...]:
-  """Rules of a Keras file, for its layers and its head."""
+  """Makes the rules of a Keras file: its layers and its head."""
   rules = []
   for layer in layers:
     conv = re.escape(layer.conv)
@@ -181,7 +190,7 @@ def keras(layers: Iterable[Layer], head: str) -> tuple[Rule, ...]:
 
 
 def keras_head(name: str) -> tuple[Rule, ...]:
-  """Keras's logits layer, dense or a 1×1 convolution."""
+  """Makes the rules of Keras's logits, dense or a 1×1 convolution."""
   name = re.escape(name)
   return (
     Rule(rf'{name}/kernel', 'params/head/kernel', matrix),
@@ -190,24 +199,24 @@ def keras_head(name: str) -> tuple[Rule, ...]:
 
 
 def drop(*patterns: str) -> tuple[Rule, ...]:
-  """Rules that leave variables out, as those of an auxiliary head."""
+  """Makes rules that drop variables, as those of an auxiliary head."""
   return tuple(Rule(pattern, None) for pattern in patterns)
 
 
 class _Matcher:
-  """Finds the rule of a name; literal patterns without a search."""
+  """Finds the rule of a name; looks literal patterns up in a dict."""
 
-  def __init__(self, rules: Sequence[Rule]):
+  def __init__(self, rules: Sequence[Rule]) -> None:
     self._literal = {rule.pattern: rule for rule in reversed(rules)}
     self._compiled = [
       (re.compile(rule.pattern), rule)
       for rule in rules
-      # What escaping its plain text gives back has no regular expression.
-      if re.escape(_plain(rule.pattern)) != rule.pattern
+      # A pattern is literal if it is its own plain text, escaped.
+      if re.escape(_unescape(rule.pattern)) != rule.pattern
     ]
 
   def find(self, name: str) -> tuple[Rule | None, str | None]:
-    """The first rule that matches, and the path that it gives the name."""
+    """Returns the first rule that matches, and the path that it gives."""
     rule = self._literal.get(re.escape(name))
     if rule is not None:
       return rule, rule.path
@@ -218,7 +227,8 @@ class _Matcher:
     return None, None
 
 
-def _plain(pattern: str) -> str:
+def _unescape(pattern: str) -> str:
+  """Removes the backslashes that escape characters."""
   return re.sub(r'\\(.)', r'\1', pattern)
 
 
@@ -228,7 +238,7 @@ def apply_rules(
   """Renames and transforms the variables of a checkpoint.
 
   Returns:
-    The converted arrays by path, and what was wrong with the others.
+    The converted arrays by path, and a line for each problem.
   """
   converted, subtracted, problems = {}, {}, []
   matcher = _Matcher(rules)
@@ -238,11 +248,11 @@ def apply_rules(
       problems.append(f'unknown variable {name} {array.shape}')
     if path is None:
       continue
-    into = subtracted if rule.subtract else converted
-    if path in into:
+    target = subtracted if rule.subtract else converted
+    if path in target:
       problems.append(f'{name} {array.shape}: a second variable for {path}')
     try:
-      into[path] = rule.transform(array)
+      target[path] = rule.transform(array)
     except ValueError as error:
       problems.append(f'{name} {array.shape}: {error}')
   for path, array in subtracted.items():
@@ -253,7 +263,7 @@ def apply_rules(
   return converted, problems
 
 
-def unknown_names(names: Iterable[str], rules: Sequence[Rule]) -> int:
-  """How many of the names no rule knows."""
+def count_unknown(names: Iterable[str], rules: Sequence[Rule]) -> int:
+  """Counts the names that no rule knows."""
   matcher = _Matcher(rules)
   return sum(matcher.find(name)[0] is None for name in names)

@@ -1,9 +1,9 @@
 """Reads TensorFlow checkpoints, V1 and V2, and frozen graphs.
 
 A V1 checkpoint is one file, a V2 an .index and its .data. Where training kept
-moving averages of the variables, those are the weights to use: they were
-evaluated. A frozen graph is a .pb file, a GraphDef whose variables have become
-nodes of kind Const under the variables' names.
+moving averages of the variables, those are the weights to use: they are what
+was evaluated. A frozen graph is a .pb file, a GraphDef whose variables have
+become nodes of kind Const under the variables' names.
 """
 
 import os
@@ -12,30 +12,30 @@ import re
 from collections.abc import Collection
 
 import numpy as np
-from tf_transfer.convert_weights import packages
 
 from tf_transfer import errors
+from tf_transfer.convert_weights import packages
 
 _AVERAGE = '/ExponentialMovingAverage'
 # What a training script keeps beside the network.
 _TRAINING = re.compile(r'(.*/)?(global_step|RMSProp(_\d+)?|Momentum)')
-# In which a checkpoint of objects says what they were.
+# The variable in which a checkpoint of objects describes them.
 _OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH'
 _PARTS = re.compile(r'(.*)\.(index|meta|data-\d{5}-of-\d{5})')
 
 
 def prefix(path: os.PathLike | str) -> str:
-  """The name that TensorFlow calls a checkpoint, from that of any part."""
+  """Returns TensorFlow's name of a checkpoint, from the path of any part."""
   match = _PARTS.fullmatch(os.fspath(path))
   return match[1] if match else os.fspath(path)
 
 
 def data_file(path: os.PathLike | str) -> pathlib.Path | None:
-  """The file that holds the (first) values; None where there is none."""
+  """Returns the file that holds the (first) values, or None."""
   start = pathlib.Path(prefix(path))
-  found = sorted(start.parent.glob(f'{start.name}.data-00000-of-*'))
-  if found:
-    return found[0]
+  data_files = sorted(start.parent.glob(f'{start.name}.data-00000-of-*'))
+  if data_files:
+    return data_files[0]
   return start if start.is_file() else None
 
 
@@ -52,28 +52,31 @@ def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
     InputError: no such checkpoint, cut short, one of Python objects or with
       strings, or TensorFlow is missing.
   """
-  tf = packages.tensorflow('reading a TensorFlow checkpoint')
+  tf = packages.import_tensorflow('reading a TensorFlow checkpoint')
   try:
     reader = tf.train.load_checkpoint(prefix(path))
-    kinds = reader.get_variable_to_dtype_map()
-    names = sorted(name for name, kind in kinds.items() if kind != tf.string)
+    dtypes = reader.get_variable_to_dtype_map()
+    names = sorted(name for name, t in dtypes.items() if t != tf.string)
     tensors = {
       name: reader.get_tensor(name)
       for name in names
       if not _TRAINING.fullmatch(name.removesuffix(_AVERAGE))
     }
-  # The last is for a .data that ends before a variable does.
+  # IndexError is for a .data file that ends before a variable does.
   except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
     raise errors.InputError(
-      f'{path} is no whole TensorFlow checkpoint ({error}): it may be cut '
-      'short, miss a part, or be of another format. Get it again.'
+      f'{path} is no complete TensorFlow checkpoint ({error}): it may be '
+      'cut short, miss a part, or be of another format. Get it again.'
     ) from error
-  _check_strings(path, kinds.keys() - set(names))
-  return averaged(tensors)
+  _check_strings(path, dtypes.keys() - set(names))
+  return use_averages(tensors)
 
 
 def _check_strings(path: os.PathLike | str, strings: Collection[str]) -> None:
-  """Refuses strings, which no network has; of TensorFlow 2, says why."""
+  """Refuses a checkpoint with strings, which no network has.
+
+  Object checkpoints of TensorFlow 2 have some; the error says what to do.
+  """
   if _OBJECT_GRAPH in strings:
     raise errors.InputError(
       f'{path} is an object checkpoint of TensorFlow 2, whose variables are '
@@ -89,8 +92,8 @@ def _check_strings(path: os.PathLike | str, strings: Collection[str]) -> None:
     )
 
 
-def averaged(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Puts moving averages in the place of the variables they belong to."""
+def use_averages(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Replaces variables by their moving averages, where there are some."""
   averages = {
     name.removesuffix(_AVERAGE): array
     for name, array in tensors.items()
@@ -112,7 +115,7 @@ def read_graph(path: os.PathLike | str) -> dict[str, np.ndarray]:
   """
   # TensorFlow's own definition of the message: it knows all dtypes and both
   # ways of packing values, and reading a checkpoint needs it anyway.
-  tf = packages.tensorflow('reading a frozen graph')
+  tf = packages.import_tensorflow('reading a frozen graph')
   from google.protobuf.message import DecodeError
 
   try:
@@ -126,8 +129,8 @@ def read_graph(path: os.PathLike | str) -> dict[str, np.ndarray]:
       raise ValueError('no node of kind Const')
   except (DecodeError, OSError, TypeError, ValueError) as error:
     raise errors.InputError(
-      f'{path} is no whole frozen graph ({error}): it may be cut short or of '
-      'another format. Get it again.'
+      f'{path} is no complete frozen graph ({error}): it may be cut short '
+      'or of another format. Get it again.'
     ) from error
   tensors = {
     name: array
@@ -141,4 +144,4 @@ def read_graph(path: os.PathLike | str) -> dict[str, np.ndarray]:
       'If they were folded into the kernels or quantized, take the checkpoint '
       'that the graph was made from.'
     )
-  return averaged(tensors)
+  return use_averages(tensors)

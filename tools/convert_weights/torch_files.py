@@ -1,8 +1,8 @@
-"""Reads PyTorch's .pth files without PyTorch, and without running them.
+"""Reads PyTorch's .pth files without PyTorch, and without running code.
 
 A .pth file is a pickle, and a pickle is a program. This reader admits tensor
-storages and plain containers only; whatever else a pickle names is refused
-before anything of it runs. Two layouts exist: a zip archive (PyTorch 1.6 and
+storages and plain containers only; it refuses whatever else a pickle names
+before any of it runs. Two layouts exist: a zip archive (PyTorch 1.6 and
 newer), and the legacy one, five pickles in a row followed by the storages.
 """
 
@@ -39,6 +39,8 @@ _STORAGES = {
 
 @dataclasses.dataclass(frozen=True)
 class _Storage:
+  """Describes a storage, or a view of one."""
+
   key: str
   dtype: np.dtype
   length: int  # in elements
@@ -47,13 +49,18 @@ class _Storage:
 
 @dataclasses.dataclass(frozen=True)
 class _Tensor:
+  """Describes a tensor: its part of a storage."""
+
   storage: _Storage
   offset: int
   shape: tuple[int, ...]
   strides: tuple[int, ...]  # in elements
 
 
-def _rebuild_tensor(storage, offset, shape, strides, *_):
+def _rebuild_tensor(
+  storage: Any, offset: Any, shape: Any, strides: Any, *_: Any
+) -> _Tensor:
+  """Describes a tensor; a pickle calls it in place of PyTorch's function."""
   if not isinstance(storage, _Storage):
     raise ValueError('a tensor without a storage')
   shape = tuple(int(n) for n in shape)
@@ -63,7 +70,8 @@ def _rebuild_tensor(storage, offset, shape, strides, *_):
   return _Tensor(storage, int(offset), shape, strides)
 
 
-def _rebuild_parameter(tensor, *_):
+def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
+  """Returns the tensor of a parameter."""
   return tensor
 
 
@@ -76,12 +84,13 @@ _ADMITTED = {
 
 
 class _Unpickler(pickles.Unpickler):
-  """Admits the names above; resolves storages to descriptions of them."""
+  """Admits the names above, and describes storages in place of reading them."""
 
-  def __init__(self, file: IO[bytes]):
+  def __init__(self, file: IO[bytes]) -> None:
     super().__init__(file, _ADMITTED)
 
   def persistent_load(self, pid: Any) -> _Storage:
+    """Describes the storage that a persistent id names."""
     kind, dtype, key, _, length, *view = pid
     if kind != 'storage' or not isinstance(dtype, np.dtype):
       raise ValueError('a persistent id that is no storage')
@@ -91,8 +100,8 @@ class _Unpickler(pickles.Unpickler):
     return _Storage(str(key), dtype, int(length))
 
 
-def _materialise(tensor: _Tensor, data: bytes) -> np.ndarray:
-  """The tensor's values, copied out of the bytes of its root storage."""
+def _materialize(tensor: _Tensor, data: bytes) -> np.ndarray:
+  """Copies a tensor's values out of the bytes of its root storage."""
   dtype = tensor.storage.dtype.newbyteorder('<')
   values = np.frombuffer(data, dtype)[tensor.storage.start :]
   values = values[: tensor.storage.length]
@@ -112,43 +121,45 @@ def _materialise(tensor: _Tensor, data: bytes) -> np.ndarray:
   return view.astype(dtype.newbyteorder('='))
 
 
-def _state_dict(root: Any) -> Mapping[str, Any]:
-  """The mapping of names to tensors, or the one a training script wrapped."""
+def _state_dict(root: Any) -> Mapping[str, _Tensor]:
+  """Returns the tensors by name, out of what a training script wrapped."""
   for key in ('state_dict', 'model'):
     if isinstance(root, Mapping) and isinstance(root.get(key), Mapping):
       root = root[key]
   if not isinstance(root, Mapping):
     raise ValueError(f'a {type(root).__name__}, not a dict of tensors')
-  found = {
+  tensors = {
     name: value for name, value in root.items() if isinstance(value, _Tensor)
   }
-  if not found:
+  if not tensors:
     raise ValueError('a dict without tensors')
-  return found
+  return tensors
 
 
 def _read_zip(file: IO[bytes]) -> dict[str, np.ndarray]:
+  """Reads the layout of PyTorch 1.6 and newer."""
   with zipfile.ZipFile(file) as archive:
     entries = {info.filename: info for info in archive.infolist()}
     # PyTorch stores without compression; anything else may be a zip bomb.
     if any(i.compress_type != zipfile.ZIP_STORED for i in entries.values()):
       raise ValueError('compressed entries, which PyTorch does not write')
-    pickles = [name for name in entries if name.endswith('/data.pkl')]
-    if len(pickles) != 1:
+    pickled = [name for name in entries if name.endswith('/data.pkl')]
+    if len(pickled) != 1:
       raise ValueError('a zip archive without one data.pkl')
-    prefix = pickles[0].removesuffix('data.pkl')
+    prefix = pickled[0].removesuffix('data.pkl')
     order = f'{prefix}byteorder'
     if order in entries and archive.read(order).strip() != b'little':
       raise ValueError('big-endian storages')
-    with archive.open(pickles[0]) as pickled:
-      tensors = _state_dict(_Unpickler(pickled).load())
+    with archive.open(pickled[0]) as stream:
+      tensors = _state_dict(_Unpickler(stream).load())
     return {
-      name: _materialise(t, archive.read(f'{prefix}data/{t.storage.key}'))
+      name: _materialize(t, archive.read(f'{prefix}data/{t.storage.key}'))
       for name, t in tensors.items()
     }
 
 
 def _read_legacy(file: IO[bytes]) -> dict[str, np.ndarray]:
+  """Reads the layout before PyTorch 1.6."""
   if _Unpickler(file).load() != _LEGACY_MAGIC:
     raise ValueError('a pickle without the magic number of a .pth file')
   if _Unpickler(file).load() != _LEGACY_PROTOCOL:
@@ -163,12 +174,12 @@ def _read_legacy(file: IO[bytes]) -> dict[str, np.ndarray]:
     (length,) = struct.unpack('<q', file.read(8))
     if key not in dtypes:
       raise ValueError(f'storage {key}, which no tensor refers to')
-    wanted = length * dtypes[key].itemsize
-    storages[key] = file.read(wanted) if length >= 0 else b''
-    if len(storages[key]) != wanted:
+    num_bytes = length * dtypes[key].itemsize
+    storages[key] = file.read(num_bytes) if length >= 0 else b''
+    if len(storages[key]) != num_bytes:
       raise EOFError('the file ends inside a storage')
   return {
-    name: _materialise(t, storages[t.storage.key])
+    name: _materialize(t, storages[t.storage.key])
     for name, t in tensors.items()
   }
 
@@ -200,6 +211,6 @@ def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
     ) from error
   except (*pickles.ERRORS, zipfile.BadZipFile) as error:
     raise errors.InputError(
-      f'{path} is no whole .pth file ({error}): it may be cut short or of '
-      'another format. Get it again.'
+      f'{path} is no complete .pth file ({error}): it may be cut short or '
+      'of another format. Get it again.'
     ) from error

@@ -248,6 +248,6 @@ def test_no_network_is_one_clear_error(arrays, use_builder, monkeypatch):
 
 def test_a_missing_module_is_one_clear_error(arrays, monkeypatch):
   monkeypatch.setitem(sys.modules, 'tensorflow', None)
-  tensorflow.without_accelerator.cache_clear()
+  tensorflow.import_without_gpu.cache_clear()
   with pytest.raises(InputError, match=r'cannot be used here.*three ways'):
     datasets.open('fashion_mnist')

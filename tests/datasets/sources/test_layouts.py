@@ -31,7 +31,7 @@ def data_dir(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def rows(monkeypatch):
-  monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+  monkeypatch.setattr(table, 'TABLE', miniatures.rows())
 
 
 def open_in(directory, name, **options):
@@ -539,7 +539,7 @@ def test_two_processes_fill_one_cache(tmp_path, data_dir):
     'from tests.datasets import miniatures\n'
     'from tf_transfer import datasets\n'
     'from tf_transfer.datasets import table\n'
-    'table.ROWS = miniatures.rows()\n'
+    'table.TABLE = miniatures.rows()\n'
     "found = datasets.open('pets', data_dir=sys.argv[1], "
     'cache_dir=sys.argv[2])\n'
     'print(*(split.hash for split in found.splits.values()))\n'

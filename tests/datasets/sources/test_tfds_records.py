@@ -52,7 +52,7 @@ DOWNLOADS = {
 
 @pytest.fixture(autouse=True)
 def rows(monkeypatch):
-  monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+  monkeypatch.setattr(table, 'TABLE', miniatures.rows())
 
 
 def class_names(name):
@@ -247,7 +247,7 @@ def test_reading_needs_no_tensorflow(prepared):
     'from tests.datasets import miniatures\n'
     'from tf_transfer import datasets\n'
     'from tf_transfer.datasets import table\n'
-    'table.ROWS = miniatures.rows()\n'
+    'table.TABLE = miniatures.rows()\n'
     "found = datasets.open('aircraft', data_dir=sys.argv[1])\n"
     "found.splits['val'].read(0)\n"
     "assert 'tensorflow' not in sys.modules\n"
@@ -263,7 +263,7 @@ PREPARE = (
   'from tests.datasets import miniatures\n'
   'from tf_transfer import datasets, errors\n'
   'from tf_transfer.datasets import table\n'
-  'table.ROWS = miniatures.rows()\n'
+  'table.TABLE = miniatures.rows()\n'
   'try:\n'
   "  found = datasets.open('aircraft', data_dir=sys.argv[1], prepare=True)\n"
   'except errors.InputError as error:\n'

@@ -70,7 +70,7 @@ def test_correlation_is_scipys(ranks, ties):
   found = statistics.correlation(x, y, ranks=ranks, resamples=500)
   assert found.r == pytest.approx(oracle(x, y).statistic, abs=1e-12)
   assert found.low < found.r < found.high
-  assert found.points == 16
+  assert found.num_points == 16
 
 
 def test_correlation_by_hand():

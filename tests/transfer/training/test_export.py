@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from tf_transfer.configs import base
 
 from tests.study import tiny
 from tf_transfer import datasets, errors, networks
+from tf_transfer.configs import base
+from tf_transfer.jobs import study
 from tf_transfer.networks import recipe, weights
-from tf_transfer.study import runner
 from tf_transfer.transfer import metrics
 
 # The regularizers of C1, but what is not known of the auxiliary head.
@@ -56,7 +56,7 @@ def record(workdir):
 
 
 def test_exported_network_predicts_the_same(tmp_path, config):
-  runner.run(config, tmp_path / 'work')
+  study.run(config, tmp_path / 'work')
   net = networks.load(config.export)
   test = datasets.open('digits').splits['test']
   # At 8 px both views are the image as it is.
@@ -69,7 +69,7 @@ def test_exported_network_predicts_the_same(tmp_path, config):
 def test_header_of_a_fine_tuned_network(tmp_path, config):
   """What the network brought along is still true of it."""
   config.fine_tuned.dropout = 0.2
-  runner.run(config, tmp_path / 'work')
+  study.run(config, tmp_path / 'work')
   header = weights.read_header(config.export)
   found = record(tmp_path / 'work')
   assert header.num_classes == 10
@@ -89,7 +89,7 @@ def test_header_of_a_fine_tuned_network(tmp_path, config):
 def test_header_of_a_network_from_random_values(tmp_path, config):
   """Nothing of the weights file that its architecture was read from."""
   config.settings = ('random_init',)
-  runner.run(config, tmp_path / 'work')
+  study.run(config, tmp_path / 'work')
   header = weights.read_header(config.export)
   assert header.recipe.configuration == 'C5'
   assert header.recipe.notes == 'random_init on train + val of digits'
@@ -104,7 +104,7 @@ def test_header_of_a_network_from_random_values(tmp_path, config):
 )
 def test_val_is_not_named_where_it_was_not_trained_on(tmp_path, config, change):
   config.update_from_flattened_dict(change)
-  runner.run(config, tmp_path / 'work')
+  study.run(config, tmp_path / 'work')
   header = weights.read_header(config.export)
   assert header.recipe.notes == 'fine_tuned on train of digits'
 
@@ -112,20 +112,20 @@ def test_val_is_not_named_where_it_was_not_trained_on(tmp_path, config, change):
 def test_a_finished_cell_has_no_network_to_write(tmp_path, config):
   """Said, unless it was written then."""
   work, path = tmp_path / 'work', config.export
-  runner.run(config, work)
-  runner.run(config, work)
+  study.run(config, work)
+  study.run(config, work)
   for other in (
     tmp_path / 'another.safetensors',
     tmp_path / 'tiny.safetensors',
   ):
     config.export = str(other)
     with pytest.raises(errors.InputError, match='name another --workdir'):
-      runner.run(config, work)
+      study.run(config, work)
   assert not (tmp_path / 'another.safetensors').exists()
   assert networks.load(tmp_path / 'tiny.safetensors').feature_dim == 6
   # Another cell is trained, and written in the other's place.
   config.fine_tuned.steps = 10
   config.export = path
-  runner.run(config, work)
+  study.run(config, work)
   details = weights.read_header(path).recipe.details
   assert details['fine_tuned']['steps'] == 10

@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tf_transfer.configs import pretrain as config_file
 
 from tests.networks import drawn
 from tests.transfer.training import small
 from tf_transfer import errors, networks
+from tf_transfer.configs import pretrain as config_file
 from tf_transfer.datasets.images import augmentation
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.networks import weights

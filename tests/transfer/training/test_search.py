@@ -7,13 +7,14 @@ import jax
 import numpy as np
 import pytest
 from jax.experimental.compilation_cache import compilation_cache
-from tf_transfer.configs import base
-from tf_transfer.configs.presets import fine_tuned
 
 from tests.datasets import miniatures
 from tests.transfer.training import killable, small
 from tf_transfer import errors, networks
+from tf_transfer.configs import base
+from tf_transfer.configs.presets import fine_tuned
 from tf_transfer.datasets import table
+from tf_transfer.jobs import study
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
 from tf_transfer.study import runner
@@ -96,7 +97,7 @@ def comparable(workdir):
 
 def test_both_settings(tmp_path, config, capsys):
   config.settings = ('fine_tuned', 'random_init')
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   out = capsys.readouterr().out
   assert re.search(r'the step compiled in \d+ s and takes [\d.]+ s;', out)
   assert 'will take about' in out
@@ -123,13 +124,13 @@ def test_both_settings(tmp_path, config, capsys):
       assert predictions['correct'].mean() == record['test']['value']
   assert tuned['losses'] != fresh['losses']
   assert list((tmp_path / 'searches').iterdir()) == []
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   assert '0 to run' in capsys.readouterr().out
 
 
 def test_told_to_end_and_started_again(tmp_path, config, monkeypatch):
   """Within the second group of trials, and within the final run."""
-  runner.run(config, tmp_path / 'undisturbed')
+  study.run(config, tmp_path / 'undisturbed')
   train, calls, ending = trials.train, [], {2: 20, 4: 10}
 
   def train_and_end(job, step, given, kept, description, *rest):
@@ -150,8 +151,8 @@ def test_told_to_end_and_started_again(tmp_path, config, monkeypatch):
   monkeypatch.setattr(trials, 'train', train_and_end)
   for done in (20, 10):
     with pytest.raises(errors.Preempted, match=f'{done} of 30 steps'):
-      runner.run(config, tmp_path / 'disturbed')
-  runner.run(config, tmp_path / 'disturbed')
+      study.run(config, tmp_path / 'disturbed')
+  study.run(config, tmp_path / 'disturbed')
   assert [c.rpartition(': ')[2] for c in calls] == [
     'trials 1 to 3 of 4',
     'trials 4 to 4 of 4',
@@ -175,7 +176,7 @@ def test_test_is_read_last_and_once(tmp_path, config, monkeypatch):
     )
 
   monkeypatch.setattr(trials, 'predictions', noting)
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   (record,) = records(tmp_path)
   assert seen == [
     ('val', 'whole_image', 3),
@@ -195,7 +196,7 @@ def test_final_run_is_on_train_and_val(tmp_path, config, monkeypatch):
     return train(job, *rest)
 
   monkeypatch.setattr(trials, 'train', noting)
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   assert trained_on == [
     *[('train', 1046)] * 2,
     ('trainval', 1046 + 384),
@@ -206,13 +207,13 @@ def test_random_values_need_no_weights_file(tmp_path, config):
   config.networks = ('tiny',)
   config.settings = ('random_init',)
   config.image_size = small.SIZE
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   (record,) = records(tmp_path)
   assert record['weights_sha256'] == ''
   assert record['image_size'] == small.SIZE
   config.settings = ('fine_tuned',)
   with pytest.raises(errors.InputError, match='tiny'):
-    runner.run(config, tmp_path)
+    study.run(config, tmp_path)
 
 
 def test_a_diverged_trial_is_recorded(tmp_path, config, monkeypatch, capsys):
@@ -229,7 +230,7 @@ def test_a_diverged_trial_is_recorded(tmp_path, config, monkeypatch, capsys):
     return diverging
 
   monkeypatch.setattr(train_step, 'compile_step', compiled)
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   (record,) = records(tmp_path)
   assert [t['diverged'] for t in record['trials']] == [None, None, 5, 5]
   assert [t['validation'] == {} for t in record['trials']] == [
@@ -239,7 +240,7 @@ def test_a_diverged_trial_is_recorded(tmp_path, config, monkeypatch, capsys):
   assert '2 of 4 trials diverged' in capsys.readouterr().out
   config.fine_tuned.learning_rate_min = 0.4
   with pytest.raises(errors.InputError, match='all 4 trials diverged'):
-    runner.run(config, tmp_path)
+    study.run(config, tmp_path)
 
 
 def evaluated_at(trial):
@@ -256,11 +257,11 @@ def test_halving_is_what_the_whole_grid_says_it_would_be(
   config.fine_tuned.update(
     {'search': 'both', 'halving_first': 0.3, 'learning_rate_max': 1e3}
   )
-  runner.run(config, tmp_path / 'both')
+  study.run(config, tmp_path / 'both')
   said = capsys.readouterr().out
   (whole,) = records(tmp_path / 'both')
   config.fine_tuned.search = 'halving'
-  runner.run(config, tmp_path / 'halving')
+  study.run(config, tmp_path / 'halving')
   assert 'after 9 steps 2 of 4 trials go on' in capsys.readouterr().out
   (halved,) = records(tmp_path / 'halving')
   complete = [t for t in halved['trials'] if t['validation']]
@@ -279,16 +280,16 @@ def test_halving_is_what_the_whole_grid_says_it_would_be(
 
 def test_halving_told_to_end_and_started_again(tmp_path, config, monkeypatch):
   config.fine_tuned.update({'search': 'halving', 'halving_first': 0.3})
-  runner.run(config, tmp_path / 'undisturbed')
+  study.run(config, tmp_path / 'undisturbed')
   for limit in (1, 5, 9, 12, 16):
     asked = iter(range(10**6))
     monkeypatch.setattr(
       trials, '_any', lambda _, a=asked, n=limit: next(a) == n
     )
     with pytest.raises(errors.Preempted):
-      runner.run(config, tmp_path / 'disturbed')
+      study.run(config, tmp_path / 'disturbed')
   monkeypatch.setattr(trials, '_any', bool)
-  runner.run(config, tmp_path / 'disturbed')
+  study.run(config, tmp_path / 'disturbed')
   assert comparable(tmp_path / 'disturbed') == comparable(
     tmp_path / 'undisturbed'
   )
@@ -296,7 +297,7 @@ def test_halving_told_to_end_and_started_again(tmp_path, config, monkeypatch):
 
 def test_steps_chosen_on_val(tmp_path, config):
   config.fine_tuned.update({'evaluate_every': 10, 'early_stopping': True})
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   (record,) = records(tmp_path)
   assert [evaluated_at(t) for t in record['trials']] == [[10, 20, 30]] * 4
   best = max(
@@ -338,7 +339,7 @@ def test_without_a_final_run_the_best_trial_is_tested(
     return found
 
   monkeypatch.setattr(trials, 'predictions', noting)
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   (record,) = records(tmp_path)
   ((view, digest),) = (k[1:] for k in seen if k[0] == 'test')
   labels = runner.datasets.open('digits').splits['val'].labels
@@ -352,7 +353,7 @@ def test_a_few_examples_of_each_class(tmp_path, config):
   """Trained on twice; val is not part of the final run."""
   config.data.examples_per_class = 2
   config.fine_tuned.evaluate_every = 30
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   (record,) = records(tmp_path)
   assert record['examples_per_class'] == 2
   assert record['validation']['examples'] == 384
@@ -373,7 +374,7 @@ def test_curves_hyperparameters_and_a_profile(tmp_path, config):
   config.fine_tuned.update(
     {'log_every': 10, 'evaluate_every': 15, 'profile_steps': 3}
   )
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   (record,) = records(tmp_path)
   (root,) = (tmp_path / 'tensorboard').iterdir()
   names = [f'trial_{n:02d}' for n in range(1, 5)]
@@ -412,11 +413,11 @@ def test_curves_hyperparameters_and_a_profile(tmp_path, config):
 
 def test_several_classes_of_an_image(tmp_path, config, monkeypatch):
   """VOC in miniature, from its official layout: some labels count not."""
-  monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+  monkeypatch.setattr(table, 'TABLE', miniatures.rows())
   miniatures.make('voc2007', tmp_path / 'data')
   config.datasets = ('voc2007',)
   config.data.dir = str(tmp_path / 'data')
-  runner.run(config, tmp_path / 'work')
+  study.run(config, tmp_path / 'work')
   (record,) = records(tmp_path / 'work')
   assert record['metric'] == 'map11'
   assert record['validation']['examples'] == 20
@@ -450,7 +451,7 @@ def no_compilation_cache():
 def test_compiled_programs_are_kept(tmp_path, config, no_compilation_cache):
   """In the workdir, for the next job."""
   config.fine_tuned.steps = 31  # Of no other test, so not compiled yet.
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   assert list((tmp_path / 'compiled').glob('jit__step-*'))
 
 
@@ -465,7 +466,7 @@ def test_out_of_memory(tmp_path, config, monkeypatch):
   monkeypatch.setattr(search.device_memory, 'device_limit', lambda: limit)
   config.fine_tuned.batch_size = 1024
   with pytest.raises(errors.InputError, match='out of device memory') as found:
-    runner.run(config, tmp_path)
+    study.run(config, tmp_path)
   fits = int(re.search(r'a batch of (\d+) would fit', str(found.value))[1])
 
   def needed(batch_size):
@@ -502,7 +503,7 @@ def test_as_many_together_as_memory_holds(
   config.fine_tuned.concurrent_trials = 0
   for name, limit in (('known', need / 0.9), ('unknown', None)):
     monkeypatch.setattr(device_memory, 'device_limit', lambda n=limit: n)
-    runner.run(config, tmp_path / name)
+    study.run(config, tmp_path / name)
   assert grouped == [3, 1, 1, 4, 1]  # With the final runs.
   assert comparable(tmp_path / 'known') == comparable(tmp_path / 'unknown')
 
@@ -530,22 +531,20 @@ def test_as_many_together_as_memory_holds(
 def test_refused_before_anything_is_written(tmp_path, config, change, message):
   config.update_from_flattened_dict(change)
   with pytest.raises(errors.InputError, match=message):
-    runner.run(config, tmp_path / 'work')
+    study.run(config, tmp_path / 'work')
   assert not (tmp_path / 'work').exists()
 
 
 def test_setting_without_its_fields(tmp_path, small_config):
   small_config.settings = ('fine_tuned',)
-  with small_config.unlocked():
-    del small_config.fine_tuned
-  with pytest.raises(errors.InputError, match=r'configs/base\.py'):
-    runner.run(small_config, tmp_path / 'work')
+  with pytest.raises(errors.InputError, match=r'configs/fine_tuned\.py'):
+    study.run(small_config, tmp_path / 'work')
 
 
 def test_batch_larger_than_the_split(tmp_path, config):
   config.fine_tuned.batch_size = 2048
   with pytest.raises(errors.InputError, match='larger than train, which has'):
-    runner.run(config, tmp_path)
+    study.run(config, tmp_path)
 
 
 def test_damaged_results_are_searched_again(tmp_path, caplog):

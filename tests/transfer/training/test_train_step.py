@@ -208,7 +208,7 @@ def test_ten_steps_against_keras_and_tensorflow(net):
   """The same network by Keras, TensorFlow's SGD: parameters and moments."""
   import keras
 
-  tf = tensorflow.without_accelerator()
+  tf = tensorflow.import_without_gpu()
 
   made = [{**b, 'mask': np.ones(16, bool)} for b in small.batches(10)]
   recipe = train_step.Recipe(steps=10, batch_size=16)

@@ -14,7 +14,7 @@ import pytest
 
 from tests.transfer.training import killable
 from tf_transfer import contract, datasets, networks
-from tf_transfer.datasets.images import decoding
+from tf_transfer.datasets.images import resizing
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
 from tf_transfer.transfer.training import train_step, trials
@@ -183,6 +183,6 @@ def test_central_view():
   given = contract.Contract(28, (0,) * 3, (1,) * 3, crop_fraction=0.5)
   resize, seen = trials.view_of('central', given)
   np.testing.assert_array_equal(
-    decoding.RESIZES[resize](image, seen),
-    decoding.whole_image(image[2:30, 4:60], given),
+    resizing.RESIZES[resize](image, seen),
+    resizing.whole_image(image[2:30, 4:60], given),
   )

@@ -57,7 +57,7 @@ class Watcher:
     """
     events = []
     if self.curves and self.directory and devices.leading():
-      events = [writers.Events(self.directory / name) for name in names]
+      events = [writers.EventWriter(self.directory / name) for name in names]
       for writer, values in zip(events, hparams, strict=True):
         writer.hparams(values)
     return Watch(self, events, images)
@@ -67,7 +67,7 @@ class Watch:
   """Watches trials that train together."""
 
   def __init__(
-    self, watcher: Watcher, events: Sequence[writers.Events], images: int
+    self, watcher: Watcher, events: Sequence[writers.EventWriter], images: int
   ):
     self._watcher = watcher
     self._events = events

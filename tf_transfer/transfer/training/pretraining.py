@@ -28,6 +28,7 @@ from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import dataset as dataset_lib
 from tf_transfer.datasets.images import image_cache
 from tf_transfer.networks import recipe as recipe_lib
+from tf_transfer.networks import weights
 from tf_transfer.runtime import checkpoints as checkpoints_lib
 from tf_transfer.runtime import devices, files
 from tf_transfer.transfer import metrics
@@ -207,13 +208,8 @@ def fresh(
     config: `pretrain` of a job's.
   """
   options = {} if config.bn_scale else {'use_scale': False}
-  net = networks.untrained(name)
-  size = image_size or net.contract.image_size
-  header = dataclasses.replace(
-    net.header,
-    options=options,
-    contract=dataclasses.replace(net.contract, image_size=size),
-  )
+  net = networks.untrained(name, image_size)
+  header = weights.Header(name, options, net.contract)
   return dataclasses.replace(net, header=header)
 
 
@@ -258,7 +254,7 @@ class Pretraining:
       model,
       self.net.contract,
       given,
-      image_cache.keep_decoded(
+      image_cache.cache_images(
         split, int(self.config.image_cache_gib * _GIGABYTE)
       ),
       train_step.initial_variables(
@@ -372,12 +368,14 @@ def run(given: Pretraining) -> Result:
     InputError: something given cannot be used, or training diverged.
     Preempted: SIGTERM came; the same command goes on.
   """
-  train, val, test = (given.dataset.splits[name] for name in dataset_lib.PARTS)
+  train, val, test = (
+    given.dataset.splits[name] for name in dataset_lib.SPLIT_NAMES
+  )
   predict = trials.compile_predict(given.network({}), given.mesh)
   choice = None
   if given.config.choose_steps_on_val:
     choice = _chosen(given, predict, train, val)
-  everything = dataset_lib.joined('trainval', train, val)
+  everything = dataset_lib.concatenate('trainval', train, val)
   made = recipe(given.config, len(train if choice else everything))
   if choice:
     # The rates of the run on train, step by step.

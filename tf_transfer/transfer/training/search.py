@@ -255,7 +255,7 @@ class Search:
       model,
       self.net.contract,
       given,
-      image_cache.keep_decoded(
+      image_cache.cache_images(
         split, int(self.config.image_cache_gib * _GIGABYTE)
       ),
       variables,

@@ -1,0 +1,273 @@
+"""A network with its weights: features and logits of images."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.errors
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jax import lax
+
+from tf_transfer import contract as contract_lib
+from tf_transfer import errors
+from tf_transfer.networks import classifier, table, weights
+from tf_transfer.runtime import devices
+
+# Applied to variables and images: (variables, x [B, H, W, 3]) -> [B, ...].
+Function = Callable[[Mapping[str, Any], jax.Array], jax.Array]
+
+# Images that pass through a network together on CPU.
+_CHUNK = 4
+
+
+def map_chunks(
+  function: Callable[[jax.Array], jax.Array], x: jax.Array
+) -> jax.Array:
+  """Applies a function to a few rows of x at a time.
+
+  On CPU the activations of a large batch come fresh from the operating
+  system at every call, and its zeroing of them takes longer than the
+  arithmetic. Chunks reuse one small buffer.
+
+  Args:
+    function: maps [4, ...] to [4, ...], row by row.
+    x: [B, ...], any number of rows.
+
+  Returns:
+    [B, ...]
+  """
+  count = -(-x.shape[0] // _CHUNK)
+  padding = [(0, count * _CHUNK - x.shape[0])] + [(0, 0)] * (x.ndim - 1)
+  chunks = jnp.pad(x, padding).reshape(count, _CHUNK, *x.shape[1:])
+  results = lax.map(function, chunks)
+  return results.reshape(-1, *results.shape[2:])[: x.shape[0]]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Network:
+  """A network with its weights.
+
+  Attributes:
+    header: what its weights file says of itself.
+    model: the Flax module.
+    variables: nested {'params': ..., 'batch_stats': ...}; empty for a network
+      that is yet to be trained.
+    sha256: of the weights file; '' where there is none.
+  """
+
+  header: weights.Header
+  model: classifier.Classifier
+  variables: Mapping[str, Any]
+  sha256: str
+
+  @property
+  def name(self) -> str:
+    return self.header.network
+
+  @property
+  def contract(self) -> contract_lib.Contract:
+    return self.header.contract
+
+  @property
+  def feature_dim(self) -> int:
+    return table.row(self.name).feature_dim
+
+  def features(self, x: Any) -> jax.Array:
+    """Computes features of images.
+
+    Args:
+      x: [B, H, W, 3] float, scaled as by `contract.scale`.
+
+    Returns:
+      [B, feature_dim] float32, the input of the logits layer.
+
+    Raises:
+      InputError: x has another shape, or was not scaled.
+    """
+    return self._features(self.variables, self._check_images(x))
+
+  def logits(self, x: Any) -> jax.Array:
+    """Computes logits [B, header.num_classes] of images; x as for `features`.
+
+    Raises:
+      InputError: x has another shape, or was not scaled.
+    """
+    return self._logits(self.variables, self._check_images(x))
+
+  def logits_from_features(self, features: Any) -> jax.Array:
+    """Computes logits [B, header.num_classes] of features [B, feature_dim]."""
+    return self._head(self.variables, jnp.asarray(features))
+
+  def apply_features(
+    self, variables: Mapping[str, Any], x: jax.Array
+  ) -> jax.Array:
+    """Maps x [B, H, W, 3] to features [B, D]; pure, for use under `jit`."""
+    return self._apply(self._bind_method('features'), variables, x)
+
+  def apply_logits(
+    self, variables: Mapping[str, Any], x: jax.Array
+  ) -> jax.Array:
+    """Maps x [B, H, W, 3] to logits [B, C]; pure, for use under `jit`."""
+    return self._apply(self._bind_method('__call__'), variables, x)
+
+  def apply_layer(
+    self,
+    variables: Mapping[str, Any],
+    x: jax.Array,
+    layer: str,
+    pool: Callable[[jax.Array], jax.Array],
+  ) -> jax.Array:
+    """Pools the output of a layer; pure, for use under `jit`.
+
+    Args:
+      variables: of the model.
+      x: [B, H, W, 3], scaled images.
+      layer: one of `layers`, or one of their submodules: 'stage1_block1/conv2'.
+      pool: maps its output [B, H, W, C] to [B, ...], a few images at a time.
+
+    Returns:
+      What `pool` gives, [B, ...].
+    """
+
+    def pool_layer(variables: Mapping[str, Any], x: jax.Array) -> jax.Array:
+      outputs = self._capture_outputs(
+        variables, x, lambda path: '/'.join(path) == layer
+      )
+      return pool(outputs[layer])
+
+    return self._apply(pool_layer, variables, x)
+
+  def layers(self, image_size: int) -> dict[str, tuple[int, int, int]]:
+    """Lists the layers that have an output for each position of the image.
+
+    Args:
+      image_size: height and width of the images, in pixels.
+
+    Returns:
+      {name: (H, W, C)}, in the order of computation.
+
+    Raises:
+      InputError: the network cannot work at this size.
+    """
+    image = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+    try:
+      outputs = jax.eval_shape(
+        lambda variables, x: self._capture_outputs(variables, x, bool),
+        self.variables,
+        image,
+      )
+    # What JAX and Flax raise where nothing is left of an image.
+    except (ValueError, TypeError, flax.errors.FlaxError) as error:
+      raise errors.InputError(
+        f'{self.name} cannot work on images of {image_size} px ({error}); it '
+        f'was trained on {self.contract.image_size} px'
+      ) from error
+    return {
+      name: output.shape[1:]
+      for name, output in outputs.items()
+      if len(output.shape) == 4 and 0 not in output.shape
+    }
+
+  def _capture_outputs(
+    self,
+    variables: Mapping[str, Any],
+    x: jax.Array,
+    is_captured: Callable[[tuple[str, ...]], bool],
+  ) -> dict[str, jax.Array]:
+    """Runs the backbone and returns outputs of its submodules.
+
+    Args:
+      variables: of the model.
+      x: [B, H, W, 3].
+      is_captured: whether the output of a submodule is returned, by its path
+        below the backbone.
+
+    Returns:
+      Outputs by path below the backbone, as 'stage1_block1/conv2'.
+    """
+    outputs = {}
+
+    def capture(
+      next_method: Callable[..., Any],
+      arguments: tuple[Any, ...],
+      keywords: dict[str, Any],
+      context: nn.module.InterceptorContext,
+    ) -> Any:
+      output = next_method(*arguments, **keywords)
+      path = context.module.path
+      if (
+        context.method_name == '__call__'
+        and path[:1] == ('backbone',)
+        and is_captured(path[1:])
+        and isinstance(output, jax.Array)
+      ):
+        outputs['/'.join(path[1:])] = output
+      return output
+
+    with nn.intercept_methods(capture):
+      self.model.apply(variables, x, method='features')
+    return outputs
+
+  def _bind_method(self, method: str) -> Function:
+    """Returns a method of the model as a function of variables and images."""
+
+    def apply_method(variables: Mapping[str, Any], x: jax.Array) -> jax.Array:
+      return self.model.apply(variables, x, method=method)
+
+    return apply_method
+
+  def _apply(
+    self, function: Function, variables: Mapping[str, Any], x: jax.Array
+  ) -> jax.Array:
+    """Applies a function: on CPU in chunks, elsewhere to all images at once."""
+
+    def apply_in_chunks(
+      variables: Mapping[str, Any], x: jax.Array
+    ) -> jax.Array:
+      return map_chunks(functools.partial(function, variables), x)
+
+    # Without this, GPU and TPU would round float32 inputs of products.
+    with jax.default_matmul_precision('highest'):
+      return lax.platform_dependent(
+        variables, x, cpu=apply_in_chunks, default=function
+      )
+
+  @functools.cached_property
+  def _head(self) -> Function:
+    def head(variables: Mapping[str, Any], features: jax.Array) -> jax.Array:
+      with jax.default_matmul_precision('highest'):
+        return self.model.apply(
+          variables, features, method=lambda model, x: model.head(x)
+        )
+
+    return jax.jit(head)
+
+  @functools.cached_property
+  def _features(self) -> Function:
+    return jax.jit(
+      self.apply_features, compiler_options=devices.compiler_options()
+    )
+
+  @functools.cached_property
+  def _logits(self) -> Function:
+    return jax.jit(
+      self.apply_logits, compiler_options=devices.compiler_options()
+    )
+
+  def _check_images(self, x: Any) -> jax.Array:
+    """Returns images as float32 arrays; refuses what was not scaled."""
+    if np.ndim(x) != 4 or np.shape(x)[-1] != 3:
+      raise errors.InputError(
+        f'{self.name}: expected images [B, H, W, 3], got shape {np.shape(x)}'
+      )
+    x = jnp.asarray(x)
+    if not jnp.issubdtype(x.dtype, jnp.floating):
+      raise errors.InputError(
+        f'{self.name}: expected scaled float images, got {x.dtype}; '
+        'use net.contract.scale(images)'
+      )
+    return x.astype(jnp.float32)
