@@ -42,6 +42,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from tf_transfer import datasets, networks
+from tf_transfer.configs import base
 from tf_transfer.runtime import devices
 from tf_transfer.transfer.fixed_features import feature_cache
 from tf_transfer.transfer.fixed_features import features as features_lib
@@ -340,7 +341,7 @@ def main() -> None:
   parser.add_argument(
     '--tolerance',
     type=float,
-    default=logistic_regression.get_config().logistic_regression.tolerance,
+    default=base.get_config().logistic_regression.tolerance,
     help='ours; by default that with which the config chooses the penalty',
   )
   parser.add_argument('--no_peer', action='store_true')

@@ -13,7 +13,7 @@ import pytest
 
 from tests.transfer.training import killable, small
 from tf_transfer import datasets, networks
-from tf_transfer.configs import fine_tuned, random_init
+from tf_transfer.configs import base
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
 from tf_transfer.transfer import result as result_lib
@@ -67,8 +67,10 @@ def build_search(
     **changes: of the setting's fields, beside FIELDS.
   """
   directory.mkdir(parents=True, exist_ok=True)
-  module = {'fine_tuned': fine_tuned, 'random_init': random_init}[setting]
-  config = module.fields()
+  config = {
+    'fine_tuned': base.fine_tuned_fields,
+    'random_init': base.random_init_fields,
+  }[setting]()
   config.update({**FIELDS, **changes})
   return search.Search(
     net=net,

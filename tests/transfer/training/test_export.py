@@ -8,7 +8,7 @@ import pytest
 
 from tests.transfer.training import searches
 from tf_transfer import datasets, errors, networks
-from tf_transfer.configs import fine_tuned
+from tf_transfer.configs.presets import fine_tuned
 from tf_transfer.jobs import study
 from tf_transfer.networks import recipe, weights
 from tf_transfer.transfer import metrics
@@ -132,7 +132,7 @@ def test_a_finished_cell_has_no_network_to_write(tmp_path, net):
   path = tmp_path / 'tuned.safetensors'
   config.export = str(path)
   work = tmp_path / 'work'
-  runner.run(config, work)
+  study.run(config, work)
   (line,) = (work / 'results.jsonl').read_text().splitlines()
   details = weights.read_header(path).recipe.details
   record = json.loads(line)
@@ -140,7 +140,7 @@ def test_a_finished_cell_has_no_network_to_write(tmp_path, net):
     assert details[name] == record[name]
   assert details['fine_tuned'] == record['search']
   assert details['begun_with']['weights_sha256'] == record['weights_sha256']
-  runner.run(config, work)
+  study.run(config, work)
   for other in (tmp_path / 'another.safetensors', source):
     config.export = str(other)
     with pytest.raises(errors.InputError, match='name another --workdir'):
@@ -150,6 +150,6 @@ def test_a_finished_cell_has_no_network_to_write(tmp_path, net):
   # Another cell is trained, and written in the other's place.
   config.fine_tuned.steps = 10
   config.export = str(path)
-  runner.run(config, work)
+  study.run(config, work)
   details = weights.read_header(path).recipe.details
   assert details['fine_tuned']['steps'] == 10

@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 
 from tf_transfer import errors
-from tf_transfer.configs import fine_tuned, random_init
+from tf_transfer.configs import base
 from tf_transfer.transfer.training import grid
 
 
 def test_grids_are_the_papers():
-  tuned = grid.build_trials(fine_tuned.fields())
+  tuned = grid.build_trials(base.fine_tuned_fields())
   assert len(tuned) == 56
   rates = sorted({t.learning_rate for t in tuned})
   np.testing.assert_allclose(np.log10(rates), np.linspace(-4, -1, 7))
   decays = sorted({t.weight_decay for t in tuned})
   assert decays[0] == 0
   np.testing.assert_allclose(np.log10(decays[1:]), np.linspace(-6, -3, 7))
-  fresh = grid.build_trials(random_init.fields())
+  fresh = grid.build_trials(base.random_init_fields())
   assert len(fresh) == 56
   rates = sorted({t.learning_rate for t in fresh})
   np.testing.assert_allclose(np.log10(rates), np.linspace(-3, 0, 7), atol=1e-12)
@@ -25,7 +25,7 @@ def test_grids_are_the_papers():
 
 
 def test_steps_and_epochs():
-  config = fine_tuned.fields()
+  config = base.fine_tuned_fields()
   assert grid.build_train_config(config, 1000).steps == 20_000
   config.update({'steps': 1000, 'min_epochs': 100, 'batch_size': 64})
   assert grid.build_train_config(config, 102).steps == 1000
@@ -42,7 +42,7 @@ def test_steps_and_epochs():
   ],
 )
 def test_rungs_and_stops(search, rungs, stops):
-  config = fine_tuned.fields()
+  config = base.fine_tuned_fields()
   config.update({'search': search, 'halving_first': 0.25})
   assert grid.rungs(config, 100) == rungs
   assert grid.stops(config, 100) == stops
@@ -62,7 +62,7 @@ def test_rungs_and_stops(search, rungs, stops):
   ],
 )
 def test_config_out_of_range(change, message):
-  config = fine_tuned.fields()
+  config = base.fine_tuned_fields()
   grid.check('fine_tuned', config)
   config.update(change)
   with pytest.raises(errors.InputError, match=message):

@@ -12,11 +12,11 @@ from jax.experimental.compilation_cache import compilation_cache
 from tests.datasets import miniatures
 from tests.transfer.training import searches, small
 from tf_transfer import datasets, errors
+from tf_transfer.configs import base
 from tf_transfer.configs.presets import fine_tuned
 from tf_transfer.datasets import table
 from tf_transfer.jobs import study
 from tf_transfer.networks import weights
-from tf_transfer.study import runner
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer.training import train_step, trials
 
@@ -324,9 +324,9 @@ def records(workdir):
 
 def test_both_settings_in_a_study(tmp_path, config, capsys):
   config.settings = ('fine_tuned', 'random_init')
-  config.random_init = random_init.fields()
+  config.random_init = base.random_init_fields()
   config.random_init.update({**searches.FIELDS, 'weight_decay_min': 1e-6})
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   out = capsys.readouterr().out
   assert re.search(r'the step compiled in \d+ s and takes [\d.]+ s;', out)
   assert 'will take about' in out
@@ -353,7 +353,7 @@ def test_both_settings_in_a_study(tmp_path, config, capsys):
 def test_random_values_need_no_weights_file(tmp_path, config):
   config.networks = ('tiny',)
   config.settings = ('random_init',)
-  config.random_init = random_init.fields()
+  config.random_init = base.random_init_fields()
   config.random_init.update(
     {
       **searches.FIELDS,
@@ -394,7 +394,7 @@ def test_compiled_programs_are_kept(tmp_path, config, no_compilation_cache):
   config.fine_tuned.steps = 6  # Of no other test, so not compiled yet.
   config.fine_tuned.num_learning_rates = 1
   config.fine_tuned.include_zero_weight_decay = False
-  runner.run(config, tmp_path)
+  study.run(config, tmp_path)
   assert list((tmp_path / 'compiled').glob('jit__step-*'))
 
 
@@ -408,7 +408,7 @@ def test_compiled_programs_are_kept(tmp_path, config, no_compilation_cache):
 )
 def test_refused_before_anything_is_written(tmp_path, config, change, message):
   if 'export' in change:
-    config.random_init = random_init.fields()
+    config.random_init = base.random_init_fields()
   config.update_from_flattened_dict(change)
   with pytest.raises(errors.InputError, match=message):
     study.run(config, tmp_path / 'work')
