@@ -125,6 +125,27 @@ def test_functions_are_short():
   assert set(long) == set(LONG_FUNCTIONS), '\n'.join(map(str, long.items()))
 
 
+def untyped(path):
+  """The functions of a file with a parameter or a result without a type."""
+  for node in ast.walk(ast.parse((ROOT / path).read_text())):
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+      continue
+    parameters = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+    without_type = [
+      parameter.arg
+      for parameter in parameters
+      if parameter.annotation is None and parameter.arg not in ('self', 'cls')
+    ]
+    special = node.name in ('__init__', '__post_init__')
+    if without_type or (node.returns is None and not special):
+      yield f'{path}:{node.name}'
+
+
+def test_every_parameter_and_result_has_a_type():
+  names = [name for path in modules(*SOURCES) for name in untyped(path)]
+  assert names == []
+
+
 def file_of_tests(path):
   """Where the tests of a module are."""
   parts = path.parts
