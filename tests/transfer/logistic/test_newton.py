@@ -75,8 +75,8 @@ def test_step_solves_newtons_system(is_softmax):
   np.testing.assert_allclose(lengths, 1, rtol=1e-3)
 
 
-def test_minimum_is_the_references(is_softmax):
-  case = small.case(is_softmax)
+def test_minimum_is_the_references(x64):
+  case = small.case(True)
   point, num_evaluations, _ = minimize(arrays(case), 1e-10, 1000)
   start = np.concatenate([case.weights.T, case.bias[None]])
   optimum, _ = reference.minimum(
