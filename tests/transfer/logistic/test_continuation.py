@@ -60,7 +60,7 @@ def test_start_is_the_better_of_given_and_zero_weights(is_softmax):
     share = np.sum(targets & mask, 1) / np.sum(mask, 1)
     prior = np.log(share / (1 - share))
   np.testing.assert_allclose(history.bias[0], prior, rtol=1e-12)
-  # What is given has not to be zero if it is good.
+  # A small step down the gradient is better than zero.
   good = -1e-3 * np.asarray(
     small.evaluate(
       case.problem, 0 * case.weights, prior, small.PENALTY

@@ -40,7 +40,7 @@ def test_step_solves_newtons_system(is_softmax):
       spectrum,
       bfgs.empty_history(2, 12),
       None,
-      # Where the objective is huge beside it, a step is found exactly.
+      # A huge objective makes the forcing term tiny, and the step exact.
       point._replace(objective=1e30),
       small.PENALTY,
       0.0,
