@@ -27,6 +27,41 @@ _RATE, _MOMENTUM, _DECAY = 1e-3, 0.9, 1e-4
 Call = Callable[[], object]
 
 
+# The fields of `train_step.TrainConfig` that each candidate changes.
+OPTIONS = {
+  'float32': {},
+  'bfloat16': {'precision': 'bfloat16'},
+  'two parts': {'gradient_accumulation_steps': 2},
+  'regularized': {
+    'label_smoothing': 0.1,
+    'dropout': 0.2,
+    'ema_decay': 0.999,
+  },
+}
+PRETRAINING = {
+  'none': {},
+  'auxiliary': {'auxiliary_head': True},
+  'two parts': {'gradient_accumulation_steps': 2},
+  'average': {'ema_decay': 0.9999},
+  'all three': {
+    'auxiliary_head': True,
+    'gradient_accumulation_steps': 2,
+    'ema_decay': 0.9999,
+  },
+}
+
+
+def candidates(name: str, pretraining: bool) -> dict[str, dict[str, object]]:
+  """Returns the fields that each candidate changes, if the network can."""
+  from tf_transfer import networks
+
+  return {
+    label: changes
+    for label, changes in (PRETRAINING if pretraining else OPTIONS).items()
+    if networks.has_auxiliary(name) or 'auxiliary_head' not in changes
+  }
+
+
 def ready_batch(batch_size: int, size: int) -> dict[str, np.ndarray]:
   """Returns a batch of noise in the form of `pipeline.training_batches`."""
   rng = np.random.default_rng(0)

@@ -78,40 +78,6 @@ _STEPS = flags.DEFINE_integer('steps', 20, 'Steps of each trial of --shared.')
 
 _PEERS = ('Keras', 'PyTorch')
 
-# The fields of `train_step.TrainConfig` that each candidate changes.
-OPTIONS = {
-  'float32': {},
-  'bfloat16': {'precision': 'bfloat16'},
-  'two parts': {'gradient_accumulation_steps': 2},
-  'regularized': {
-    'label_smoothing': 0.1,
-    'dropout': 0.2,
-    'ema_decay': 0.999,
-  },
-}
-PRETRAINING = {
-  'none': {},
-  'auxiliary': {'auxiliary_head': True},
-  'two parts': {'gradient_accumulation_steps': 2},
-  'average': {'ema_decay': 0.9999},
-  'all three': {
-    'auxiliary_head': True,
-    'gradient_accumulation_steps': 2,
-    'ema_decay': 0.9999,
-  },
-}
-
-
-def candidates(name: str, pretraining: bool) -> dict[str, dict[str, object]]:
-  """Returns the fields that each candidate changes, if the network can."""
-  from tf_transfer import networks
-
-  return {
-    label: changes
-    for label, changes in (PRETRAINING if pretraining else OPTIONS).items()
-    if networks.has_auxiliary(name) or 'auxiliary_head' not in changes
-  }
-
 
 def _image_size(name: str) -> int:
   """Returns the size of a network's images in pixels."""
@@ -181,7 +147,7 @@ def options(names: list[str]) -> None:
     timings = _time(
       {
         label: (steps.ours, (*sizes, changes))
-        for label, changes in candidates(name, _PRETRAINING.value).items()
+        for label, changes in steps.candidates(name, _PRETRAINING.value).items()
       }
     )
     print(f'{name}, {sizes[2]} px: seconds a step, images per second')
