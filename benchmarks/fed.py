@@ -80,13 +80,13 @@ def fed_step(
   """Prepares a step with its batch; measures the waiting for the batch."""
   import jax
 
-  from tf_transfer.datasets import pipeline
+  from tf_transfer.datasets import pipeline as pipeline_lib
   from tf_transfer.runtime import devices
   from tf_transfer.transfer.training import train_step
 
   job = _job(name, batch_size, image_size, precision, photo_width, 100_000)
   step = job.compile()
-  host_batches = pipeline.training_batches(
+  host_batches = pipeline_lib.training_batches(
     job.split, job.contract, batch_size, seed=0, stop=job.train_config.steps
   )
   batches = devices.on_devices(
