@@ -18,7 +18,7 @@ def test_options_that_this_jaxlib_lacks_are_left_out(monkeypatch):
 
 def test_empty_is_taken_without_a_copy():
   for length in (1, 3, 1000):
-    memory = devices.empty((length, 5), np.float32)
+    memory = devices.empty_aligned((length, 5), np.float32)
     assert memory.shape == (length, 5)
     assert memory.dtype == np.float32
     memory[...] = length
@@ -97,7 +97,7 @@ def made(count, taken):
 
 def test_batches_arrive_in_order_and_sharded():
   sharding = devices.sharding(devices.data_mesh(), devices.BATCH)
-  arrived = list(devices.on_devices(made(5, []), sharding))
+  arrived = list(devices.prefetch_to_devices(made(5, []), sharding))
   assert len(arrived) == 5
   for step, batch in enumerate(arrived):
     np.testing.assert_array_equal(batch['label'], np.arange(16) + step)
@@ -110,7 +110,7 @@ def test_batches_arrive_in_order_and_sharded():
 def test_two_batches_ahead_and_no_more():
   sharding = devices.sharding(devices.data_mesh(), devices.BATCH)
   taken = []
-  batches = devices.on_devices(made(9, taken), sharding, ahead=2)
+  batches = devices.prefetch_to_devices(made(9, taken), sharding, ahead=2)
   assert taken == []
   next(batches)
   assert taken == [0, 1, 2]
@@ -121,5 +121,5 @@ def test_two_batches_ahead_and_no_more():
 
 def test_fewer_batches_than_ahead():
   sharding = devices.sharding(devices.data_mesh(), devices.BATCH)
-  assert len(list(devices.on_devices(made(1, []), sharding))) == 1
-  assert list(devices.on_devices(made(0, []), sharding)) == []
+  assert len(list(devices.prefetch_to_devices(made(1, []), sharding))) == 1
+  assert list(devices.prefetch_to_devices(made(0, []), sharding)) == []
