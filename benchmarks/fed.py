@@ -75,7 +75,9 @@ def fed(
   made = batches.training_batches(
     job.split, job.contract, batch_size, seed=0, stop=job.train_config.steps
   )
-  made = devices.on_devices(made, devices.sharding(job.mesh, devices.BATCH))
+  made = devices.prefetch_to_devices(
+    made, devices.sharding(job.mesh, devices.BATCH)
+  )
   states = [train_step.new_state(job.variables, job.train_config, job.mesh)]
   trial = dataclasses.asdict(train_step.Trial(1e-3, 1e-7))
 

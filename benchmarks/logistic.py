@@ -75,7 +75,7 @@ def synthetic(count, dim, classes) -> tuple[np.ndarray, np.ndarray]:
   scale = np.arange(1, dim + 1) ** -0.5
   means = 0.7 * rng.normal(size=(classes, dim)) * (np.arange(dim) < 200)
   turn = np.linalg.qr(rng.normal(size=(dim, dim)))[0] * scale[:, None]
-  features = devices.empty((count, dim), np.float32)
+  features = devices.empty_aligned((count, dim), np.float32)
   for block in np.array_split(np.arange(count), max(1, count // 4096)):
     noise = rng.normal(size=(len(block), dim))
     latent = (means[labels[block]] + noise) @ turn
@@ -98,7 +98,7 @@ def real(dataset: str, pixels: int, weights: str):
     net, feature_cache.FeatureCache(cache, 2e9), batch_size=64
   )
   split = datasets.open(dataset).splits['train']
-  out = devices.empty((len(split), extract.feature_dim), np.float32)
+  out = devices.empty_aligned((len(split), extract.feature_dim), np.float32)
   found = extract(split, f'{dataset} train', out=out)
   return found.values, found.labels
 

@@ -70,7 +70,7 @@ class JobMonitor:
       batch_size: images of a step of one trial.
     """
     events, directory = [], self.config.directory
-    if self.config.curves and directory and devices.leading():
+    if self.config.curves and directory and devices.is_leader():
       events = [writers.EventWriter(directory / name) for name in names]
       for writer, values in zip(events, hparams, strict=True):
         writer.hparams(values)

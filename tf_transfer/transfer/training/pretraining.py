@@ -277,7 +277,7 @@ def _choose_steps(
   choice = _read_choice(path, pretraining.identity)
   if choice is None:
     choice = _train_for_choice(pretraining, predict, train, val)
-    if devices.leading():
+    if devices.is_leader():
       content = {
         'identity': pretraining.identity,
         **dataclasses.asdict(choice),
