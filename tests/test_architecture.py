@@ -2,6 +2,8 @@
 
 import ast
 import pathlib
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -18,7 +20,7 @@ SETTINGS = {
 
 # Modules over the limit, with the reason.
 LONG_MODULES = {
-  'tools/convert_weights/sources.py': 'a table: every public checkpoint',
+  'tools/convert_weights/table.py': 'a table: every public checkpoint',
 }
 # Functions over the limit, as FILE:FUNCTION, with the reason.
 LONG_FUNCTIONS: dict[str, str] = {}
@@ -46,14 +48,20 @@ def has_code(path):
   return len(ast.parse((ROOT / path).read_text()).body) > 1
 
 
-def test_direction_of_imports(monkeypatch, capsys):
+def test_direction_of_imports():
   """The contracts in pyproject.toml hold."""
-  cli = pytest.importorskip('importlinter.cli')
-  monkeypatch.chdir(ROOT)
-  code = cli.lint_imports(config_filename='pyproject.toml', no_cache=True)
-  output = capsys.readouterr().out
-  assert code == cli.EXIT_STATUS_SUCCESS, output
-  assert '3 kept' in output
+  pytest.importorskip('importlinter')
+  # In a process of its own: it keeps the streams that pytest captures.
+  program = 'from importlinter import cli; cli.lint_imports_command()'
+  result = subprocess.run(
+    [sys.executable, '-c', program, '--no-cache'],
+    capture_output=True,
+    text=True,
+    cwd=ROOT,
+    check=False,
+  )
+  assert result.returncode == 0, result.stdout + result.stderr
+  assert '3 kept' in result.stdout
 
 
 def test_packages_of_the_wheel_are_the_folders():

@@ -195,6 +195,7 @@ def load(value: str) -> ml_collections.ConfigDict:
 def _argument_error(
   argument: str, expected: str, reason: str
 ) -> errors.InputError:
+  """Returns the error for an argument that is not as expected."""
   return errors.InputError(
     f'argument {argument!r}: {reason}; expected {expected}'
   )
@@ -286,6 +287,7 @@ def _explain_name(name: str, error: Exception) -> str:
 
 
 def _base_file() -> str:
+  """Returns the path of the file that explains the fields of a study."""
   return _shown_path(package_folder() / 'base.py')
 
 
@@ -371,7 +373,7 @@ def _overrides(flag: str) -> list[str]:
 class _Parser(flags.ArgumentParser):
   """Loads the config of a flag and checks the fields that are set with it."""
 
-  def __init__(self, flag: str):
+  def __init__(self, flag: str) -> None:
     self.flag = flag
 
   def parse(self, argument: str) -> ml_collections.ConfigDict:

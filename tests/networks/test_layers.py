@@ -317,9 +317,9 @@ def test_batch_norm(dtype, use_scale):
       )
 
 
-def test_padding_of_options():
-  assert layers.padding_of('symmetric', 7) == ((3, 3), (3, 3))
-  assert layers.padding_of('same', 3) == 'SAME'
+def test_get_padding():
+  assert layers.get_padding('symmetric', 7) == ((3, 3), (3, 3))
+  assert layers.get_padding('same', 3) == 'SAME'
   with pytest.raises(ValueError, match="pad: expected one of .*got 'full'"):
     layers.check_option('pad', 'full', ('same', 'symmetric'))
 

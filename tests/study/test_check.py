@@ -20,7 +20,7 @@ from tf_transfer.jobs import study
     ({'logistic_regression.num_penalties': 0}, 'expected 1 or more'),
     ({'logistic_regression.penalty_min': 0.0}, 'penalty_min'),
     ({'features.batch_size': 0}, 'expected 1 or more'),
-    ({'features.cache_gib': -1.0}, 'expected 0 or more gigabytes'),
+    ({'features.cache_gib': -1.0}, 'expected 0 or more GiB'),
     ({'features.pyramid': (1, 2)}, 'name a layer'),
     (
       {

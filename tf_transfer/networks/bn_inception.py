@@ -50,7 +50,7 @@ def blocks(
     padding: of the strided convolutions.
     wide_pools: as for `BNInception`.
   """
-  strided = layers.padding_of(padding, 3)
+  strided = layers.get_padding(padding, 3)
   pool = 128 if wide_pools else 96
   return (
     ('pool_2a', Pool('max', 3, 2)),
@@ -71,10 +71,10 @@ def blocks(
 
 
 class SeparableStem(nn.Module):
-  """A separable 7×7 of stride 2, bias and ReLU, without batch norm.
+  """A separable 7×7 of stride 2 with bias and ReLU, without batch norm.
 
-  The two kernels are multiplied first: one convolution of three channels is
-  faster than a grouped one of depth 8 and a 1×1, and the same function.
+  The two kernels are multiplied first. One convolution of three channels is the
+  same function as a depthwise one of depth 8 and a 1×1, and faster.
   """
 
   @nn.compact
@@ -110,7 +110,7 @@ class BNInception(inception_blocks.Inception):
   padding: str = 'same'
   wide_pools: bool = False
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     layers.check_option('stem', self.stem, _STEMS)
     layers.check_option('padding', self.padding, ('same', 'symmetric'))
     super().__post_init__()
@@ -122,7 +122,7 @@ class BNInception(inception_blocks.Inception):
     if self.stem == 'separable':
       x = SeparableStem(name='conv_1a')(x)
     else:
-      first = conv(64, 7, 2, layers.padding_of(self.padding, 7))
+      first = conv(64, 7, 2, layers.get_padding(self.padding, 7))
       x = self.conv(x, first, train, 'conv_1a')
     x = self.apply_blocks(x, blocks(self.padding, self.wide_pools), train)
     return x.mean(axis=(1, 2)), None

@@ -1,4 +1,4 @@
-"""Backbone -> pooled features -> dropout -> logits; the auxiliary head."""
+"""The classifier over a backbone: dropout, logits, and the auxiliary head."""
 
 import jax
 from flax import linen as nn
@@ -10,10 +10,10 @@ class AuxiliaryHead(layers.Normalized):
   """A second classifier, on activations from the middle of a network.
 
   It only helps training: its loss is added with a weight of 0.4 (Szegedy et
-  al., 2016; section 3 of the protocol), and evaluation has no use for it. All
-  networks that have one share this form: ReLU (which changes nothing but
-  NASNet's activations), average pooling 5×5 of stride 3, 1×1 to 128 channels,
-  one window over all that is left to 768, logits.
+  al., 2016; section 3 of the paper). Evaluation does not use it. It is the same
+  for all networks that have one: ReLU (which changes only NASNet's
+  activations), average pooling 5×5 of stride 3, a 1×1 convolution to 128
+  channels, one over the whole remaining image to 768, logits.
 
   Attributes:
     num_classes: number of logits.
@@ -23,7 +23,7 @@ class AuxiliaryHead(layers.Normalized):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    """Maps activations [B, H, W, C], H and W of 5 or more, to logits."""
+    """Maps activations [B, H, W, C] to logits; H and W are at least 5."""
     x = layers.average_pool(nn.relu(x), 5, 3, 'VALID')
     x = self.conv_bn(128, name='narrow')(x, train)
     x = self.conv_bn(768, x.shape[1:3], padding='VALID', name='whole')(x, train)
@@ -31,19 +31,19 @@ class AuxiliaryHead(layers.Normalized):
 
 
 class Classifier(nn.Module):
-  """A backbone under a linear head, the same for all networks.
+  """A backbone with a linear head.
 
   Variables are `params/backbone/...`, `params/head/{kernel,bias}` and
   `batch_stats/backbone/...`; those of an auxiliary head are under `auxiliary`.
 
   Attributes:
     backbone: maps [B, H, W, 3] to pooled features [B, D]. One that has a
-      place for an auxiliary head names the submodule ahead of it as
-      `auxiliary_after`, and its `with_auxiliary` returns that one's output
-      beside the features.
+      place for an auxiliary head has two more members: `auxiliary_after`, the
+      name of the submodule whose output that head reads, and `with_auxiliary`,
+      which returns the features and that output.
     num_classes: number of logits.
     dropout: share of the features that training drops before the head.
-    auxiliary_head: whether there is one, for `training_logits`.
+    auxiliary_head: whether `training_logits` has an auxiliary head.
   """
 
   backbone: nn.Module
@@ -51,7 +51,7 @@ class Classifier(nn.Module):
   dropout: float = 0.0
   auxiliary_head: bool = False
 
-  def setup(self):
+  def setup(self) -> None:
     self.drop = nn.Dropout(self.dropout)
     self.head = nn.Dense(self.num_classes)
     if self.auxiliary_head:
@@ -60,7 +60,7 @@ class Classifier(nn.Module):
       )
 
   def features(self, x: jax.Array, train: bool = False) -> jax.Array:
-    """Maps x [B, H, W, 3] to features [B, D], what the head is fed."""
+    """Maps x [B, H, W, 3] to features [B, D], the input of the head."""
     return self.backbone(x, train)
 
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
@@ -72,7 +72,7 @@ class Classifier(nn.Module):
   def training_logits(
     self, x: jax.Array, train: bool = True
   ) -> tuple[jax.Array, jax.Array | None]:
-    """Maps x to logits and those of the auxiliary head, if there is one."""
+    """Maps x to logits and the auxiliary head's logits, None without one."""
     if not self.auxiliary_head:
       return self(x, train), None
     features, activations = self.backbone.with_auxiliary(x, train)

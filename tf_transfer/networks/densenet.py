@@ -18,9 +18,9 @@ DEPTHS_201 = (6, 12, 48, 32)
 class DenseNet(layers.Normalized):
   """Backbone: [B, H, W, 3] -> features [B, D].
 
-  A layer's batch norm comes ahead of its convolution here. So the norm of the
-  input is one submodule (`norm`), the 1×1 and the norm behind it another
-  (`narrow`), and the 3×3 stands alone (`grow`).
+  Batch norm comes ahead of the convolutions. The submodules of a layer are the
+  norm of its input (`norm`), the 1×1 with the norm behind it (`narrow`) and the
+  3×3 (`grow`).
 
   Attributes:
     depths: layers in each of the four blocks.
@@ -46,8 +46,8 @@ class DenseNet(layers.Normalized):
       if block < len(self.depths):
         x = nn.relu(self.batch_norm(train, f'transition{block}_norm')(x))
         width = x.shape[-1] // 2
-        # The paper averages last. A 1×1 convolution of the means is the mean of
-        # the convolutions, at a quarter of the cost.
+        # The paper averages after the 1×1 convolution. The result is the same,
+        # and averaging first costs a quarter.
         x = layers.average_pool(x, 2, 2, 'VALID')
         x = layers.Conv(width, name=f'transition{block}_conv')(x)
     return nn.relu(self.batch_norm(train, 'norm')(x)).mean(axis=(1, 2))

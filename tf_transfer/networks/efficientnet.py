@@ -1,7 +1,7 @@
 """EfficientNet-Lite (Tan and Le, 2019, without squeeze-and-excitation).
 
-The Lite networks swap swish for ReLU6, and keep the width of the stem and of
-the last convolution whatever the width multiplier.
+The Lite networks have ReLU6 in place of swish. The width multiplier does not
+change their first and last convolutions.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ _STAGES = (
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-  """One inverted residual block: its name and what it is built with."""
+  """Describes an inverted residual block."""
 
   name: str
   features: int
@@ -37,7 +37,7 @@ class Block:
 
 
 def blocks(width: float, depth: float) -> tuple[Block, ...]:
-  """All blocks of a network in order, for its multipliers."""
+  """Returns all blocks of a network in order, for its multipliers."""
   rows = []
   for stage, row in enumerate(_STAGES, start=1):
     kernel_size, repeats, channels, expansion, strides = row
@@ -57,7 +57,16 @@ def blocks(width: float, depth: float) -> tuple[Block, ...]:
 
 
 class InvertedResidual(layers.Normalized):
-  """Expand by a 1×1, filter each channel, project; add where shapes agree."""
+  """An inverted residual block: 1×1 to expand, depthwise, 1×1 to project.
+
+  The input is added where the shapes agree.
+
+  Attributes:
+    features: number of output channels.
+    kernel_size: of the depthwise convolution.
+    strides: of the depthwise convolution.
+    expansion: multiplier of the channels between the 1×1s.
+  """
 
   features: int
   kernel_size: int

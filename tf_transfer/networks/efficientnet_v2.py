@@ -1,8 +1,8 @@
 """EfficientNetV2 (Tan and Le, 2021): B0 to B3, S, M and L.
 
-Early stages are fused: one 3×3 convolution stands for the 1×1 that expands
-and the depthwise 3×3 behind it. The others squeeze and excite (Hu et al.,
-2018): the means of all channels decide how much of each goes on.
+Early stages are fused: one 3×3 convolution replaces the 1×1 that expands and
+the depthwise 3×3 behind it. The others squeeze and excite (Hu et al., 2018):
+each channel is scaled by a function of the means of all channels.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from tf_transfer.networks import layers
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-  """Blocks of one kind in a row; the first of them has the strides."""
+  """Describes a sequence of equal blocks; the first has the strides."""
 
   fused: bool
   repeats: int
@@ -28,12 +28,12 @@ class Stage:
 
 @dataclasses.dataclass(frozen=True)
 class Block:
-  """One block: where it stands, and what it is built with.
+  """Describes a block and its position.
 
   Attributes:
-    stage: from 1.
-    repeat: in its stage, from 1.
-    fused: whether it is.
+    stage: number of its stage, from 1.
+    repeat: its number in the stage, from 1.
+    fused: whether one 3×3 convolution expands and filters.
     features: channels of its output.
     expansion: of the channels of its input.
     strides: of its 3×3 convolution.
@@ -48,11 +48,12 @@ class Block:
 
   @property
   def name(self) -> str:
+    """The submodule's name."""
     return f'stage{self.stage}_block{self.repeat}'
 
   @property
   def parts(self) -> tuple[str, ...]:
-    """Its convolutions with batch norm, in order."""
+    """Names of its convolutions with batch norm, in order."""
     if not self.fused:
       return ('expand', 'depthwise', 'project')
     return ('expand', 'project') if self.expansion > 1 else ('project',)
@@ -60,7 +61,7 @@ class Block:
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-  """A network of the family.
+  """Describes a network of the family.
 
   Attributes:
     stages: in order.
@@ -73,23 +74,23 @@ class Architecture:
   top: int = 1280
 
   def scaled(self, width: float, depth: float) -> 'Architecture':
-    """One of more channels and blocks, by these multipliers."""
+    """Returns this network with its channels and blocks multiplied."""
 
-    def wider(channels: int) -> int:
+    def scale(channels: int) -> int:
       return layers.scaled_width(channels, width, least=0)
 
     stages = tuple(
       dataclasses.replace(
         stage,
         repeats=math.ceil(stage.repeats * depth),
-        features=wider(stage.features),
+        features=scale(stage.features),
       )
       for stage in self.stages
     )
-    return Architecture(stages, wider(self.stem), wider(self.top))
+    return Architecture(stages, scale(self.stem), scale(self.top))
 
   def blocks(self) -> tuple[Block, ...]:
-    """All blocks in order."""
+    """Returns all blocks in order."""
     return tuple(
       Block(
         number,
@@ -156,11 +157,13 @@ L = Architecture(
 
 
 class MBConv(layers.Normalized):
-  """Expand, filter, project; the input is added where the shapes agree.
+  """An inverted residual block: expand, filter, project.
+
+  The input is added where the shapes agree.
 
   Attributes:
-    block: what it is built with.
-    drop_rate: share of the examples that in training get the input alone.
+    block: its description.
+    drop_rate: share of the examples for which training drops all but the input.
   """
 
   block: Block
@@ -185,13 +188,13 @@ class MBConv(layers.Normalized):
         x = x * self._excitation(x, inputs.shape[-1] // 4)
       x = conv_bn(block.features, activation=None, name='project')(x, train)
     if block.strides == 1 and inputs.shape[-1] == block.features:
-      # Whole examples: those that stay are scaled up.
+      # Drops whole examples; the others are scaled up.
       drop = nn.Dropout(self.drop_rate, broadcast_dims=(1, 2, 3))
       x = drop(x, deterministic=not train) + inputs
     return x
 
   def _excitation(self, x: jax.Array, squeezed: int) -> jax.Array:
-    """What the channels are multiplied with: [B, 1, 1, C] in 0 to 1."""
+    """Returns the factors of the channels: [B, 1, 1, C] in 0 to 1."""
     means = x.mean(axis=(1, 2), keepdims=True)
     squeeze = layers.Conv(squeezed, use_bias=True, name='squeeze')
     excite = layers.Conv(x.shape[-1], use_bias=True, name='excite')
@@ -203,10 +206,10 @@ class EfficientNetV2(layers.Normalized):
 
   Attributes:
     architecture: one of this module's.
-    drop_path: what the share of examples for which training leaves out a
-      block rises to, from 0 at the first block; 0.2 in the paper. (Keras
-      divides a block's number by B0's count of blocks whatever the depth: its
-      B1 to B3 rise beyond the rate.)
+    drop_path: share of the examples for which training drops a block. It grows
+      from 0 at the first block to this value; 0.2 in the paper. (Keras always
+      divides a block's number by B0's number of blocks, so that the shares of
+      its B1 to B3 grow beyond this value.)
   """
 
   architecture: Architecture

@@ -73,7 +73,7 @@ class Stage:
 STAGES = (
   Stage('block35', 10, 0.17, _BLOCK_35, ('mixed_6a', _MIXED_6A)),
   Stage('block17', 20, 0.10, _BLOCK_17, ('mixed_7a', _MIXED_7A)),
-  # The last of these adds all of it, and has no ReLU.
+  # The last of these has a scale of 1 and no ReLU.
   Stage('block8', 10, 0.20, _BLOCK_8, ('conv_7b', conv(1536))),
 )
 

@@ -1,6 +1,6 @@
 """Inception v1 (GoogLeNet; Szegedy et al., 2015), with batch norm.
 
-The branch that the paper gives a 5×5 has a 3×3 in all public weights.
+In all public weights the paper's 5×5 convolutions are 3×3.
 """
 
 from tf_transfer.networks import inception_blocks, layers
@@ -29,7 +29,7 @@ def _module(
 def blocks(padding: str = 'same') -> inception_blocks.Blocks:
   """Returns all blocks; `padding` is that of the first convolution."""
   return (
-    ('conv_1a', conv(64, 7, 2, layers.padding_of(padding, 7))),
+    ('conv_1a', conv(64, 7, 2, layers.get_padding(padding, 7))),
     ('pool_2a', Pool('max', 3, 2)),
     ('conv_2b', conv(64)),
     ('conv_2c', conv(192, 3)),
@@ -58,7 +58,7 @@ class InceptionV1(inception_blocks.Inception):
 
   padding: str = 'same'
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     layers.check_option('padding', self.padding, ('same', 'symmetric'))
     super().__post_init__()
 

@@ -82,8 +82,8 @@ BLOCKS: inception_blocks.Blocks = (
 class InceptionV3(inception_blocks.Inception):
   """Backbone: [B, H, W, 3] -> features [B, 2048].
 
-  The average poolings of torchvision and timm count their padding, those of
-  TF-Slim and Keras do not.
+  The average poolings of torchvision and timm count their padding (option
+  `count_padding`); those of TF-Slim and Keras do not.
   """
 
   auxiliary_after: ClassVar[str | None] = 'mixed_6e'

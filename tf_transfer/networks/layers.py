@@ -1,8 +1,8 @@
 """Convolution, batch norm, activation and pooling, as the backbones use them.
 
-Which form of an operation runs, XLA's own or one of `forms`, is decided where
-the program is lowered, for each platform by what was measured on it: on CPU
-most are of `forms`, on NVIDIA's GPUs two, elsewhere none.
+An operation runs in XLA's own form or in one of `ops`. Which one is decided
+when the program is lowered for a platform, by measurements on it: on CPU most
+operations run in forms of `ops`, on NVIDIA's GPUs two do, elsewhere none.
 """
 
 import dataclasses
@@ -25,37 +25,47 @@ Padding = ops.Padding
 
 @jax.custom_jvp
 def relu6(x: Array) -> Array:
-  """ReLU bounded at 6, whose derivative at both bounds is 0.
+  """Computes min(max(x, 0), 6), with a derivative of 0 at both bounds.
 
-  As that of TensorFlow and PyTorch. JAX's own is one half there.
+  TensorFlow and PyTorch have the same derivative; JAX's own is one half there.
   """
   return jnp.clip(x, 0, 6)
 
 
 @relu6.defjvp
-def _relu6_derivative(primals, tangents):
+def _relu6_jvp(
+  primals: tuple[Array], tangents: tuple[Array]
+) -> tuple[Array, Array]:
+  """Returns the value and its derivative along the tangent."""
   (x,), (tangent,) = primals, tangents
   return relu6(x), jnp.where((x > 0) & (x < 6), tangent, 0)
 
 
 def scaled_width(channels: int, multiplier: float, least: float = 0.9) -> int:
-  """Channels × multiplier, to a multiple of 8, never below `least` of it."""
+  """Scales a number of channels and rounds it to a multiple of 8.
+
+  Args:
+    channels: to scale.
+    multiplier: of the channels.
+    least: where rounding leaves less than this share of the product, it rounds
+      up.
+  """
   scaled = channels * multiplier
   rounded = max(8, int(scaled + 4) // 8 * 8)
   return rounded + 8 if rounded < least * scaled else rounded
 
 
 def symmetric(kernel_size: int) -> Padding:
-  """As many rows and columns before as after: PyTorch's usual padding.
+  """Returns PyTorch's usual padding: as many rows and columns before as after.
 
-  'SAME' adds the odd row after when the strides are 2, so the two differ.
+  'SAME' differs at strides of 2: it adds an odd row after the image.
   """
   pad = (kernel_size - 1) // 2
   return ((pad, pad), (pad, pad))
 
 
-def padding_of(name: str, kernel_size: int) -> Padding:
-  """The padding that an option names: 'same', 'symmetric' or 'valid'."""
+def get_padding(name: str, kernel_size: int) -> Padding:
+  """Returns the padding of an option: 'same', 'symmetric' or 'valid'."""
   return symmetric(kernel_size) if name == 'symmetric' else name.upper()
 
 
@@ -65,14 +75,15 @@ def check_option(name: str, value: str, allowed: Sequence[str]) -> None:
     raise ValueError(f'{name}: expected one of {allowed}, got {value!r}')
 
 
-# Values of input and output per image, and channels of either, up to and from
-# which the products that Winograd's form saves outweigh the sums it adds.
+# Winograd's form is faster up to this many values of input and output per image
+# and from this many channels of either on: then it saves more time in products
+# than it adds in sums.
 _WINOGRAD_VALUES = 330_000
 _WINOGRAD_CHANNELS = 32
 
 
 def _suits_winograd(x: Array, kernel: Array) -> bool:
-  """Whether Winograd's form of a convolution of stride 1 is the faster."""
+  """Says whether Winograd's form of a convolution of stride 1 is faster."""
   _, height, width, channels = x.shape
   features = kernel.shape[-1]
   return (
@@ -84,11 +95,11 @@ def _suits_winograd(x: Array, kernel: Array) -> bool:
 
 
 def _is_small(x: Array, kernel: Array, strides: int) -> bool:
-  """Whether there are no more outputs, or about as many, as kernel cells.
+  """Says whether a convolution has no more outputs than its kernel has cells.
 
-  XLA takes a kernel that is larger than the image for the image, in gradients
-  too, and has but a plain loop for what comes of that: for 3×3 on 2×2 pixels
-  80 times slower than need be.
+  XLA exchanges the roles of image and kernel where the kernel is the larger, in
+  gradients too, and runs a plain loop then: for 3×3 on 2×2 pixels it is 80
+  times slower than it could be.
   """
   outputs = math.prod(-(-n // strides) for n in x.shape[1:3])
   return outputs <= math.prod(kernel.shape[:2])
@@ -102,7 +113,7 @@ def convolution(
   padding: Padding = 'SAME',
   groups: int = 1,
 ) -> Array:
-  """Two-dimensional convolution in the form that suits the platform.
+  """Computes a two-dimensional convolution in the platform's fastest form.
 
   Args:
     x: [B, H, W, C] float.
@@ -117,7 +128,7 @@ def convolution(
   """
   kernel = kernel.astype(x.dtype)
 
-  def native(x, kernel):
+  def native(x: Array, kernel: Array) -> Array:
     return ops.native_convolution(
       x, kernel, strides=strides, padding=padding, groups=groups
     )
@@ -126,23 +137,23 @@ def convolution(
   channels = x.shape[-1]
   if 1 < groups == channels == kernel.shape[-1]:
 
-    def on_cpu(x, kernel):
+    def on_cpu(x: Array, kernel: Array) -> Array:
       return ops.depthwise(x, kernel, strides=strides, padding=padding)
   elif kernel.shape[:2] == (1, 1) and groups == 1 and isinstance(padding, str):
 
-    def on_cpu(x, kernel):
+    def on_cpu(x: Array, kernel: Array) -> Array:
       return ops.matrix_product(x, kernel, strides)
   elif groups == 1 and _is_small(x, kernel, strides):
 
-    def on_cpu(x, kernel):
+    def on_cpu(x: Array, kernel: Array) -> Array:
       return ops.sum_of_products(x, kernel, strides=strides, padding=padding)
   elif strides == groups == 1 and _suits_winograd(x, kernel):
 
-    def on_cpu(x, kernel):
+    def on_cpu(x: Array, kernel: Array) -> Array:
       return ops.winograd(x, kernel, padding=padding)
-  elif groups == 1 and strides == 2 and channels == 3:  # Of the images.
+  elif groups == 1 and strides == 2 and channels == 3:  # of an RGB image
 
-    def on_cuda(x, kernel):
+    def on_cuda(x: Array, kernel: Array) -> Array:
       return ops.in_blocks(x, kernel, padding=padding, channels=4)
   else:
     return native(x, kernel)
@@ -154,32 +165,34 @@ def convolution(
 def max_pool(
   x: Array, window: int, strides: int, padding: Padding, fill: float = -np.inf
 ) -> Array:
-  """Maximum over square windows.
+  """Computes the maximum over square windows.
 
   Args:
     x: [B, H, W, C].
     window: rows and columns.
     strides: of both spatial axes.
     padding: as for `convolution`.
-    fill: what the padding holds: by default it never is the maximum.
+    fill: value of the padding; by default it is never the maximum.
 
   Returns:
     [B, H', W', C].
   """
   pads = ops.explicit_padding(x, (window, window), strides, padding)
 
-  def shifted(x):
+  def in_shifts(x: Array) -> Array:
     return ops.maximum(
       x, window=window, strides=strides, pads=pads, fill=float(fill)
     )
 
-  def native(x):
+  def native(x: Array) -> Array:
     if fill != -np.inf:
       x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
     inner = pads if fill == -np.inf else 'VALID'
     return nn.max_pool(x, (window, window), (strides, strides), inner)
 
-  return lax.platform_dependent(x, cpu=shifted, cuda=shifted, default=native)
+  return lax.platform_dependent(
+    x, cpu=in_shifts, cuda=in_shifts, default=native
+  )
 
 
 def average_pool(
@@ -189,7 +202,7 @@ def average_pool(
   padding: Padding,
   count_padding: bool = False,
 ) -> Array:
-  """Mean over square windows.
+  """Computes the mean over square windows.
 
   Args:
     x: [B, H, W, C].
@@ -204,28 +217,37 @@ def average_pool(
   shape = (window, window)
   pads = ops.explicit_padding(x, shape, strides, padding)
 
-  def on_cpu(x):
+  def on_cpu(x: Array) -> Array:
     sum_windows = functools.partial(
       ops.window_sum, window=window, strides=strides, pads=pads
     )
     if count_padding or pads == ((0, 0), (0, 0)):
       return sum_windows(x) / window**2
-    # Folded to a constant when compiled: the shape is all that it depends on.
+    # Depends on the shape alone: compiling folds it to a constant.
     ones = jnp.ones((1, *x.shape[1:3], 1), x.dtype)
     return sum_windows(x) / sum_windows(ones)
 
-  def native(x):
+  def native(x: Array) -> Array:
     y = nn.avg_pool(
       x, shape, (strides, strides), pads, count_include_pad=count_padding
     )
-    # It divides by a NumPy integer: float64, where JAX is let to have that.
+    # It divides by a NumPy integer, which makes float64 where JAX has that.
     return y.astype(x.dtype)
 
   return lax.platform_dependent(x, cpu=on_cpu, default=native)
 
 
 class Conv(nn.Module):
-  """Convolution; its parameters are `kernel` and, if wanted, `bias`."""
+  """Convolution; its parameters are `kernel` and, if it has one, `bias`.
+
+  Attributes:
+    features: number of output channels.
+    kernel_size: rows and columns.
+    strides: of both spatial axes.
+    padding: as for `convolution`.
+    groups: as for `convolution`.
+    use_bias: whether there is a bias.
+  """
 
   features: int
   kernel_size: tuple[int, int] = (1, 1)
@@ -239,8 +261,8 @@ class Conv(nn.Module):
     shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
     kernel = self.param(
       'kernel',
-      # He et al. (2015), over the fan-out as in the networks' own code. A
-      # group's: JAX counts the outputs of all groups together.
+      # He et al. (2015), over the fan-out, as in the networks' own code. It
+      # is that of one group: JAX counts the outputs of all groups together.
       nn.initializers.variance_scaling(2.0 * self.groups, 'fan_out', 'normal'),
       shape,
     )
@@ -257,14 +279,14 @@ class Conv(nn.Module):
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _normalized(
+def _normalize(
   epsilon: float, x: Array, scale: Array, bias: Array
 ) -> tuple[Array, Array, Array]:
-  """x as it is after batch norm, and its mean and variance.
+  """Applies batch norm to x; returns its mean and variance too.
 
-  The gradient is written out, over what mean and variance are in it: two sums
-  and one pass over x. What JAX makes of it passes over x, and over copies that
-  it keeps, about twice as often. Mean and variance themselves have none.
+  The gradient is written out, through mean and variance: it takes two sums and
+  one pass over x. JAX's own passes over x, and over copies that it keeps, about
+  twice as often. The returned mean and variance have no gradient.
 
   Args:
     epsilon: added to the variance.
@@ -273,53 +295,67 @@ def _normalized(
     bias: [C].
 
   Returns:
-    [B, H, W, C] as x, and [C] and [C], at least float32.
+    [B, H, W, C] in the type of x; mean and variance [C], at least float32.
   """
   precise = x.astype(jnp.promote_types(x.dtype, jnp.float32))
   axes = tuple(range(x.ndim - 1))
   mean = precise.mean(axes)
-  # Rounding may leave less than nothing.
+  # Rounding may make it negative.
   variance = jnp.maximum((precise**2).mean(axes) - mean**2, 0)
   factor = lax.rsqrt(variance + epsilon) * scale
   y = (precise - mean) * factor + bias
   return y.astype(x.dtype), mean, variance
 
 
-def _normalized_kept(epsilon, x, scale, bias):
-  found = _normalized(epsilon, x, scale, bias)
-  return found, (x, scale, bias, *found[1:])
+def _normalize_forward(
+  epsilon: float, x: Array, scale: Array, bias: Array
+) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
+  """Returns the values and what the gradients need."""
+  y, mean, variance = _normalize(epsilon, x, scale, bias)
+  return (y, mean, variance), (x, scale, bias, mean, variance)
 
 
-def _normalized_gradients(epsilon, kept, gradients):
-  """Ioffe and Szegedy (2015), section 3, with their sums in closed form."""
-  x, scale, bias, mean, variance = kept
+def _normalize_backward(
+  epsilon: float,
+  residuals: tuple[Array, ...],
+  gradients: tuple[Array, Array, Array],
+) -> tuple[Array, Array, Array]:
+  """Returns the gradients of x, scale and bias.
+
+  Ioffe and Szegedy (2015), section 3, with the sums in closed form.
+  """
+  x, scale, bias, mean, variance = residuals
   axes = tuple(range(x.ndim - 1))
   precise = x.astype(mean.dtype)
-  sent = gradients[0].astype(mean.dtype)
+  y_gradient = gradients[0].astype(mean.dtype)
   inverse = lax.rsqrt(variance + epsilon)
-  of_bias = sent.sum(axes)
-  of_scale = ((sent * precise).sum(axes) - mean * of_bias) * inverse
+  bias_gradient = y_gradient.sum(axes)
+  scale_gradient = (
+    (y_gradient * precise).sum(axes) - mean * bias_gradient
+  ) * inverse
   count = x.size // x.shape[-1]
   factor = inverse * scale
-  along = factor * inverse * of_scale / count
-  of_x = (
-    sent * factor - precise * along - (factor * of_bias / count - mean * along)
+  slope = factor * inverse * scale_gradient / count
+  x_gradient = (
+    y_gradient * factor
+    - precise * slope
+    - (factor * bias_gradient / count - mean * slope)
   )
   return (
-    of_x.astype(x.dtype),
-    of_scale.astype(scale.dtype),
-    of_bias.astype(bias.dtype),
+    x_gradient.astype(x.dtype),
+    scale_gradient.astype(scale.dtype),
+    bias_gradient.astype(bias.dtype),
   )
 
 
-_normalized.defvjp(_normalized_kept, _normalized_gradients)
+_normalize.defvjp(_normalize_forward, _normalize_backward)
 
 
 class BatchNorm(nn.Module):
-  """Batch norm over all axes but the last; Flax's, with a faster gradient.
+  """Batch norm over all axes but the last: Flax's, with a faster gradient.
 
-  Its parameters are `bias` and, if wanted, `scale`, its statistics `mean` and
-  `var`, moving averages.
+  Its parameters are `bias` and, if it has one, `scale`; its statistics are the
+  moving averages `mean` and `var`.
 
   Attributes:
     use_running_average: whether to normalize by the statistics and not by the
@@ -350,7 +386,7 @@ class BatchNorm(nn.Module):
     if self.use_running_average:
       factor = lax.rsqrt(old_var.value + self.epsilon) * scale
       return ((x - old_mean.value) * factor + bias).astype(x.dtype)
-    y, mean, variance = _normalized(self.epsilon, x, scale, bias)
+    y, mean, variance = _normalize(self.epsilon, x, scale, bias)
     if not self.is_initializing():
       for old, new in ((old_mean, mean), (old_var, variance)):
         old.value = self.momentum * old.value + (1 - self.momentum) * new
@@ -358,7 +394,7 @@ class BatchNorm(nn.Module):
 
 
 class Normalized(nn.Module, kw_only=True):
-  """A module with batch norm in it: its parts all share these fields.
+  """Base class of modules with batch norm, with the fields of all of it.
 
   Attributes:
     epsilon: added to the variance.
@@ -371,7 +407,7 @@ class Normalized(nn.Module, kw_only=True):
   use_scale: bool = True
 
   def shared(self, base: type[nn.Module]) -> dict[str, Any]:
-    """The values of a base class's fields, to build a part of this with."""
+    """Returns the fields of a base class, to build a submodule with."""
     return {
       field.name: getattr(self, field.name)
       for field in dataclasses.fields(base)
@@ -379,25 +415,26 @@ class Normalized(nn.Module, kw_only=True):
     }
 
   def conv_bn(self, *args: Any, **fields: Any) -> 'ConvBN':
-    """Convolution and batch norm; the arguments are the fields of ConvBN."""
+    """Makes convolution and batch norm; the arguments are ConvBN's fields."""
     return ConvBN(*args, **fields, **self.shared(Normalized))
 
   def batch_norm(self, train: bool, name: str) -> BatchNorm:
-    """Batch norm, by the batch's statistics in training."""
+    """Makes batch norm; in training it uses the batch's statistics."""
     return BatchNorm(
       use_running_average=not train, name=name, **self.shared(Normalized)
     )
 
 
 class ConvBN(Normalized):
-  """Convolution, batch norm and, if given, an activation.
+  """Convolution, batch norm and an activation.
 
   Attributes:
     features: number of output channels.
     kernel_size: rows and columns.
     strides: of both spatial axes.
     padding: as for `convolution`.
-    depthwise: one filter for each channel; `features` must be the input's.
+    depthwise: whether each channel has its own filter; `features` must then be
+      the number of input channels.
     activation: applied last; None for a linear layer.
   """
 

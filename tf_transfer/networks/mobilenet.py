@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from tf_transfer.networks import layers
 
-# Of v1: channels and strides of each depthwise separable block.
+# v1: channels and strides of each depthwise separable block.
 BLOCKS_V1 = (
   (64, 1),
   (128, 2),
@@ -21,7 +21,7 @@ BLOCKS_V1 = (
   (1024, 1),
 )
 
-# Of v2: blocks, channels, expansion and strides of the first block.
+# v2: number of blocks, channels, expansion, and strides of the first block.
 STAGES_V2 = (
   (1, 16, 1, 1),
   (2, 24, 6, 2),
@@ -46,14 +46,14 @@ class MobileNetV1(layers.Normalized):
 
   padding: str = 'same'
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     layers.check_option('padding', self.padding, _PADDINGS)
     super().__post_init__()
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
     conv_bn = functools.partial(self.conv_bn, activation=layers.relu6)
-    padding = layers.padding_of(self.padding, 3)
+    padding = layers.get_padding(self.padding, 3)
     x = conv_bn(32, (3, 3), 2, padding, name='stem')(x, train)
     for block, (features, strides) in enumerate(BLOCKS_V1, start=1):
       x = conv_bn(
@@ -81,14 +81,14 @@ class MobileNetV2(layers.Normalized):
   width: float = 1.0
   padding: str = 'same'
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     layers.check_option('padding', self.padding, _PADDINGS)
     super().__post_init__()
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
     conv_bn = functools.partial(self.conv_bn, activation=layers.relu6)
-    padding = layers.padding_of(self.padding, 3)
+    padding = layers.get_padding(self.padding, 3)
     stem = layers.scaled_width(32, self.width)
     x = conv_bn(stem, (3, 3), 2, padding, name='stem')(x, train)
     number = itertools.count(1)

@@ -1,9 +1,10 @@
 """NASNet-A (Zoph et al., 2018), mobile and large.
 
-A cell reads the outputs of the two cells before it: its input and the
-previous one. It makes five combinations, each the sum of two operations on
-what there is so far, and concatenates those that nothing else in the cell has
-used. Here the input is 0, the previous one 1, and the combinations are 2 to 6.
+A cell reads the outputs of the two cells before it: the last is its input, the
+other is called the previous output. The cell makes five combinations; each is
+the sum of two operations on earlier values of the cell. Combinations that no
+other combination reads are concatenated. Values are numbered: the input is 0,
+the previous output 1, and the combinations are 2 to 6.
 """
 
 import dataclasses
@@ -19,11 +20,11 @@ _REDUCTION_POOLS = ('same', 'zeros', 'zeros_average')
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-  """What is done to one of the values of a cell.
+  """An operation on one of the values of a cell.
 
   Attributes:
     kind: 'separable', 'max', 'average' or 'none'.
-    value: which it is done to.
+    value: number of the value that it reads.
     size: rows and columns of the filter or window.
   """
 
@@ -36,6 +37,7 @@ Combination = tuple[Operation, Operation]
 
 
 def _separable(value: int, size: int) -> Operation:
+  """Describes a separable convolution."""
   return Operation('separable', value, size)
 
 
@@ -62,14 +64,14 @@ SIDES = ('left', 'right')
 
 @dataclasses.dataclass(frozen=True)
 class CellRow:
-  """One cell of a network.
+  """Describes a cell of a network.
 
   Attributes:
     name: its submodule's.
     reduction: whether it halves the image.
     features: channels of each of its combinations.
-    previous: which output it has as the previous one, counted from the last
-      (-2 is the one before its input); None where it has only its input.
+    previous: index of its previous output among the outputs so far, from the
+      end (-2 is the one before its input); None where it has only its input.
   """
 
   name: str
@@ -81,13 +83,13 @@ class CellRow:
 def cells(
   repeats: int, features: int, skip_reduction: bool
 ) -> tuple[CellRow, ...]:
-  """All cells of a network in order.
+  """Returns all cells of a network in order.
 
   Args:
     repeats: normal cells in each of the three stages.
     features: of the first stage; each stage doubles them.
-    skip_reduction: whether the cell behind a reduction has the previous
-      output of that reduction for its own, and not the reduction's input.
+    skip_reduction: whether the previous output of a cell behind a reduction is
+      the reduction's own previous output, and not the reduction's input.
   """
   rows = [
     CellRow('stem_cell1', True, features // 4, None),
@@ -106,17 +108,17 @@ def cells(
 
 
 class Base(layers.Normalized):
-  """What all modules of a network share.
+  """Base class of the modules of a NASNet, with the field they share.
 
   Attributes:
-    reduction_pools: how the strided poolings treat their padding: 'same' (not
-      at all: TF-Slim, pretrainedmodels), 'zeros' (its zeros are values like
-      others: Keras) or 'zeros_average' (those of average poolings only: timm).
+    reduction_pools: what strided poolings do with their padding: 'same' ignores
+      it (TF-Slim, pretrainedmodels), 'zeros' counts its zeros as values
+      (Keras), 'zeros_average' does so in average poolings only (timm).
   """
 
   reduction_pools: str = 'same'
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     layers.check_option(
       'reduction_pools', self.reduction_pools, _REDUCTION_POOLS
     )
@@ -125,12 +127,18 @@ class Base(layers.Normalized):
   def pointwise(
     self, x: jax.Array, features: int, train: bool, name: str
   ) -> jax.Array:
-    """1×1 convolution and batch norm, no activation."""
+    """Applies a 1×1 convolution and batch norm, without activation."""
     return self.conv_bn(features, activation=None, name=name)(x, train)
 
 
 class Separable(Base):
-  """ReLU, separable convolution and batch norm, twice; strides at first."""
+  """ReLU, separable convolution and batch norm, twice.
+
+  Attributes:
+    features: number of output channels.
+    size: rows and columns of the filters.
+    strides: of the first convolution.
+  """
 
   features: int = 0
   size: int = 3
@@ -152,13 +160,13 @@ class Separable(Base):
 
 
 class Cell(Base):
-  """Input and previous output -> combinations, concatenated.
+  """A cell: maps input and previous output to concatenated combinations.
 
   Attributes:
     features: channels of each combination.
     reduction: whether the cell halves the image.
-    drop_path: share of its operations' outputs that training drops, image by
-      image; None for none.
+    drop_path: share of the images for which training drops an operation's
+      output; None for none.
   """
 
   features: int = 0
@@ -173,10 +181,10 @@ class Cell(Base):
 
     Args:
       x: the cell's input.
-      previous: the output before; None takes the input as it is.
+      previous: the previous output; None takes the input in its place.
       train: whether batch norm uses the batch's statistics.
     """
-    previous = x if previous is None else self._fitted(previous, x, train)
+    previous = x if previous is None else self._fit_previous(previous, x, train)
     x = self.pointwise(nn.relu(x), self.features, train, 'squeeze')
     values = [x, previous]
     rows = REDUCTION if self.reduction else NORMAL
@@ -192,14 +200,14 @@ class Cell(Base):
     outputs = _REDUCTION_OUTPUTS if self.reduction else _NORMAL_OUTPUTS
     return jnp.concatenate([values[index] for index in outputs], axis=-1)
 
-  def _fitted(
+  def _fit_previous(
     self, previous: jax.Array, x: jax.Array, train: bool
   ) -> jax.Array:
-    """The previous output, at the size of x and with the cell's channels."""
+    """Brings the previous output to the size of x and the cell's channels."""
     if previous.shape[1:3] == x.shape[1:3]:
       return self.pointwise(nn.relu(previous), self.features, train, 'previous')
     previous = nn.relu(previous)
-    # The second path sees what the strides of the first leave out.
+    # The second path reads the pixels that the strides of the first skip.
     shifted = jnp.pad(previous, ((0, 0), (0, 1), (0, 1), (0, 0)))[:, 1:, 1:]
     paths = [
       layers.Conv(self.features // 2, name=f'previous_path{number}')(
@@ -216,8 +224,8 @@ class Cell(Base):
       return x
     keep = 1 - self.drop_path
     shape = (x.shape[0], 1, 1, 1)
-    kept = jax.random.bernoulli(self.make_rng('dropout'), keep, shape)
-    return jnp.where(kept, x / keep, 0)
+    is_kept = jax.random.bernoulli(self.make_rng('dropout'), keep, shape)
+    return jnp.where(is_kept, x / keep, 0)
 
   def _apply(
     self,
@@ -226,6 +234,7 @@ class Cell(Base):
     train: bool,
     name: str,
   ) -> jax.Array:
+    """Applies an operation to one of the values of the cell."""
     x = values[operation.value]
     strides = 2 if self.reduction and operation.value < 2 else 1
     if operation.kind == 'separable':
@@ -254,10 +263,10 @@ class NASNet(Base):
     features: of the first stage; each stage doubles them.
     stem: channels of the first convolution.
     skip_reduction: as for `cells`.
-    drop_path: what the last cell drops in training; those ahead of it drop
-      less, in proportion to their depth. It may be traced: ScheduledDropPath
-      (Zoph et al., 2018) lets it grow from 0 over the whole training, for the
-      large network to 0.3.
+    drop_path: share of the images for which the last cell drops an operation in
+      training; earlier cells drop less, in proportion to their depth. It may be
+      traced: ScheduledDropPath (Zoph et al., 2018) increases it from 0 in the
+      course of training, to 0.3 for the large network.
   """
 
   repeats: int = 4
@@ -278,7 +287,7 @@ class NASNet(Base):
   def with_auxiliary(
     self, x: jax.Array, train: bool = False
   ) -> tuple[jax.Array, jax.Array]:
-    """The features, and what an auxiliary head reads [B, H', W', C]."""
+    """Returns the features and the auxiliary head's input [B, H', W', C]."""
     x = self.conv_bn(
       self.stem, (3, 3), 2, 'VALID', activation=None, name='stem'
     )(x, train)

@@ -1,17 +1,18 @@
-"""Forms of convolutions and pooling: XLA's own, and those that suit a platform.
+"""Convolutions and poolings in the forms that run fastest on a platform.
 
-On CPU, XLA runs a depthwise convolution 25 to 50 times slower than need be
-and leaves speed behind in 1×1 and 3×3 ones, on the smallest images and in
-pooling. All have an exact other form: a sum (or maximum) of shifted copies, a
-matrix product or a sum of some, and fewer products of sums (Winograd's).
+On CPU, XLA's depthwise convolution is 25 to 50 times slower than it could be.
+Its 1×1 and 3×3 convolutions, those of the smallest images, and its pooling are
+slow too. This module computes the same functions in other ways: as a sum or
+maximum of shifted copies of the input, as one or several matrix products, or
+with fewer multiplications (Winograd's).
 
-What XLA makes of the gradients of shifted copies is slow as well: images that
-are padded one by one and added, and a pass over all images for each cell of a
-window. Those are written out here.
+XLA's gradients of shifted copies are slow as well: it pads and adds whole
+images one by one, and passes over all images for each cell of a window. So the
+gradients are written out here.
 
-On NVIDIA's GPUs XLA's own are the faster but for two: the gradient of a maximum
-over windows, which adds to memory atomically, and the first convolution of a
-network, whose three channels leave most of a matrix unit idle.
+On NVIDIA's GPUs XLA's own forms are the fastest, with two exceptions: the
+gradient of max pooling, which adds to memory atomically, and the first
+convolution of a network, whose three channels leave most of a matrix unit idle.
 """
 
 import functools
@@ -24,7 +25,7 @@ from jax import lax
 
 Array = jax.Array
 Padding = str | Sequence[tuple[int, int]]
-# Rows before and after, columns before and after.
+# Rows before and after, and columns before and after.
 Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
@@ -36,7 +37,7 @@ def native_convolution(
   padding: Padding = 'SAME',
   groups: int = 1,
 ) -> Array:
-  """XLA's own convolution; arguments as those of `layers.convolution`."""
+  """Computes XLA's own convolution; arguments as for `layers.convolution`."""
   return lax.conv_general_dilated(
     x,
     kernel,
@@ -50,7 +51,7 @@ def native_convolution(
 def explicit_padding(
   x: Array, window: Sequence[int], strides: int, padding: Padding
 ) -> Pads:
-  """Rows before and after, columns before and after, as numbers."""
+  """Returns a padding as numbers of rows and columns before and after."""
   if isinstance(padding, str):
     padding = lax.padtype_to_pads(
       x.shape[1:3], window, (strides, strides), padding
@@ -67,7 +68,10 @@ def _shifted_copies(
   padding: Padding,
   fill: float = 0.0,
 ) -> Iterator[Array]:
-  """What each cell of a window sees as it slides: rows * columns arrays.
+  """Yields the pixels under each cell of a sliding window.
+
+  Of a window of 3×3 these are nine copies of the image, each shifted by some
+  rows and columns.
 
   Args:
     x: [B, H, W, C].
@@ -77,7 +81,7 @@ def _shifted_copies(
     fill: what the padding holds.
 
   Yields:
-    [B, H', W', C], the window's cells row by row.
+    [B, H', W', C] for each cell of the window, row by row.
   """
   height, width = window
   pads = explicit_padding(x, window, strides, padding)
@@ -99,7 +103,18 @@ def _shifted_copies(
       )
 
 
-def _pulled_back(
+def _pad_spatial(
+  array: Array, before: Sequence[int], sizes: Sequence[int]
+) -> Array:
+  """Pads rows and columns: `before` of them, and behind up to `sizes`."""
+  pads = [
+    (first, max(0, size - n))
+    for first, size, n in zip(before, sizes, array.shape[1:3], strict=True)
+  ]
+  return jnp.pad(array, ((0, 0), *pads, (0, 0)))
+
+
+def _sum_over_windows(
   term: Callable[..., Array],
   arrays: Sequence[Array],
   shape: Sequence[int],
@@ -107,63 +122,48 @@ def _pulled_back(
   strides: int,
   pads: Pads,
 ) -> Array:
-  """What the cells of all windows send back to the pixels that they saw.
+  """Sums gradients over the windows in which each pixel lies.
 
-  The transpose of `_shifted_copies`. Pixels (of the padded image) that lie
-  whole strides apart are seen by the same cells: those are found together, and
-  interleaved with the others in the end.
+  This is the transpose of `_shifted_copies`. Pixels of the padded image that
+  are a multiple of the strides apart lie under the same cells of their windows.
+  Such pixels are computed together, and interleaved with the others at the end.
 
   Args:
-    term: (cell, *arrays) -> what a cell of the window, numbered row by row,
-      sends back; zero where the arrays are.
-    arrays: [B, H', W', C] each, by window.
+    term: (cell, *arrays) -> the gradient of the pixel under a cell of the
+      window, numbered row by row; zero where the arrays are.
+    arrays: [B, H', W', C] each, an entry for each window.
     shape: [B, H, W, C], of the image.
     window: its rows and columns.
     strides: of both spatial axes.
     pads: of the image.
 
   Returns:
-    [B, H, W, C], the sums.
+    [B, H, W, C], for each pixel the sum of its terms.
   """
   sizes = [n + sum(pad) for n, pad in zip(shape[1:3], pads, strict=True)]
   counts = [-(-size // strides) for size in sizes]
   # A pixel's windows begin up to this many strides before it.
   reach = [(side - 1) // strides for side in window]
-  padded = [
-    jnp.pad(
-      array,
-      (
-        (0, 0),
-        *(
-          (before, max(0, count - n))
-          for before, count, n in zip(
-            reach, counts, array.shape[1:3], strict=True
-          )
-        ),
-        (0, 0),
-      ),
-    )
-    for array in arrays
-  ]
+  padded = [_pad_spatial(array, reach, counts) for array in arrays]
 
-  def phase(first_row, first_column):
-    """The pixels that lie whole strides from one of the first ones."""
+  def sum_phase(first_row: int, first_column: int) -> Array:
+    """Sums for the pixels a multiple of the strides from this first one."""
     terms = []
     for row in range(first_row, window[0], strides):
       for column in range(first_column, window[1], strides):
         top, left = reach[0] - row // strides, reach[1] - column // strides
-        seen = [
+        shifted = [
           array[:, top : top + counts[0], left : left + counts[1]]
           for array in padded
         ]
-        terms.append(term(row * window[1] + column, *seen))
+        terms.append(term(row * window[1] + column, *shifted))
     if not terms:  # Strides longer than the window.
       like = jax.eval_shape(term, 0, *arrays)
       return jnp.zeros((shape[0], *counts, shape[3]), like.dtype)
     return functools.reduce(operator.add, terms)
 
   rows = [
-    jnp.stack([phase(i, j) for j in range(strides)], axis=3)
+    jnp.stack([sum_phase(i, j) for j in range(strides)], axis=3)
     for i in range(strides)
   ]  # [B, rows, columns, strides, C] each
   image = jnp.stack(rows, axis=2).reshape(
@@ -178,7 +178,7 @@ def _pulled_back(
 def depthwise(
   x: Array, kernel: Array, *, strides: int, padding: Padding
 ) -> Array:
-  """Depthwise convolution as a sum of shifted, scaled copies of the input.
+  """Computes a depthwise convolution as a sum of shifted, scaled copies.
 
   Args:
     x: [B, H, W, C].
@@ -197,6 +197,7 @@ def depthwise(
 def _shifted_products(
   strides: int, pads: Pads, x: Array, kernel: Array
 ) -> Array:
+  """Sums the shifted copies of x, each times its cell of the kernel."""
   cells = kernel.reshape(-1, kernel.shape[-1])
   copies = _shifted_copies(x, kernel.shape[:2], strides=strides, padding=pads)
   return functools.reduce(
@@ -204,24 +205,30 @@ def _shifted_products(
   )
 
 
-def _products_kept(strides, pads, x, kernel):
+def _products_forward(
+  strides: int, pads: Pads, x: Array, kernel: Array
+) -> tuple[Array, tuple[Array, Array]]:
+  """Returns the value and what the gradients need."""
   return _shifted_products(strides, pads, x, kernel), (x, kernel)
 
 
-def _products_gradients(strides, pads, kept, gradient):
-  x, kernel = kept
+def _products_backward(
+  strides: int, pads: Pads, residuals: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
+  """Returns the gradients of x and of the kernel."""
+  x, kernel = residuals
   cells = kernel.reshape(-1, kernel.shape[-1])
   window = kernel.shape[:2]
-  of_x = _pulled_back(
-    lambda cell, sent: sent * cells[cell],
+  x_gradient = _sum_over_windows(
+    lambda cell, array: array * cells[cell],
     [gradient],
     x.shape,
     window,
     strides,
     pads,
   )
-  # Sums over a row of pixels, those of a row of cells in one pass: one pass for
-  # each sum takes three to five times as long.
+  # Sums over rows of pixels, in one pass for all cells of a row of the window:
+  # a pass for each cell takes three to five times as long.
   precise = jnp.promote_types(x.dtype, jnp.float32)
   products = [
     copy.astype(precise) * gradient
@@ -231,30 +238,40 @@ def _products_gradients(strides, pads, kept, gradient):
   for start in range(0, len(products), window[1]):
     row = products[start : start + window[1]]
     sums += lax.reduce(
-      row, [jnp.zeros((), precise)] * len(row), _sums, dimensions=(2,)
+      row, [jnp.zeros((), precise)] * len(row), _add_all, dimensions=(2,)
     )
-  of_kernel = jnp.stack([rows.sum(axis=(0, 1)) for rows in sums])
-  return of_x, of_kernel.reshape(kernel.shape).astype(kernel.dtype)
+  kernel_gradient = jnp.stack([rows.sum(axis=(0, 1)) for rows in sums])
+  kernel_gradient = kernel_gradient.reshape(kernel.shape)
+  return x_gradient, kernel_gradient.astype(kernel.dtype)
 
 
-def _sums(some, others):
-  return [a + b for a, b in zip(some, others, strict=True)]
+def _add_all(left: Sequence[Array], right: Sequence[Array]) -> list[Array]:
+  """Adds two lists of arrays, one by one."""
+  return [a + b for a, b in zip(left, right, strict=True)]
 
 
-_shifted_products.defvjp(_products_kept, _products_gradients)
+_shifted_products.defvjp(_products_forward, _products_backward)
 
 
 def matrix_product(x: Array, kernel: Array, strides: int) -> Array:
-  """1×1 convolution without padding: x [B, H, W, C], kernel [1, 1, C, D]."""
+  """Computes a 1×1 convolution without padding as a matrix product.
+
+  Args:
+    x: [B, H, W, C].
+    kernel: [1, 1, C, D].
+    strides: of both spatial axes.
+
+  Returns:
+    [B, H', W', D].
+  """
   return _product(x[:, ::strides, ::strides], kernel[0, 0])
 
 
 def _product(x: Array, matrix: Array) -> Array:
-  """x [..., C] times a matrix [C, D].
+  """Multiplies x [..., C] with a matrix [C, D].
 
-  Two axes and no more: the gradient of the matrix is then a product of what is
-  there, of which XLA would otherwise write a transposed copy, slowly. Those
-  copies were a third of a step of ResNet-50.
+  x is reshaped to two axes first. With more, XLA writes transposed copies for
+  the gradient of the matrix, slowly: they were a third of a step of ResNet-50.
   """
   product = x.reshape(-1, x.shape[-1]) @ matrix
   return product.reshape(*x.shape[:-1], matrix.shape[-1])
@@ -264,7 +281,17 @@ def _product(x: Array, matrix: Array) -> Array:
 def sum_of_products(
   x: Array, kernel: Array, *, strides: int, padding: Padding
 ) -> Array:
-  """Convolution as a sum of matrix products of shifted copies of the input."""
+  """Computes a convolution as a sum of matrix products of shifted copies.
+
+  Args:
+    x: [B, H, W, C].
+    kernel: [K, L, C, D].
+    strides: of both spatial axes.
+    padding: as for `layers.convolution`.
+
+  Returns:
+    [B, H', W', D].
+  """
   copies = _shifted_copies(
     x, kernel.shape[:2], strides=strides, padding=padding
   )
@@ -278,16 +305,16 @@ def sum_of_products(
 def in_blocks(
   x: Array, kernel: Array, *, padding: Padding, channels: int
 ) -> Array:
-  """Convolution of strides 2 as one of stride 1 over blocks of 2×2 pixels.
+  """Computes a convolution of strides 2 as one of stride 1 over 2×2 blocks.
 
-  Units that take several channels at once are idle for most of an image's
-  three; a block has four times as many.
+  A matrix unit takes several channels at once, and an image's three leave most
+  of it idle. A block of 2×2 pixels has four times as many channels.
 
   Args:
     x: [B, H, W, C].
     kernel: [K, L, C, D].
     padding: as for `layers.convolution`.
-    channels: to which C is filled up with zeros first.
+    channels: number of channels to which zeros first extend C.
 
   Returns:
     [B, H', W', D].
@@ -298,19 +325,19 @@ def in_blocks(
     (n + sum(pad) - side) // 2 + 1
     for n, pad, side in zip(x.shape[1:3], pads, window, strict=True)
   ]
-  sides = [-(-side // 2) for side in window]  # In blocks.
-  lacking = (0, channels - x.shape[3], 0)
-  # What no window reaches is cut off.
+  sides = [-(-side // 2) for side in window]  # of the kernel, in blocks
+  extra_channels = (0, channels - x.shape[3], 0)
+  # Pixels that no window reaches are cut off.
   edges = [
     (before, 2 * (count + side - 1) - n - before, 0)
     for n, (before, _), count, side in zip(
       x.shape[1:3], pads, counts, sides, strict=True
     )
   ]
-  x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, lacking))
+  x = lax.pad(x, jnp.zeros((), x.dtype), ((0, 0, 0), *edges, extra_channels))
   edges = [(0, 2 * a - b, 0) for a, b in zip(sides, window, strict=True)]
   kernel = lax.pad(
-    kernel, jnp.zeros((), kernel.dtype), (*edges, lacking, (0, 0, 0))
+    kernel, jnp.zeros((), kernel.dtype), (*edges, extra_channels, (0, 0, 0))
   )
   kernel = kernel.reshape(sides[0], 2, sides[1], 2, channels, -1)
   kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
@@ -332,24 +359,25 @@ _FROM_PRODUCTS = ((1, 1, 1, 0), (0, 1, -1, -1))
 def _transformed(
   matrix: Sequence[Sequence[float]], grid: Sequence[Sequence[Array]]
 ) -> list[list[Array]]:
-  """matrix · grid · matrixᵀ, of a grid of arrays of one shape."""
+  """Returns matrix · grid · matrixᵀ, for a grid of arrays of one shape."""
 
-  def combined(arrays):
+  def combine(arrays: Sequence[Array]) -> list[Array]:
     return [
       sum(factor * x for factor, x in zip(row, arrays, strict=True) if factor)
       for row in matrix
     ]
 
-  columns = [combined(column) for column in zip(*grid, strict=True)]
-  return [combined(row) for row in zip(*columns, strict=True)]
+  columns = [combine(column) for column in zip(*grid, strict=True)]
+  return [combine(row) for row in zip(*columns, strict=True)]
 
 
 @functools.partial(jax.jit, static_argnames='padding')
 def winograd(x: Array, kernel: Array, *, padding: Padding) -> Array:
-  """3×3 convolution of stride 1, with 16 products for 4 outputs and not 36.
+  """Computes a 3×3 convolution of stride 1 with Winograd's F(2×2, 3×3).
 
-  Its sums round off three to four times more than those of a convolution do:
-  the largest error is a few parts in ten million of the largest output.
+  It takes 16 products for 4 outputs, where a convolution takes 36. Its rounding
+  errors are three to four times larger: up to a few parts in ten million of the
+  largest output.
 
   Args:
     x: [B, H, W, C].
@@ -360,11 +388,12 @@ def winograd(x: Array, kernel: Array, *, padding: Padding) -> Array:
     [B, H', W', D].
   """
   pads = explicit_padding(x, (3, 3), 1, padding)
-  return _tiled(pads, x, kernel)
+  return _convolve_tiles(pads, x, kernel)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _tiled(pads: Pads, x: Array, kernel: Array) -> Array:
+def _convolve_tiles(pads: Pads, x: Array, kernel: Array) -> Array:
+  """Computes tiles of 2×2 outputs, each from 4×4 pixels."""
   batch, *size, _ = x.shape
   height, width = (n + sum(pad) - 2 for n, pad in zip(size, pads, strict=True))
   # An odd row or column is computed too, and cut off at the end.
@@ -379,24 +408,33 @@ def _tiled(pads: Pads, x: Array, kernel: Array) -> Array:
     [_product(a, b) for a, b in zip(*pair, strict=True)]
     for pair in zip(tiles, kernels, strict=True)
   ]
-  found = _transformed(_FROM_PRODUCTS, products)
-  rows = [jnp.stack(row, axis=3) for row in found]  # [B, H' / 2, W' / 2, 2, D]
+  outputs = _transformed(_FROM_PRODUCTS, products)
+  # [B, H' / 2, W' / 2, 2, D] each
+  rows = [jnp.stack(row, axis=3) for row in outputs]
   x = jnp.stack(rows, axis=2)
   x = x.reshape(batch, 2 * x.shape[1], 2 * x.shape[3], -1)
   return x[:, :height, :width]
 
 
-def _tiled_kept(pads, x, kernel):
-  return _tiled(pads, x, kernel), (x, kernel)
+def _tiles_forward(
+  pads: Pads, x: Array, kernel: Array
+) -> tuple[Array, tuple[Array, Array]]:
+  """Returns the value and what the gradients need."""
+  return _convolve_tiles(pads, x, kernel), (x, kernel)
 
 
-def _tiled_gradients(pads, kept, gradient):
-  """Those of the convolution itself: in them, sums outweigh products saved."""
+def _tiles_backward(
+  pads: Pads, residuals: tuple[Array, Array], gradient: Array
+) -> tuple[Array, Array]:
+  """Returns the gradients of a plain convolution.
+
+  Winograd's form would be slower: its sums cost more than it saves in products.
+  """
   convolve = functools.partial(native_convolution, padding=pads)
-  return jax.vjp(convolve, *kept)[1](gradient)
+  return jax.vjp(convolve, *residuals)[1](gradient)
 
 
-_tiled.defvjp(_tiled_kept, _tiled_gradients)
+_convolve_tiles.defvjp(_tiles_forward, _tiles_backward)
 
 
 @functools.partial(
@@ -405,7 +443,7 @@ _tiled.defvjp(_tiled_kept, _tiled_gradients)
 def maximum(
   x: Array, *, window: int, strides: int, pads: Pads, fill: float
 ) -> Array:
-  """The maximum over square windows; arguments as for `layers.max_pool`."""
+  """Computes the maximum over square windows, as `layers.max_pool`."""
   return _shifted_maximum(window, strides, pads, fill, x)
 
 
@@ -413,43 +451,58 @@ def maximum(
 def _shifted_maximum(
   window: int, strides: int, pads: Pads, fill: float, x: Array
 ) -> Array:
+  """Computes the maximum of the shifted copies."""
   copies = _shifted_copies(
     x, (window, window), strides=strides, padding=pads, fill=fill
   )
   return functools.reduce(jnp.maximum, copies)
 
 
-def _maximum_kept(window, strides, pads, fill, x):
-  found = _shifted_maximum(window, strides, pads, fill, x)
-  return found, (x, found)
+def _maximum_forward(
+  window: int, strides: int, pads: Pads, fill: float, x: Array
+) -> tuple[Array, tuple[Array, Array]]:
+  """Returns the value and what the gradient needs."""
+  largest = _shifted_maximum(window, strides, pads, fill, x)
+  return largest, (x, largest)
 
 
-def _maximum_gradient(window, strides, pads, fill, kept, gradient):
-  """All goes to the first of the largest, as on other devices."""
-  x, found = kept
+def _maximum_backward(
+  window: int,
+  strides: int,
+  pads: Pads,
+  fill: float,
+  residuals: tuple[Array, Array],
+  gradient: Array,
+) -> tuple[Array]:
+  """Returns the gradient of x.
+
+  Of several equal largest pixels in a window the first gets all of it, as on
+  other devices.
+  """
+  x, largest = residuals
   copies = _shifted_copies(
     x, (window, window), strides=strides, padding=pads, fill=fill
   )
-  first = jnp.zeros(found.shape, jnp.int32)
+  first = jnp.zeros(largest.shape, jnp.int32)
   for cell, copy in reversed(list(enumerate(copies))):
-    first = jnp.where(copy == found, cell, first)
-  back = _pulled_back(
-    lambda cell, sent, to: jnp.where(to == cell, sent, 0),
+    first = jnp.where(copy == largest, cell, first)
+  x_gradient = _sum_over_windows(
+    lambda cell, array, first: jnp.where(first == cell, array, 0),
     [gradient, first],
     x.shape,
     (window, window),
     strides,
     pads,
   )
-  return (back,)
+  return (x_gradient,)
 
 
-_shifted_maximum.defvjp(_maximum_kept, _maximum_gradient)
+_shifted_maximum.defvjp(_maximum_forward, _maximum_backward)
 
 
 @functools.partial(jax.jit, static_argnames=('window', 'strides', 'pads'))
 def window_sum(x: Array, *, window: int, strides: int, pads: Pads) -> Array:
-  """The sum over square windows; arguments as for `layers.average_pool`."""
+  """Computes the sum over square windows, as for `layers.average_pool`."""
   return _shifted_sum(window, strides, pads, x.shape, x)
 
 
@@ -457,26 +510,38 @@ def window_sum(x: Array, *, window: int, strides: int, pads: Pads) -> Array:
 def _shifted_sum(
   window: int, strides: int, pads: Pads, shape: tuple[int, ...], x: Array
 ) -> Array:
-  del shape  # What the gradient needs of x.
+  """Computes the sum of the shifted copies; `shape` is that of x."""
+  del shape  # Only the gradient needs it.
   copies = _shifted_copies(x, (window, window), strides=strides, padding=pads)
   return functools.reduce(operator.add, copies)
 
 
-def _sum_kept(window, strides, pads, shape, x):
+def _sum_forward(
+  window: int, strides: int, pads: Pads, shape: tuple[int, ...], x: Array
+) -> tuple[Array, None]:
+  """Returns the value; the gradient needs nothing."""
   return _shifted_sum(window, strides, pads, shape, x), None
 
 
-def _sum_gradient(window, strides, pads, shape, kept, gradient):
-  del kept
-  back = _pulled_back(
-    lambda cell, sent: sent,
+def _sum_backward(
+  window: int,
+  strides: int,
+  pads: Pads,
+  shape: tuple[int, ...],
+  residuals: None,
+  gradient: Array,
+) -> tuple[Array]:
+  """Returns the gradient of x."""
+  del residuals
+  x_gradient = _sum_over_windows(
+    lambda cell, array: array,
     [gradient],
     shape,
     (window, window),
     strides,
     pads,
   )
-  return (back,)
+  return (x_gradient,)
 
 
-_shifted_sum.defvjp(_sum_kept, _sum_gradient)
+_shifted_sum.defvjp(_sum_forward, _sum_backward)

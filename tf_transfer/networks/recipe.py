@@ -1,17 +1,17 @@
-"""How a network was trained, as far as transfer depends on it.
+"""The recipe of a network: how it was trained, as far as it affects transfer.
 
-Four regularizers that help ImageNet a little make the features worse for
-other tasks (section 3 of the protocol). Which of them a network had is part
-of its weights file, so that those of different recipes are not compared
-unawares.
+Four regularizers that help on ImageNet a little make the features worse for
+other tasks (section 3 of the paper). A weights file says which of them its
+network was trained with, and `warning` says where recipes differ among networks
+that are compared.
 """
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-# The factors of the settings study, in the order in which C1 to C5 change
-# them, and what people call them.
+# The four regularizers in the order in which the configurations C1 to C5 change
+# them, and their names for people.
 FACTORS: Mapping[str, str] = {
   'bn_scale': 'BN scale',
   'label_smoothing': 'label smoothing',
@@ -36,14 +36,14 @@ class Recipe:
   """What is known of how a network was trained.
 
   Attributes:
-    bn_scale: whether batch norm had a scale; None is not known, as below.
+    bn_scale: whether batch norm had a scale; here and below None is unknown.
     label_smoothing: whether targets were smoothed.
-    dropout: whether features were dropped ahead of the head.
+    dropout: whether there was dropout ahead of the head.
     auxiliary_head: whether there was one.
     trained_on: name of the dataset, or ''.
-    notes: what else there is to say.
-    details: every hyperparameter and the data's hashes, of a network that was
-      trained here; what JSON can hold.
+    notes: anything else, as a sentence.
+    details: of a network that this program trained, every hyperparameter and
+      the hashes of the data; values that JSON can hold.
   """
 
   bn_scale: bool | None = None
@@ -54,7 +54,7 @@ class Recipe:
   notes: str = ''
   details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     for name in FACTORS:
       if getattr(self, name) not in (True, False, None):
         raise ValueError(
@@ -64,29 +64,31 @@ class Recipe:
 
   @property
   def factors(self) -> dict[str, bool | None]:
+    """The four regularizers: whether each was used, None where unknown."""
     return {name: getattr(self, name) for name in FACTORS}
 
   @property
   def configuration(self) -> str | None:
-    """'C1' to 'C5', or None where it is none of these or not known."""
+    """'C1' to 'C5'; None where the recipe is none of these or not known."""
     for name, factors in CONFIGURATIONS.items():
       if factors == self.factors:
         return name
     return None
 
   def to_json(self) -> dict[str, Any]:
+    """Returns the fields as a dict that JSON can hold."""
     return {**dataclasses.asdict(self), 'details': dict(self.details)}
 
   @classmethod
   def from_json(cls, fields: Any) -> 'Recipe':
-    """The inverse of `to_json`; what does not fit is a ValueError."""
+    """Makes a recipe of what `to_json` returned; else raises a ValueError."""
     known = {field.name for field in dataclasses.fields(cls)}
     if not isinstance(fields, Mapping) or set(fields) != known:
       raise ValueError(f'recipe: expected {sorted(known)}, found {fields!r}')
     return cls(**fields)
 
   def __str__(self) -> str:
-    """In a line: 'C5: with BN scale; without label smoothing, ...'."""
+    """Describes it in a line: 'C5: with BN scale; without label smoothing'."""
     parts = []
     for value, word in _WORDS.items():
       names = [FACTORS[name] for name, v in self.factors.items() if v is value]
@@ -100,14 +102,14 @@ UNKNOWN = Recipe()
 
 
 def warning(recipes: Mapping[str, Recipe]) -> str:
-  """Says in what way networks that are compared were not trained alike.
+  """Warns where the recipes of networks that are compared differ.
 
   Args:
-    recipes: by what to call the network.
+    recipes: by the name of the network.
 
   Returns:
-    One line for each factor in which they differ, or of which it is not known
-    whether they do, under a heading; '' where there is nothing to say.
+    Under a heading, a line for each factor that differs or is not known; ''
+    where all recipes are the same.
   """
   if len(recipes) < 2:
     return ''

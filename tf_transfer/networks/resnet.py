@@ -1,4 +1,4 @@
-"""ResNet (He et al., 2016), the post-activation kind with bottlenecks.
+"""ResNet v1 (He et al., 2016): bottlenecks with activations after the sum.
 
 The public weights disagree about where a stage halves its input, and about
 the padding of the first pooling; both are options.
@@ -9,7 +9,7 @@ from flax import linen as nn
 
 from tf_transfer.networks import layers
 
-_WIDTHS = (64, 128, 256, 512)  # of the 3×3 of each stage
+_WIDTHS = (64, 128, 256, 512)  # channels of the 3×3 in each stage
 _EXPANSION = 4
 
 # Bottlenecks in each stage.
@@ -21,23 +21,23 @@ _STRIDES_IN = ('first_3x3', 'first_1x1', 'last_3x3')
 
 
 class Bottleneck(layers.Normalized):
-  """1×1 to narrow, 3×3, 1×1 to widen, added to the input or its projection.
+  """A residual block: 1×1, 3×3 and 1×1, added to the input or its projection.
 
   Attributes:
     features: channels of the 3×3; the output has four times as many.
     strides: of the block.
-    stride_in: 1 or 3, the kernel size of the convolution that has them.
+    strided_size: 1 or 3, the kernel size of the convolution with the strides.
   """
 
   features: int
   strides: int
-  stride_in: int
+  strided_size: int
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
     width = self.features * _EXPANSION
     first, second = (
-      self.strides if self.stride_in == size else 1 for size in (1, 3)
+      self.strides if self.strided_size == size else 1 for size in (1, 3)
     )
     if x.shape[-1] != width:
       shortcut = self.conv_bn(
@@ -74,12 +74,13 @@ class ResNet(layers.Normalized):
   stem_pool: str = 'symmetric'
   epsilon: float = 1e-5
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     layers.check_option('stride_in', self.stride_in, _STRIDES_IN)
     layers.check_option('stem_pool', self.stem_pool, ('symmetric', 'same'))
     super().__post_init__()
 
   def _strides(self, stage: int, block: int) -> int:
+    """Returns the strides of a block; both numbers count from 1."""
     if self.stride_in == 'last_3x3':
       last = block == self.depths[stage - 1]
       return 2 if last and stage < len(self.depths) else 1
@@ -88,7 +89,7 @@ class ResNet(layers.Normalized):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
     x = self.conv_bn(64, (7, 7), 2, layers.symmetric(7), name='stem')(x, train)
-    x = layers.max_pool(x, 3, 2, layers.padding_of(self.stem_pool, 3))
+    x = layers.max_pool(x, 3, 2, layers.get_padding(self.stem_pool, 3))
     for stage, depth in enumerate(self.depths, start=1):
       for block in range(1, depth + 1):
         x = Bottleneck(

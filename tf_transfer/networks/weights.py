@@ -1,4 +1,4 @@
-"""The weights file: one .safetensors that is all a network needs.
+"""Reads and writes weights files: one .safetensors with all of a network.
 
 Its tensors are named by their path in the network (`params/backbone/...`,
 `params/head/...`, `batch_stats/backbone/...`). Its metadata hold one entry,
@@ -25,11 +25,11 @@ from tf_transfer.runtime import files
 
 _METADATA_KEY = 'tf_transfer'
 _FORMAT = 2
-# In which the recipe was a sentence.
-_FORMAT_OF_SENTENCES = 1
+# The format in which the recipe was a sentence.
+_FORMAT_WITH_SENTENCE = 1
 # Fields that the file's metadata spells otherwise.
 _FILE_NAMES = {'license': 'licence'}
-_LISTED = 12  # problems named in one error before the rest are counted
+_MAX_LISTED = 12  # problems in one error; the rest are counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,15 +38,16 @@ class Header:
 
   Attributes:
     network: its name in the table of networks.
-    options: fields of the backbone that this source of weights needs.
+    options: fields of the backbone that differ from its defaults.
     contract: what the network expects of its input.
     num_classes: number of logits.
     background: whether class 0 is "background", ahead of ImageNet's 1000.
     imagenet_top1: accuracy on ImageNet's validation set in 0 to 1, or None.
     imagenet_top1_source: who measured it.
     recipe: how it was trained, as far as is known.
-    source: the name of the file that was converted.
-    source_sha256: and its SHA-256.
+    source: the name of the file that was converted, or where the values are
+      from.
+    source_sha256: SHA-256 of that file.
     license: of the weights.
   """
 
@@ -63,6 +64,7 @@ class Header:
   license: str = ''
 
   def to_json(self) -> dict[str, Any]:
+    """Returns the fields as a dict that JSON can hold."""
     fields = {
       _FILE_NAMES.get(field.name, field.name): getattr(self, field.name)
       for field in dataclasses.fields(self)
@@ -77,10 +79,14 @@ class Header:
 
   @classmethod
   def from_json(cls, fields: dict[str, Any]) -> 'Header':
-    """The inverse of `to_json`; what does not fit is a ValueError."""
+    """Makes a header of what `to_json` returned.
+
+    Raises:
+      ValueError: a field is missing, unknown or of another format.
+    """
     fields = dict(fields)
     version = fields.pop('format', None)
-    if version == _FORMAT_OF_SENTENCES:
+    if version == _FORMAT_WITH_SENTENCE:
       sentence = recipe_lib.Recipe(notes=str(fields['recipe']))
       fields['recipe'] = sentence.to_json()
     elif version != _FORMAT:
@@ -100,23 +106,26 @@ class Header:
 
 
 def flatten(variables: Mapping[str, Any]) -> dict[str, Any]:
-  """Nested variables -> {'params/backbone/...': array}."""
+  """Flattens nested variables to {'params/backbone/...': array}."""
   return flax.traverse_util.flatten_dict(variables, sep='/')
 
 
 def unflatten(tensors: Mapping[str, Any]) -> dict[str, Any]:
-  """{'params/backbone/...': array} -> nested variables."""
+  """Nests variables that are named {'params/backbone/...': array}."""
   return flax.traverse_util.unflatten_dict(dict(tensors), sep='/')
 
 
 def mismatches(
   tensors: Mapping[str, np.ndarray], expected: Mapping[str, Any]
 ) -> list[str]:
-  """Lists what is missing, left over, of the wrong shape or not finite.
+  """Lists variables that are missing, left over, misshapen or not finite.
 
   Args:
-    tensors: what there is, by path.
+    tensors: the variables by path.
     expected: anything with a `shape`, by path.
+
+  Returns:
+    A line for each problem.
   """
   problems = [
     f'missing {path} {tuple(expected[path].shape)}'
@@ -127,34 +136,34 @@ def mismatches(
     for path in sorted(tensors.keys() - expected.keys())
   ]
   for path in sorted(tensors.keys() & expected.keys()):
-    found, wanted = tensors[path], tuple(expected[path].shape)
-    if found.shape != wanted:
-      problems.append(f'{path}: expected shape {wanted}, found {found.shape}')
-    elif not np.all(np.isfinite(found)):
+    array, shape = tensors[path], tuple(expected[path].shape)
+    if array.shape != shape:
+      problems.append(f'{path}: expected shape {shape}, found {array.shape}')
+    elif not np.all(np.isfinite(array)):
       problems.append(f'{path}: holds NaN or infinity')
   return problems
 
 
 def shorten(problems: list[str]) -> str:
-  """The first few problems, a line each, and how many more there are."""
-  lines = problems[:_LISTED]
-  if len(problems) > _LISTED:
-    lines.append(f'... and {len(problems) - _LISTED} more')
+  """Joins the first few problems, a line each, and counts the others."""
+  lines = problems[:_MAX_LISTED]
+  if len(problems) > _MAX_LISTED:
+    lines.append(f'... and {len(problems) - _MAX_LISTED} more')
   return '\n  '.join(['', *lines])
 
 
 def save(
   path: os.PathLike | str, header: Header, variables: Mapping[str, Any]
 ) -> None:
-  """Writes a weights file, whole or not at all.
+  """Writes a weights file atomically.
 
   Args:
     path: of the .safetensors file.
-    header: what the file says of itself.
+    header: of the file.
     variables: nested {'params': ..., 'batch_stats': ...}.
 
   Raises:
-    InputError: it could not be written.
+    InputError: the file could not be written.
   """
   tensors = {
     name: np.ascontiguousarray(array, np.float32)
@@ -174,25 +183,26 @@ def read(path: os.PathLike | str) -> tuple[Header, dict[str, np.ndarray]]:
     Its header, and its tensors by path.
 
   Raises:
-    InputError: there is no such file, it is cut short, or no weights file.
+    InputError: the file is missing, cut short, or no weights file.
   """
-  with _opened(path) as file:
-    header = _header(path, file)
+  with _open(path) as file:
+    header = _parse_header(path, file)
     return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 
 
 def read_header(path: os.PathLike | str) -> Header:
-  """Reads a weights file's header alone; errors as those of `read`."""
-  with _opened(path) as file:
-    return _header(path, file)
+  """Reads the header of a weights file; raises what `read` raises."""
+  with _open(path) as file:
+    return _parse_header(path, file)
 
 
 @contextlib.contextmanager
-def _opened(path: os.PathLike | str) -> Iterator[Any]:
+def _open(path: os.PathLike | str) -> Iterator[Any]:
+  """Opens a safetensors file; an InputError says why it cannot be read."""
   if not pathlib.Path(path).is_file():
     raise errors.InputError(
       f'no weights file at {path}: expected a .safetensors file that '
-      'tools.convert_weights has written'
+      'tf-transfer-convert has written'
     )
   try:
     with safetensors.safe_open(path, framework='numpy') as file:
@@ -204,17 +214,18 @@ def _opened(path: os.PathLike | str) -> Iterator[Any]:
     ) from error
 
 
-def _header(path: os.PathLike | str, file: Any) -> Header:
+def _parse_header(path: os.PathLike | str, file: Any) -> Header:
+  """Reads the header of an open weights file."""
   metadata = file.metadata() or {}
   if _METADATA_KEY not in metadata:
     raise errors.InputError(
       f'{path} is a safetensors file without the header of a weights file. '
-      'Convert it with tools.convert_weights first.'
+      'Convert it with tf-transfer-convert first.'
     )
   try:
     return Header.from_json(json.loads(metadata[_METADATA_KEY]))
   except (ValueError, TypeError) as error:
     raise errors.InputError(
       f'{path}: its header does not fit: {error}. Convert the weights again '
-      'with this version of tools.convert_weights.'
+      'with this version of tf-transfer-convert.'
     ) from error

@@ -123,8 +123,8 @@ class _Audit:
       indices, cosine = perceptual_hash.most_similar(
         self._features.values, features.values
       )
-      for row, i in enumerate(self._features.kept):
-        other[i] = int(features.kept[indices[row]])
+      for row, i in enumerate(self._features.indices):
+        other[i] = int(features.indices[indices[row]])
         cosines[i] = float(cosine[row])
     return other, cosines
 

@@ -2,7 +2,8 @@
 
 A row knows everything that differs between settings. Plan, runner, records,
 report and figures ask the row; no other module looks at a setting's name. A
-new setting is one row here and the module that it runs.
+new setting is one row and the module that it runs: a row of
+`fixed_features.classifiers`, each of which is a setting, or a row here.
 """
 
 import functools
@@ -127,10 +128,11 @@ def _summarize_classifier(name: str, record: Record) -> Summary:
   return Summary(warnings=tuple(warnings))
 
 
-def _classifier(name: str, title: str) -> Setting:
+def _classifier(name: str, classifier: classifiers.Classifier) -> Setting:
+  """Returns the row of a classifier on fixed features."""
   return Setting(
     name=name,
-    title=title,
+    title=classifier.title,
     needs_weights=True,
     uses_features=True,
     check_config=functools.partial(_check_classifier, name),
@@ -212,6 +214,7 @@ def _summarize_training(record: Record) -> Summary:
 
 
 def _training(name: str, title: str, *, pretrained: bool) -> Setting:
+  """Returns the row of a setting that trains the network."""
   return Setting(
     name=name,
     title=title,
@@ -229,10 +232,7 @@ def _training(name: str, title: str, *, pretrained: bool) -> Setting:
 SETTINGS: Mapping[str, Setting] = {
   setting.name: setting
   for setting in (
-    _classifier('logistic_regression', 'Logistic regression'),
-    _classifier('linear_svm', 'Linear SVM'),
-    _classifier('nearest_neighbors', 'Nearest neighbors'),
-    _classifier('ridge', 'Ridge'),
+    *(_classifier(*row) for row in classifiers.CLASSIFIERS.items()),
     _training('fine_tuned', 'Fine-tuned', pretrained=True),
     _training('random_init', 'Random initialization', pretrained=False),
   )

@@ -15,6 +15,7 @@ _COLUMNS = {
 
 
 def _format_row(network: str, source: publishers.Source) -> tuple[str, ...]:
+  """Formats the cells of a source's line."""
   top1, file = source.imagenet_top1, source.file
   if source.published_as:
     file = f'{file}, published as {source.published_as}'

@@ -30,6 +30,7 @@ from tf_transfer.networks import resnet as resnet_lib
 def _efficientnet_lite(
   number: int, size: int, width: float, depth: float, top1: float, sha: str
 ) -> publishers.Source:
+  """Describes the one source of an EfficientNet-Lite: a Python package."""
   return publishers.Source(
     name='efficientnet_lite',
     make_rules=functools.partial(efficientnet.pytorch, width, depth),
@@ -67,6 +68,16 @@ def _resnet(
   torchvision: tuple[str, float],
   timm: tuple[str, float | None],
 ) -> tuple[publishers.Source, ...]:
+  """Describes the sources of a ResNet.
+
+  Args:
+    layers: their number, as 50.
+    depths: bottlenecks in each stage.
+    slim_top1: TF-Slim's.
+    keras_top1: Keras's.
+    torchvision: the hash in its file's name, and its top-1.
+    timm: the tag behind its file's name, and its top-1, None if unknown.
+  """
   torch_rules = functools.partial(resnet.torch, depths)
   scope = f'resnet_v1_{layers}'
   return (
@@ -116,6 +127,7 @@ def _densenet(
   torchvision: tuple[str, float],
   timm: tuple[str, float],
 ) -> tuple[publishers.Source, ...]:
+  """Describes the sources of a DenseNet; arguments as for `_resnet`."""
   torch_rules = functools.partial(densenet.torch, depths)
   return (
     publishers.keras(
@@ -151,6 +163,7 @@ _TORCH_MOBILE = {'padding': 'symmetric', 'epsilon': 1e-5}
 
 
 def _mobilenet_v1() -> tuple[publishers.Source, ...]:
+  """Describes the sources of MobileNet v1."""
   return (
     publishers.slim(
       mobilenet.slim_v1,
@@ -183,6 +196,7 @@ def _mobilenet_v1() -> tuple[publishers.Source, ...]:
 def _mobilenet_v2(
   width: float, slim_top1: float, keras_top1: float, timm_top1: float
 ) -> tuple[publishers.Source, ...]:
+  """Describes the sources that both widths of MobileNet v2 have."""
   return (
     publishers.slim(
       mobilenet.slim_v2,
@@ -216,6 +230,7 @@ _NO_SCALE = {'use_scale': False}
 
 
 def _inception_v1() -> tuple[publishers.Source, ...]:
+  """Describes the sources of Inception v1."""
   return (
     publishers.slim(
       inception.slim_v1,
@@ -239,6 +254,7 @@ def _inception_v1() -> tuple[publishers.Source, ...]:
 
 
 def _bn_inception() -> tuple[publishers.Source, ...]:
+  """Describes the sources of BN-Inception."""
   return (
     publishers.slim(
       inception.slim_bn,
@@ -269,6 +285,7 @@ def _bn_inception() -> tuple[publishers.Source, ...]:
 
 
 def _inception_v3() -> tuple[publishers.Source, ...]:
+  """Describes the sources of Inception v3."""
   return (
     publishers.slim(
       inception.slim_v3,
@@ -322,6 +339,7 @@ def _inception_v3() -> tuple[publishers.Source, ...]:
 
 
 def _inception_v4() -> tuple[publishers.Source, ...]:
+  """Describes the sources of Inception v4."""
   return (
     publishers.slim(
       inception.slim_v4,
@@ -343,6 +361,7 @@ def _inception_v4() -> tuple[publishers.Source, ...]:
 
 
 def _inception_resnet_v2() -> tuple[publishers.Source, ...]:
+  """Describes the sources of Inception-ResNet v2."""
   return (
     publishers.slim(
       inception.slim_resnet_v2,
@@ -383,6 +402,7 @@ def _nasnet(
   keras_top1: float,
   torch: Callable[[Callable[[], publishers.Rules]], publishers.Source],
 ) -> tuple[publishers.Source, ...]:
+  """Describes the sources of a NASNet-A."""
   repeats = config['repeats']
   return (
     publishers.slim(
@@ -410,6 +430,7 @@ def _nasnet(
 def _cadene_nasnet_mobile(
   make_rules: Callable[[], publishers.Rules],
 ) -> publishers.Source:
+  """Describes the mobile NASNet of pretrainedmodels."""
   return publishers.Source(
     name='pretrainedmodels',
     make_rules=make_rules,
@@ -425,6 +446,7 @@ def _cadene_nasnet_mobile(
 def _timm_nasnet_large(
   make_rules: Callable[[], publishers.Rules],
 ) -> publishers.Source:
+  """Describes the large NASNet of timm."""
   return publishers.timm(
     make_rules,
     331,
@@ -447,6 +469,7 @@ def _efficientnet_v2(
   keras_fields: Mapping[str, Any],
   timm_scaling: tuple[Any, Any, str],
 ) -> tuple[publishers.Source, ...]:
+  """Describes the sources that all EfficientNetV2s have."""
   return (
     publishers.keras(
       functools.partial(efficientnet_v2.keras, architecture),

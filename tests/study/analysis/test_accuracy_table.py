@@ -5,7 +5,7 @@ from tf_transfer.study.analysis import accuracy_table
 
 
 def test_grid():
-  found = accuracy_table.build(
+  table = accuracy_table.build(
     [
       record('a', 'pets', 0.5),
       record('b', 'dtd', 1.0, imagenet_top1=None),
@@ -14,14 +14,14 @@ def test_grid():
     ],
     'fine_tuned',
   )
-  assert found.networks == ('a', 'b')
-  assert found.datasets == ('pets', 'dtd')
-  np.testing.assert_array_equal(found.accuracy, [[0.5, 0.75], [np.nan, 1]])
-  np.testing.assert_array_equal(found.imagenet_top1, [0.75, np.nan])
+  assert table.networks == ('a', 'b')
+  assert table.datasets == ('pets', 'dtd')
+  np.testing.assert_array_equal(table.accuracy, [[0.5, 0.75], [np.nan, 1]])
+  np.testing.assert_array_equal(table.imagenet_top1, [0.75, np.nan])
   np.testing.assert_allclose(
-    found.log_odds, [[0, np.log(3)], [np.nan, np.log(199)]]
+    table.log_odds, [[0, np.log(3)], [np.nan, np.log(199)]]
   )
-  first = found.select_networks(np.array([True, False]))
+  first = table.select_networks(np.array([True, False]))
   other = first.select_datasets(['dtd'])
   assert (other.networks, other.datasets) == (('a',), ('dtd',))
   np.testing.assert_array_equal(other.accuracy, [[0.75]])
@@ -29,10 +29,10 @@ def test_grid():
 
 def test_two_records_of_one_cell(caplog):
   """The one that was added last counts, and the other is said."""
-  found = accuracy_table.build(
+  table = accuracy_table.build(
     [record('a'), record('a', value=0.6)], 'fine_tuned'
   )
-  np.testing.assert_array_equal(found.accuracy, [[0.6]])
+  np.testing.assert_array_equal(table.accuracy, [[0.6]])
   assert 'a on pets, fine_tuned: 1 earlier records' in caplog.text
 
 
@@ -42,10 +42,10 @@ def test_two_weights_of_one_network_are_two_networks(caplog):
     record('a', value=0.6, weights_sha256='bbbbbbbb', imagenet_top1=0.8),
     record('b', value=0.7, weights_sha256='cccccccc'),
   ]
-  found = accuracy_table.build(records, 'fine_tuned')
-  assert found.networks == ('a (aaaaaa)', 'a (bbbbbb)', 'b')
-  np.testing.assert_array_equal(found.accuracy[:, 0], [0.5, 0.6, 0.7])
-  np.testing.assert_array_equal(found.imagenet_top1, [0.75, 0.8, 0.75])
+  table = accuracy_table.build(records, 'fine_tuned')
+  assert table.networks == ('a (aaaaaa)', 'a (bbbbbb)', 'b')
+  np.testing.assert_array_equal(table.accuracy[:, 0], [0.5, 0.6, 0.7])
+  np.testing.assert_array_equal(table.imagenet_top1, [0.75, 0.8, 0.75])
   assert not caplog.text
 
 

@@ -6,33 +6,33 @@ from tf_transfer.study.report import text_table
 
 def test_warning_of_networks_that_were_not_trained_alike():
   smooth = recipe.Recipe(True, True, False, None, 'imagenet')
-  made = [
+  records = [
     record('a', 0.7, 0.9),
     record('b', 0.8, 0.9, recipe=smooth.to_json()),
     record('a', 0.7, 0.9, dataset='pets'),
   ]
-  said = recipes.warning(made)
-  assert text_table.render(made).endswith(said)
-  assert 'were not trained alike' in said.splitlines()[0]
-  assert said.splitlines()[1:] == [
+  warning = recipes.warning(records)
+  assert text_table.render(records).endswith(warning)
+  assert 'were not trained alike' in warning.splitlines()[0]
+  assert warning.splitlines()[1:] == [
     '  label smoothing: without: a; with: b',
     '  auxiliary head: without: a; not known: b',
   ]
-  assert recipes.warning(made[::2]) == ''
-  fresh = [{**r, 'setting': 'random_init'} for r in made]
+  assert recipes.warning(records[::2]) == ''
+  fresh = [{**r, 'setting': 'random_init'} for r in records]
   assert recipes.warning(fresh) == ''
   # The same network with two weights, one from before recipes had fields.
   old = record('a', 0.7, 0.9, weights_sha256='1234567890', recipe='a sentence')
-  said = recipes.warning([made[0], old])
-  assert 'BN scale: with: a (C5); not known: a (12345678)' in said
-  unknown = [{**r, 'recipe': 'a sentence'} for r in made]
-  said = recipes.warning(unknown)
-  assert 'it is not known whether' in said.splitlines()[0]
-  assert '  dropout: not known of any' in said.splitlines()
-  again = {**made[0], 'weights_sha256': '987654321'}
-  assert recipes.warning([made[0], again]) == ''
+  warning = recipes.warning([records[0], old])
+  assert 'BN scale: with: a (C5); not known: a (12345678)' in warning
+  unknown = [{**r, 'recipe': 'a sentence'} for r in records]
+  warning = recipes.warning(unknown)
+  assert 'it is not known whether' in warning.splitlines()[0]
+  assert '  dropout: not known of any' in warning.splitlines()
+  again = {**records[0], 'weights_sha256': '987654321'}
+  assert recipes.warning([records[0], again]) == ''
   assert 'with: a (sha of a), a (98765432); not known: a (12345678)' in (
-    recipes.warning([made[0], again, old])
+    recipes.warning([records[0], again, old])
   )
 
 

@@ -62,11 +62,11 @@ def test_averages_are_over_what_all_have(drawn, caplog):
   averages.averages_vs_imagenet(series, [FIXED], None)
   (figure,) = drawn
   assert figure.axes[0].get_ylabel() == 'Mean log-odds over 2 datasets'
-  found = texts(figure)
-  assert {'a', 'c', 'd'} <= set(found)
-  assert 'b' not in found
+  written = texts(figure)
+  assert {'a', 'c', 'd'} <= set(written)
+  assert 'b' not in written
   assert 'b: not on all of pets, dtd' in caplog.text
-  (remark,) = [text for text in found if '\n' in text]
+  (remark,) = [text for text in written if '\n' in text]
   first, second = remark.split('\n')
   assert first == 'ours: r = 1.00 (3 networks)'
   assert second.startswith('the paper: r = 0.9')
@@ -75,15 +75,15 @@ def test_averages_are_over_what_all_have(drawn, caplog):
 def test_figures_of_a_half_done_study_are_of_what_the_answer_is_of(
   drawn, caplog
 ):
-  said = answer.from_records(half_done(), FIXED)
-  assert (said.networks, said.datasets) == (tuple('abcd'), ('pets',))
+  result = answer.from_records(half_done(), FIXED)
+  assert (result.networks, result.datasets) == (tuple('abcd'), ('pets',))
   series = {'ours': half_done()}
   averages.averages_vs_imagenet(series, [FIXED], None)
   per_dataset.datasets_vs_imagenet(series, [FIXED], None)
   for figure in drawn:
-    found = texts(figure)
-    assert set('abcd') <= set(found)
-    assert f'r = {said.correlation.r:.2f} (4 networks)' in found
+    written = texts(figure)
+    assert set('abcd') <= set(written)
+    assert f'r = {result.correlation.r:.2f} (4 networks)' in written
   assert drawn[0].axes[0].get_ylabel() == 'Log-odds on Oxford-IIIT Pets'
   assert 'dtd, cars, digits, food101: too few networks on them' in caplog.text
 

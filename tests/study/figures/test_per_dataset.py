@@ -34,8 +34,8 @@ def test_empty_panels_say_why(drawn):
     'the paper': numbers.records(),
   }
   averages.averages_vs_imagenet(series, [FIXED], None)
-  (said,) = texts(drawn[2])
-  assert 'on the datasets of all' in said
+  (remark,) = texts(drawn[2])
+  assert 'on the datasets of all' in remark
 
 
 def test_tied_networks_are_marked(drawn):

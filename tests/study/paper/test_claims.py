@@ -11,7 +11,7 @@ def claims():
 
 
 @pytest.mark.parametrize(
-  ('text', 'found', 'verdict'),
+  ('text', 'computed', 'verdict'),
   [
     ('r with ImageNet, logistic regression', '0.986', 'yes'),
     # The paper has 0.96 and 0.55: not at the printed precision.
@@ -31,8 +31,8 @@ def claims():
     ),
   ],
 )
-def test_correlations_and_wins(claims, text, found, verdict):
-  assert (claims[text].found, claims[text].verdict) == (found, verdict)
+def test_correlations_and_wins(claims, text, computed, verdict):
+  assert (claims[text].computed, claims[text].verdict) == (computed, verdict)
 
 
 def test_averages(claims):
@@ -42,12 +42,12 @@ def test_averages(claims):
   off = [t for t, c in averages.items() if c.verdict != 'yes']
   assert off == ['mean log-odds of Inception v4, fine-tuned']
   for text, claim in averages.items():
-    distance = abs(float(claim.paper) - float(claim.found))
+    distance = abs(float(claim.paper) - float(claim.computed))
     assert (distance <= 0.005) == (text not in off)
 
 
 def test_best_networks(claims):
-  assert claims['best fine-tuned'].found.startswith('Inception v4 ')
+  assert claims['best fine-tuned'].computed.startswith('Inception v4 ')
   assert claims['best fine-tuned'].verdict == 'yes'
   assert claims['best fixed features'].verdict == 'yes'
 
@@ -57,15 +57,15 @@ def test_no_claim_is_contradicted(claims):
 
 
 @pytest.mark.parametrize(
-  ('paper', 'found', 'verdict'),
+  ('paper', 'computed', 'verdict'),
   [
     (0.55, 0.545, 'yes'),
     (0.55, 0.544, 'within reading error'),
     (0.55, 0.52, 'NO'),
   ],
 )
-def test_a_claim_that_does_not_come_out_is_said(paper, found, verdict):
-  draws = found + np.linspace(-0.005, 0.005, 101)
-  claim = claims_lib.check_number('r', paper, found + 1e-12, draws)
+def test_a_claim_that_does_not_come_out_is_said(paper, computed, verdict):
+  draws = computed + np.linspace(-0.005, 0.005, 101)
+  claim = claims_lib.check_number('r', paper, computed + 1e-12, draws)
   assert claim.verdict == verdict
   assert verdict in published.render([claim])

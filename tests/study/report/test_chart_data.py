@@ -25,8 +25,8 @@ def data():
 
 def of(data, dataset, **more):
   """The points of a dataset that have these values."""
-  wanted = {'dataset': dataset, **more}
-  return [p for p in data.points if wanted.items() <= p.items()]
+  values = {'choice': chart_data.choice_key(FIXED, dataset), **more}
+  return [p for p in data.points if values.items() <= p.items()]
 
 
 def test_every_choice_has_a_view_with_points_of_both_series(data):

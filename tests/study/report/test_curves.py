@@ -16,8 +16,8 @@ def test_curves_of_the_papers_grid():
     validation_curve=values,
     chosen={'learning_rate': 0.1, 'weight_decay': 1e-3},
   )
-  found = curves.validation_curves([fields], ['a cell'])
-  rows = found['learning rate']['datasets']['rows']
+  charts = curves.validation_curves([fields], ['a cell'])
+  rows = charts['learning rate']['datasets']['rows']
   lines = {row['line']: [] for row in rows}
   for row in rows:
     lines[row['line']].append(row['x'])

@@ -43,26 +43,26 @@ def columns(table):
 
 
 def test_every_cell_beside_the_paper(cells):
-  found = columns(tables.all_cells(cells))
-  assert found['Network'] == ['ResNet-50', 'mine']
-  assert found['Ours, %'] == [90.0, 80.0]
-  assert found['ImageNet top-1, %'] == [76.0, '–']
-  assert found['Paper, %'][0] == pytest.approx(90, abs=5)
-  assert found['Difference, points'][0] == pytest.approx(
-    90 - found['Paper, %'][0]
+  shown = columns(tables.all_cells(cells))
+  assert shown['Network'] == ['ResNet-50', 'mine']
+  assert shown['Ours, %'] == [90.0, 80.0]
+  assert shown['ImageNet top-1, %'] == [76.0, '–']
+  assert shown['Paper, %'][0] == pytest.approx(90, abs=5)
+  assert shown['Difference, points'][0] == pytest.approx(
+    90 - shown['Paper, %'][0]
   )
-  assert found['Paper, %'][1] == '–'
-  assert found['Why they may differ'][1] == (
+  assert shown['Paper, %'][1] == '–'
+  assert shown['Why they may differ'][1] == (
     'network not in the paper: its figure 2 has no mine',
   )
-  assert 'Counts' not in found
+  assert 'Counts' not in shown
 
 
 def test_hyperparameters(cells):
-  found = columns(tables.hyperparameters(cells))
-  assert found['Chosen'][1] == 'penalty 0.001'
-  assert found['Values tried'] == [45, 34]
-  assert found['At the end of the search'] == [
+  shown = columns(tables.hyperparameters(cells))
+  assert shown['Chosen'][1] == 'penalty 0.001'
+  assert shown['Values tried'] == [45, 34]
+  assert shown['At the end of the search'] == [
     'no',
     ('penalty 0.001 is at an end of the search range',),
   ]
@@ -97,11 +97,11 @@ def test_failed_cells():
 
 
 def test_provenance(cells):
-  found = columns(tables.provenance(cells))
-  assert found['Identity'] == [one.record['identity'] for one in cells]
-  assert found['Seeds'] == [('splits 0',)] * 2
-  assert 'jax 0.10.2' in found['Versions'][0]
-  assert f'train {"a" * 64}' in found['Splits, SHA-256'][0]
+  shown = columns(tables.provenance(cells))
+  assert shown['Identity'] == [one.record['identity'] for one in cells]
+  assert shown['Seeds'] == [('splits 0',)] * 2
+  assert 'jax 0.10.2' in shown['Versions'][0]
+  assert f'train {"a" * 64}' in shown['Splits, SHA-256'][0]
 
 
 def test_download_is_a_csv_file_with_lists_in_one_cell():

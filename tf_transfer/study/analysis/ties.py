@@ -3,7 +3,7 @@
 import collections
 import pathlib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from absl import logging
@@ -12,7 +12,7 @@ from tf_transfer.errors import InputError
 from tf_transfer.study.analysis import accuracy_table, statistics
 
 # (setting, dataset) -> the networks that are tied with the best.
-Ties = Mapping[tuple[str, str], frozenset[str]]
+Ties = Mapping[tuple[str, str], Collection[str]]
 
 
 def find_ties(

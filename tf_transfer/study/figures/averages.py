@@ -25,7 +25,7 @@ def averages_vs_imagenet(
   Pearson's with its bootstrap interval.
 
   Args:
-    series: records by whose they are.
+    series: records by owner.
     settings: a panel each.
     path: of the files, without .png and .pdf.
 
@@ -36,8 +36,8 @@ def averages_vs_imagenet(
     figure, axes = canvas.subplots(len(settings), 3, 5.2, 4.6)
     figure.get_layout_engine().set(w_pad=0.12)
     panels = [
-      draw_panel(axis, series, setting)
-      for axis, setting in zip(axes, settings, strict=True)
+      draw_panel(axis, series, name)
+      for axis, name in zip(axes, settings, strict=True)
     ]
     labels.place_all(figure, [panel for panel in panels if panel])
     canvas.save(figure, path)

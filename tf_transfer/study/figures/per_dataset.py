@@ -1,7 +1,7 @@
 """Draws accuracy against ImageNet accuracy, a panel per dataset."""
 
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import scipy.special
@@ -11,12 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
 from tf_transfer.study import names
-from tf_transfer.study.analysis import accuracy_table, statistics
+from tf_transfer.study.analysis import accuracy_table, statistics, ties
 from tf_transfer.study.figures import averages, canvas, labels, style
 from tf_transfer.study.figures import axes as axes_lib
-
-# (setting, dataset) -> networks that are tied with the best.
-Ties = Mapping[tuple[str, str], Collection[str]]
 
 _AVERAGES_WIDTH = 5.2  # Of the panel on the right of figure 2, in inches.
 _METRIC_TITLES = {
@@ -108,12 +105,12 @@ def datasets_vs_imagenet(
   series: style.Series,
   settings: Sequence[str],
   path: pathlib.Path,
-  tied: Ties | None = None,
+  tied: ties.Ties | None = None,
 ) -> None:
   """Draws figure 2: each dataset in each setting, with averages on the right.
 
   Args:
-    series: records by whose they are.
+    series: records by owner.
     settings: a row of panels each.
     path: of the files, without .png and .pdf.
     tied: (setting, dataset) -> the networks of the first series that are not
@@ -134,14 +131,14 @@ def datasets_vs_imagenet(
     )
     rows = figure.subfigures(len(settings), 1, squeeze=False, hspace=0.02)
     panels = []
-    for row, setting in zip(rows.flat, settings, strict=True):
+    for setting, row in zip(settings, rows.flat, strict=True):
       left, right = row.subfigures(1, 2, width_ratios=(width, _AVERAGES_WIDTH))
       axes = left.subplots(num_rows, num_columns, squeeze=False)
       for axis in axes.flat[len(datasets) :]:
         axis.remove()
-      for axis, name in zip(axes.flat, datasets, strict=False):
-        best = (tied or {}).get((setting, name), ())
-        _draw_small_panel(axis, series, setting, name, best)
+      for axis, dataset in zip(axes.flat, datasets, strict=False):
+        best = (tied or {}).get((setting, dataset), ())
+        _draw_small_panel(axis, series, setting, dataset, best)
       _write_titles(left, setting, datasets)
       axis = right.subplots()
       panels.append(averages.draw_panel(axis, series, setting))

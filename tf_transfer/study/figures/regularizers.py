@@ -51,7 +51,7 @@ def training_settings(
   """Draws figure 3 or 5: transfer of networks pretrained in C1 to C5.
 
   Args:
-    series: a row of panels each, by whose they are; the last row's accuracies
+    series: a row of panels each, by owner; the last row's accuracies
       are on ImageNet where there are several, as the paper's.
     setting: in which the networks were transferred.
     path: of the files, without .png and .pdf.

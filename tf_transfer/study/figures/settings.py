@@ -93,7 +93,7 @@ def _draw_bars(
 ) -> None:
   """Draws one dataset of figure 6."""
   axis.set_yscale('logit')
-  tables = [accuracy_table.build(records, setting) for setting in settings]
+  tables = [accuracy_table.build(records, name) for name in settings]
   values = [scipy.special.expit(t.log_odds.reshape(-1)) for t in tables]
   shown = np.concatenate(
     [*values, [] if previous_best is None else [previous_best]]
@@ -158,7 +158,7 @@ def fine_tuned_vs_random(series: style.Series, path: pathlib.Path) -> None:
   A point is a network on a dataset.
 
   Args:
-    series: records by whose they are; of all but the first only what is on
+    series: records by owner; of all but the first only what is on
       the first's datasets is drawn.
     path: of the files, without .png and .pdf.
 

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from tf_transfer.study import names
 from tf_transfer.study.analysis import accuracy_table
 
-# Records by whose they are, as {'ours': ..., 'the paper': ...}; the first are
+# Records by owner, as {'ours': ..., 'the paper': ...}; the first are
 # drawn in full and the others behind them, in gray.
 Series = Mapping[str, Sequence[accuracy_table.Record]]
 

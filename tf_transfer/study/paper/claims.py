@@ -37,15 +37,15 @@ class Claim:
   Attributes:
     text: what is claimed.
     paper: as the paper prints it.
-    found: from the published numbers.
-    interval: 95 % of what is found within the errors of reading, or ''.
+    computed: from the published numbers.
+    interval: 95 % of what is computed within the errors of reading, or ''.
     verdict: 'yes', 'within reading error' (not at the printed precision, but
       the readings do not exclude it) or 'NO'.
   """
 
   text: str
   paper: str
-  found: str
+  computed: str
   interval: str
   verdict: str
 
@@ -66,7 +66,7 @@ def check_all() -> list[Claim]:
 def check_number(
   text: str,
   paper: float,
-  found: float,
+  computed: float,
   draws: np.ndarray,
   *,
   decimals: int = 2,
@@ -77,14 +77,14 @@ def check_number(
   Args:
     text: what it is.
     paper: as printed.
-    found: from the readings.
+    computed: from the readings.
     draws: [R] the same from numbers drawn within the errors of reading.
     decimals: as printed.
     tolerance: how far it may be off; None: half a unit of the last decimal.
   """
   tolerance = 0.5 * 10.0**-decimals if tolerance is None else tolerance
   low, high = np.quantile(draws, [0.025, 0.975])
-  if abs(found - paper) <= tolerance:
+  if abs(computed - paper) <= tolerance:
     verdict = _YES
   elif low - tolerance <= paper <= high + tolerance:
     verdict = _PERHAPS
@@ -94,7 +94,7 @@ def check_number(
   return Claim(
     text,
     f'{paper:,.{decimals}f}',
-    f'{found:{digits}}',
+    f'{computed:{digits}}',
     f'{low:{digits}} to {high:{digits}}',
     verdict,
   )
@@ -221,16 +221,16 @@ def _averages() -> list[Claim]:
   Their last configurations are the networks of figure 2.
   """
   claims = []
-  for setting in ('logistic_regression', 'fine_tuned'):
-    points = numbers.training_settings(setting)
+  for name in ('logistic_regression', 'fine_tuned'):
+    points = numbers.training_settings(name)
     for last in {point.network: point for point in points}.values():
-      found, draws = _readings().average(setting, last.network)
+      computed, draws = _readings().average(name, last.network)
       claims.append(
         check_number(
           f'mean log-odds of {names.display_name(last.network)}, '
-          f'{names.setting_text(setting).lower()}',
+          f'{names.setting_text(name).lower()}',
           last.mean_log_odds,
-          found,
+          computed,
           draws,
           decimals=3,
           tolerance=_AVERAGE_ERROR,
@@ -356,24 +356,24 @@ def _convergence() -> list[Claim]:
   """Checks section 6: steps and epochs to 90 % of the greatest odds."""
   claims = []
   generator = np.random.default_rng(0)
-  found, draws = {}, {}
-  for setting, paper_steps, paper_epochs in (
+  computed, draws = {}, {}
+  for name, paper_steps, paper_epochs in (
     ('fine_tuned', 1151, 26),
     ('random_init', 19_531, 444),
   ):
-    curves = [c for c in numbers.accuracy_vs_steps() if setting == c.setting]
+    curves = [c for c in numbers.accuracy_vs_steps() if name == c.setting]
     steps_per_epoch = scipy.stats.gmean([c.steps_per_epoch for c in curves])
-    found[setting] = scipy.stats.gmean(
+    computed[name] = scipy.stats.gmean(
       [statistics.steps_to_share(c.steps, c.accuracy) for c in curves]
     )
-    draws[setting] = _drawn_steps(curves, generator)
-    text = f'to 90 % of the odds, {names.setting_text(setting).lower()}'
+    draws[name] = _drawn_steps(curves, generator)
+    text = f'to 90 % of the odds, {names.setting_text(name).lower()}'
     claims += [
       check_number(
         f'{unit} {text}',
         paper,
-        found[setting] / scale,
-        draws[setting] / scale,
+        computed[name] / scale,
+        draws[name] / scale,
         decimals=0,
       )
       for unit, paper, scale in (
@@ -385,7 +385,7 @@ def _convergence() -> list[Claim]:
     check_number(
       'times as many steps from random initialization',
       17,
-      found['random_init'] / found['fine_tuned'],
+      computed['random_init'] / computed['fine_tuned'],
       draws['random_init'] / draws['fine_tuned'],
       decimals=0,
     )

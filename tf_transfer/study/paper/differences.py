@@ -203,8 +203,8 @@ def _preprocessing(record: accuracy_table.Record) -> list[Reason]:
 
 def _splits(record: accuracy_table.Record) -> list[Reason]:
   """Returns which splits were drawn by us, where there are no official ones."""
-  held_out = datasets.row(record['dataset']).held_out
-  if held_out is None:
+  holdout = datasets.row(record['dataset']).holdout
+  if holdout is None:
     return []
   reasons = [
     Reason(
@@ -212,7 +212,7 @@ def _splits(record: accuracy_table.Record) -> list[Reason]:
       'validation images are our draw: the paper’s are not published',
     )
   ]
-  per_class = held_out.trainval_per_class
+  per_class = holdout.trainval_per_class
   if per_class is not None:
     reasons.append(
       Reason(

@@ -60,12 +60,12 @@ def records() -> tuple[dict[str, Any], ...]:
 
   `low` and `high` are the ends of the error of reading, not of sampling.
   """
-  found = []
+  all_records = []
   for row in _read_rows('accuracies.csv'):
     dataset = datasets.row(row['dataset'])
     value = float(row['accuracy_percent']) / 100
     error = float(reading_error(value))
-    found.append(
+    all_records.append(
       {
         'setting': row['setting'],
         'network': row['network'],
@@ -80,7 +80,7 @@ def records() -> tuple[dict[str, Any], ...]:
         },
       }
     )
-  return tuple(found)
+  return tuple(all_records)
 
 
 @functools.cache

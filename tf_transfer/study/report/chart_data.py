@@ -14,7 +14,7 @@ import scipy.special
 from tf_transfer import networks
 from tf_transfer.errors import InputError
 from tf_transfer.study import names as names_lib
-from tf_transfer.study.analysis import accuracy_table, statistics
+from tf_transfer.study.analysis import accuracy_table, statistics, ties
 from tf_transfer.study.figures import axes as axes_lib
 from tf_transfer.study.report import answer
 
@@ -51,12 +51,17 @@ class FigureData:
   Attributes:
     points: a row per network, setting, dataset and series.
     lines: rows of the regression lines.
-    views: 'setting|dataset' -> its axes and what is written above.
+    views: choice (see `choice_key`) -> its axes and what is written above.
   """
 
   points: Sequence[Row]
   lines: Sequence[Row]
   views: Mapping[str, Mapping[str, Any]]
+
+
+def choice_key(setting: str, dataset: str) -> str:
+  """Returns the key of a choice of setting and dataset, as in the browser."""
+  return f'{setting}|{dataset}'
 
 
 def percent(share: float) -> str:
@@ -80,7 +85,7 @@ def build(
   records: Sequence[accuracy_table.Record],
   papers: Sequence[accuracy_table.Record],
   names: Names,
-  tied: Mapping[tuple[str, str], Collection[str]],
+  tied: ties.Ties,
 ) -> FigureData:
   """Computes the data of figure 2, for every choice of setting and dataset.
 
@@ -111,7 +116,7 @@ def build(
     groups = {series: group for series, group in groups.items() if group}
     title = f'{title}, {names_lib.setting_text(setting).lower()}'
     view, view_lines = _view(title, groups)
-    views[f'{setting}|{dataset}'] = view
+    views[choice_key(setting, dataset)] = view
     lines += view_lines
     points += [point for group in groups.values() for point in group]
   return FigureData(points, lines, views)
@@ -244,8 +249,7 @@ def _point(
   top1 = percent(scipy.special.expit(log_odds[0]))
   size = parameters_text(names.table_name.get(network, network))
   return {
-    'setting': setting,
-    'dataset': dataset,
+    'choice': choice_key(setting, dataset),
     'series': PAPER if kind == PAPER else OURS,
     'kind': kind,
     'Network': title,
@@ -297,7 +301,7 @@ def _view(
 def _line(points: Sequence[Row]) -> tuple[list[Row], str]:
   """Computes the regression line with its band, and r in words."""
   x, y = (np.array([p[key] for p in points]) for key in 'xy')
-  shared = {key: points[0][key] for key in ('setting', 'dataset', 'series')}
+  shared = {key: points[0][key] for key in ('choice', 'series')}
   try:
     correlation = statistics.correlation(x, y)
     margin = 0.05 * np.ptp(x)

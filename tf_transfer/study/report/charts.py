@@ -1,12 +1,12 @@
 """Makes figure 2 of the page, with a setting, dataset and network to choose."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 
 from tf_transfer.study import names as names_lib
-from tf_transfer.study.analysis import accuracy_table
+from tf_transfer.study.analysis import accuracy_table, ties
 from tf_transfer.study.report import chart_data, vega
 from tf_transfer.study.report.chart_data import OURS, PAPER, TIED
 
@@ -26,17 +26,14 @@ _TOOLTIP = {
 _MAX_NAMED = 6  # Of more networks, only the marked one is named.
 _PERCENT = "format(1 / (1 + exp(-datum.value)), '.3~%')"
 # Vega's expression for which points are shown.
-_IS_CHOSEN = (
-  'datum.setting == setting && datum.dataset == dataset'
-  f" && (paper || datum.series != '{PAPER}')"
-)
+_IS_CHOSEN = f"datum.choice == choice && (paper || datum.series != '{PAPER}')"
 
 
 def accuracy_vs_imagenet(
   records: Sequence[accuracy_table.Record],
   papers: Sequence[accuracy_table.Record],
   names: chart_data.Names,
-  tied: Mapping[tuple[str, str], Collection[str]],
+  tied: ties.Ties,
 ) -> dict[str, Any] | None:
   """Makes figure 2, with the setting, the dataset and a network to choose.
 
@@ -210,5 +207,7 @@ def _choices(
     else alt.param(name='paper', value=True),
     alt.param(name='named', value=len(ours) <= _MAX_NAMED),
     alt.param(name='views', value=data.views),
-    alt.param(name='view', expr="views[setting + '|' + dataset]"),
+    # As `chart_data.choice_key`.
+    alt.param(name='choice', expr="setting + '|' + dataset"),
+    alt.param(name='view', expr='views[choice]'),
   ]

@@ -1,5 +1,8 @@
 """Lists the classifiers on fixed features, all with the same interface.
 
+Each row is also a setting: a new classifier is its module and a row here, and
+its fields in configs/base.py.
+
 Logistic regression is the paper's. The linear SVM and the nearest neighbors
 are in its appendix; ridge regression is what few-shot evaluations use. Each is
 fitted for a grid of one hyperparameter, whose larger values give smoother
@@ -61,11 +64,13 @@ class Classifier:
   """A way to classify fixed features.
 
   Attributes:
+    title: for people.
     hyperparameter: the name of the values of the grid.
     grid: computes the grid [P] from the classifier's part of the config.
     fit: fits the classifier.
   """
 
+  title: str
   hyperparameter: str
   grid: Callable[[ml_collections.ConfigDict], np.ndarray]
   fit: Fit
@@ -87,13 +92,29 @@ def neighbor_grid(config: ml_collections.ConfigDict) -> np.ndarray:
 
 CLASSIFIERS: Mapping[str, Classifier] = {
   'logistic_regression': Classifier(
-    'penalty', penalty_grid, logistic_regression.fit
+    title='Logistic regression',
+    hyperparameter='penalty',
+    grid=penalty_grid,
+    fit=logistic_regression.fit,
   ),
-  'linear_svm': Classifier('penalty', penalty_grid, linear_svm.fit),
+  'linear_svm': Classifier(
+    title='Linear SVM',
+    hyperparameter='penalty',
+    grid=penalty_grid,
+    fit=linear_svm.fit,
+  ),
   'nearest_neighbors': Classifier(
-    'neighbors', neighbor_grid, nearest_neighbors.fit
+    title='Nearest neighbors',
+    hyperparameter='neighbors',
+    grid=neighbor_grid,
+    fit=nearest_neighbors.fit,
   ),
-  'ridge': Classifier('penalty', penalty_grid, ridge.fit),
+  'ridge': Classifier(
+    title='Ridge',
+    hyperparameter='penalty',
+    grid=penalty_grid,
+    fit=ridge.fit,
+  ),
 }
 
 
