@@ -81,7 +81,7 @@ def synthetic(
   scale = np.arange(1, dim + 1) ** -0.5
   means = 0.7 * rng.normal(size=(num_classes, dim)) * (np.arange(dim) < 200)
   rotation = np.linalg.qr(rng.normal(size=(dim, dim)))[0] * scale[:, None]
-  features = devices.empty((num_examples, dim), np.float32)
+  features = devices.empty_aligned((num_examples, dim), np.float32)
   num_blocks = max(1, num_examples // 4096)
   for block in np.array_split(np.arange(num_examples), num_blocks):
     noise = rng.normal(size=(len(block), dim))
@@ -113,7 +113,7 @@ def real(
     net, feature_cache.FeatureCache(cache, 2e9), batch_size=64
   )
   split = datasets.open(dataset).splits['train']
-  out = devices.empty((len(split), extract.feature_dim), np.float32)
+  out = devices.empty_aligned((len(split), extract.feature_dim), np.float32)
   features = extract(split, f'{dataset} train', out=out)
   return features.values, features.labels
 

@@ -100,7 +100,9 @@ def ours(
   states = [train_step.new_state(variables, config, mesh)]
   step = train_step.compile_step(model, net.contract.scale, config, mesh)
   sharding = devices.sharding(mesh, devices.BATCH)
-  (batch,) = devices.on_devices([ready_batch(batch_size, size)], sharding)
+  (batch,) = devices.prefetch_to_devices(
+    [ready_batch(batch_size, size)], sharding
+  )
   trial = dataclasses.asdict(train_step.Trial(_RATE, _RATE * _DECAY))
 
   def call() -> turns.PendingCall:

@@ -245,13 +245,14 @@ def test_shapes_and_types_in_training(varied):
 
 
 def test_each_visit_of_an_example_is_another(varied):
-  seen = {}
+  visits_by_example = {}
   for batch in train(varied, stop=29, color=True):
     for i, image, color in zip(
       batch['index'], batch['image'], batch['color'], strict=True
     ):
-      seen.setdefault(int(i), []).append(image.tobytes() + color.tobytes())
-  for visits in seen.values():
+      visit = image.tobytes() + color.tobytes()
+      visits_by_example.setdefault(int(i), []).append(visit)
+  for visits in visits_by_example.values():
     assert len(visits) == 8
     assert len(set(visits)) == 8
 

@@ -32,7 +32,7 @@ def read_events(directory):
 
 
 def test_curves_and_text_of_a_cell(tmp_path):
-  with writers.rewrite(tmp_path) as writer:
+  with writers.open_curve_writer(tmp_path) as writer:
     writer.curve('loss', np.array([0.5, 0.25]))
     writer.summary({'rate': 0.1}, 'some text')
   points, texts = read_events(tmp_path)
@@ -47,7 +47,7 @@ def test_rewriting_replaces_the_files_of_the_cell_only(tmp_path):
   trial.write_bytes(b'')
   (tmp_path / 'other').write_text('kept')
   for value in (1.0, 2.0):
-    with writers.rewrite(tmp_path) as writer:
+    with writers.open_curve_writer(tmp_path) as writer:
       writer.curve('loss', [value])
   points, _ = read_events(tmp_path)
   assert points == [('loss', 0, 2.0)]
@@ -75,7 +75,7 @@ def test_a_directory_that_cannot_be_made_is_one_clear_error(tmp_path):
     writers.EventWriter(path).close()
   with (
     pytest.raises(errors.CannotWrite, match='cannot write .*inside'),
-    writers.rewrite(path),
+    writers.open_curve_writer(path),
   ):
     pass
 
@@ -83,6 +83,6 @@ def test_a_directory_that_cannot_be_made_is_one_clear_error(tmp_path):
 def test_a_full_disk_while_a_cell_is_written(tmp_path):
   with (
     pytest.raises(errors.CannotWrite, match='No space left on device'),
-    writers.rewrite(tmp_path),
+    writers.open_curve_writer(tmp_path),
   ):
     raise OSError(errno.ENOSPC, 'No space left on device')

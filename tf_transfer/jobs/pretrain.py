@@ -136,7 +136,7 @@ def run(
   devices.connect()
   check(config)
   workdir = files.make_directory(workdir)
-  devices.keep_compiled(workdir / 'compiled')
+  devices.enable_compilation_cache(workdir / 'compiled')
   job = _build_pretraining(config, workdir)
   path = _weights_path(config, job, workdir)
   files.make_directory(path.parent)
@@ -163,7 +163,7 @@ def _pretrain(
   if note:
     print(f'  {note}', flush=True)
   result = pretraining.run(job)
-  if not devices.leading():
+  if not devices.is_leader():
     return
   header = build_header(job, result)
   weights.save(path, header, result.network.variables)
@@ -214,7 +214,9 @@ def _write_events(
   workdir: pathlib.Path,
 ) -> None:
   """Writes curves for TensorBoard."""
-  with writers.rewrite(workdir / 'tensorboard' / job.identity) as writer:
+  with writers.open_curve_writer(
+    workdir / 'tensorboard' / job.identity
+  ) as writer:
     writer.curve('loss/train_and_val', result.losses)
     if result.choice:
       values = [value for _, value in result.choice.curve]

@@ -479,13 +479,13 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     selected = fine_tuned if transfer.fine_tuning else pretrained
     if selected:
       records = _run_studies(config, selected, transfer, workdir)
-      if devices.leading():
+      if devices.is_leader():
         groups = _group_by_network(selected, records)
         points[transfer] = [
           mean_log_odds(network, group)
           for network, group in zip(selected, groups, strict=True)
         ]
-  if not devices.leading():
+  if not devices.is_leader():
     return
   _show_table(points, workdir)
   for transfer, configurations in points.items():

@@ -46,10 +46,10 @@ def run(
   check.check_config(config)
   shard = shards.Shard.from_config(config.part)
   if any(settings.row(name).trains for name in config.settings):
-    devices.keep_compiled(workdir / 'compiled')
+    devices.enable_compilation_cache(workdir / 'compiled')
   cells, obstacles = cells_lib.list_cells(config, workdir)
   conflicts = []
-  if shard is None and devices.leading():
+  if shard is None and devices.is_leader():
     conflicts = merge.absorb_shards(workdir)
     for conflict in conflicts:
       merge.print_conflict(conflict)
@@ -66,7 +66,7 @@ def run(
   runner = runner_lib.Runner(config, workdir, shard, plan.estimates)
   runner.run(plan, pending)
   records = []
-  if devices.leading():
+  if devices.is_leader():
     records = _records_of(cells if shard is None else selected, workdir)
     conclude_lib.conclude(records, config, workdir)
   if runner.num_elsewhere:

@@ -211,7 +211,7 @@ class Checkpoints:
     """Waits until a checkpoint is written, and marks it as valid."""
     with _write_errors(self._directory):
       self._manager.wait_until_finished()
-    if devices.leading():
+    if devices.is_leader():
       directory = self._directory / str(step)
       content = {'score': self._scores.get(step), 'sums': _sums(directory)}
       with files.atomic_write(directory / _SUMS) as file:
@@ -299,7 +299,7 @@ def _numbered(leaves: Sequence[Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def termination() -> Iterator[Callable[[], bool]]:
+def catch_sigterm() -> Iterator[Callable[[], bool]]:
   """Keeps SIGTERM from ending the process within the block.
 
   Yields:

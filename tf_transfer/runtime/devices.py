@@ -53,7 +53,7 @@ def connect() -> None:
     jax.distributed.initialize()
 
 
-def leading() -> bool:
+def is_leader() -> bool:
   """Returns whether this is process 0, which writes the files of all."""
   return jax.process_index() == 0
 
@@ -74,7 +74,7 @@ def sharding(mesh: Mesh, spec: PartitionSpec) -> NamedSharding:
   return NamedSharding(mesh, spec)
 
 
-def empty(shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
+def empty_aligned(shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
   """Allocates an array as `np.empty` that a CPU device can use without a copy.
 
   XLA uses memory in place if it begins at a multiple of 64 bytes.
@@ -116,7 +116,7 @@ def _accepted(options: dict[str, str]) -> bool:
   return True
 
 
-def keep_compiled(directory: os.PathLike | str) -> None:
+def enable_compilation_cache(directory: os.PathLike | str) -> None:
   """Caches compiled programs in a directory, unless a cache is set already.
 
   The next job that needs a program loads it from there.
@@ -125,7 +125,7 @@ def keep_compiled(directory: os.PathLike | str) -> None:
     jax.config.update('jax_compilation_cache_dir', str(directory))
 
 
-def on_devices(
+def prefetch_to_devices(
   batches: Iterable[Mapping[str, np.ndarray]],
   sharding: NamedSharding,
   ahead: int = 2,

@@ -25,7 +25,7 @@ def _import_clu() -> tuple[Any, type[Exception]]:
 
 
 @contextlib.contextmanager
-def rewrite(directory: pathlib.Path) -> Iterator['CurveWriter']:
+def open_curve_writer(directory: pathlib.Path) -> Iterator['CurveWriter']:
   """Opens the event files of one cell, replacing those of an earlier run.
 
   Args:

@@ -112,7 +112,7 @@ def build(
 def write_events(record: Record, workdir: pathlib.Path) -> None:
   """Writes the validation curve and hyperparameters for TensorBoard."""
   directory = workdir / 'tensorboard' / record['identity']
-  with writers.rewrite(directory) as writer:
+  with writers.open_curve_writer(directory) as writer:
     metric = record['metric']
     curve = record['validation_curve']
     writer.curve(

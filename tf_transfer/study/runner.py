@@ -55,7 +55,7 @@ class Runner:
       plan: of the study; its obstacles are noted as failures.
       pending: the cells to run.
     """
-    if devices.leading():
+    if devices.is_leader():
       self._failures_file.keep({cell.key for cell in pending})
     for obstacle in plan.obstacles:
       self._fail(obstacle.key, obstacle.reason)
@@ -69,7 +69,7 @@ class Runner:
   def _fail(self, key: failures_lib.Key, reason: str) -> None:
     """Notes that a cell has no record, and why."""
     self.failures[key] = reason
-    if devices.leading():
+    if devices.is_leader():
       self._failures_file.add(key, reason)
 
   def _run_on_features(self, cells: Sequence[Cell]) -> None:
@@ -208,7 +208,7 @@ class Runner:
     result = cell.setting.run(cell, context)
     seconds = seconds_before + time.monotonic() - started
     finished = record.build(cell, self._config, result, seconds)
-    if not devices.leading():
+    if not devices.is_leader():
       return
     if self._config.tensorboard:
       record.write_events(finished, self._workdir)

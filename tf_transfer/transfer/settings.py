@@ -192,7 +192,7 @@ def _run_training(
     curves=config.tensorboard,
   )
   result, net = search.run(search_job)
-  if config.export and devices.leading():
+  if config.export and devices.is_leader():
     export.save(export_path(config), search_job, net, result)
     print(f'weights  {config.export}')
   return result

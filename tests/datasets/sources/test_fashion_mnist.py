@@ -63,8 +63,8 @@ def test_reads_idx_files_gzipped_or_not(tmp_path, arrays):
   assert packed.classes[9] == 'Ankle boot'
   assert packed.notes == ()
   part = packed.splits['val']
-  what, original = part.describe(3).rsplit(' ', 1)
-  assert what == 'fashion_mnist train image'
+  noun, original = part.describe(3).rsplit(' ', 1)
+  assert noun == 'fashion_mnist train image'
   image, label = (array[int(original)] for array in arrays['train'])
   assert label == part.labels[3]
   np.testing.assert_array_equal(part.read(3), np.stack([image] * 3, axis=-1))
@@ -194,25 +194,25 @@ class Builder:
 def use_builder(monkeypatch):
   pytest.importorskip('tensorflow')
   tfds = pytest.importorskip('tensorflow_datasets')
-  seen = []
+  calls = []
 
   def use(builder):
     def make(name, *, data_dir):
-      seen.append((name, data_dir))
+      calls.append((name, data_dir))
       return builder
 
     monkeypatch.setattr(tfds, 'builder', make)
     monkeypatch.setattr(tfds, 'as_numpy', lambda tensors: tensors)
-    return seen
+    return calls
 
   return use
 
 
 def test_tfds_gives_the_same_splits(tmp_path, arrays, use_builder):
-  seen = use_builder(Builder(arrays, prepared=True))
+  calls = use_builder(Builder(arrays, prepared=True))
   (tmp_path / 'tfds' / 'fashion_mnist').mkdir(parents=True)
   through_tfds = open_in(tmp_path / 'tfds')
-  assert seen == [('fashion_mnist:3.*.*', str(tmp_path / 'tfds'))]
+  assert calls == [('fashion_mnist:3.*.*', str(tmp_path / 'tfds'))]
   files = open_in(write(tmp_path / 'files', arrays))
   for name, part in files.splits.items():
     assert part.hash == through_tfds.splits[name].hash
@@ -224,11 +224,11 @@ def test_tfds_gives_the_same_splits(tmp_path, arrays, use_builder):
 def test_tfds_downloads_where_it_can(arrays, use_builder, monkeypatch):
   builder = Builder(arrays, prepared=False)
   use_builder(builder)
-  asked = []
-  monkeypatch.setattr(fashion_mnist, '_require_answer', asked.append)
+  urls = []
+  monkeypatch.setattr(fashion_mnist, '_require_answer', urls.append)
   assert len(datasets.open('fashion_mnist').splits['test']) == 30
   assert builder.prepared
-  assert asked == [Builder.URL]
+  assert urls == [Builder.URL]
 
 
 def test_no_network_is_one_clear_error(arrays, use_builder, monkeypatch):

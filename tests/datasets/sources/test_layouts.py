@@ -90,7 +90,7 @@ def test_labels_of_aircraft(data_dir):
 def test_labels_of_voc_are_those_of_its_annotations(data_dir):
   """The lists against the XML files, which nothing else here reads."""
   dataset = open_in(data_dir, 'voc2007')
-  seen = set()
+  values = set()
   for _, _, labels, path in examples(dataset):
     tree = xml.etree.ElementTree.parse(
       path.replace('JPEGImages', 'Annotations').replace('.jpg', '.xml')
@@ -103,8 +103,8 @@ def test_labels_of_voc_are_those_of_its_annotations(data_dir):
       elif expected[index] == 0:
         expected[index] = -1
     np.testing.assert_array_equal(labels, expected)
-    seen.update(labels.tolist())
-  assert seen == {-1, 0, 1}
+    values.update(labels.tolist())
+  assert values == {-1, 0, 1}
 
 
 def test_both_ways_to_lay_out_imagenets_validation(tmp_path, data_dir):

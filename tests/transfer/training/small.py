@@ -107,7 +107,7 @@ def train(
   step = train_step.compile_step(model, scale, config, mesh)
   sharding = devices.sharding(mesh, devices.BATCH)
   history = []
-  for batch in devices.on_devices(batches, sharding):
+  for batch in devices.prefetch_to_devices(batches, sharding):
     state, metrics = step(state, dataclasses.asdict(trial), batch)
     history.append(jax.device_get((state, metrics)))
   return variables, history

@@ -36,7 +36,7 @@ def losses_over(num_devices, model, variables, train_config, trial, batches):
     jax.tree.map(np.float64, variables), train_config, mesh
   )
   losses = []
-  for batch in devices.on_devices(
+  for batch in devices.prefetch_to_devices(
     batches, devices.sharding(mesh, devices.BATCH)
   ):
     state, metrics = step(state, dataclasses.asdict(trial), batch)

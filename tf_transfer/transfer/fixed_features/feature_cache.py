@@ -34,9 +34,7 @@ import numpy as np
 from absl import logging
 
 from tf_transfer import errors
-from tf_transfer.runtime import files
-
-_GIB = 2**30
+from tf_transfer.runtime import files, units
 
 
 class FeatureCache:
@@ -55,7 +53,7 @@ class FeatureCache:
     if not budget_bytes >= 0:
       raise errors.InputError(
         'config.features.cache_gib: expected 0 or more GiB, not '
-        f'{budget_bytes / _GIB:g}'
+        f'{budget_bytes / units.GIB:g}'
       )
     self._root = root
     self._budget_bytes = budget_bytes
@@ -241,4 +239,4 @@ def from_config(
     InputError: `cache_gib` is negative.
   """
   root = pathlib.Path(config.cache_dir or workdir / 'features')
-  return FeatureCache(root, config.cache_gib * _GIB)
+  return FeatureCache(root, config.cache_gib * units.GIB)

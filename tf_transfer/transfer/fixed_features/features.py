@@ -352,7 +352,7 @@ def extract_pair(
     the second. Their values share memory.
   """
   num_first, num_second = len(first[0]), len(second[0])
-  values = devices.empty(
+  values = devices.empty_aligned(
     (num_first + num_second, extract.feature_dim), np.float32
   )
   one = extract(*first, out=values[:num_first])

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 import jax
 
 from tf_transfer import errors
+from tf_transfer.runtime import units
 
 _EXHAUSTED = 'RESOURCE_EXHAUSTED'
 # Share of a device's memory; the allocator cannot join all of its free pieces.
 _USABLE = 0.9
-_GIBIBYTE = 2**30
 # Concurrent trials where the limit is not known, as on a CPU.
 _DEFAULT_TRIALS = 8
 
@@ -107,7 +107,7 @@ def advise(
   images_per_device = math.ceil(batch_size / num_devices)
   required = estimate.fixed_bytes + images_per_device * estimate.per_image_bytes
   text = (
-    f'a step of {batch_size} images takes about {required / _GIBIBYTE:.2f} GiB '
+    f'a step of {batch_size} images takes about {required / units.GIB:.2f} GiB '
     f'on each of {num_devices} devices'
   )
   if limit is None:
@@ -115,7 +115,7 @@ def advise(
       f'{text}; set a smaller batch_size, or a larger '
       'gradient_accumulation_steps'
     )
-  text += f', which has {limit / _GIBIBYTE:.2f}'
+  text += f', which has {limit / units.GIB:.2f}'
   max_images = estimate.max_images(limit)
   if max_images >= images_per_device:
     return (

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from tf_transfer.runtime import devices, tensorflow, writers
+from tf_transfer.runtime import devices, tensorflow, units, writers
 
 T = TypeVar('T')
 
@@ -24,7 +24,6 @@ Metrics = Mapping[int, Mapping[str, Any]]
 
 # Steps before a profile: the first compiles, the others fill the read-ahead.
 _UNPROFILED = 10
-_GIBIBYTE = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +70,7 @@ class JobMonitor:
       batch_size: images of a step of one trial.
     """
     events, directory = [], self.config.directory
-    if self.config.curves and directory and devices.leading():
+    if self.config.curves and directory and devices.is_leader():
       events = [writers.EventWriter(directory / name) for name in names]
       for writer, values in zip(events, hparams, strict=True):
         writer.hparams(values)
@@ -234,10 +233,10 @@ def _memory() -> dict[str, float]:
   # Kilobytes, except on macOS, which counts bytes.
   unit = 1 if sys.platform == 'darwin' else 1024
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-  memory = {'memory/host_peak_gib': peak / _GIBIBYTE}
+  memory = {'memory/host_peak_gib': peak / units.GIB}
   stats = jax.local_devices()[0].memory_stats() or {}
   for name in ('bytes_in_use', 'peak_bytes_in_use'):
     if name in stats:
       label = name.replace('bytes', 'device').replace('_in_use', '_gib')
-      memory[f'memory/{label}'] = stats[name] / _GIBIBYTE
+      memory[f'memory/{label}'] = stats[name] / units.GIB
   return memory

@@ -109,7 +109,7 @@ def predict_logits(
   logits_by_trial, positions = [[] for _ in variables], []
   sharding = devices.sharding(mesh, devices.BATCH)
   with progress.bar(total=len(split), desc=description, unit=' images') as bar:
-    for batch in devices.on_devices(batches, sharding):
+    for batch in devices.prefetch_to_devices(batches, sharding):
       for rows, values in zip(logits_by_trial, variables, strict=True):
         logits, index, mask = map(np.asarray, predict(values, batch))
         rows.append(logits[mask])

@@ -25,7 +25,7 @@ from tf_transfer.datasets import dataset as dataset_lib
 from tf_transfer.datasets.images import image_cache
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.runtime import checkpoints as checkpoints_lib
-from tf_transfer.runtime import devices, files
+from tf_transfer.runtime import devices, files, units
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import (
@@ -40,7 +40,6 @@ from tf_transfer.transfer.training import (
 # The view on which everything is measured: the central 87.5 %.
 VIEW = 'central'
 
-_GIBIBYTE = 2**30
 # Images that are measured at once; it changes no result.
 _EVALUATION_BATCH_SIZE = 256
 
@@ -105,7 +104,7 @@ class Pretraining:
       self.net.contract,
       train_config,
       image_cache.cache_images(
-        split, int(self.config.image_cache_gib * _GIBIBYTE)
+        split, int(self.config.image_cache_gib * units.GIB)
       ),
       train_step.initial_variables(
         model, self.net.contract.image_size, train_config.seed
@@ -278,7 +277,7 @@ def _choose_steps(
   choice = _read_choice(path, pretraining.identity)
   if choice is None:
     choice = _train_for_choice(pretraining, predict, train, val)
-    if devices.leading():
+    if devices.is_leader():
       content = {
         'identity': pretraining.identity,
         **dataclasses.asdict(choice),

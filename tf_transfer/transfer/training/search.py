@@ -280,7 +280,7 @@ class _SearchRunner:
       remaining: the trials that are trained to this rung.
       stop: the rung.
     """
-    if not devices.leading():
+    if not devices.is_leader():
       return
     if stop < self._search.steps:
       names = self._unneeded_at_rung(group, remaining, stop)

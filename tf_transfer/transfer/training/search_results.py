@@ -37,7 +37,7 @@ class TrialResults:
 
   def write(self) -> None:
     """Writes all results."""
-    if devices.leading():
+    if devices.is_leader():
       content = {'identity': self._identity, 'trials': self.by_trial}
       with files.atomic_write(self._path) as file:
         file.write(json.dumps(content).encode())

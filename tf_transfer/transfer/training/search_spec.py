@@ -12,9 +12,8 @@ import ml_collections
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets.images import image_cache
 from tf_transfer.runtime import checkpoints as checkpoints_lib
+from tf_transfer.runtime import units
 from tf_transfer.transfer.training import grid, monitor, train_step, trials
-
-_GIBIBYTE = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +120,7 @@ class Search:
       self.net.contract,
       train_config,
       image_cache.cache_images(
-        split, int(self.config.image_cache_gib * _GIBIBYTE)
+        split, int(self.config.image_cache_gib * units.GIB)
       ),
       variables,
       self.mesh,

@@ -66,7 +66,7 @@ def seconds_per_step(
   Returns:
     Seconds of compiling, and of a step.
   """
-  (batch,) = devices.on_devices(
+  (batch,) = devices.prefetch_to_devices(
     [_black_batch(job)], devices.sharding(job.mesh, devices.BATCH)
   )
   state = train_step.new_state(job.variables, job.train_config, job.mesh)

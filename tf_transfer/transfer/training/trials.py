@@ -188,7 +188,7 @@ def train(
   stop = job.train_config.steps if segment.stop is None else segment.stop
   state = _restore_or_start(job, trials, checkpoints, segment)
   with (
-    checkpoints_lib.termination() as terminated,
+    checkpoints_lib.catch_sigterm() as terminated,
     progress.bar(
       total=stop, initial=state.step, desc=description, unit=' steps'
     ) as bar,
@@ -276,7 +276,7 @@ def _batches(
       yield batch
 
   sharding = devices.sharding(job.mesh, devices.BATCH)
-  return devices.on_devices(record_skipped(), sharding)
+  return devices.prefetch_to_devices(record_skipped(), sharding)
 
 
 def _any_process(flag: bool) -> bool:
