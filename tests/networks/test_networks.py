@@ -17,7 +17,7 @@ def test_training_updates_statistics_and_drops_features():
   x = jnp.asarray(
     np.random.default_rng(0).normal(size=(2, 32, 32, 3)), jnp.float32
   )
-  variables = jax.jit(model.init)(jax.random.key(0), x)
+  variables = drawn.variables(model, 32)
 
   @jax.jit
   def train(seed):
