@@ -139,8 +139,8 @@ def _convert_package(name: str, path: pathlib.Path) -> None:
   package = convert_weights.get_source(name).package
   if not package:
     raise errors.InputError(
-      f'no weights of {name} at {path}: make them with\n  python -m '
-      f'tools.convert_weights --network={name} --input=FILE --output={path}'
+      f'no weights of {name} at {path}: make them with\n  '
+      f'tf-transfer-convert --network={name} --input=FILE --output={path}'
     )
   header = convert_weights.convert(
     name, convert_weights.package_file(package), path
