@@ -1,12 +1,12 @@
-"""Images per second of feature extraction, beside Keras and timm.
+"""Measures images per second of feature extraction, beside Keras and timm.
 
   python -m benchmarks.throughput --networks=resnet50,mobilenet_v1
 
-Same architecture, same images, same precision, random weights (which do not
-change the time); the candidates take turns. keras.applications runs compiled
-on TensorFlow, on CPU only; timm (torchvision's for GoogLeNet), where PyTorch is
-installed, channels-last, with torch.compile on a GPU. Of each candidate the
-best of its turns counts.
+All candidates have the same architecture, images and precision, and random
+weights, which do not change the time. They take turns, and each one's best turn
+counts. keras.applications runs compiled on TensorFlow, on CPU only. timm
+(torchvision for GoogLeNet) runs where PyTorch is installed, channels-last, with
+torch.compile on a GPU.
 """
 
 import functools
@@ -30,12 +30,13 @@ _SECONDS = flags.DEFINE_float('seconds', 1.0, 'How long a turn lasts.')
 
 
 def _images(batch_size: int, size: int) -> np.ndarray:
+  """Draws images [B, size, size, 3] in -1 to 1."""
   rng = np.random.default_rng(0)
   return rng.uniform(-1, 1, (batch_size, size, size, 3)).astype(np.float32)
 
 
 def ours(name: str, batch_size: int, precision: str) -> Callable[[], object]:
-  """The library face: a network's features."""
+  """Prepares the features of our network, as the library computes them."""
   import jax
   import jax.numpy as jnp
 
@@ -68,7 +69,7 @@ def ours(name: str, batch_size: int, precision: str) -> Callable[[], object]:
 def keras(
   name: str, batch_size: int, precision: str
 ) -> Callable[[], object] | None:
-  """keras.applications on TensorFlow, compiled to a graph."""
+  """Prepares keras.applications on TensorFlow, compiled to a graph."""
   application = peers.PEERS.get(name, (None, None))[0]
   if application is None or precision != 'float32':
     return None
@@ -98,7 +99,7 @@ def keras(
 def timm(
   name: str, batch_size: int, precision: str
 ) -> Callable[[], object] | None:
-  """timm or torchvision on PyTorch, channels-last."""
+  """Prepares timm or torchvision on PyTorch, channels-last."""
   model_name = peers.PEERS.get(name, (None, None))[1]
   if model_name is None or not importlib.util.find_spec('timm'):
     return None
@@ -126,38 +127,39 @@ def timm(
   x = torch.from_numpy(_images(batch_size, size)).permute(0, 3, 1, 2).to(**to)
   run = torch.compile(model) if device == 'cuda' else model
 
-  def call():
+  def call() -> object:
     with torch.inference_mode():
       return run(x).float().cpu()
 
   return call
 
 
-def names(wanted: Sequence[str]) -> list[str]:
-  """The networks to time: those that are wanted, or the whole table.
+def names(chosen: Sequence[str]) -> list[str]:
+  """Returns the networks to time: the chosen ones, or the whole table.
 
   Raises:
     InputError: one is not in the table.
   """
   from tf_transfer import networks
 
-  for name in wanted:
+  for name in chosen:
     networks.row(name)
-  return list(wanted or networks.TABLE)
+  return list(chosen or networks.TABLE)
 
 
 def main(argv: list[str]) -> None:
+  """Prints a line for each network: images per second of each candidate."""
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
-  wanted = names(_NETWORKS.value)
+  chosen = names(_NETWORKS.value)
   print(
     f'{os.cpu_count()} cores, {_PRECISION.value}, batch {_BATCH_SIZE.value}; '
     'images per second'
   )
   print(f'{"network":<22}{"ours":>8}{"keras":>8}{"timm":>8}  ours ÷ the faster')
-  for name in wanted:
+  for name in chosen:
     arguments = (name, _BATCH_SIZE.value, _PRECISION.value)
-    times = turns.measured(
+    times = turns.time_candidates(
       {
         'ours': (ours, arguments),
         'keras': (keras, arguments),
@@ -168,8 +170,8 @@ def main(argv: list[str]) -> None:
       {'ours': memory.large_pages()},
     )
     rates = {
-      label: _BATCH_SIZE.value / min(found.seconds)
-      for label, found in times.items()
+      label: _BATCH_SIZE.value / min(measured.seconds)
+      for label, measured in times.items()
     }
     cells = ''.join(
       f'{rates[label]:>8.1f}' if label in rates else f'{"-":>8}'

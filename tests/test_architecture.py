@@ -26,7 +26,6 @@ LONG_MODULES = {
 LONG_FUNCTIONS: dict[str, str] = {}
 # Modules without a test file of their own name, with the reason.
 WITHOUT_TEST_FILE = {
-  'tf_transfer/__init__.py': 'the version alone',
   'tools/convert_weights/__main__.py': 'flags, tested by test_convert_weights',
 }
 
@@ -44,8 +43,16 @@ def functions(path):
 
 
 def has_code(path):
-  """Whether a file has more than a docstring."""
-  return len(ast.parse((ROOT / path).read_text()).body) > 1
+  """Whether a file has more than a docstring, imports and __names__."""
+
+  def is_code(node):
+    if isinstance(node, ast.Import | ast.ImportFrom):
+      return False
+    if isinstance(node, ast.Assign):
+      return not ast.unparse(node.targets[0]).startswith('__')
+    return not isinstance(node, ast.Expr)
+
+  return any(map(is_code, ast.parse((ROOT / path).read_text()).body))
 
 
 def test_direction_of_imports():
@@ -116,6 +123,27 @@ def test_functions_are_short():
     if lines > MAX_FUNCTION_LINES
   }
   assert set(long) == set(LONG_FUNCTIONS), '\n'.join(map(str, long.items()))
+
+
+def untyped(path):
+  """The functions of a file with a parameter or a result without a type."""
+  for node in ast.walk(ast.parse((ROOT / path).read_text())):
+    if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+      continue
+    parameters = node.args.posonlyargs + node.args.args + node.args.kwonlyargs
+    without_type = [
+      parameter.arg
+      for parameter in parameters
+      if parameter.annotation is None and parameter.arg not in ('self', 'cls')
+    ]
+    special = node.name in ('__init__', '__post_init__')
+    if without_type or (node.returns is None and not special):
+      yield f'{path}:{node.name}'
+
+
+def test_every_parameter_and_result_has_a_type():
+  names = [name for path in modules(*SOURCES) for name in untyped(path)]
+  assert names == []
 
 
 def file_of_tests(path):

@@ -50,6 +50,7 @@ RENAMED_FIELDS = {
   'neighbours': 'neighbors',
   'no_weight_decay': 'include_zero_weight_decay',
   'penalties': 'num_penalties',
+  'pictures': 'max_pairs_shown',
   'stop_early': 'early_stopping',
   'together': 'concurrent_trials',
   'watch_every': 'log_every',

@@ -12,6 +12,7 @@ def test_all_networks_are_timed_where_none_is_named():
 
 
 def test_peers_are_of_the_table():
+  """A network without an entry is timed alone."""
   alone = set(networks.TABLE) - set(peers.PEERS)
-  assert alone == {'bn_inception', 'inception_small'}
+  assert alone >= {'bn_inception', 'inception_small'}
   assert set(peers.PEERS) <= set(networks.TABLE)

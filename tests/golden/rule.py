@@ -1,4 +1,4 @@
-"""The weights that the golden outputs belong to: functions of their names.
+"""Makes the weights that belong to the golden outputs from their names.
 
 An array is drawn from NumPy's PCG64, seeded with the first eight bytes of its
 name's SHA-256 (little-endian) with the lowest bit flipped, in float64 and in
@@ -13,6 +13,7 @@ import json
 import math
 import pathlib
 import re
+from typing import Any
 
 import numpy as np
 
@@ -21,23 +22,26 @@ _FLIP = 1
 
 
 def pairs() -> list[tuple[str, str]]:
-  """All (source, network) that there are golden outputs of."""
-  found = FOLDER.glob('*/*.json.gz')
-  return sorted((p.parent.name, p.name.removesuffix('.json.gz')) for p in found)
+  """Returns all (source, network) with golden outputs."""
+  return sorted(
+    (path.parent.name, path.name.removesuffix('.json.gz'))
+    for path in FOLDER.glob('*/*.json.gz')
+  )
 
 
 def gains(source: str, network: str) -> dict[str, float]:
-  """The gains that there are outputs for, by how the outputs' names end.
+  """Returns the gains with golden outputs, by how the outputs' names end.
 
-  Residual sums grow so much under gain 2 that late biases vanish in float32;
-  where they do, there are outputs for another gain.
+  Under gain 2 residual sums may grow so much that late biases vanish in
+  float32. Where they do, there are outputs for another gain.
   """
   with np.load(FOLDER / source / f'{network}.npz') as outputs:
-    found = (re.fullmatch(r'features(_gain(.*))?', name) for name in outputs)
-    return {m[1] or '': float(m[2] or 2) for m in found if m}
+    matches = (re.fullmatch(r'features(_gain(.*))?', name) for name in outputs)
+    return {m[1] or '': float(m[2] or 2) for m in matches if m}
 
 
 def _fan_in(shape: list[int], kind: str, layout: str) -> int:
+  """Returns the number of inputs of one output of a kernel."""
   if layout == 'torch':
     return math.prod(shape[1:])
   return math.prod(shape[:2] if kind == 'depthwise_kernel' else shape[:-1])
@@ -46,7 +50,7 @@ def _fan_in(shape: list[int], kind: str, layout: str) -> int:
 def array(
   name: str, shape: list[int], kind: str, layout: str, gain: float
 ) -> np.ndarray:
-  """One array of a checkpoint, in the layout of its source."""
+  """Makes one array of a checkpoint, in the layout of its source."""
   if kind == 'int':
     return np.zeros(shape, np.int64)
   digest = hashlib.sha256(name.encode()).digest()
@@ -64,13 +68,13 @@ def array(
 
 
 def shapes(source: str, network: str) -> dict[str, tuple[int, ...]]:
-  """The shapes of a checkpoint, by the names that its reader gives them."""
+  """Returns the shapes of a checkpoint, by its reader's names."""
   rows = _manifest(source, network)['variables']
   return {_name(row): tuple(row[1]) for row in rows}
 
 
 def checkpoint(source: str, network: str, gain: float) -> dict[str, np.ndarray]:
-  """A whole checkpoint, by the names that its reader gives them."""
+  """Makes all arrays of a checkpoint, by its reader's names."""
   manifest = _manifest(source, network)
   return {
     _name(row): array(*row[:3], manifest['layout'], gain)
@@ -78,11 +82,12 @@ def checkpoint(source: str, network: str, gain: float) -> dict[str, np.ndarray]:
   }
 
 
-def _name(row: list) -> str:
-  """The last of [seed name, shape, kind, name in the file if another]."""
+def _name(row: list[Any]) -> str:
+  """Returns the name in [name as seed, shape, kind, name in the file]."""
   return row[3] if len(row) > 3 else row[0]
 
 
-def _manifest(source: str, network: str):
+def _manifest(source: str, network: str) -> dict[str, Any]:
+  """Reads names, shapes and kinds of a checkpoint's variables."""
   with gzip.open(FOLDER / source / f'{network}.json.gz') as file:
     return json.load(file)

@@ -144,11 +144,11 @@ def test_killed_in_either_run_it_ends_with_the_same_file(
     left = iter(range(steps))
     last = steps - 1
     monkeypatch.setattr(
-      trials, '_any', lambda _, left=left, last=last: next(left) == last
+      trials, '_any_process', lambda _, left=left, last=last: next(left) == last
     )
     with pytest.raises(errors.Preempted):
       pretrain.run(config, tmp_path / 'disturbed')
-  monkeypatch.setattr(trials, '_any', bool)
+  monkeypatch.setattr(trials, '_any_process', bool)
   disturbed = pretrain.run(config, tmp_path / 'disturbed')
   assert disturbed.read_bytes() == undisturbed.read_bytes()
 

@@ -1,9 +1,18 @@
-"""Values of a network, without compiling what draws them."""
+"""Shapes and values of a network's variables, without compiling."""
+
+import functools
 
 import numpy as np
 
 from tf_transfer import networks
 from tf_transfer.networks import weights
+
+
+@functools.cache
+def shapes(name, **options):
+  """Returns the shapes of all variables by path; tracing takes seconds."""
+  model = networks.build(name, **options)
+  return networks.expected_variables(model, networks.row(name).image_size)
 
 
 def variables(model, size):

@@ -1,4 +1,6 @@
-"""Dropout and the auxiliary head."""
+"""Tests of the classifier: dropout and the auxiliary head."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -33,13 +35,21 @@ AUXILIARY = {
 }
 
 
+# The large NASNet shows what the small one does, and takes three times as long.
+CASES = [
+  pytest.param(name, marks=pytest.mark.slow if name == 'nasnet_large' else ())
+  for name in AUXILIARY
+]
+
+
+@functools.cache
 def with_auxiliary(name, **options):
   model = networks.build(name, auxiliary_head=True, **options)
   size = networks.row(name).image_size
   return model, networks.expected_variables(model, size)
 
 
-@pytest.mark.parametrize('name', AUXILIARY)
+@pytest.mark.parametrize('name', CASES)
 def test_auxiliary_head_has_the_shapes_of_the_public_one(name):
   marker, _ = AUXILIARY[name]
   wanted = [
@@ -55,7 +65,7 @@ def test_auxiliary_head_has_the_shapes_of_the_public_one(name):
   assert sorted(ours) == sorted(wanted)
 
 
-@pytest.mark.parametrize('name', AUXILIARY)
+@pytest.mark.parametrize('name', CASES)
 def test_auxiliary_head_reads_the_middle_of_the_network(name):
   model, variables = with_auxiliary(name)
   size = networks.row(name).image_size

@@ -1,4 +1,6 @@
-"""What training needs of EfficientNetV2, and how its scales are made."""
+"""Tests of EfficientNetV2: drop path in training, and scaled widths."""
+
+import functools
 
 import jax
 import numpy as np
@@ -9,8 +11,11 @@ from tf_transfer.networks import efficientnet_v2
 def test_drop_path_leaves_out_whole_examples():
   block = efficientnet_v2.Block(1, 1, True, 8, 1, 1)
   x = np.float32(np.random.default_rng(0).normal(size=(32, 6, 6, 8)))
-  variables = efficientnet_v2.MBConv(block, 0.0).init(jax.random.key(0), x)
+  variables = jax.jit(efficientnet_v2.MBConv(block, 0.0).init)(
+    jax.random.key(0), x
+  )
 
+  @functools.partial(jax.jit, static_argnums=0)
   def branch(rate):
     y, _ = efficientnet_v2.MBConv(block, rate).apply(
       variables,
@@ -21,10 +26,10 @@ def test_drop_path_leaves_out_whole_examples():
     )
     return y - x
 
-  whole, dropped = branch(0.0), branch(0.75)
+  plain, dropped = branch(0.0), branch(0.75)
   gone = np.abs(dropped).max(axis=(1, 2, 3)) == 0
   assert 16 < gone.sum() < 32
-  np.testing.assert_allclose(dropped[~gone], 4 * whole[~gone], atol=1e-5)
+  np.testing.assert_allclose(dropped[~gone], 4 * plain[~gone], atol=1e-5)
 
 
 def test_scaled_widths_may_fall_below_nine_tenths():

@@ -119,11 +119,11 @@ def our_step(model, variables, x, target):
 @pytest.mark.parametrize(
   ('network', 'size'),
   [
-    ('resnet50', 64),
     ('mobilenet_v1', 64),
     *[
       pytest.param(*case, marks=pytest.mark.slow)
       for case in (
+        ('resnet50', 64),
         ('densenet121', 64),
         ('inception_v3', 80),
         ('nasnet_mobile', 64),

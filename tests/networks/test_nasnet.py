@@ -1,4 +1,4 @@
-"""Drop path."""
+"""Tests of NASNet: its drop path."""
 
 import jax
 import jax.numpy as jnp
@@ -39,7 +39,7 @@ def combination():
   cell = nasnet.Cell(features=2)
   image = np.random.default_rng(0).normal(size=(1, 4, 4, 3))
   x = jnp.broadcast_to(jnp.asarray(image, jnp.float32), (COUNT, 4, 4, 3))
-  variables = cell.init(jax.random.key(0), x, x)
+  variables = jax.jit(cell.init)(jax.random.key(0), x, x)
 
   def apply(drop_path, train=True):
     found, _ = cell.clone(drop_path=drop_path).apply(

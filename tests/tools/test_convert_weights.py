@@ -1,15 +1,17 @@
-"""The converter as its users call it."""
+"""Tests of the converter as its users call it."""
 
 import dataclasses
+import importlib
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from absl import flags, logging
+from absl.testing import flagsaver
 
-from tf_transfer import convert_weights, errors, networks
+from tf_transfer import convert_weights, errors
 from tf_transfer.convert_weights import (
-  table,
   torch_files,
 )
 from tf_transfer.networks import weights
@@ -72,6 +74,26 @@ def test_command_line_that_makes_no_sense(arguments, message):
   assert message in result.stdout + result.stderr
 
 
+def test_other_ways_to_start_it(monkeypatch, capsys):
+  """The package's module, and what the console command calls."""
+  module = importlib.import_module('tf_transfer.convert_weights.__main__')
+  # It would stay for all later tests.
+  monkeypatch.setattr(logging, 'use_absl_handler', lambda: None)
+  monkeypatch.setattr(sys, 'argv', ['tf-transfer-convert', '--help'])
+  with flagsaver.flagsaver(), pytest.raises(SystemExit):
+    module.run()
+  text = capsys.readouterr().out
+  assert 'tf-transfer-convert --network=resnet50' in text
+  for flag in ('--network', '--input', '--output', '--[no]list'):
+    assert flag in text
+  monkeypatch.setattr(sys, 'argv', ['tf-transfer-convert', '--list'])
+  flags.FLAGS.unparse_flags()
+  with flagsaver.flagsaver(), pytest.raises(SystemExit) as caught:
+    module.run()
+  assert not caught.value.code
+  assert capsys.readouterr().out.startswith('network ')
+
+
 def test_header_says_where_the_weights_come_from(lite0):
   header = lite0.header
   assert header.source == 'efficientnet-lite0-57934424.pth'
@@ -79,12 +101,6 @@ def test_header_says_where_the_weights_come_from(lite0):
   assert header.imagenet_top1 == 0.751
   assert header.license == 'Apache-2.0'
   assert header.contract.image_size == 224
-
-
-@pytest.mark.parametrize('network', table.SOURCES)
-def test_contract_has_the_size_of_the_table(network):
-  for source in table.SOURCES[network]:
-    assert source.contract.image_size == networks.row(network).image_size
 
 
 def test_checkpoint_of_another_network(tmp_path):

@@ -1,3 +1,5 @@
+"""Tests of fingerprints: the fixed image, and the table in the docs."""
+
 import pathlib
 import re
 
@@ -21,7 +23,11 @@ def test_image_is_the_same_everywhere():
   assert image[223, 223, 2] == 227
 
 
-@pytest.mark.parametrize('network', LITES)
+@pytest.mark.parametrize(
+  'network',
+  # One each time; the others are marked slow.
+  [LITES[0], *(pytest.param(n, marks=pytest.mark.slow) for n in LITES[1:])],
+)
 def test_table_of_the_docs(weights_dir, network):
   rows = re.findall(
     rf'\| `{network}` \| `(.*)` \| `(.*)` \| (.*) \|', TABLE.read_text()

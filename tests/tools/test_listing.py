@@ -43,10 +43,3 @@ def test_a_line():
 def test_a_file_that_is_kept_under_another_name(size):
   file = lines_of(f'nasnet_{size}')[1][-1]
   assert file == f'nasnet_{size}.h5, published as NASNet-{size}.h5'
-
-
-def test_files_are_named_once():
-  files = [s.file for sources in table.SOURCES.values() for s in sources]
-  assert all(files)
-  # Both NASNets of TF-Slim have archives of their own.
-  assert len(set(files)) == len(files)

@@ -97,9 +97,10 @@ def dense_hessian(case: Case) -> np.ndarray:
 def newton_step(
   case: Case, gradient: np.ndarray, bias_gradient: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Solves the dense Hessian for steps of weights [3, 4] and bias [3].
+  """Solves the dense Hessian for right sides [3, 4] and [3].
 
-  The result maps gradients to descents: it has their sign.
+  Returns:
+    Weights [3, 4] and bias [3].
   """
   both = np.concatenate([gradient, bias_gradient[:, None]], axis=1)
   hessian = dense_hessian(case).reshape(15, 15)

@@ -30,37 +30,41 @@ def history_of(case, num_directions, num_known):
   )
 
 
+@jax.jit
+def correct(history, point, vector):
+  """Applies the correction of M = 0.1 to a vector [3, 4]."""
+  return bfgs.correct(lambda v: 0.1 * v, history, point, small.PENALTY)(vector)
+
+
 def test_correction_is_exact_for_known_directions(x64):
   """Images map to their directions, with room for directions to come."""
   case = small.case(True)
   history = history_of(case, num_directions=5, num_known=3)
-  correct = jax.jit(
-    lambda vector: bfgs.correct(
-      lambda v: 0.1 * v, history, case.point, small.PENALTY
-    )(vector)
-  )
   images = history.images + small.PENALTY * history.directions
   for direction, image in zip(history.directions, images, strict=True):
-    result = correct(jnp.asarray(image, jnp.float64).reshape(3, 4))
+    result = correct(
+      history, case.point, np.asarray(image, np.float64).reshape(3, 4)
+    )
     np.testing.assert_allclose(result.ravel(), direction, atol=1e-4)
 
 
 def test_correction_follows_the_formula(x64):
   """D' E D + (1 - D' E Y) M (1 - Y' E D), with M = 0.1."""
   case = small.case(True)
-  history = history_of(case, num_directions=3, num_known=3)
+  history = history_of(case, num_directions=5, num_known=5)
   d = np.asarray(history.directions, np.float64)
   y = history.images + small.PENALTY * d
   e = np.linalg.inv(d @ y.T)
   left = np.eye(12) - d.T @ e @ y
   expected = d.T @ e @ d + 0.1 * left @ left.T
   vector = np.random.default_rng(5).normal(size=12)
-  result = bfgs.correct(lambda v: 0.1 * v, history, case.point, small.PENALTY)(
-    jnp.asarray(vector.reshape(3, 4))
-  )
+  result = correct(history, case.point, vector.reshape(3, 4))
   np.testing.assert_allclose(
     result.ravel(), expected @ vector, rtol=1e-3, atol=1e-4
   )
+
+
+update = jax.jit(bfgs.update_history)
 
 
 def test_new_directions_come_first_and_the_oldest_drop_out(x64):
@@ -72,12 +76,12 @@ def test_new_directions_come_first_and_the_oldest_drop_out(x64):
     trace / 2,
   )
   new = jnp.full((3, 2), 9.0)
-  history = bfgs.update_history(old, case.point, new, new, jnp.asarray(1))
+  history = update(old, case.point, new, new, 1)
   np.testing.assert_array_equal(history.directions[:, 0], [9, 1, 2])
   # Old images grow with the curvature.
   np.testing.assert_allclose(history.images[:, 0], [9, 2, 2], rtol=1e-6)
   assert history.curvature == trace
-  history = bfgs.update_history(old, case.point, new, new, jnp.asarray(7))
+  history = update(old, case.point, new, new, 7)
   np.testing.assert_array_equal(history.directions, new)
 
 

@@ -36,9 +36,12 @@ def test_all_directions_are_the_whole_hessian(is_softmax, layout):
 def test_directions_are_split_off_the_curvature_exactly(x64):
   """Both terms of a softmax of three classes sum to A."""
   case = small.case(True)
-  sizes, index, classes = leading_examples._leading_pairs(
-    case.problem, case.point.curvature, 48
+  find_pairs = jax.jit(
+    lambda problem, curvature: leading_examples._leading_pairs(
+      problem, curvature, 48
+    )
   )
+  sizes, index, classes = find_pairs(case.problem, case.point.curvature)
   assert (np.diff(sizes) <= 0).all()
   curvature = np.zeros((24, 3, 3))
   np.add.at(

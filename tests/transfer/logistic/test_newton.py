@@ -40,7 +40,7 @@ def test_step_solves_newtons_system(is_softmax):
       spectrum,
       bfgs.empty_history(2, 12),
       None,
-      # Where the objective is huge beside it, a step is found exactly.
+      # A huge objective makes the forcing term tiny, and the step exact.
       point._replace(objective=1e30),
       small.PENALTY,
       0.0,
@@ -75,8 +75,8 @@ def test_step_solves_newtons_system(is_softmax):
   np.testing.assert_allclose(lengths, 1, rtol=1e-3)
 
 
-def test_minimum_is_the_references(is_softmax):
-  case = small.case(is_softmax)
+def test_minimum_is_the_references(x64):
+  case = small.case(True)
   point, num_evaluations, _ = minimize(arrays(case), 1e-10, 1000)
   start = np.concatenate([case.weights.T, case.bias[None]])
   optimum, _ = reference.minimum(
@@ -88,7 +88,7 @@ def test_minimum_is_the_references(is_softmax):
   assert 0 < num_evaluations < 100
 
 
-@pytest.mark.parametrize('max_evaluations', [0, 1, 5])
+@pytest.mark.parametrize('max_evaluations', [0, 5])
 def test_evaluations_are_limited(x64, max_evaluations):
   """The line search of the last step goes a little beyond."""
   case = small.case(True)

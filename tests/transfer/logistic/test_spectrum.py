@@ -1,5 +1,6 @@
 """The covariance's eigenbasis and the row space."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -46,7 +47,7 @@ def test_kronecker_inverse(x64):
 def test_centered_rows_are_in_the_eigenbasis(layout):
   case = small.case(True, layout)
   index = np.array([3, 23, 3])
-  rows = spectrum_lib.centered_rows(case.problem, case.spectrum, index)
+  rows = jax.jit(spectrum_lib.centered_rows)(case.problem, case.spectrum, index)
   centered = (case.features - case.features.mean(0))[index]
   np.testing.assert_allclose(
     rows, centered @ np.asarray(case.spectrum.axes), atol=1e-5

@@ -7,7 +7,7 @@ E = (D Y')^-1, the block BFGS update of a preconditioner M is
 
   D' E D + (1 - D' E Y) M (1 - Y' E D).
 
-On what the directions span it is the exact inverse of H, and M on the rest.
+It is the exact inverse of H on what the directions span, and M on the rest.
 
 Between penalties H changes. Images are kept without the penalty's part, which
 is known, and are scaled with the trace of all curvatures.

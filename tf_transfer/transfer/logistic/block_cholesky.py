@@ -16,8 +16,9 @@ Each x ends with a constant for the bias, so that blocks are (R + 1) × (R + 1).
 
 A Gram matrix is estimated from a few thousand examples. They are drawn in
 proportion to p_ic p_id |x_i|^2, their share of its trace, and weighted by the
-inverse, which leaves the expectation as it is. Drawing is systematic: at even
-distances along the running sum, so that the same call draws the same examples.
+inverse, so that each has the weight p_ic p_id on average. They are drawn at
+even distances along the running sum of the shares, not at random: the same
+call draws the same examples.
 
 The same change for all classes has no curvature, and gradients have no part of
 it. To make the matrix definite, 1 / C times the identity is added to every
@@ -286,7 +287,7 @@ def _squared_lengths(problem: Problem) -> jax.Array:
 
 
 def _draw(shares: jax.Array, num_samples: int) -> tuple[jax.Array, jax.Array]:
-  """Draws examples in proportion to their shares, systematically.
+  """Draws examples in proportion to their shares, not at random.
 
   An example with k / num_samples of all shares is drawn k times, to the
   nearest whole numbers.

@@ -196,7 +196,8 @@ def _start_point(
 ) -> tuple[Point, jax.Array]:
   """Evaluates where Newton's method starts, and counts the evaluations.
 
-  That is the extrapolation, or the last solution where its objective is lower.
+  It starts at the extrapolation, or at the last solution if its objective is
+  lower.
   """
   last = history.weights[0], history.bias[0]
   objective = history.loss + penalty / 2 * jnp.sum(last[0] ** 2)

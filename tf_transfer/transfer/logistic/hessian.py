@@ -10,8 +10,8 @@ bias's own step. Put into the first, it leaves a system of the weights alone,
 
   (H_ww - H_wb H_bb^-1 H_bw) dW = -(g_w + H_wb u),
 
-whose matrix is the Schur complement that is multiplied by here and whose right
-side is the point's gradient; see `objective`. H_bb is S there, C × C.
+The matrix is the Schur complement, by which `hessian_product` multiplies. The
+right side is minus `Point.gradient`. H_bb [C, C] is called S in `objective`.
 
 A product takes two passes over the rows: logits' changes dW x_i, and the sum of
 (A_i (dW x_i + the bias's change)) x_i'. Rows are centered in both. That

@@ -25,9 +25,9 @@ and Woodbury's identity inverts it with a matrix of M × M:
 
   (B + U U')^-1 = B^-1 - B^-1 U (1 + U' B^-1 U)^-1 U' B^-1.
 
-The bias is taken in as the weight of a constant value next to x. (The Hessian
-that is solved with has the bias eliminated, and the weights' part of the whole
-inverse is the inverse of that.)
+The bias is taken in as the weight of a constant value next to x. Newton's
+system has the bias eliminated; the inverse of its matrix is the weights' part
+of the inverse of the Hessian with the bias.
 """
 
 from collections.abc import Callable

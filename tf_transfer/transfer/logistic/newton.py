@@ -62,7 +62,8 @@ class _ConjugateGradients(NamedTuple):
     direction: [C, R], the next one.
     energy: residual . preconditioned residual.
     num_products: with the Hessian.
-    failed: whether rounding has made a square negative.
+    failed: whether rounding has made direction . Hessian direction, or the
+      energy, negative or not a number.
     directions: [K, C R] float32, the last ones, of length one in the Hessian.
     images: [K, C R] float32, their products with the losses' Hessian.
   """

@@ -1,54 +1,62 @@
-"""Evaluates the objective, its gradient, and a bound on what can be gained.
+"""Evaluates the objective, its gradient, and its distance from the optimum.
 
 With logits z_i = W x_i + b the objective is
 
   F(W, b) = sum_i loss_i(z_i) + penalty / 2 * |W|^2.
 
-*The certificate.* Write y for the targets, p for the probabilities at (W, b),
-and r' = p' - y for the residuals of any other probabilities p'. With H the
-entropy and KL the Kullback-Leibler divergence (of labels: summed over classes),
+Let y_i be the targets of example i, p_i its probabilities at (W, b), and A_i
+the curvature of its loss (see `curvature`); x_i' is the row x_i transposed.
 
-  loss_i(z) = r'_i . z + H(p'_i) + KL(p'_i || p_i(z))
+*The certificate.* Take any other probabilities q_i, and call r_i = q_i - y_i
+their residuals. With the entropy H and the Kullback-Leibler divergence KL (both
+summed over the classes for independent labels), all logits z satisfy
 
-holds for all logits z. Choose p' such that the residuals of each class sum to
-zero, sum_i r'_i = 0. Then sum_i r'_i . z_i does not depend on the bias, and
-since KL >= 0, for all weights V and biases c
+  loss_i(z) = r_i . z + H(q_i) + KL(q_i || probabilities at z).
 
-  F(V, c) >= sum_i H(p'_i) + sum_i r'_i . V x_i + penalty / 2 * |V|^2
-          >= sum_i H(p'_i) - |sum_i r'_i x_i'|^2 / (2 penalty).
+Choose q such that the residuals of each class sum to zero, sum_i r_i = 0. Then
+sum_i r_i . z_i does not depend on the bias. Since KL >= 0, all weights V and
+biases c satisfy
 
-The last line is the dual objective: the minimum over V, which is at
-V = -sum_i r'_i x_i' / penalty. It is a lower bound on the optimum. What F(W, b)
-has beyond it, the duality gap, is found by putting the first equation into F:
+  F(V, c) >= sum_i H(q_i) + sum_i r_i . V x_i + penalty / 2 * |V|^2
+          >= sum_i H(q_i) - |sum_i r_i x_i'|^2 / (2 penalty).
 
-  gap = sum_i KL(p'_i || p_i) + |penalty W + sum_i r'_i x_i'|^2 / (2 penalty).
+The second line is the minimum of the first over V, at
+V = -sum_i r_i x_i' / penalty. It is the dual objective, a lower bound on the
+optimum. Its distance from F(W, b), the duality gap, follows from the equation
+for the losses:
 
-So F(W, b) - min F <= gap, whatever p' was chosen.
+  gap = sum_i KL(q_i || p_i) + |penalty W + sum_i r_i x_i'|^2 / (2 penalty).
 
-*The dual point.* The probabilities p at (W, b) have residuals whose sum, the
-gradient g_b with respect to the bias, is small but not zero. We move them along
-the curvatures A_i (see `curvature`) by one vector u [C] for all examples:
+So F(W, b) - min F <= gap, whichever q was chosen.
 
-  p'_i = p_i + A_i u,   u = -S^-1 g_b,   S = sum_i A_i.
+*The choice of q.* The residuals of p sum to g_b, the gradient with respect to
+the bias, which is small but not zero. Move all p_i along their curvatures by
+one vector u [C]:
 
-Then sum_i r'_i = g_b + S u = 0. As S is the Hessian with respect to the bias, u
-is the bias's own Newton step. Softmax changes each probability by the factor
-1 + u_c - p . u, independent labels by 1 + (1 - p) u_c or less, so that p' are
-probabilities where max u - min u <= 1 or |u_c| <= 1. KL is at most the
-chi-squared distance, here u' A_i u, so that
+  q_i = p_i + A_i u,   u = -S^-1 g_b,   S = sum_i A_i.
 
-  sum_i KL(p'_i || p_i) <= u' S u = -u . g_b.
+Then sum_i r_i = g_b + S u = 0. As S is the Hessian with respect to the bias, u
+is the bias's own Newton step.
 
-Last, the vector in the second term of the gap is
+The q_i are probabilities where u is small. For a softmax p_c is multiplied by
+1 + u_c - p . u, which is positive where max u - min u <= 1. For independent
+labels p is multiplied by 1 + (1 - p) u_c and 1 - p by 1 - p u_c, both positive
+where |u_c| <= 1.
 
-  penalty W + sum_i r_i x_i' + sum_i (A_i u) x_i',
+KL is at most the chi-squared distance, which is u . A_i u for these q_i:
 
-the gradient with respect to W after a Newton step of the bias. It is what
-Newton's method needs once the bias is eliminated from its linear system. So
-the certificate costs nothing beyond the method itself.
+  sum_i KL(q_i || p_i) <= u . S u = -u . g_b.
 
-Where u is too large for p' to be probabilities, or rounding keeps the sums from
-vanishing, the bound is infinite: nothing is claimed.
+The vector in the gap's second term is
+
+  penalty W + sum_i (p_i - y_i) x_i' + sum_i (A_i u) x_i',
+
+the gradient with respect to W plus what the bias's step changes in it. That is
+also the right side of Newton's system once the bias is eliminated from it (see
+`hessian`). So the certificate costs nothing beyond Newton's method itself.
+
+Where u is too large for q to be probabilities, or rounding keeps the residuals
+from summing to zero, the bound is infinite: nothing is claimed.
 """
 
 from typing import NamedTuple
@@ -64,13 +72,13 @@ from tf_transfer.transfer.logistic import curvature as curvature_lib
 from tf_transfer.transfer.logistic.curvature import Curvature
 from tf_transfer.transfer.logistic.problem import Problem
 
-# Sums of the dual point's residuals count as zero up to this part of the sum of
+# The sum of the residuals of q counts as zero up to this part of the sum of
 # the residuals' absolute values.
 _ZERO_SUM = 1e-12
 
 
 class Point(NamedTuple):
-  """Weights with the derivatives that Newton's method needs there.
+  """Weights, and the derivatives there that Newton's method needs.
 
   Attributes:
     weights: [C, R].

@@ -1,0 +1,25 @@
+"""Tests of the widths of DenseNets."""
+
+import pytest
+
+from tf_transfer import networks
+from tf_transfer.networks import densenet
+
+
+@pytest.mark.parametrize(
+  ('name', 'depths', 'layers'),
+  [
+    ('densenet121', densenet.DEPTHS_121, 121),
+    ('densenet169', densenet.DEPTHS_169, 169),
+    ('densenet201', densenet.DEPTHS_201, 201),
+  ],
+)
+def test_depths_give_layers_and_features(name, depths, layers):
+  """A layer adds 32 channels in two convolutions; transitions halve them."""
+  assert 2 * sum(depths) + len(depths) - 1 + 2 == layers
+  width = 64
+  for block, depth in enumerate(depths):
+    width += 32 * depth
+    if block < len(depths) - 1:
+      width //= 2
+  assert networks.row(name).feature_dim == width

@@ -1,0 +1,77 @@
+"""Tests of the class Network: features and logits of real weights."""
+
+import functools
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from tf_transfer import errors, networks
+
+GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
+
+
+def relative_difference(ours, golden):
+  return np.abs(np.asarray(ours) - golden).max() / np.abs(golden).max()
+
+
+# Of the three networks one each time; the others are marked slow.
+REAL = [
+  pytest.param(
+    path.stem, marks=() if path.stem.endswith('lite0') else pytest.mark.slow
+  )
+  for path in sorted(GOLDEN.glob('*.npz'))
+]
+
+
+@pytest.mark.parametrize('name', REAL)
+def test_golden_outputs_of_the_real_weights(
+  name, weights_dir, golden_input, lite0
+):
+  net = lite0
+  if name != lite0.name:
+    net = networks.load(weights_dir / f'{name}.safetensors')
+  x = golden_input(net.contract.image_size)
+  with np.load(GOLDEN / f'{name}.npz') as golden:
+    assert relative_difference(net.features(x), golden['features']) < 1e-5
+    assert relative_difference(net.logits(x), golden['logits']) < 1e-5
+
+
+def test_golden_comparison_sees_a_wrong_epsilon(lite0, golden_input):
+  model = networks.build('efficientnet_lite0', epsilon=1.1e-3)
+  x = golden_input(224)
+  features = jax.jit(functools.partial(model.apply, method='features'))(
+    lite0.variables, x
+  )
+  with np.load(GOLDEN / 'efficientnet_lite0.npz') as golden:
+    assert relative_difference(features, golden['features']) > 1e-4
+
+
+def test_library_face(lite0):
+  assert lite0.name == 'efficientnet_lite0'
+  assert lite0.feature_dim == 1280
+  pixels = np.zeros((2, 224, 224, 3), np.uint8)
+  features = lite0.features(lite0.contract.scale(pixels))
+  assert features.shape == (2, 1280)
+  assert features.dtype == np.float32
+  assert lite0.logits(lite0.contract.scale(pixels)).shape == (2, 1000)
+
+
+def test_unscaled_or_misshapen_input_is_refused(lite0):
+  with pytest.raises(errors.InputError, match=r'contract\.scale'):
+    lite0.features(np.zeros((1, 224, 224, 3), np.uint8))
+  with pytest.raises(errors.InputError, match=r'\(224, 224, 3\)'):
+    lite0.features(np.zeros((224, 224, 3), np.float32))
+
+
+def test_logits_from_features(lite0):
+  features = np.random.default_rng(0).normal(size=(3, 1280))
+  features = features.astype(np.float32)
+  head = lite0.variables['params']['head']
+  np.testing.assert_allclose(
+    lite0.logits_from_features(features),
+    features @ head['kernel'] + head['bias'],
+    rtol=1e-5,
+    atol=1e-5,
+  )

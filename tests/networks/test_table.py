@@ -1,0 +1,124 @@
+"""Tests of the table of networks: sizes, paths, titles, ImageNet top-1."""
+
+import csv
+import hashlib
+import importlib.resources
+import json
+import pathlib
+
+import numpy as np
+import pytest
+
+from tests.networks import drawn
+from tf_transfer import errors, networks
+from tf_transfer.convert_weights import sources
+
+
+@pytest.mark.parametrize('name', networks.TABLE)
+def test_sizes_are_those_of_the_table(name):
+  row = networks.row(name)
+  variables = drawn.shapes(name)
+  backbone = [
+    int(np.prod(v.shape))
+    for path, v in variables.items()
+    if path.startswith('params/backbone/')
+  ]
+  assert sum(backbone) == row.parameters
+  assert variables['params/head/kernel'].shape == (row.feature_dim, 1000)
+  roots = {tuple(path.split('/')[:2]) for path in variables}
+  assert roots == {
+    ('params', 'backbone'),
+    ('params', 'head'),
+    ('batch_stats', 'backbone'),
+  }
+
+
+# {network: digest of its variables}.
+SNAPSHOT = pathlib.Path(__file__).parent / 'parameter_paths.json'
+
+
+def digest(variables):
+  """SHA-256 over the sorted lines `path (shape)` of all variables."""
+  lines = sorted(f'{path} {tuple(v.shape)}' for path, v in variables.items())
+  return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
+
+
+@pytest.mark.parametrize('name', networks.TABLE)
+def test_parameter_paths_stay(name):
+  """Weights files hold them: those of before would not load any more.
+
+  Of a new network, or where a change is meant, the digest that was found goes
+  into the file.
+  """
+  snapshot = json.loads(SNAPSHOT.read_text())
+  assert snapshot.keys() == networks.TABLE.keys()
+  assert snapshot[name] == digest(drawn.shapes(name))
+
+
+def test_digest_sees_a_path_and_a_shape():
+  variables = drawn.shapes('inception_small')
+  path, value = next(iter(variables.items()))
+  rest = {p: v for p, v in variables.items() if p != path}
+  changed = (
+    variables,
+    {**rest, f'{path}s': value},
+    {**rest, path: value.update(shape=(*value.shape, 1))},
+  )
+  assert len({digest(c) for c in changed}) == 3
+  assert digest(dict(reversed(variables.items()))) == digest(variables)
+
+
+def test_row_of_an_unknown_network():
+  with pytest.raises(errors.InputError, match='did you mean resnet50'):
+    networks.row('resnet5')
+
+
+def test_every_network_has_a_title_of_its_own():
+  titles = [networks.title(name) for name in networks.TABLE]
+  assert all(row.title for row in networks.TABLE.values())
+  assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize(
+  ('name', 'title'),
+  [
+    ('resnet50', 'ResNet-50'),
+    ('inception_resnet_v2', 'Inception-ResNet v2'),
+    ('resnet50 (a1b2c3)', 'resnet50 (a1b2c3)'),
+    ('my/weights.safetensors', 'my/weights.safetensors'),
+  ],
+)
+def test_title(name, title):
+  """A label with a hash, or a path, is its own title."""
+  assert networks.title(name) == title
+
+
+def paper_top1():
+  """The paper's ImageNet top-1 of the networks that it trained, by name."""
+  folder = importlib.resources.files('tf_transfer.study.paper') / 'data'
+  rows = csv.DictReader((folder / 'networks.csv').read_text().splitlines())
+  return {
+    row['network']: float(row['imagenet_top1_paper_percent']) / 100
+    for row in rows
+  }
+
+
+@pytest.mark.parametrize('name', networks.TABLE)
+def test_imagenet_top1_is_that_of_its_source(name):
+  row = networks.row(name)
+  paper = paper_top1()
+  if name in paper:
+    assert row.imagenet_top1 == pytest.approx(paper[name], abs=1e-9)
+    assert row.imagenet_top1_source.startswith('Kornblith et al. (2019)')
+  elif name == 'inception_small':
+    assert row.imagenet_top1 is None
+    assert row.imagenet_top1_source == ''
+  else:
+    source = sources.get_source(name)
+    assert row.imagenet_top1 == source.imagenet_top1
+    assert source.imagenet_top1_source.startswith(row.imagenet_top1_source)
+
+
+def test_has_auxiliary():
+  assert networks.has_auxiliary('inception_v3')
+  assert not networks.has_auxiliary('resnet50')

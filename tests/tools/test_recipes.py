@@ -1,0 +1,31 @@
+"""Tests of the recipes of public checkpoints."""
+
+import re
+
+from tf_transfer.convert_weights import recipes, table
+
+
+def test_timms_recipes_are_those_that_its_files_name():
+  """By the tag that ends their names; ports have the recipe of their origin."""
+  for sources in table.SOURCES.values():
+    for source in sources:
+      tag = re.fullmatch(r'timm/[^.]+\.(.*)', source.file)
+      if tag and tag[1] in recipes.TIMM and source.name == 'timm':
+        own = source.recipe == recipes.TIMM[tag[1]]
+        assert own or 'ported' in source.recipe.notes, source.file
+
+
+def test_torchvisions_first_resnets_had_none_of_the_regularizers():
+  assert recipes.PLAIN.factors == {
+    'bn_scale': True,
+    'label_smoothing': False,
+    'dropout': False,
+    'auxiliary_head': False,
+  }
+  assert recipes.PLAIN.configuration == 'C5'
+
+
+def test_all_were_trained_on_imagenet():
+  for sources in table.SOURCES.values():
+    for source in sources:
+      assert source.recipe.trained_on.endswith('imagenet'), source.file

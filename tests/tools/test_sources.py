@@ -1,0 +1,33 @@
+"""Tests of looking sources up; test_parity.py tells them by variables."""
+
+import pytest
+
+from tf_transfer import errors
+from tf_transfer.convert_weights import sources, table
+
+
+def test_list_sources():
+  assert sources.list_sources('resnet50') == table.SOURCES['resnet50']
+  with pytest.raises(errors.InputError, match='did you mean resnet50'):
+    sources.list_sources('resnet5')
+  with pytest.raises(errors.InputError, match='no public weights of incept'):
+    sources.list_sources('inception_small')
+
+
+def test_get_source():
+  first, second = table.SOURCES['resnet50'][:2]
+  assert sources.get_source('resnet50') is first
+  assert sources.get_source('resnet50', second.name) is second
+  with pytest.raises(errors.InputError, match='unknown source of resnet50'):
+    sources.get_source('resnet50', 'caffe')
+
+
+def test_keras_application():
+  assert sources.keras_application('resnet50').name == 'ResNet50'
+  assert sources.keras_application('inception_v4') is None
+
+
+def test_recognize_without_a_known_name_takes_the_first_of_the_best(tmp_path):
+  """None of the names fits: an error about the variables is the better one."""
+  source = sources.recognize('resnet50', ['a', 'b'], tmp_path / 'a.pth', '')
+  assert source.name == 'torchvision'
