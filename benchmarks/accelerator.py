@@ -47,7 +47,7 @@ os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')
 
 def difference(source_name: str, network: str) -> float:
   """Returns the largest difference from golden features, relative to them."""
-  source = convert_weights.source_of(network, source_name)
+  source = convert_weights.get_source(network, source_name)
   suffix, gain = list(rule.gains(source_name, network).items())[-1]
   tensors = rule.checkpoint(source_name, network, gain)
   arrays, _ = rules.apply_rules(tensors, source.rules)

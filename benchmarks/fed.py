@@ -89,7 +89,7 @@ def fed_step(
   host_batches = pipeline_lib.training_batches(
     job.split, job.contract, batch_size, seed=0, stop=job.train_config.steps
   )
-  batches = devices.on_devices(
+  batches = devices.prefetch_to_devices(
     host_batches, devices.sharding(job.mesh, devices.BATCH)
   )
   states = [train_step.new_state(job.variables, job.train_config, job.mesh)]

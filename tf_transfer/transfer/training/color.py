@@ -38,7 +38,7 @@ def _distort(pixels: jax.Array, color: jax.Array) -> jax.Array:
     return pixels
 
   branches = [
-    functools.partial(apply, order) for order in augmentation.COLOUR_ORDERS
+    functools.partial(apply, order) for order in augmentation.COLOR_ORDERS
   ]
   return jax.lax.switch(color[0].astype(jnp.int32), branches, pixels)
 
