@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -53,13 +54,13 @@ class Checkpoints:
     # By step; only of checkpoints that were saved with a score.
     self._scores: dict[int, float] = {}
     with _write_errors(self._directory):
+      _remove_incomplete(self._directory)
       self._manager = ocp.CheckpointManager(
         self._directory,
         options=ocp.CheckpointManagerOptions(
           preservation_policy=checkpoint_managers.AnyPreservationPolicy(
             [checkpoint_managers.LatestN(n=_NUM_KEPT), _Best(self._scores)]
           ),
-          cleanup_tmp_directories=True,
         ),
       )
     for step in self.steps():
@@ -216,6 +217,17 @@ class Checkpoints:
       content = {'score': self._scores.get(step), 'sums': _sums(directory)}
       with files.atomic_write(directory / _SUMS) as file:
         file.write(json.dumps(content).encode())
+
+
+def _remove_incomplete(directory: pathlib.Path) -> None:
+  """Removes checkpoints that a killed job has not finished.
+
+  Orbax can do this in the background. That may still run when the directory is
+  closed and opened again, and fail on files that the next one removes.
+  """
+  if directory.is_dir() and devices.is_leader():
+    for path in directory.glob(f'*{ocp.utils.TMP_DIR_SUFFIX}*'):
+      shutil.rmtree(path)
 
 
 @contextlib.contextmanager
