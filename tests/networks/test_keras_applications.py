@@ -1,4 +1,4 @@
-"""A step of training, beside keras.applications in double precision.
+"""Tests of a training step, beside keras.applications in double precision.
 
 Their outputs are compared in tests/tools/test_keras_files.py.
 """

@@ -1,4 +1,4 @@
-"""Every network against other implementations, one for each source.
+"""Tests of every network beside the implementation of each source.
 
 TF-Slim, Keras, torchvision, timm and pretrainedmodels were given weights that
 are functions of their names (`tests/golden/rule.py`), and their outputs for

@@ -1,4 +1,4 @@
-"""Recipes: the five configurations, in words, and how they differ."""
+"""Tests of recipes: the configurations, their text, and the warning."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The weights file: round trip, strictness, and everything that is bad."""
+"""Tests of the weights file: round trip, strictness, and bad files."""
 
 import dataclasses
 import json

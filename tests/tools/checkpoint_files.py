@@ -1,4 +1,4 @@
-"""Writes checkpoints as their sources do.
+"""Writes checkpoints as their sources write them.
 
 A stand-in for PyTorch's classes lets Python's own pickler write what PyTorch's
 would.

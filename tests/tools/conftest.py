@@ -1,4 +1,4 @@
-"""What tests of several formats share."""
+"""Fixtures for the tests of several formats."""
 
 import functools
 
@@ -16,7 +16,7 @@ def fake_torch():
 
 @pytest.fixture(scope='module')
 def traced_once():
-  """Tracing a network takes longer than converting one: once is enough."""
+  """Traces each network once, which takes longer than converting it."""
   original = networks.expected_variables
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(networks, 'expected_variables', functools.cache(original))

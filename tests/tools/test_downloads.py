@@ -1,4 +1,4 @@
-"""Fetching weights, with what reaches the network replaced."""
+"""Tests of fetching weights; functions that use the network are replaced."""
 
 import sys
 import types

@@ -1,4 +1,4 @@
-"""From a file as its source writes it to the golden outputs, all the way.
+"""Tests of whole conversions: a source's file gives the golden outputs.
 
 The comparisons of tests/networks give the converter's rules the arrays; here
 the file is written, converted, and loaded as a user does. Keras's files are

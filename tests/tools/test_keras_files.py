@@ -1,4 +1,4 @@
-"""Keras's files: written by Keras itself, and by us as older ones wrote them.
+"""Tests of Keras's files, written by Keras itself and as older versions did.
 
 keras.applications is the oracle: whatever a file calls its layers, our
 network has to compute what the Keras model that wrote it computes.

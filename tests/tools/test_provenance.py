@@ -1,4 +1,4 @@
-"""What a weights file claims of a file that is, or is not, the published one.
+"""Tests of what a weights file claims, of the published file and of others.
 
 Files are synthetic: one that has to be the published one is put into the row
 by its hash.

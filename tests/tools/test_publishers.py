@@ -1,4 +1,4 @@
-"""The scaling of pixels is the publishers' own."""
+"""Tests that the scaling of pixels is the publishers' own."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Checkpoints and graphs as TensorFlow lays them out; damaged files."""
+"""Tests of reading checkpoints and graphs, and of damaged files."""
 
 import json
 import struct

@@ -1,4 +1,4 @@
-"""Rules on checkpoints of every source, and their public variants."""
+"""Tests of the rules on checkpoints of every source and their variants."""
 
 import re
 

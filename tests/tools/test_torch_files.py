@@ -1,4 +1,4 @@
-"""Files as PyTorch lays them out, byte by byte; and hostile ones."""
+"""Tests of reading PyTorch's files, byte by byte, and hostile ones."""
 
 import collections
 import os

@@ -1,4 +1,4 @@
-"""Whole checkpoints in every format: converted, and refused where bad.
+"""Tests of whole checkpoints in every format, good and bad.
 
 Golden checkpoints (`tests/golden/rule.py`) are written as their sources write
 them, with what varies among public files, and with what may be wrong.
