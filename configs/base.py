@@ -256,7 +256,8 @@ def _set_cell_fields(
   # those of them whose files are there, except imagenet.
   config.datasets = (dataset,)
   # Classifiers on fixed features: the paper's logistic_regression; linear_svm
-  # and nearest_neighbors of its appendix; ridge, as in few-shot evaluations.
+  # and nearest_neighbors of its appendix; ridge, as in few-shot evaluations;
+  # nearest_class_mean, by cosine, which has no fields.
   # Training: the paper's fine_tuned and random_init. The fields of each are
   # below, under its name.
   config.settings = ('logistic_regression',)

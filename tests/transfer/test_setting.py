@@ -13,6 +13,7 @@ def make_setting(*, uses_features):
     title='Ridge',
     needs_weights=True,
     uses_features=uses_features,
+    has_fields=True,
     check_config=lambda config: None,
     determinants=lambda config: {},
     cost=lambda net, dataset, config: 0.0,

@@ -1,17 +1,14 @@
 """The table of settings: what each row says of configs and records."""
 
+import ml_collections
 import pytest
 
 from tf_transfer import errors
 from tf_transfer.configs.presets import smoke
 from tf_transfer.transfer import settings
+from tf_transfer.transfer.fixed_features import classifiers
 
-ON_FEATURES = (
-  'logistic_regression',
-  'linear_svm',
-  'nearest_neighbors',
-  'ridge',
-)
+ON_FEATURES = tuple(classifiers.CLASSIFIERS)
 TRAIN = ('fine_tuned', 'random_init')
 
 
@@ -47,7 +44,8 @@ def test_features_determine_what_uses_them(config, name):
   determinants = settings.SETTINGS[name].determinants(config)
   assert determinants['layer'] == ''
   assert determinants['pyramid'] == [1]
-  assert determinants['search'] == config[name].to_dict()
+  fields = config.get(name, ml_collections.ConfigDict())
+  assert determinants['search'] == fields.to_dict()
 
 
 @pytest.mark.parametrize('name', TRAIN)

@@ -61,10 +61,10 @@ def _check_settings(config: ml_collections.ConfigDict) -> None:
   """Checks that each setting exists, with its fields present and in range."""
   for name in config.settings:
     setting = settings.row(name)
-    if name not in config:
+    if setting.has_fields and name not in config:
       raise errors.InputError(
         f'config.settings names {name}, and the config has no field of this '
-        f'name: see configs/presets/{name}.py'
+        'name: configs/base.py has the fields of every setting'
       )
     setting.check_config(config)
 

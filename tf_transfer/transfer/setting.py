@@ -91,13 +91,14 @@ class Setting:
   """One row of the table of settings.
 
   Attributes:
-    name: as configs and records name it; the study's config has a field of
-      this name with the setting's own fields.
+    name: as configs and records name it; the field of the study's config that
+      has the setting's own fields, if it has any.
     title: for people.
     needs_weights: whether the network starts from pretrained weights. One that
       does not is built with its architecture's defaults.
     uses_features: whether it works on the features of the frozen network.
       Otherwise it trains the network.
+    has_fields: whether the study's config has a field of its name.
     check_config: raises an InputError if a field is out of range.
     determinants: everything in the study's config that determines the numbers
       of the setting and is not common to all settings.
@@ -110,6 +111,7 @@ class Setting:
   title: str
   needs_weights: bool
   uses_features: bool
+  has_fields: bool
   check_config: Callable[[ml_collections.ConfigDict], None]
   determinants: Callable[[ml_collections.ConfigDict], Mapping[str, Any]]
   cost: _Cost

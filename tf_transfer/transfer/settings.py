@@ -1,9 +1,12 @@
 """The table of settings: how a network is transferred to a dataset.
 
 A row knows everything that differs between settings. Plan, runner, records,
-report and figures ask the row; no other module looks at a setting's name. A
-new setting is one row and the module that it runs: a row of
-`fixed_features.classifiers`, each of which is a setting, or a row here.
+report and figures ask the row; no other module compares a setting's name.
+
+A new setting is the module that it runs, one row, and its fields in
+configs/base.py if it has any. The row of a classifier on fixed features is in
+`fixed_features.classifiers`; each row there is a setting. Any other row is
+here.
 """
 
 import functools
@@ -59,6 +62,16 @@ def export_path(config: ml_collections.ConfigDict) -> pathlib.Path:
   return pathlib.Path(config.export).expanduser()
 
 
+def _fields(
+  name: str, config: ml_collections.ConfigDict
+) -> ml_collections.ConfigDict:
+  """Returns a setting's own fields of the study's config."""
+  return config[name] if row(name).has_fields else _NO_FIELDS
+
+
+_NO_FIELDS = ml_collections.ConfigDict().lock()
+
+
 # Classifiers on fixed features.
 
 
@@ -68,7 +81,7 @@ def _check_classifier(name: str, config: ml_collections.ConfigDict) -> None:
       f'config.settings: {name} runs in one process, not in '
       f'{jax.process_count()}'
     )
-  classifiers.check(name, config[name])
+  classifiers.check(name, _fields(name, config))
 
 
 def _classifier_determinants(
@@ -78,7 +91,7 @@ def _classifier_determinants(
     'preprocessing': config.features.resize,
     'layer': config.features.layer,
     'pyramid': list(config.features.pyramid),
-    'search': config[name].to_dict(),
+    'search': _fields(name, config).to_dict(),
   }
 
 
@@ -88,7 +101,7 @@ def _classifier_cost(
   dataset: datasets.Dataset,
   config: ml_collections.ConfigDict,
 ) -> float:
-  hyperparameters = classifiers.CLASSIFIERS[name].grid(config[name])
+  hyperparameters = classifiers.CLASSIFIERS[name].grid(_fields(name, config))
   return operations.classifier(net, dataset, hyperparameters)
 
 
@@ -99,7 +112,7 @@ def _run_classifier(
     context.extract,
     cell.dataset,
     name,
-    context.config[name],
+    _fields(name, context.config),
     cell.description,
   )
 
@@ -135,6 +148,7 @@ def _classifier(name: str, classifier: classifiers.Classifier) -> Setting:
     title=classifier.title,
     needs_weights=True,
     uses_features=True,
+    has_fields=classifier.hyperparameter is not None,
     check_config=functools.partial(_check_classifier, name),
     determinants=functools.partial(_classifier_determinants, name),
     cost=functools.partial(_classifier_cost, name),
@@ -220,6 +234,7 @@ def _training(name: str, title: str, *, pretrained: bool) -> Setting:
     title=title,
     needs_weights=pretrained,
     uses_features=False,
+    has_fields=True,
     check_config=functools.partial(_check_training, name),
     determinants=functools.partial(_training_determinants, name),
     cost=functools.partial(_training_cost, name),

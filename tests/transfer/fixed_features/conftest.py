@@ -52,9 +52,10 @@ def fit(config) -> Callable[..., fitted.Fitted]:
     num_classes: int,
     **changes: Any,
   ) -> fitted.Fitted:
-    config[name].update(changes)
+    fields = config.get(name, ml_collections.ConfigDict())
+    fields.update(changes)
     return classifiers.CLASSIFIERS[name].fit(
-      features, labels, np.asarray(grid), config[name], num_classes
+      features, labels, np.asarray(grid), fields, num_classes
     )
 
   return fit_by_name

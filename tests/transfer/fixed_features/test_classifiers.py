@@ -1,15 +1,18 @@
 """Tests the table of classifiers, and what all of them have in common."""
 
+import ml_collections
 import numpy as np
 import pytest
 
 from tf_transfer import errors
 from tf_transfer.transfer.fixed_features import classifiers
 
+NO_FIELDS = ml_collections.ConfigDict()
+
 
 def test_grids(config):
   grids = {
-    name: classifier.grid(config[name])
+    name: classifier.grid(config.get(name, NO_FIELDS))
     for name, classifier in classifiers.CLASSIFIERS.items()
   }
   paper = grids['logistic_regression']
@@ -53,7 +56,7 @@ def test_one_class_only(digits, fit, name):
 
 def test_default_configs_pass_the_check(config):
   for name in classifiers.CLASSIFIERS:
-    classifiers.check(name, config[name])
+    classifiers.check(name, config.get(name, NO_FIELDS))
 
 
 @pytest.mark.parametrize(

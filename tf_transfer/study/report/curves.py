@@ -31,14 +31,18 @@ def validation_curves(
   rows: dict[str, list[dict[str, Any]]] = {}
   for record, cell in zip(records, cell_names, strict=True):
     name, curve = _curve(record)
-    rows.setdefault(name, []).extend({'cell': cell, **row} for row in curve)
+    if name is not None:
+      rows.setdefault(name, []).extend({'cell': cell, **row} for row in curve)
   return {name: _chart(name, of_name) for name, of_name in rows.items()}
 
 
-def _curve(record: accuracy_table.Record) -> tuple[str, list[dict[str, Any]]]:
+def _curve(
+  record: accuracy_table.Record,
+) -> tuple[str | None, list[dict[str, Any]]]:
   """Returns the hyperparameter, and a row for each value: x, line, y, chosen.
 
-  A line is a weight decay where there is one.
+  A line is a weight decay where there is one. Where nothing was searched, the
+  hyperparameter is None and there are no rows.
   """
   chosen, values = record['chosen'], record['validation_curve']
   if record['trials']:
@@ -55,6 +59,8 @@ def _curve(record: accuracy_table.Record) -> tuple[str, list[dict[str, Any]]]:
   classifier = classifiers.CLASSIFIERS[record['setting']]
   grid = classifier.grid(ml_collections.ConfigDict(record['search']))
   name = classifier.hyperparameter
+  if name is None:
+    return None, []
   return name, [
     {
       'x': float(x),

@@ -63,10 +63,11 @@ def aligned(
 
 def chosen(record: Mapping[str, Any]) -> str:
   """Returns the hyperparameters that did best on val, in words."""
-  return ', '.join(
+  texts = [
     f'{name} {value}' if isinstance(value, str) else f'{name} {value:.3g}'
     for name, value in record['chosen'].items()
-  )
+  ]
+  return ', '.join(texts) or 'nothing to choose'
 
 
 def _row(record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """Lists the classifiers on fixed features, all with the same interface.
 
-Each row is also a setting: a new classifier is its module and a row here, and
-its fields in configs/base.py.
+Each row is also a setting: a new classifier is its module and a row here, and,
+if it has a hyperparameter, its fields in configs/base.py.
 
 Logistic regression is the paper's. The linear SVM and the nearest neighbors
 are in its appendix; ridge regression is what few-shot evaluations use. Each is
-fitted for a grid of one hyperparameter, whose larger values give smoother
-classifiers, and computes scores [N, C]. With labels [N] the class of largest
-score is predicted; with labels [N, C] every class of positive score is.
+fitted for a grid of one hyperparameter. Larger values give smoother
+classifiers. The nearest class mean has no hyperparameter. A fitted classifier
+computes scores [N, C]. With labels [N] the class with the largest score is
+predicted; with labels [N, C] every class with a positive score is predicted.
 """
 
 import dataclasses
@@ -22,6 +23,7 @@ from tf_transfer.transfer.fixed_features import (
   fitted,
   linear_svm,
   logistic_regression,
+  nearest_class_mean,
   nearest_neighbors,
   ridge,
 )
@@ -65,13 +67,15 @@ class Classifier:
 
   Attributes:
     title: for people.
-    hyperparameter: the name of the values of the grid.
+    hyperparameter: the name of the values of the grid. None where there is
+      nothing to choose: then the grid has one value without a meaning, and the
+      config has no fields for the classifier.
     grid: computes the grid [P] from the classifier's part of the config.
     fit: fits the classifier.
   """
 
   title: str
-  hyperparameter: str
+  hyperparameter: str | None
   grid: Callable[[ml_collections.ConfigDict], np.ndarray]
   fit: Fit
 
@@ -88,6 +92,12 @@ def penalty_grid(config: ml_collections.ConfigDict) -> np.ndarray:
 def neighbor_grid(config: ml_collections.ConfigDict) -> np.ndarray:
   """Returns the numbers of neighbors [P], in the config's order."""
   return np.array(config.neighbors)
+
+
+def no_grid(config: ml_collections.ConfigDict) -> np.ndarray:
+  """Returns the grid [1] of a classifier that has no hyperparameter."""
+  del config
+  return np.zeros(1)
 
 
 CLASSIFIERS: Mapping[str, Classifier] = {
@@ -114,6 +124,12 @@ CLASSIFIERS: Mapping[str, Classifier] = {
     hyperparameter='penalty',
     grid=penalty_grid,
     fit=ridge.fit,
+  ),
+  'nearest_class_mean': Classifier(
+    title='Nearest class mean',
+    hyperparameter=None,
+    grid=no_grid,
+    fit=nearest_class_mean.fit,
   ),
 }
 

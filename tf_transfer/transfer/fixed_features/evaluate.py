@@ -58,13 +58,16 @@ def evaluate(
     num_classes,
     start=(path, best),
   )
+  chosen = {}
+  if classifier.hyperparameter is not None:
+    chosen[classifier.hyperparameter] = grid[best].item()
   test = extract(dataset.splits['test'], f'{dataset.name} test')
   predictions = result.predictions(dataset, next(refit.scores(test.values)))
   return result.CellResult(
     validation=metrics.measure(dataset.metric, val.labels, val_predictions),
     test=metrics.measure(dataset.metric, test.labels, predictions),
     curve=curve,
-    chosen={classifier.hyperparameter: grid[best].item()},
+    chosen=chosen,
     solver=_summarize_solver(path, refit, grid),
     predictions=result.per_example(
       dataset.splits['test'], test.indices, test.labels, predictions
@@ -83,7 +86,8 @@ def _fit_path(
 ) -> fitted.Fitted:
   """Fits a classifier for each value of its grid, with a progress bar."""
   with progress.bar(
-    total=len(grid), desc=f'{description}: {classifier.hyperparameter}'
+    total=len(grid),
+    desc=f'{description}: {classifier.hyperparameter or classifier.title}',
   ) as bar:
     return classifier.fit(
       train.values,
