@@ -8,6 +8,7 @@ tf-transfer-convert --network=resnet50 --input=FILE --output=FILE.safetensors
 --output alone, of one that is already there.
 """
 
+import logging as python_logging
 import sys
 
 from absl import app, flags
@@ -101,6 +102,8 @@ def main(argv: list[str]) -> None:
   """Does what the flags say; `argv` is what absl left of the command line."""
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+  # JAX reports the accelerators that this machine does not have.
+  python_logging.getLogger('jax').setLevel(python_logging.WARNING)
   if _LIST.value:
     print(listing.render())
     return
