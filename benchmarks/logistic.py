@@ -1,4 +1,4 @@
-"""The path of 45 penalties beside scikit-learn's warm-started L-BFGS.
+"""Times the path of 45 penalties beside scikit-learn's warm-started L-BFGS.
 
   python -m benchmarks.logistic --size digits
   python -m benchmarks.logistic --size pets --peer_threads 1 2
@@ -6,8 +6,8 @@
   python -m benchmarks.logistic --size fashion_mnist@64 --weights FILE
   python -m benchmarks.logistic --size food101 --memory
 
-DATASET@PIXELS are real features: of the network of a weights file, of the
-dataset's train split at that image size.
+DATASET@PIXELS stands for real features: those of a weights file's network on
+the dataset's train split at that image size.
 
 Prints a line per solver and run: seconds, evaluations, the largest and the
 median gradient norm (largest absolute entry, summed objective), and how many
@@ -20,8 +20,9 @@ whose threads spin: on a busy machine one thread can be many times faster than
 two, so time it with each number of threads and compare with the best.
 `--until_converged` lowers its tolerance and lifts its limit instead.
 
-`--memory` fits once and prints the largest resident size beyond that ahead of
-the fit, the features among it, as a multiple of the features (Linux).
+`--memory` fits once and prints the largest resident size during the fit, less
+what was resident ahead of it but with the features, as a multiple of the
+features (Linux).
 """
 
 import argparse
@@ -38,10 +39,10 @@ from scipy import special
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from tf_transfer.configs import logistic_regression
 from threadpoolctl import threadpool_limits
 
 from tf_transfer import datasets, networks
+from tf_transfer.configs import base
 from tf_transfer.runtime import devices
 from tf_transfer.transfer.fixed_features import feature_cache
 from tf_transfer.transfer.fixed_features import features as features_lib
@@ -59,7 +60,7 @@ SIZES = {
 
 
 def digits() -> tuple[np.ndarray, np.ndarray]:
-  """Real digits behind a layer of random ReLUs."""
+  """Returns digits' features, random ReLUs of real pixels, and labels."""
   rng = np.random.default_rng(0)
   pixels, labels = load_digits(return_X_y=True)
   order = rng.permutation(len(labels))[:1437]
@@ -68,23 +69,37 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
   return features.astype(np.float32), labels[order]
 
 
-def synthetic(count, dim, classes) -> tuple[np.ndarray, np.ndarray]:
-  """Classes around random means; non-negative, eigenvalues falling as 1/j."""
+def synthetic(
+  num_examples: int, dim: int, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Draws features of classes around random means, and labels.
+
+  Features are not negative; their covariance's eigenvalues fall as 1/j.
+  """
   rng = np.random.default_rng(0)
-  labels = rng.integers(0, classes, count)
+  labels = rng.integers(0, num_classes, num_examples)
   scale = np.arange(1, dim + 1) ** -0.5
-  means = 0.7 * rng.normal(size=(classes, dim)) * (np.arange(dim) < 200)
-  turn = np.linalg.qr(rng.normal(size=(dim, dim)))[0] * scale[:, None]
-  features = devices.empty((count, dim), np.float32)
-  for block in np.array_split(np.arange(count), max(1, count // 4096)):
+  means = 0.7 * rng.normal(size=(num_classes, dim)) * (np.arange(dim) < 200)
+  rotation = np.linalg.qr(rng.normal(size=(dim, dim)))[0] * scale[:, None]
+  features = devices.empty_aligned((num_examples, dim), np.float32)
+  num_blocks = max(1, num_examples // 4096)
+  for block in np.array_split(np.arange(num_examples), num_blocks):
     noise = rng.normal(size=(len(block), dim))
-    latent = (means[labels[block]] + noise) @ turn
+    latent = (means[labels[block]] + noise) @ rotation
     features[block] = np.maximum(0.1 + 2 * latent, 0)
   return features, labels
 
 
-def real(dataset: str, pixels: int, weights: str):
-  """Features of a dataset's train split."""
+def real(
+  dataset: str, pixels: int, weights: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """Computes features of a dataset's train split; returns labels too.
+
+  Args:
+    dataset: its name.
+    pixels: the image size.
+    weights: path of the network's weights file.
+  """
   net = networks.load(weights)
   net = dataclasses.replace(
     net,
@@ -98,12 +113,13 @@ def real(dataset: str, pixels: int, weights: str):
     net, feature_cache.FeatureCache(cache, 2e9), batch_size=64
   )
   split = datasets.open(dataset).splits['train']
-  out = devices.empty((len(split), extract.feature_dim), np.float32)
-  found = extract(split, f'{dataset} train', out=out)
-  return found.values, found.labels
+  out = devices.empty_aligned((len(split), extract.feature_dim), np.float32)
+  features = extract(split, f'{dataset} train', out=out)
+  return features.values, features.labels
 
 
 def load(size: str, weights: str = '') -> tuple[np.ndarray, np.ndarray]:
+  """Returns features and labels for a value of --size."""
   if size == 'digits':
     return digits()
   if re.fullmatch(r'\w+@\d+', size):
@@ -118,8 +134,8 @@ def load(size: str, weights: str = '') -> tuple[np.ndarray, np.ndarray]:
   return synthetic(*map(int, size.split('x')))
 
 
-def matmul_peak(dtype, length=2048) -> float:
-  """Floating-point operations per second of a square matrix product."""
+def matmul_peak(dtype: str, length: int = 2048) -> float:
+  """Measures floating-point operations per second of a matrix product."""
   with jax.enable_x64(True):
     matrix = jax.numpy.ones((length, length), dtype)
     product = jax.jit(lambda a: a @ a)
@@ -132,15 +148,24 @@ def matmul_peak(dtype, length=2048) -> float:
   return 2 * length**3 / best
 
 
-def peer_path(features, labels, threads, until_converged):
-  """scikit-learn's path, small C to large; seconds and the solutions."""
+def peer_path(
+  features: np.ndarray,
+  labels: np.ndarray,
+  threads: int,
+  until_converged: bool,
+) -> tuple[float, list[tuple[np.ndarray, np.ndarray, int]]]:
+  """Fits scikit-learn's path, from small C to large.
+
+  Returns:
+    Seconds, and for each of PENALTIES weights [D, C], bias [C] and iterations.
+  """
   model = LogisticRegression(
     solver='lbfgs',
     warm_start=True,
     max_iter=100_000 if until_converged else 100,
     tol=1e-9 if until_converged else 1e-4,
   )
-  found = []
+  solutions = []
   start = time.perf_counter()
   with threadpool_limits(threads), warnings.catch_warnings():
     warnings.simplefilter('ignore', ConvergenceWarning)
@@ -148,12 +173,20 @@ def peer_path(features, labels, threads, until_converged):
       model.C = 1 / penalty
       model.fit(features, labels)
       iterations = int(model.n_iter_[0])
-      found.append((model.coef_.T.copy(), model.intercept_.copy(), iterations))
-  return time.perf_counter() - start, found[::-1]
+      solutions.append(
+        (model.coef_.T.copy(), model.intercept_.copy(), iterations)
+      )
+  return time.perf_counter() - start, solutions[::-1]
 
 
-def judge(features, labels, weights, bias, penalty) -> tuple[float, float]:
-  """Objective and largest absolute entry of its gradient, float64."""
+def evaluate(
+  features: np.ndarray,
+  labels: np.ndarray,
+  weights: np.ndarray,
+  bias: np.ndarray,
+  penalty: float,
+) -> tuple[float, float]:
+  """Computes the objective and its gradient's largest entry in float64."""
   features, weights = features.astype(np.float64), weights.astype(np.float64)
   rows = np.arange(len(labels))
   logits = features @ weights + bias
@@ -166,7 +199,24 @@ def judge(features, labels, weights, bias, penalty) -> tuple[float, float]:
   return loss + penalty / 2 * np.sum(weights**2), largest
 
 
-def line(name, seconds, evaluations, norms, converged, note=''):
+def print_line(
+  name: str,
+  seconds: float,
+  evaluations: int,
+  norms: np.ndarray,
+  converged: int,
+  note: str = '',
+) -> None:
+  """Prints the line of one run of a solver.
+
+  Args:
+    name: of the solver.
+    seconds: that the path took.
+    evaluations: over all penalties.
+    norms: [P], of the gradients.
+    converged: number of penalties within the tolerance of the optimum.
+    note: put at the end.
+  """
   print(
     f'{name:<34}{seconds:>9.2f}{evaluations:>8}{np.max(norms):>10.1e}'
     f'{np.median(norms):>10.1e}{converged:>6}/{len(norms)}  {note}',
@@ -174,8 +224,25 @@ def line(name, seconds, evaluations, norms, converged, note=''):
   )
 
 
-def ours(features, labels, tolerance, peaks, repeats):
-  """Times the path, the first time with compiling; returns path and best."""
+def time_ours(
+  features: np.ndarray,
+  labels: np.ndarray,
+  tolerance: float,
+  peaks: dict[str, float],
+  repeats: int,
+) -> tuple[path_lib.Path, float]:
+  """Times our path, the first time with compiling.
+
+  Args:
+    features: [N, D].
+    labels: [N].
+    tolerance: see `path.fit_path`.
+    peaks: operations per second of a matrix product, by type.
+    repeats: runs after the first.
+
+  Returns:
+    The path and the least seconds.
+  """
   best = np.inf
   for number in range(repeats + 1):
     start = time.perf_counter()
@@ -189,7 +256,7 @@ def ours(features, labels, tolerance, peaks, repeats):
     share = ', '.join(
       f'{work / seconds / peak:.0%} of {kind}' for kind, peak in peaks.items()
     )
-    line(
+    print_line(
       name,
       seconds,
       path.evaluations.sum(),
@@ -200,54 +267,72 @@ def ours(features, labels, tolerance, peaks, repeats):
   return path, best
 
 
-def resident(key: str) -> int:
-  """Bytes: 'VmRSS', what is resident now, or 'VmHWM', the most so far."""
+def resident_bytes(key: str) -> int:
+  """Returns what is resident now ('VmRSS') or was at most ('VmHWM')."""
   text = pathlib.Path('/proc/self/status').read_text()
   return 1024 * int(re.search(rf'{key}:\s+(\d+) kB', text).group(1))
 
 
-def memory(features, labels, tolerance):
-  """Fits once and says how much memory that took."""
+def print_memory(
+  features: np.ndarray, labels: np.ndarray, tolerance: float
+) -> None:
+  """Fits once and prints how much memory that took."""
   # Compiling takes memory too, whatever the size; a small fit loads XLA.
   path_lib.fit_path(features[:64, :8], np.arange(64) % 2, [1.0])
-  ahead = resident('VmRSS')
+  before = resident_bytes('VmRSS')
   pathlib.Path('/proc/self/clear_refs').write_text('5')
   path = path_lib.fit_path(features, labels, tolerance=tolerance)
-  most = resident('VmHWM') - ahead + features.nbytes
+  largest = resident_bytes('VmHWM') - before + features.nbytes
   print(
-    f'features {features.nbytes / 1e6:,.0f} MB, at most {most / 1e6:,.0f} MB '
-    f'with them in the fit: {most / features.nbytes:.2f} x; '
+    f'features {features.nbytes / 1e6:,.0f} MB, at most '
+    f'{largest / 1e6:,.0f} MB with them in the fit: '
+    f'{largest / features.nbytes:.2f} x; '
     f'{path.converged.sum()} of {len(path.converged)} converged',
     flush=True,
   )
 
 
-def peers(features, labels, path, best, flags):
-  """Times scikit-learn in each way asked for, and says how many times ours."""
+def time_peers(
+  features: np.ndarray,
+  labels: np.ndarray,
+  path: path_lib.Path,
+  best: float,
+  flags: argparse.Namespace,
+) -> None:
+  """Times scikit-learn in each way asked for, and compares with ours.
+
+  Args:
+    features: [N, D].
+    labels: [N].
+    path: ours, with its certificates.
+    best: our seconds.
+    flags: of the command line.
+  """
   for threads in flags.peer_threads:
     for dtype in flags.peer_dtypes:
-      seconds, found = peer_path(
+      seconds, solutions = peer_path(
         features.astype(dtype), labels, threads, flags.until_converged
       )
-      judged = [
-        judge(features, labels, weights, bias, penalty)
+      evaluated = [
+        evaluate(features, labels, weights, bias, penalty)
         for (weights, bias, _), penalty in zip(
-          found, path.penalties, strict=True
+          solutions, path.penalties, strict=True
         )
       ]
-      objectives, norms = np.transpose(judged)
-      floor = path.objective - path.bound
-      line(
+      objectives, norms = np.transpose(evaluated)
+      excess = objectives - (path.objective - path.bound)
+      print_line(
         f'scikit-learn, {threads} threads, {dtype}',
         seconds,
-        sum(iterations for *_, iterations in found),
+        sum(iterations for *_, iterations in solutions),
         norms,
-        int((objectives - floor <= flags.tolerance * path.objective).sum()),
+        int((excess <= flags.tolerance * path.objective).sum()),
         f'{seconds / best:.1f} x our seconds',
       )
 
 
-def main():
+def main() -> None:
+  """Runs the benchmark for each --size."""
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
@@ -256,8 +341,8 @@ def main():
   parser.add_argument(
     '--tolerance',
     type=float,
-    default=logistic_regression.get_config().logistic_regression.tolerance,
-    help='ours; by default that of the way to the choice of the penalty',
+    default=base.get_config().logistic_regression.tolerance,
+    help='ours; by default that with which the config chooses the penalty',
   )
   parser.add_argument('--no_peer', action='store_true')
   parser.add_argument('--peer_threads', type=int, nargs='+', default=[1, 2])
@@ -275,15 +360,17 @@ def main():
     features, labels = load(size, flags.weights)
     print(f'\n{size}: {features.shape}, {labels.max() + 1} classes')
     if flags.memory:
-      memory(features, labels, flags.tolerance)
+      print_memory(features, labels, flags.tolerance)
       continue
     print(
       f'{"":<34}{"seconds":>9}{"evals":>8}{"max |g|":>10}{"median":>10}'
       f'{f"within {flags.tolerance:g}":>13}'
     )
-    path, best = ours(features, labels, flags.tolerance, peaks, flags.repeats)
+    path, best = time_ours(
+      features, labels, flags.tolerance, peaks, flags.repeats
+    )
     if not flags.no_peer:
-      peers(features, labels, path, best, flags)
+      time_peers(features, labels, path, best, flags)
 
 
 if __name__ == '__main__':

@@ -1,7 +1,7 @@
-"""What our networks are called in the libraries that are measured beside us."""
+"""Names our networks in the libraries that are measured beside ours."""
 
-# The same networks elsewhere: keras.applications, and timm or torchvision.
-# BN-Inception is in neither of them, nor is the small Inception.
+# By network, its name in keras.applications, and in timm or torchvision; None
+# where it is missing. BN-Inception and the small Inception are in none of them.
 PEERS = {
   'inception_v1': (None, 'torchvision:googlenet'),
   'inception_v3': ('InceptionV3', 'inception_v3'),

@@ -1,15 +1,14 @@
-"""Training images per second of one core, beside tf.data and PyTorch.
+"""Measures training images per second of one core, beside tf.data and PyTorch.
 
   python -m benchmarks.pipeline --rounds=7
 
-Decoding, random crop, flip and resize to 224 px of 200 JPEGs of 500 x 375
-pixels (quality 90, parts of scikit-learn's two photos), in batches of 64, in
-one process on one core. The candidates take turns, so that what else the
-machine does falls on all of them alike, and what counts is the processor time
-that an image takes, of all threads together:
+Each candidate decodes, crops, flips and resizes to 224 px 200 JPEGs of
+500 x 375 pixels (quality 90, parts of scikit-learn's two photos), in batches of
+64, in one process on one core. The candidates take turns, so that other load on
+the machine affects all of them. The processor time of all threads is measured:
 
   ours       training_batches, bilinear with antialiasing: uint8
-  ours, bicubic   the same with the costlier kernel
+  ours, bicubic   the same with the slower kernel
   tf.data    as Flax's ImageNet example: decode_and_crop_jpeg, bicubic resize
              without antialiasing, flip, normalization: float32
   PyTorch    a DataLoader with torchvision's transforms on PIL images: crop,
@@ -17,7 +16,7 @@ that an image takes, of all threads together:
              out where PyTorch is not installed. torchvision itself need not
              be: its transforms on PIL images are calls of PIL and PyTorch.
 
-Prints the medians of the rounds and of their ratios.
+It prints the medians of the rounds and of their ratios.
 """
 
 import functools
@@ -36,7 +35,7 @@ from tf_transfer.datasets import pipeline, splits
 from tf_transfer.datasets.dataset import Split
 from tf_transfer.datasets.images import augmentation, decoding
 
-_ROUNDS = flags.DEFINE_integer('rounds', 7, 'Times that each candidate runs.')
+_ROUNDS = flags.DEFINE_integer('rounds', 7, 'Rounds of each candidate.')
 _BATCHES = flags.DEFINE_integer('batches', 10, 'Batches in each round.')
 
 _SIZE = 224
@@ -46,14 +45,19 @@ _STD = (0.229, 0.224, 0.225)
 
 
 def photos(count: int = 200, size: tuple[int, int] = (500, 375)) -> list[bytes]:
-  """JPEGs of a width and height, parts of two photos, the same every time."""
+  """Makes JPEGs of parts of two photos, the same every time.
+
+  Args:
+    count: of JPEGs.
+    size: width and height in pixels.
+  """
   import sklearn.datasets
 
-  whole = sklearn.datasets.load_sample_images().images
+  originals = sklearn.datasets.load_sample_images().images
   rng = np.random.default_rng(0)
-  made = []
+  jpegs = []
   for i in range(count):
-    image = whole[i % len(whole)]
+    image = originals[i % len(originals)]
     height = int(rng.uniform(0.7, 1) * image.shape[0])
     width = min(height * 4 // 3, image.shape[1])
     top = rng.integers(image.shape[0] - height + 1)
@@ -64,11 +68,12 @@ def photos(count: int = 200, size: tuple[int, int] = (500, 375)) -> list[bytes]:
     Image.fromarray(part).resize(size, Image.LANCZOS).save(
       file, 'JPEG', quality=90
     )
-    made.append(file.getvalue())
-  return made
+    jpegs.append(file.getvalue())
+  return jpegs
 
 
 def ours(data: list[bytes], interpolation: str) -> Iterator[object]:
+  """Makes batches of JPEGs with this package."""
   split = Split(
     name='train',
     labels=np.zeros(len(data), np.int32),
@@ -86,9 +91,11 @@ def ours(data: list[bytes], interpolation: str) -> Iterator[object]:
 
 
 def tf_data(data: list[bytes]) -> Iterator[object]:
+  """Makes batches of JPEGs with tf.data."""
   import tensorflow as tf
 
-  def load(encoded):
+  def load(encoded: tf.Tensor) -> tuple[tf.Tensor, int]:
+    """Decodes, crops, resizes, flips and normalizes a JPEG."""
     begin, size, _ = tf.image.sample_distorted_bounding_box(
       tf.io.extract_jpeg_shape(encoded),
       bounding_boxes=tf.constant([0.0, 0.0, 1.0, 1.0], shape=[1, 1, 4]),
@@ -115,6 +122,7 @@ def tf_data(data: list[bytes]) -> Iterator[object]:
 
 
 def pytorch(data: list[bytes]) -> Iterator[object]:
+  """Makes batches of JPEGs with PyTorch."""
   import torch
 
   torch.set_num_threads(1)
@@ -123,10 +131,14 @@ def pytorch(data: list[bytes]) -> Iterator[object]:
   std = torch.tensor(_STD)[:, None, None]
 
   class Photos(torch.utils.data.Dataset):
-    def __len__(self):
+    """The JPEGs, again and again."""
+
+    def __len__(self) -> int:
+      """Returns a number of images that no benchmark reaches."""
       return 10**6
 
-    def __getitem__(self, i):
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+      """Decodes, crops, resizes, flips and normalizes a JPEG."""
       image = Image.open(io.BytesIO(data[i % len(data)])).convert('RGB')
       box = augmentation.random_crop(
         image.height, image.width, rng.random((10, 4))
@@ -145,7 +157,7 @@ def pytorch(data: list[bytes]) -> Iterator[object]:
 
 
 def _settled_processor_time() -> float:
-  """Processor seconds of this process, once nothing is read ahead any more."""
+  """Waits until reading ahead has ended; returns processor seconds so far."""
   before = time.process_time()
   while True:
     time.sleep(0.2)
@@ -158,20 +170,30 @@ def _settled_processor_time() -> float:
 def measure(
   candidates: dict[str, Iterator[object]], rounds: int, batches: int
 ) -> dict[str, np.ndarray]:
-  """Images per second of processor time, of each candidate in each round."""
+  """Measures images per second of processor time.
+
+  Args:
+    candidates: label -> its batches.
+    rounds: number of measurements of each.
+    batches: number of batches in each round.
+
+  Returns:
+    label -> rates [rounds].
+  """
   rates = {label: [] for label in candidates}
   for turn in range(rounds + 1):
-    for label, made in candidates.items():
+    for label, candidate_batches in candidates.items():
       started = _settled_processor_time()
       for _ in range(batches):
-        next(made)
+        next(candidate_batches)
       seconds = _settled_processor_time() - started
-      if turn:  # the first is a warm-up
+      if turn:  # The first round is a warm-up.
         rates[label].append(batches * _BATCH_SIZE / seconds)
   return {label: np.array(values) for label, values in rates.items()}
 
 
 def main(argv: list[str]) -> None:
+  """Runs the benchmark and prints its results."""
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {argv[1:]}')
   if hasattr(os, 'sched_setaffinity'):

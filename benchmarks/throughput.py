@@ -159,7 +159,7 @@ def main(argv: list[str]) -> None:
   print(f'{"network":<22}{"ours":>8}{"keras":>8}{"timm":>8}  ours ÷ the faster')
   for name in chosen:
     arguments = (name, _BATCH_SIZE.value, _PRECISION.value)
-    times = turns.measured(
+    times = turns.time_candidates(
       {
         'ours': (ours, arguments),
         'keras': (keras, arguments),

@@ -1,1 +1,1 @@
-"""Configs: a file a job; presets/ has those with other defaults."""
+"""Configs: a file a job; presets/ holds studies with other defaults."""

@@ -1,40 +1,42 @@
-"""Which of the paper's datasets are here, whether whole, and how to get others.
+"""Checks which of the paper's datasets are there and complete.
 
-  python -m tf_transfer.main --config=configs/datasets.py --config.data.dir=DIR
-  python -m tf_transfer.main --config=configs/datasets.py:NAME,NAME ...
+  python -m tf_transfer.main --config=datasets --config.data.dir=DIR
+  python -m tf_transfer.main --config=datasets:NAME,NAME ...
 
-Expect: a line for each that is not here; for each that is, where, classes and
-counts against the paper's, and the hashes of its splits. With names, how to
-get those that are not here too. Every image is read once for the hashes: a
-few minutes for Food-101 the first time, no time after that if a workdir is
-given. Ends with 1 if something that is here is not as it should be.
+Expect: a line for each dataset that is missing; for each that is there, its
+place, its classes and counts beside the paper's, and the hashes of its splits.
+With names, also how to get those that are missing. The first time every image
+is read for its hash, a few minutes for Food-101; later no time, if a workdir is
+given. The exit code is 1 if a dataset that is there is not as it should be.
 """
 
 import ml_collections
 
+from tf_transfer import config_files
+from tf_transfer.configs import base
+
 
 def get_config(argument: str = '') -> ml_collections.ConfigDict:
-  """The config of the doctor; `argument` is 'NAME,NAME' or nothing for all."""
-  config = ml_collections.ConfigDict()
+  """Returns the config of the check.
 
-  # What main runs.
+  Args:
+    argument: 'NAME,NAME', or '' for all datasets.
+
+  Raises:
+    InputError: a name in the list is empty.
+  """
+  config = ml_collections.ConfigDict()
+  # The job that main runs.
   config.job = 'datasets'
 
   # food101 cifar10 cifar100 birdsnap sun397 cars aircraft voc2007 dtd pets
-  # caltech101 flowers imagenet; () is all of them.
-  config.datasets = tuple(name for name in argument.split(',') if name)
+  # caltech101 flowers imagenet; () means all of them.
+  config.datasets = config_files.parse_list(argument, 'NAME')
+  config.data = base.data_fields()
 
-  # As in configs/logistic_regression.py.
-  config.data = ml_collections.ConfigDict()
-  config.data.dir = ''
-  config.data.prepare = False
-  config.data.cache_dir = ''
-  config.data.cut_banner = False
-  config.data.split_seed = 0
-
-  # Whether to decode every image, to find those that cannot be.
+  # Whether to decode every image, to find those that cannot be decoded.
   config.decode = False
-  # A file with the SHA-256 of every file of the datasets that are here: it is
-  # written if it is not there, and compared with them if it is. '' is none.
+  # A file with the SHA-256 of every file of the datasets that are there. It is
+  # written if it does not exist, and compared with them if it does; '' is none.
   config.manifest = ''
-  return config
+  return config.lock()

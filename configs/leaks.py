@@ -1,65 +1,65 @@
-"""Which test images of a dataset were seen in training, and what it matters.
+"""Finds test images of a dataset that were seen in training.
 
-  python -m tf_transfer.main --config=configs/leaks.py:DATASET \\
-      --workdir=runs/leaks
+  python -m tf_transfer.main --config=leaks:DATASET --workdir=runs/leaks
 
-DATASET is what configs/logistic_regression.py takes. Looks for exact copies
-and for near ones (other compression, other size, slightly cropped) of its test
-images in its own train and val, and in ImageNet's where that is there (the
-paper's appendix H). Writes leaks.csv, leaks.png with the pairs side by side,
-and leaks.json with the counts; with --config.ledger=WORKDIR also the accuracy
-of each record of that workdir with the leaked test images left out.
+DATASET is as in configs/presets/logistic_regression.py. The job looks for exact
+copies and near copies (other compression, other size, slightly cropped) of the
+dataset's test images in its own train and val, and in ImageNet's where that is
+there (the paper's appendix H). It writes leaks.csv, leaks.png with the pairs
+side by side, and leaks.json with the counts. With --config.ledger=WORKDIR it
+also writes the accuracy of each record of that workdir without the leaked test
+images.
 
-Expect: digits takes seconds and finds no exact copy. Its images are 8 x 8
-pixels and alike: by hash two in five are near copies, which shows what hashes
-are not made for.
+Expect: digits takes seconds and has no exact copy. Its images are 8 x 8 pixels
+and alike: by hash two in five are near copies, which shows what hashes cannot
+do.
 """
 
 import ml_collections
 
+from tf_transfer import config_files
+from tf_transfer.configs import base
+
 
 def get_config(argument: str = 'digits') -> ml_collections.ConfigDict:
-  """The config of the audit of one dataset."""
-  config = ml_collections.ConfigDict()
+  """Returns the config of the audit of one dataset.
 
-  # What main runs.
+  Args:
+    argument: 'DATASET'.
+
+  Raises:
+    InputError: the argument is empty or names several datasets.
+  """
+  (dataset,) = config_files.parse_argument(argument, 'DATASET')
+  config = ml_collections.ConfigDict()
+  # The job that main runs.
   config.job = 'leaks'
 
   # digits, fashion_mnist, folder:PATH ...
-  config.dataset = argument
-  # Other datasets whose train and val are searched too; one that is not there
-  # is left out, and said so.
+  config.dataset = dataset
+  # Other datasets whose train and val are searched too; one that is missing is
+  # left out, which is printed.
   config.against = ('imagenet',)
+  config.data = base.data_fields()
 
-  config.data = ml_collections.ConfigDict()
-  # As in configs/logistic_regression.py.
-  config.data.dir = ''
-  config.data.split_seed = 0
-  config.data.val_fraction = 0.2
-  config.data.test_fraction = 0.2
-
-  # Of the 64 bits of two images' perceptual hashes, how many may differ in a
-  # near copy.
+  # The largest number of the 64 bits of two images' perceptual hashes that may
+  # differ in a near copy.
   config.max_distance = 8
 
   # A weights file, or a network of the table whose weights come with a
-  # package: then images with nearly the same features are near copies too;
-  # '' for none.
+  # package: then images with nearly equal features are near copies too. '' is
+  # none.
   config.network = ''
-  # The cosine of the features from which on they are.
+  # The smallest cosine between the features of two near copies.
   config.min_cosine = 0.95
-  # As in configs/logistic_regression.py; features found there are not computed
-  # again.
+  # As in configs/base.py; cached features are not computed again.
   config.weights_dir = ''
-  config.features = ml_collections.ConfigDict()
-  config.features.batch_size = 64
-  config.features.cache_dir = ''
-  config.features.cache_gib = 50.0
+  config.features = base.feature_cache_fields()
 
   # The workdir of a study whose records on this dataset are measured again
-  # without the leaked images; '' for none.
+  # without the leaked images; '' is none.
   config.ledger = ''
 
-  # How many pairs leaks.png shows at most, the least alike first.
-  config.pictures = 100
-  return config
+  # The largest number of pairs in leaks.png, the least alike first.
+  config.max_pairs_shown = 100
+  return config.lock()

@@ -1,28 +1,28 @@
-"""What the settings of pretraining do to transfer: figures 3, 4 and 5.
+"""Compares how regularizers of pretraining affect transfer: figures 3, 4 and 5.
 
-  python -m tf_transfer.main --workdir=runs/settings \\
-      --config=configs/regularizers.py --config.transfer.data.dir=DIR
-  python -m tf_transfer.main --workdir=runs/small \\
-      --config=configs/regularizers.py:small
+  python -m tf_transfer.main --workdir=runs/regularizers \\
+      --config=regularizers --config.transfer.data.dir=DIR
+  python -m tf_transfer.main --workdir=runs/small --config=regularizers:small
 
 The first is the paper's: five Inceptions in C1 to C5 (those without an
 auxiliary head in C1 to C4) pretrained on ImageNet, then fixed features on the
-twelve datasets; with --config.fine_tuning="('same',)" Inception v4 and
-Inception-ResNet v2 fine-tuned with the settings that they were pretrained
-with, with 'pretraining_only' without them. Expect thousands of GPU-days: each
-pretraining says how long it will take before its first step.
+twelve datasets. With --config.fine_tuning="('same',)" Inception v4 and
+Inception-ResNet v2 are also fine-tuned with the regularizers that they were
+pretrained with; with 'pretraining_only', without them. Expect thousands of
+GPU-days: each pretraining prints how long it takes before its first step.
 
-The second is its proof of machinery: a small Inception in C1 to C5 pretrained
-for a few hundred steps on Fashion-MNIST, features of digits. Expect a table of
-five rows, figures 3 and 4, in five to ten minutes on two cores, and nothing
-about the finding. small,digits,fashion_mnist goes the other way; any two
-datasets of the table or folder:PATH can stand there.
+The second shows that the program works: a small Inception in C1 to C5
+pretrained for a few hundred steps on Fashion-MNIST, then features of digits.
+Expect a table of five rows and figures 3 and 4, in five to ten minutes on two
+cores, and nothing about the finding. --config=regularizers:small,SOURCE,TARGET
+takes two other datasets, for example small,digits,fashion_mnist. Each is a name
+of the table or folder:PATH; the path of SOURCE must have no comma.
 """
 
 import ml_collections
-from tf_transfer.configs import fine_tuned, logistic_regression, pretrain
 
-from tf_transfer import errors
+from tf_transfer import config_files, errors
+from tf_transfer.configs import base, pretrain
 
 _DATASETS = (
   *('food101', 'cifar10', 'cifar100', 'birdsnap', 'sun397', 'cars'),
@@ -34,10 +34,10 @@ _NOTE = (
 )
 
 
-def _papers() -> ml_collections.ConfigDict:
+def _paper_config() -> ml_collections.ConfigDict:
+  """Returns the config of the paper's comparison."""
   config = ml_collections.ConfigDict()
-
-  # What main runs.
+  # The job that main runs.
   config.job = 'regularizers'
 
   # Names of the table.
@@ -45,32 +45,30 @@ def _papers() -> ml_collections.ConfigDict:
     *('inception_v1', 'bn_inception', 'inception_v3', 'inception_v4'),
     'inception_resnet_v2',
   )
-  # Of the four factors.
+  # The configurations of the four factors in which they are pretrained.
   config.configurations = ('C1', 'C2', 'C3', 'C4', 'C5')
-  # Pixels of height and width in place of the networks' own; 0 for those.
+  # Height and width in pixels in place of the networks' own; 0: their own.
   config.image_size = 0
-  # What all are pretrained on.
+  # The dataset of pretraining.
   config.pretrained_on = 'imagenet'
-  # As in configs/pretrain.py. Of the four factors, label_smoothing and dropout
-  # say how much of them there is where they are on; whether each is on, a
-  # configuration says.
+  # As in configs/pretrain.py. Here label_smoothing and dropout are the values
+  # where a configuration has them on; the configuration says whether each of
+  # the four factors is on.
   config.pretrain = pretrain.fields('inception_v4', 'C2')
 
-  # 'same' fine-tunes with the settings of pretraining, as in figure 5, and
-  # 'pretraining_only' with none of them, as in the appendix; both may stand.
+  # 'same' fine-tunes with the regularizers of pretraining, as in figure 5, and
+  # 'pretraining_only' with none of them, as in the appendix; both may be named.
   config.fine_tuning = ()
-  # Those of the networks that are fine-tuned.
+  # Which of the networks are fine-tuned.
   config.fine_tuned_networks = ('inception_v4', 'inception_resnet_v2')
 
-  # As in configs/logistic_regression.py, and `fine_tuned` as in
-  # configs/fine_tuned.py; its networks, settings and image size are those
-  # above, its data also those of pretraining.
-  config.transfer = logistic_regression.get_config()
+  # As in configs/base.py. Its networks, settings and image size are those
+  # above; its data are also those of pretraining.
+  config.transfer = base.get_config()
   config.transfer.datasets = _DATASETS
-  config.transfer.fine_tuned = fine_tuned.fields()
 
   # Figure 4: t-SNE of a network's features of the first classes of a dataset,
-  # of the first test images of each; '' draws none.
+  # of the first test images of each; a dataset of '' draws none.
   config.tsne = ml_collections.ConfigDict()
   config.tsne.network = 'inception_v4'
   config.tsne.configurations = ('C1', 'C5')
@@ -79,14 +77,14 @@ def _papers() -> ml_collections.ConfigDict:
   config.tsne.images_per_class = 100
   config.tsne.seed = 0
 
-  # What is printed and written above the figures, where something is to be
-  # said of them.
+  # A note that is printed, and written above the figures.
   config.note = ''
-  return config
+  return config.lock()
 
 
-def _small(source: str, target: str) -> ml_collections.ConfigDict:
-  config = _papers()
+def _small_config(source: str, target: str) -> ml_collections.ConfigDict:
+  """Returns the config of the small comparison."""
+  config = _paper_config()
   config.networks = ('inception_small',)
   config.fine_tuned_networks = ('inception_small',)
   config.pretrained_on = source
@@ -121,10 +119,20 @@ def _small(source: str, target: str) -> ml_collections.ConfigDict:
 
 
 def get_config(argument: str = '') -> ml_collections.ConfigDict:
-  """The config; `argument` is '' or 'small' or 'small,SOURCE,TARGET'."""
-  kind, source, target = (*argument.split(','), '', '')[:3]
-  if not kind:
-    return _papers()
-  if kind != 'small':
-    raise errors.unknown_name('kind of settings study', kind, ('small',))
-  return _small(source or 'fashion_mnist', target or 'digits')
+  """Returns the config of the comparison.
+
+  Args:
+    argument: '', 'small', or 'small,SOURCE,TARGET'.
+
+  Raises:
+    InputError: the first part is another word, or a part is missing or too
+      much.
+  """
+  if not argument:
+    return _paper_config()
+  size, source, target = config_files.parse_argument(
+    argument, 'small[,SOURCE,TARGET]'
+  )
+  if size != 'small':
+    raise errors.unknown_name('size of the comparison', size, ('small',))
+  return _small_config(source or 'fashion_mnist', target or 'digits')

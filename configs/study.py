@@ -1,38 +1,41 @@
 """All networks on all datasets: the paper's figure 2, with what you have.
 
-  python -m tf_transfer.main --config=configs/study.py --workdir=runs/study
+  python -m tf_transfer.main --config=study --workdir=runs/study
 
-Networks are those that there are weights of, as files in weights_dir
+Changes of configs/base.py: `networks` and `datasets` are 'all'.
+
+Networks are those whose weights are there, as files in weights_dir
 (WORKDIR/weights) or with the packages of the extra `quickstart`; datasets are
-those whose files are in data.dir, and digits. `--config.networks` and
-`--config.datasets` name others: "('all','my.safetensors')", "('all',
-'folder:PATH')". First it says what will be run, what is done, what cannot be
-run and why, and how long it may take; --config.only_plan=True leaves it at
-that.
+digits and those whose files are in data.dir. --config.networks and
+--config.datasets name others: "('all','my.safetensors')",
+"('all','folder:PATH')". The job first prints what it will run, what is done,
+what cannot be run and why, and how long it may take; --config.only_plan=True
+ends it there.
 
-What fails is listed, and beside the ledger in failures.jsonl, and keeps nothing
-else from being run; the exit code is 1 then. Kill it at any moment: the same
-command goes on, and tries again what failed.
+A cell that fails is listed, also in failures.jsonl beside the ledger, and stops
+no other cell; the exit code is then 1. The job may be killed at any moment: the
+same command resumes it, and tries again what failed.
 
 On N machines that share the workdir, --config.part=1/N to N/N each run a part
-(Slurm: --config.part=$((SLURM_ARRAY_TASK_ID+1))/N), and the same command
-without it puts them together. Where they share nothing, configs/merge.py does.
+(Slurm: --config.part=$((SLURM_ARRAY_TASK_ID+1))/N); the same command without it
+joins them. Where the machines share no disk, --config=merge does.
 
 Expect: with the quickstart packages alone, the table of configs/quickstart.py.
 """
 
 import ml_collections
-from tf_transfer.configs import fine_tuned, logistic_regression, random_init
+
+from tf_transfer.configs import (
+  base,
+)
 
 
 def get_config() -> ml_collections.ConfigDict:
-  """The config of a study; the fields are those of logistic_regression.py."""
-  config = logistic_regression.get_config()
+  """Returns the config of a study of everything that is there."""
+  config = base.get_config()
   config.networks = ('all',)
   config.datasets = ('all',)
-  # The others of the paper, 'fine_tuned' and 'random_init', take days on a GPU
-  # for most networks; cells that train are run last.
+  # The paper's other settings, 'fine_tuned' and 'random_init', take days on a
+  # GPU for most networks; cells that train run last.
   config.settings = ('logistic_regression',)
-  config.fine_tuned = fine_tuned.fields()
-  config.random_init = random_init.fields()
   return config

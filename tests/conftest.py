@@ -126,9 +126,9 @@ def digits_cache(tmp_path_factory) -> pathlib.Path:
 @pytest.fixture
 def small_config(small_weights, digits_cache):
   """One quick cell: the small network on digits, five penalties."""
-  from tf_transfer.configs import logistic_regression
+  from tf_transfer.configs import base
 
-  config = logistic_regression.get_config(f'{small_weights},digits')
+  config = base.get_config(f'{small_weights},digits')
   config.features.cache_dir = str(digits_cache)
   config.logistic_regression.num_penalties = 5
   config.logistic_regression.penalty_min = 1e-2
@@ -136,3 +136,26 @@ def small_config(small_weights, digits_cache):
   config.tensorboard = False
   config.report = False
   return config.lock()
+
+
+@pytest.fixture
+def tiny_config(tmp_path, monkeypatch):
+  """Three tiny networks × digits × two classifiers, without a report."""
+  from tests.study import tiny
+  from tf_transfer import networks
+  from tf_transfer.datasets.sources import fashion_mnist
+
+  for name in ('tiny', 'tinier'):
+    monkeypatch.setitem(networks.TABLE, name, tiny.ROW)
+  monkeypatch.setattr(fashion_mnist, 'DEBIAN_DIR', str(tmp_path / 'none'))
+  monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'none'))
+  tiny.write_weights(tmp_path / 'weights')
+  return tiny.config(tmp_path / 'weights')
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+  """Leaves out the figures at the end of a study, which take seconds."""
+  from tf_transfer.study import conclude
+
+  monkeypatch.setattr(conclude, 'draw_figures', lambda *_, **__: [])

@@ -1,3 +1,5 @@
+"""The contract between images and networks."""
+
 import json
 
 import jax.numpy as jnp
@@ -70,6 +72,6 @@ def test_from_json_names_missing_and_unknown_fields():
     ({'crop_fraction': 87.5}, 'crop_fraction'),
   ],
 )
-def test_nonsense_is_refused(fields, message):
+def test_invalid_fields_are_refused(fields, message):
   with pytest.raises(ValueError, match=message):
     make(**fields)

@@ -1,3 +1,5 @@
+"""Errors that name what was probably meant."""
+
 from tf_transfer import errors
 
 

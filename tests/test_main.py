@@ -1,6 +1,9 @@
-"""The program as its users start it: kills, bad input, what it imports."""
+"""The program as its users start it: kills, bad input, what it imports.
 
-import importlib
+Where a process of its own proves nothing more, main runs in the test's.
+"""
+
+import contextlib
 import json
 import os
 import pathlib
@@ -9,21 +12,30 @@ import signal
 import subprocess
 import sys
 import time
+import types
+from typing import NamedTuple
 
 import pytest
-from tf_transfer.configs import logistic_regression
+from absl import logging
+from absl.testing import flagsaver
 
-from tf_transfer import errors, main
+from tests.networks import drawn
+from tf_transfer import contract, errors, main, networks
+from tf_transfer.networks import weights
 
 ROOT = pathlib.Path(__file__).parents[1]
-CONFIGS = sorted(path.stem for path in ROOT.glob('configs/*.py'))
-CONFIG = '--config=configs/logistic_regression.py'
+PROGRAM = (sys.executable, '-m', 'tf_transfer.main')
 
 
-def arguments(weights, workdir, *more):
+class Result(NamedTuple):
+  returncode: int
+  stdout: str
+  stderr: str
+
+
+def arguments(weights, workdir, *more, dataset='digits'):
   return [
-    *(sys.executable, '-m', 'tf_transfer.main'),
-    f'{CONFIG}:{weights},digits',
+    f'--config=logistic_regression:{weights},{dataset}',
     f'--workdir={workdir}',
     '--config.tensorboard=False',
     '--config.report=False',
@@ -32,10 +44,60 @@ def arguments(weights, workdir, *more):
   ]
 
 
-def run(command, **options):
+def run_process(command, **options):
   return subprocess.run(
-    command, capture_output=True, text=True, cwd=ROOT, check=False, **options
+    command,
+    capture_output=True,
+    text=True,
+    check=False,
+    **{'cwd': ROOT, **options},
   )
+
+
+@pytest.fixture(scope='module')
+def tiny_weights(tmp_path_factory):
+  """A weights file of the smallest network, with random values."""
+  network = networks.build('inception_small')
+  variables = drawn.variables(network, 32)
+  scaling = contract.Contract(32, (127.5,) * 3, (127.5,) * 3)
+  path = tmp_path_factory.mktemp('tiny') / 'tiny.safetensors'
+  weights.save(path, weights.Header('inception_small', {}, scaling), variables)
+  return path
+
+
+@pytest.fixture
+def replace_study(monkeypatch):
+  """A function that puts another function in the place of the job study."""
+
+  def replace(run):
+    monkeypatch.setitem(main._JOBS, 'study', 'job_of_a_test')
+    module = types.SimpleNamespace(run=run)
+    monkeypatch.setitem(sys.modules, 'job_of_a_test', module)
+
+  return replace
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+  """A function that runs main in this process with the given arguments."""
+
+  def run_main(*argv):
+    monkeypatch.setattr(sys, 'argv', ['main', *argv])
+    verbosity = logging.get_verbosity()
+    code = 0
+    with flagsaver.flagsaver():
+      try:
+        main.main(main._parse_flags(sys.argv))
+      except SystemExit as ended:
+        code = ended.code
+        if isinstance(code, str):  # As Python ends a process.
+          print(code, file=sys.stderr)
+          code = 1
+      finally:
+        logging.set_verbosity(verbosity)
+    return Result(code, *capsys.readouterr())
+
+  return run_main
 
 
 def assert_one_clear_line(result, *words):
@@ -49,36 +111,41 @@ def assert_one_clear_line(result, *words):
 
 def comparable(workdir):
   """Records without what may differ between two runs of the same."""
-  found = []
+  records = []
   for line in (workdir / 'results.jsonl').read_text().splitlines():
     record = json.loads(line)
     for key in ('seconds', 'finished'):
       del record[key]
-    found.append(record)
-  return found
+    records.append(record)
+  return records
 
 
-def test_killed_at_any_moment(tmp_path, small_weights):
+def test_killed_at_any_moment(tmp_path, tiny_weights, run):
   """SIGKILL again and again: the same records, and nothing left behind."""
   undisturbed = tmp_path / 'undisturbed'
-  started = time.monotonic()
-  result = run(arguments(small_weights, undisturbed))
-  assert result.returncode == 0, result.stderr
+  # The second time nothing is compiled: that is how long the work takes.
+  for workdir in (tmp_path / 'first', undisturbed):
+    started = time.monotonic()
+    result = run(*arguments(tiny_weights, workdir))
+    assert result.returncode == 0, result.stderr
   duration = time.monotonic() - started
 
   killed = tmp_path / 'killed'
   moments = random.Random(0)
   for _ in range(3):
     process = subprocess.Popen(
-      arguments(small_weights, killed),
+      [*PROGRAM, *arguments(tiny_weights, killed)],
       cwd=ROOT,
-      stdout=subprocess.DEVNULL,
+      env={**os.environ, 'PYTHONUNBUFFERED': '1'},
+      stdout=subprocess.PIPE,
       stderr=subprocess.DEVNULL,
     )
-    time.sleep(moments.uniform(0.2, 1.0) * duration)
+    process.stdout.readline()  # The imports are done and the work begins.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+      process.wait(moments.uniform(0.0, 1.0) * duration)
     process.send_signal(signal.SIGKILL)
-    process.wait()
-  result = run(arguments(small_weights, killed))
+    process.communicate()
+  result = run(*arguments(tiny_weights, killed))
   assert result.returncode == 0, result.stderr
   assert comparable(killed) == comparable(undisturbed)
   (record,) = comparable(killed)
@@ -88,7 +155,7 @@ def test_killed_at_any_moment(tmp_path, small_weights):
   assert shards == sorted(p.name for p in undisturbed.glob('features/*/*.npz'))
 
 
-def test_disk_that_is_full(tmp_path, small_weights):
+def test_disk_that_is_full(tmp_path, tiny_weights, run):
   """No file may grow beyond 100 kB, as on a disk with that much left."""
   limited = (
     'import os, resource, sys\n'
@@ -99,8 +166,11 @@ def test_disk_that_is_full(tmp_path, small_weights):
   # JAX's own cache of programs is not what is under test.
   environment = {**os.environ}
   del environment['JAX_COMPILATION_CACHE_DIR']
-  result = run(
-    [sys.executable, '-c', limited, *arguments(small_weights, workdir)],
+  result = run_process(
+    [
+      *(sys.executable, '-c', limited),
+      *(*PROGRAM, *arguments(tiny_weights, workdir)),
+    ],
     env=environment,
   )
   assert_one_clear_line(result, 'cannot write', '.shard', 'File too large')
@@ -108,7 +178,7 @@ def test_disk_that_is_full(tmp_path, small_weights):
   # The cache's own; nothing of the shard that did not fit.
   assert {p.name for p in left} == {'key.json', 'lock', 'in_use'}
   # With room again, the same command finishes.
-  result = run(arguments(small_weights, workdir))
+  result = run(*arguments(tiny_weights, workdir))
   assert result.returncode == 0, result.stderr
   assert len(comparable(workdir)) == 1
 
@@ -124,77 +194,124 @@ def test_help_waits_for_nothing():
     "heavy = {'jax', 'tensorflow', 'matplotlib', 'scipy'}\n"
     "print('imported', sorted(heavy & set(sys.modules)))\n"
   )
-  result = run([sys.executable, '-c', code])
+  result = run_process([sys.executable, '-c', code])
   assert '--workdir' in result.stdout
   assert 'imported []' in result.stdout
 
 
-def test_tensorflow_stays_out_where_nothing_needs_it(tmp_path, small_weights):
+def test_tensorflow_stays_out_where_nothing_needs_it(tmp_path, tiny_weights):
   code = (
-    'import sys, pathlib\n'
-    'from configs import logistic_regression\n'
-    'from tf_transfer.study import runs\n'
-    f'config = logistic_regression.get_config({str(small_weights)!r})\n'
-    'config.tensorboard = False\n'
-    'config.logistic_regression.num_penalties = 2\n'
-    f'runs.run(config, pathlib.Path({str(tmp_path)!r}))\n'
+    'import sys\n'
+    'from tf_transfer import main\n'
+    'sys.argv[0] = "main"\n'
+    'main.main(main._parse_flags(sys.argv))\n'
     "print('imported', 'tensorflow' in sys.modules)\n"
   )
-  result = run([sys.executable, '-c', code])
+  result = run_process(
+    [sys.executable, '-c', code, *arguments(tiny_weights, tmp_path)]
+  )
   assert 'imported False' in result.stdout, result.stderr
+
+
+def test_from_any_folder(tmp_path):
+  """A config is found by name where there is no folder configs/."""
+  result = run_process([*PROGRAM, '--config=quickstart'], cwd=tmp_path)
+  assert_one_clear_line(result, '--workdir is missing')
+  assert not list(tmp_path.iterdir())
+
+
+def test_console_command(tmp_path):
+  """What the script `tf-transfer` does: it imports this function."""
+  code = (
+    'import sys\n'
+    "sys.argv[0] = '/bin/tf-transfer'\n"
+    'from tf_transfer.main import run\n'
+    'run()\n'
+  )
+  command = [sys.executable, '-c', code]
+  result = run_process([*command, '--config=quickstrt'], cwd=tmp_path)
+  assert_one_clear_line(result, 'did you mean quickstart?')
+  text = run_process([*command, '--help'], cwd=tmp_path).stdout
+  assert main.__doc__.strip().splitlines()[-1] in text
+  assert '--workdir' in text
+  assert '--config:' in text
 
 
 @pytest.mark.parametrize(
   ('more', 'words'),
   [
-    (['--config.featurs.batch_size=3'], ["'featurs'", "mean 'features'?"]),
-    (['--config.data.corupt=skip'], ["'corupt'", "mean 'corrupt'?"]),
-    (['--config.xyzzy=3'], ['xyzzy', 'configs/logistic_regression.py']),
+    (
+      ['--config.featurs.batch_size=3'],
+      ["'featurs.batch_size'", 'mean features.batch_size'],
+    ),
+    (['--config.data.corupt=skip'], ["'data.corupt'", 'mean data.corrupt?']),
+    (['--config.xyzzy=3'], ['xyzzy', 'configs/base.py']),
   ],
 )
-def test_config_field_that_does_not_exist(tmp_path, more, words):
-  result = run(arguments('efficientnet_lite0', tmp_path / 'work', *more))
+def test_config_field_that_does_not_exist(run, tmp_path, more, words):
+  result = run(*arguments('efficientnet_lite0', tmp_path / 'work', *more))
   assert_one_clear_line(result, 'no field', *words)
   assert not (tmp_path / 'work').exists()
 
 
-def test_a_study_needs_a_workdir():
+def test_all_ways_to_set_a_field(run, replace_study, tmp_path):
+  """Those of absl and ml_collections work on a config found by name."""
+  configs = []
+  replace_study(lambda config, workdir: configs.append(config.to_dict()))
+  flags_file = tmp_path / 'flags'
+  flags_file.write_text('--config.fine_tuned.steps=9\n')
+  result = run(
+    *('-config', 'smoke', '--workdir', str(tmp_path)),
+    *('--noconfig.tensorboard', '--config.only_plan'),
+    *('-config.data.dir', 'images', '--config.features.pyramid=(1, 2)'),
+    *("--config.networks=('a', 'b')", f'--flagfile={flags_file}'),
+  )
+  assert result.returncode == 0, result.stderr
+  (config,) = configs
+  assert config['tensorboard'] is False
+  assert config['only_plan'] is True
+  assert config['data']['dir'] == 'images'
+  assert config['features']['pyramid'] == (1, 2)
+  assert config['networks'] == ('a', 'b')
+  assert config['fine_tuned']['steps'] == 9
+  assert config['random_init']['steps'] == 10  # Of the preset.
+
+
+def test_a_study_needs_a_workdir(run):
   """The doctor does not: see its own tests."""
-  command = [sys.executable, '-m', 'tf_transfer.main']
-  result = run([*command, '--config=configs/quickstart.py'])
+  result = run('--config=configs/quickstart.py')
   assert_one_clear_line(result, '--workdir is missing')
 
 
-@pytest.mark.parametrize(
-  'path', sorted(ROOT.glob('configs/*.py')), ids=lambda p: p.stem
-)
-def test_every_config_names_a_job(path):
-  config = importlib.import_module(f'configs.{path.stem}').get_config()
-  assert callable(importlib.import_module(main._JOBS[config.job]).run)
+def test_config_file_that_does_not_exist(run, tmp_path):
+  result = run('--config=configs/quikstart.py', f'--workdir={tmp_path}/work')
+  assert_one_clear_line(
+    result, 'no file configs/quikstart.py', 'did you mean quickstart?'
+  )
 
 
-def test_config_file_that_does_not_exist(tmp_path):
-  command = [sys.executable, '-m', 'tf_transfer.main']
-  command += ['--config=configs/quikstart.py', f'--workdir={tmp_path}/work']
-  result = run(command)
-  assert_one_clear_line(result, 'quikstart', 'configs/quickstart.py')
+def test_job_that_does_not_exist(run, tmp_path):
+  result = run('--config=study', '--config.job=stdy')
+  assert_one_clear_line(result, "unknown job 'stdy': did you mean study?")
+  result = run('--config=study', '--config.job=settings_study')
+  assert_one_clear_line(result, 'is now named regularizers')
 
 
-def test_weights_file_cut_short(tmp_path, small_weights):
+def test_weights_file_cut_short(tmp_path, small_weights, run):
   path = tmp_path / 'cut.safetensors'
   path.write_bytes(small_weights.read_bytes()[:-1000])
-  result = run(arguments(path, tmp_path / 'work'))
+  result = run(*arguments(path, tmp_path / 'work'))
   assert_one_clear_line(result, str(path), 'cut short')
   assert not (tmp_path / 'work').exists()
 
 
-def test_weights_of_another_network_under_a_name(tmp_path, small_weights):
+def test_weights_of_another_network_under_a_name(tmp_path, small_weights, run):
   directory = tmp_path / 'weights'
   directory.mkdir()
   path = directory / 'efficientnet_lite1.safetensors'
   path.write_bytes(small_weights.read_bytes())
   result = run(
-    arguments(
+    *arguments(
       'efficientnet_lite1',
       tmp_path / 'work',
       f'--config.weights_dir={directory}',
@@ -205,14 +322,13 @@ def test_weights_of_another_network_under_a_name(tmp_path, small_weights):
   )
 
 
-def test_folder_with_one_class(tmp_path, small_weights):
+def test_folder_with_one_class(tmp_path, small_weights, run):
   from PIL import Image
 
   (tmp_path / 'images' / 'only').mkdir(parents=True)
   Image.new('RGB', (9, 9)).save(tmp_path / 'images' / 'only' / 'a.png')
-  command = arguments(small_weights, tmp_path / 'work')
-  command[3] = f'{CONFIG}:{small_weights},folder:{tmp_path / "images"}'
-  result = run(command)
+  folder = f'folder:{tmp_path / "images"}'
+  result = run(*arguments(small_weights, tmp_path / 'work', dataset=folder))
   assert_one_clear_line(result, str(tmp_path / 'images'), 'class')
 
 
@@ -222,15 +338,11 @@ def test_ci_runs_the_line_of_the_readme():
   assert line.strip() in (ROOT / '.ci' / 'run').read_text().splitlines()
 
 
-def test_exit_code_of_a_job_that_was_told_to_end(monkeypatch, tmp_path, capsys):
-  def told(config, workdir):
+def test_exit_code_after_sigterm(run, replace_study, tmp_path):
+  def preempted(config, workdir):
     raise errors.Preempted('5 of 40 steps')
 
-  monkeypatch.setattr(main.importlib, 'import_module', lambda _: main)
-  monkeypatch.setattr(main, 'run', told, raising=False)
-  monkeypatch.setattr(main, '_config', lambda: logistic_regression.get_config())
-  monkeypatch.setattr(main, '_workdir', lambda job: tmp_path)
-  with pytest.raises(SystemExit) as ended:
-    main.main(['main'])
-  assert ended.value.code == 75
-  assert '5 of 40 steps' in capsys.readouterr().err
+  replace_study(preempted)
+  result = run('--config=quickstart', f'--workdir={tmp_path}')
+  assert result.returncode == 75
+  assert '5 of 40 steps' in result.stderr

@@ -1,30 +1,30 @@
-"""What a network expects of its input."""
+"""Defines what a network expects of its input."""
 
 import dataclasses
 from typing import Any
 
 import numpy as np
 
-# Fields that weights files and feature caches spell otherwise.
+# Fields whose names in weights files and feature caches differ from these.
 _FILE_NAMES = {'pixel_centers': 'pixel_centres'}
 
 
 @dataclasses.dataclass(frozen=True)
 class Contract:
-  """Everything that turns an image into the input of a network.
+  """How an image becomes the input of a network.
 
   Attributes:
     image_size: height and width in pixels.
-    mean: subtracted from each channel, on the scale 0 to 255.
-    std: what each channel is then divided by, on the same scale.
-    channels: the order of the channels, 'rgb' or 'bgr'.
+    mean: is subtracted from each channel, on the scale 0 to 255.
+    std: each channel is divided by it afterwards, on the same scale.
+    channels: order of the channels, 'rgb' or 'bgr'.
     interpolation: 'bilinear' or 'bicubic' (Keys' cubic, a = -0.5).
-    antialias: whether the kernel is widened when an image shrinks, as Pillow
-      does and TensorFlow by default does not.
-    pixel_centers: whether samples are taken at the centers of the pixels that
-      are made, as all but TensorFlow 1 do, or at their corners, as its
-      bilinear resize does without antialiasing.
-    crop_fraction: side of the central crop at ImageNet evaluation, as a
+    antialias: whether the kernel widens when an image shrinks. Pillow does
+      this, TensorFlow by default does not.
+    pixel_centers: whether samples are taken at the centers of the output
+      pixels or at their corners. Only the bilinear resize of TensorFlow 1
+      without antialiasing uses corners.
+    crop_fraction: side of the central crop for ImageNet evaluation, as a
       fraction of the image's shorter side.
   """
 
@@ -38,6 +38,11 @@ class Contract:
   crop_fraction: float = 0.875
 
   def __post_init__(self):
+    """Checks the attributes, and makes mean and std tuples of floats.
+
+    Raises:
+      ValueError: an attribute is out of range.
+    """
     for name in ('mean', 'std'):
       values = tuple(float(v) for v in getattr(self, name))
       if len(values) != 3 or not np.all(np.isfinite(values)):
@@ -70,13 +75,14 @@ class Contract:
       )
 
   def scale(self, image: Any) -> Any:
-    """Scales RGB pixels to what the network takes.
+    """Scales RGB pixels to the input of the network.
 
     Args:
       image: [..., 3] NumPy or JAX array of RGB values in 0 to 255.
 
     Returns:
-      [..., 3] float32 of the same kind, its channels in the contract's order.
+      [..., 3] float32, NumPy or JAX as `image`; channels in the order of the
+      contract.
     """
     if self.channels == 'bgr':
       image = image[..., ::-1]
@@ -85,19 +91,23 @@ class Contract:
     return (image.astype(np.float32) - mean) / std
 
   def to_json(self) -> dict[str, Any]:
-    """The fields as a dict that JSON can hold."""
+    """Converts to a dict that JSON can hold."""
     fields = dataclasses.asdict(self)
     return {_FILE_NAMES.get(name, name): v for name, v in fields.items()}
 
   @classmethod
   def from_json(cls, fields: dict[str, Any]) -> 'Contract':
-    """The inverse of `to_json`; a missing or unknown field is a ValueError."""
+    """Converts from the dict that `to_json` returns.
+
+    Raises:
+      ValueError: a field is missing or unknown.
+    """
     names = {file_name: name for name, file_name in _FILE_NAMES.items()}
     fields = {names.get(name, name): value for name, value in fields.items()}
-    known = {field.name for field in dataclasses.fields(cls)}
-    if set(fields) != known:
+    expected = {field.name for field in dataclasses.fields(cls)}
+    if set(fields) != expected:
       raise ValueError(
-        f'contract: missing {sorted(known - set(fields))}, '
-        f'unknown {sorted(set(fields) - known)}'
+        f'contract: missing {sorted(expected - set(fields))}, '
+        f'unknown {sorted(set(fields) - expected)}'
       )
     return cls(**fields)

@@ -1,30 +1,36 @@
-"""What ends a job and is meant for the person, or machine, who started it."""
+"""Exceptions that end a job with a message for whoever started it."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class InputError(Exception):
-  """Something given from outside cannot be used.
+  """The user's input cannot be used.
 
-  The message stands alone: what was expected, what was found and what to do.
+  The message says what was expected, what was there instead and what to do.
   `main` prints it without a traceback and exits with 1.
   """
 
 
 class CannotWrite(InputError):
-  """A full disk, or a directory that cannot be written: nothing can go on."""
+  """The disk is full or the directory cannot be written; the job must end."""
 
 
 class Preempted(Exception):
-  """The job was told to end (SIGTERM) and has written where it stands.
+  """The job received SIGTERM and has written a checkpoint.
 
-  `main` exits with 75 (`EX_TEMPFAIL`): the same command goes on from there.
+  `main` exits with 75 (`EX_TEMPFAIL`); the same command resumes the job.
   """
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
-  """An error that names the nearest of the known names."""
+  """Returns an error that names the known names nearest to `name`.
+
+  Args:
+    kind: what is named, such as 'network'.
+    name: the unknown name.
+    known: all names of this kind.
+  """
   known = list(known)
   near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
   hint = f'did you mean {" or ".join(near)}? ' if near else ''

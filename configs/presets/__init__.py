@@ -1,1 +1,1 @@
-"""Presets: configs of a job with other defaults."""
+"""Studies of configs/base.py with other defaults."""

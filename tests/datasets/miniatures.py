@@ -11,18 +11,22 @@ import itertools
 import json
 import pathlib
 import pickle
+import shutil
 import struct
 
 import numpy as np
+import pytest
 import scipy.io
 from PIL import Image
 
+from tf_transfer import datasets
 from tf_transfer.datasets import table
 from tf_transfer.datasets.sources import flowers, layouts
+from tf_transfer.errors import InputError
 
 # train, val and test of the miniatures, from `PER_CLASS` images a class.
 TRAIN, TEST = 3, 2
-CLASSES = {r.name: r.classes for r in table.ROWS}
+CLASSES = {r.name: r.classes for r in table.TABLE}
 
 
 class Photos:
@@ -78,9 +82,9 @@ def food101(root, classes=None):
   for part, count in (('train', TRAIN), ('test', TEST)):
     names = {c: [f'{c}/{part}{i}' for i in range(count)] for c in classes}
     put(root, f'meta/{part}.json', json.dumps(names))
-    listed = list(itertools.chain(*names.values()))
-    lines(root, f'meta/{part}.txt', listed)
-    for name in listed:
+    all_names = list(itertools.chain(*names.values()))
+    lines(root, f'meta/{part}.txt', all_names)
+    for name in all_names:
       put(root, f'images/{name}.jpg', photo())
 
 
@@ -226,7 +230,7 @@ def voc2007(root, classes=layouts.VOC_CLASSES):
   photo = Photos()
   number = 0
   for part, count in (('train', 40), ('val', 20), ('test', 40)):
-    table_of = {name: [] for name in classes}
+    rows_by_class = {name: [] for name in classes}
     ids = []
     for i in range(count):
       number += 1
@@ -240,11 +244,11 @@ def voc2007(root, classes=layouts.VOC_CLASSES):
       objects = [(n, d) for n, ds in difficult.items() for d in ds]
       put(root, f'Annotations/{ids[-1]}.xml', _voc_xml(objects))
       for name in classes:
-        here = difficult.get(name)
-        value = -1 if here is None else 0 if all(here) else 1
-        table_of[name].append(f'{ids[-1]} {value:2d}')
+        objects = difficult.get(name)
+        value = -1 if objects is None else 0 if all(objects) else 1
+        rows_by_class[name].append(f'{ids[-1]} {value:2d}')
     lines(root, f'ImageSets/Main/{part}.txt', ids)
-    for name, rows in table_of.items():
+    for name, rows in rows_by_class.items():
       lines(root, f'ImageSets/Main/{name}_{part}.txt', rows)
 
 
@@ -367,23 +371,23 @@ COUNTS = {
 
 
 def rows():
-  """The table with the counts of the miniatures."""
-  made = []
-  for row in table.ROWS:
+  """Returns the table with the counts of the miniatures."""
+  miniature_rows = []
+  for row in table.TABLE:
     if row.name in COUNTS:
       counts = dict(
         zip(('train', 'val', 'test'), COUNTS[row.name], strict=True)
       )
-      rule = row.held_out
+      rule = row.holdout
       if rule is not None:
         rule = dataclasses.replace(
           rule,
-          each=rule.each and 1,
-          test_from=rule.test_from and TRAIN,
+          per_class=rule.per_class and 1,
+          trainval_per_class=rule.trainval_per_class and TRAIN,
         )
-      row = dataclasses.replace(row, counts=counts, held_out=rule)
-    made.append(row)
-  return tuple(made)
+      row = dataclasses.replace(row, counts=counts, holdout=rule)
+    miniature_rows.append(row)
+  return tuple(miniature_rows)
 
 
 def make(name, directory: pathlib.Path, **options) -> pathlib.Path:
@@ -391,3 +395,47 @@ def make(name, directory: pathlib.Path, **options) -> pathlib.Path:
   root = directory / name
   MAKERS[name](root, **options)
   return root
+
+
+def open_in(directory: pathlib.Path, name: str, **options) -> datasets.Dataset:
+  """Opens a miniature in DIRECTORY/NAME."""
+  return datasets.open(name, data_dir=str(directory), **options)
+
+
+def examples(dataset: datasets.Dataset):
+  """Yields split, position, label and description of every example."""
+  for split_name, split in dataset.splits.items():
+    for i, label in enumerate(split.labels):
+      yield split_name, i, label, split.describe(i)
+
+
+def remove(path: str):
+  """Returns a function that removes a file below a root."""
+  return lambda root: (root / path).unlink()
+
+
+def overwrite(path: str, content: str | bytes):
+  """Returns a function that writes a file below a root."""
+
+  def change(root):
+    data = content.encode() if isinstance(content, str) else content
+    (root / path).write_bytes(data)
+
+  return change
+
+
+def truncate(path: str):
+  """Returns a function that keeps 200 bytes of a file below a root."""
+  return lambda root: (root / path).write_bytes(
+    (root / path).read_bytes()[:200]
+  )
+
+
+def assert_refused(data_dir, tmp_path, name, change, message):
+  """Changes a copy of a miniature; opening it must fail and cache nothing."""
+  shutil.copytree(data_dir / name, tmp_path / name)
+  change(tmp_path / name)
+  cache = tmp_path / 'cache'
+  with pytest.raises(InputError, match=message):
+    open_in(tmp_path, name, cache_dir=cache)
+  assert not cache.exists()

@@ -1,3 +1,5 @@
+"""Splits, datasets, and a few examples of each class (figure 9)."""
+
 import dataclasses
 import hashlib
 import struct
@@ -23,7 +25,7 @@ def split(name, labels):
 
 def complete(train, val, test):
   parts = [split('train', train), split('val', val), split('test', test)]
-  return dataset.complete('toy', ('cat', 'dog'), 'top1', parts, ['first'])
+  return dataset.build_dataset('toy', ('cat', 'dog'), 'top1', parts, ['first'])
 
 
 def test_split_hash_is_over_digests_and_labels_in_order():
@@ -80,7 +82,7 @@ def test_listing_is_short():
   assert dataset.listing('abcdefg') == 'a, b, c, d, e and 2 more'
 
 
-def test_grey_split_selects_orders_and_names():
+def test_gray_split_selects_orders_and_names():
   images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
   labels = np.array([1, 0, 0])
   part = dataset.gray_split(
@@ -127,7 +129,7 @@ def test_selection_on_test_is_refused(name):
 def test_joined_splits():
   parts = datasets.open('digits').splits
   train, val = parts['train'], parts['val']
-  both = dataset.joined('trainval', train, val)
+  both = dataset.concatenate('trainval', train, val)
   assert (both.name, len(both)) == ('trainval', len(train) + len(val))
   for i, (split, j) in {
     0: (train, 0),
@@ -139,3 +141,48 @@ def test_joined_splits():
     assert both.describe(i) == split.describe(j)
     assert both.labels[i] == split.labels[j]
     np.testing.assert_array_equal(both.digests[i], split.digests[j])
+
+
+@pytest.fixture(scope='module')
+def digits():
+  return datasets.open('digits')
+
+
+def digests(split):
+  return {row.tobytes() for row in split.digests}
+
+
+def test_so_many_of_each_class(digits):
+  few = datasets.few_examples(digits, 3, seed=0)
+  train = few.splits['train']
+  np.testing.assert_array_equal(np.bincount(train.labels), [3] * 10)
+  assert digests(train) < digests(digits.splits['train'])
+  assert few.splits['val'] is digits.splits['val']
+  assert few.splits['test'] is digits.splits['test']
+  # The last fit sees no more of them.
+  assert few.trainval.hash == train.hash
+  assert digits.trainval.hash not in (train.hash, digits.splits['train'].hash)
+  assert few.notes[-1] == '3 training images of each class, drawn with seed 0'
+  # Images go with their labels.
+  whole = digits.splits['train']
+  position = {row.tobytes(): i for i, row in enumerate(whole.digests)}
+  for i in (0, 7, 29):
+    original = position[train.digests[i].tobytes()]
+    np.testing.assert_array_equal(train.read(i), whole.read(original))
+    assert train.labels[i] == whole.labels[original]
+    assert train.describe(i) == whole.describe(original)
+
+
+def test_draws_are_nested_and_differ_by_seed(digits):
+  draws = [
+    digests(datasets.few_examples(digits, n, seed=1).splits['train'])
+    for n in (1, 2, 8)
+  ]
+  assert draws[0] < draws[1] < draws[2]
+  other = digests(datasets.few_examples(digits, 8, seed=2).splits['train'])
+  assert len(other & draws[2]) < 20
+
+
+def test_more_than_a_class_has(digits):
+  with pytest.raises(InputError, match='expected at least examples_per'):
+    datasets.few_examples(digits, 1000, seed=0)

@@ -1,3 +1,5 @@
+"""Batches for evaluation and for training."""
+
 import threading
 import time
 
@@ -7,8 +9,9 @@ import pytest
 from tf_transfer.contract import Contract
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Split
-from tf_transfer.datasets.images.decoding import RESIZES, CorruptImage
-from tf_transfer.datasets.images.image_cache import keep_decoded
+from tf_transfer.datasets.images.decoding import CorruptImage
+from tf_transfer.datasets.images.image_cache import cache_images
+from tf_transfer.datasets.images.resizing import RESIZES
 from tf_transfer.datasets.pipeline import READ_AHEAD, batches, training_batches
 from tf_transfer.errors import InputError
 
@@ -21,29 +24,32 @@ def decoding_threads():
 
 @pytest.fixture
 def split():
-  """23 examples of one color each; `split.seen` collects what is read."""
-  seen = []
+  """23 examples of one color each.
+
+  `split.read_positions` lists those that were read.
+  """
+  read_positions = []
 
   def read(i):
-    seen.append(i)
+    read_positions.append(i)
     time.sleep(0.001 * ((i * 7) % 5))  # Threads finish out of order.
     return np.full((5 + i, 9, 3), i + 1, np.uint8)
 
-  made = Split(
+  split = Split(
     name='train',
     labels=np.arange(23) % 4,
     digests=splits.content_digests([bytes([i]) for i in range(23)]),
     read=read,
     describe=lambda i: f'example {i}',
   )
-  object.__setattr__(made, 'seen', seen)
-  return made
+  object.__setattr__(split, 'read_positions', read_positions)
+  return split
 
 
-def counted(found):
-  """The examples that count, as (index, label, color) in order."""
+def unmasked(results):
+  """Returns (index, label, color) of the examples in batches, in order."""
   rows = []
-  for batch in found:
+  for batch in results:
     for i in np.flatnonzero(batch['mask']):
       image = batch['image'][i]
       assert (image == image[0, 0, 0]).all()
@@ -56,23 +62,23 @@ def counted(found):
 @pytest.mark.parametrize('batch_size', [1, 4, 23, 40])
 @pytest.mark.parametrize('workers', [1, 5, None])
 def test_every_example_once_in_order(split, batch_size, workers):
-  found = list(batches(split, CONTRACT, batch_size, workers=workers))
-  assert counted(found) == [(i, i % 4, i + 1) for i in range(23)]
-  assert sorted(split.seen) == list(range(23))
-  assert len(found) == -(-23 // batch_size)
+  results = list(batches(split, CONTRACT, batch_size, workers=workers))
+  assert unmasked(results) == [(i, i % 4, i + 1) for i in range(23)]
+  assert sorted(split.read_positions) == list(range(23))
+  assert len(results) == -(-23 // batch_size)
   assert not decoding_threads()
 
 
 def test_shapes_types_and_padding(split):
-  found = list(batches(split, CONTRACT, 5))
-  for batch in found:
+  results = list(batches(split, CONTRACT, 5))
+  for batch in results:
     assert {k: (v.shape, v.dtype.name) for k, v in batch.items()} == {
       'image': ((5, 4, 4, 3), 'uint8'),
       'label': ((5,), 'int32'),
       'mask': ((5,), 'bool'),
       'index': ((5,), 'int32'),
     }
-  last = found[-1]
+  last = results[-1]
   assert last['mask'].tolist() == [True, True, True, False, False]
   assert last['index'].tolist() == [20, 21, 22, -1, -1]
   assert last['label'][3:].tolist() == [0, 0]
@@ -81,9 +87,9 @@ def test_shapes_types_and_padding(split):
 
 @pytest.mark.parametrize('resize', RESIZES)
 def test_each_resize(split, resize):
-  found = list(batches(split, CONTRACT, 23, resize=resize))
+  results = list(batches(split, CONTRACT, 23, resize=resize))
   expected = [RESIZES[resize](split.read(i), CONTRACT) for i in range(23)]
-  np.testing.assert_array_equal(found[0]['image'], expected)
+  np.testing.assert_array_equal(results[0]['image'], expected)
 
 
 def test_several_labels_each(split):
@@ -96,26 +102,28 @@ def test_several_labels_each(split):
 
 
 def test_a_part_of_a_split(split):
-  found = counted(batches(split, CONTRACT, 4, start=6, stop=13))
-  assert [index for index, _, _ in found] == list(range(6, 13))
-  assert sorted(split.seen) == list(range(6, 13))
+  results = unmasked(batches(split, CONTRACT, 4, start=6, stop=13))
+  assert [index for index, _, _ in results] == list(range(6, 13))
+  assert sorted(split.read_positions) == list(range(6, 13))
   assert list(batches(split, CONTRACT, 4, start=23)) == []
-  joined = counted(batches(split, CONTRACT, 4, stop=6)) + counted(
+  both_parts = unmasked(batches(split, CONTRACT, 4, stop=6)) + unmasked(
     batches(split, CONTRACT, 3, start=6)
   )
-  assert joined == counted(batches(split, CONTRACT, 7))
+  assert both_parts == unmasked(batches(split, CONTRACT, 7))
 
 
 def test_reading_ahead_is_bounded_and_stops_with_the_consumer(split):
-  made = batches(split, CONTRACT, 2, workers=2)
-  assert split.seen == []  # Nothing happens before the first is asked for.
-  next(made)
+  iterator = batches(split, CONTRACT, 2, workers=2)
+  assert (
+    split.read_positions == []
+  )  # Nothing happens before the first is asked for.
+  next(iterator)
   time.sleep(0.1)
-  assert len(split.seen) <= 2 + 2 * READ_AHEAD
+  assert len(split.read_positions) <= 2 + 2 * READ_AHEAD
   assert decoding_threads()
-  made.close()
+  iterator.close()
   assert not decoding_threads()
-  assert len(split.seen) <= 2 + 2 * READ_AHEAD
+  assert len(split.read_positions) <= 2 + 2 * READ_AHEAD
 
 
 @pytest.fixture
@@ -132,18 +140,18 @@ def half_corrupt(split):
 
 
 def test_a_corrupt_image_is_an_error_that_names_it(half_corrupt):
-  made = batches(half_corrupt, CONTRACT, 2)
-  assert next(made)['index'].tolist() == [0, 1]
+  iterator = batches(half_corrupt, CONTRACT, 2)
+  assert next(iterator)['index'].tolist() == [0, 1]
   with pytest.raises(CorruptImage, match='example 3'):
-    next(made)
+    next(iterator)
   assert not decoding_threads()
 
 
-def test_corrupt_images_can_be_skipped_and_counted(half_corrupt):
-  found = list(batches(half_corrupt, CONTRACT, 5, corrupt='skip'))
-  index = np.concatenate([batch['index'] for batch in found])
-  mask = np.concatenate([batch['mask'] for batch in found])
-  image = np.concatenate([batch['image'] for batch in found])
+def test_corrupt_images_can_be_skipped_and_unmasked(half_corrupt):
+  results = list(batches(half_corrupt, CONTRACT, 5, corrupt='skip'))
+  index = np.concatenate([batch['index'] for batch in results])
+  mask = np.concatenate([batch['mask'] for batch in results])
+  image = np.concatenate([batch['image'] for batch in results])
   assert index[(index >= 0) & ~mask].tolist() == [3, 22]
   assert mask.sum() == 21
   assert not image[~mask].any()
@@ -183,15 +191,15 @@ def test_bad_arguments_fail_at_the_call(split, arguments, error, message):
 def varied():
   """29 noisy examples, each unlike the others, of several sizes."""
   rng = np.random.default_rng(0)
-  made = [
+  images = [
     rng.integers(0, 256, (9 + i % 5, 8 + i % 7, 3), dtype=np.uint8)
     for i in range(29)
   ]
   return Split(
     name='train',
     labels=np.arange(29) % 4,
-    digests=splits.content_digests([image.tobytes() for image in made]),
-    read=made.__getitem__,
+    digests=splits.content_digests([image.tobytes() for image in images]),
+    read=images.__getitem__,
     describe=lambda i: f'example {i}',
   )
 
@@ -204,9 +212,9 @@ def train(split, batch_size=8, seed=5, stop=9, **options):
   )
 
 
-def assert_same(found, expected):
-  assert len(found) == len(expected)
-  for one, other in zip(found, expected, strict=True):
+def assert_same(results, expected):
+  assert len(results) == len(expected)
+  for one, other in zip(results, expected, strict=True):
     assert one.keys() == other.keys()
     for name in one:
       np.testing.assert_array_equal(one[name], other[name])
@@ -237,13 +245,14 @@ def test_shapes_and_types_in_training(varied):
 
 
 def test_each_visit_of_an_example_is_another(varied):
-  seen = {}
+  visits_by_example = {}
   for batch in train(varied, stop=29, color=True):
     for i, image, color in zip(
       batch['index'], batch['image'], batch['color'], strict=True
     ):
-      seen.setdefault(int(i), []).append(image.tobytes() + color.tobytes())
-  for visits in seen.values():
+      visit = image.tobytes() + color.tobytes()
+      visits_by_example.setdefault(int(i), []).append(visit)
+  for visits in visits_by_example.values():
     assert len(visits) == 8
     assert len(set(visits)) == 8
 
@@ -305,15 +314,15 @@ def test_a_batch_larger_than_the_split(varied):
 def test_decoded_images_in_memory_change_nothing(varied):
   expected = train(varied)
   for budget in (0, 2000, 10**6):
-    assert_same(train(keep_decoded(varied, budget)), expected)
+    assert_same(train(cache_images(varied, budget)), expected)
 
 
 def test_a_corrupt_image_in_training(half_corrupt):
   with pytest.raises(CorruptImage, match='example (3|22)'):
     train(half_corrupt, stop=3)
-  found = train(half_corrupt, stop=3, corrupt='skip')
-  index = np.concatenate([batch['index'] for batch in found])
-  mask = np.concatenate([batch['mask'] for batch in found])
+  results = train(half_corrupt, stop=3, corrupt='skip')
+  index = np.concatenate([batch['index'] for batch in results])
+  mask = np.concatenate([batch['mask'] for batch in results])
   np.testing.assert_array_equal(~mask, np.isin(index, [3, 22]))
   assert not decoding_threads()
 

@@ -1,3 +1,5 @@
+"""Random splits: every example in one, the same in any order."""
+
 import hashlib
 
 import hypothesis
@@ -14,42 +16,42 @@ seeds = st.integers(-(2**40), 2**40)
 fractions = st.floats(0.01, 0.49)
 
 
-def digests_of(count, start=0):
+def digests_for(count, start=0):
   return splits.content_digests(
     [str(i).encode() for i in range(start, start + count)]
   )
 
 
-def sides(items, draw):
+def sides(items, random_split):
   """content -> the names of the splits that it is in."""
-  found = {}
-  chosen = splits.train_val_test(splits.content_digests(items), draw)
+  names = {}
+  chosen = splits.train_val_test(splits.content_digests(items), random_split)
   for name, positions in chosen.items():
     for i in positions:
-      found.setdefault(items[i], set()).add(name)
-  return found
+      names.setdefault(items[i], set()).add(name)
+  return names
 
 
 @hypothesis.given(contents, seeds, fractions, fractions)
 def test_every_example_is_in_one_split_and_copies_are_together(
   items, seed, val, test
 ):
-  draw = splits.Draw(seed, val, test)
-  chosen = splits.train_val_test(splits.content_digests(items), draw)
-  together = np.concatenate(list(chosen.values()))
-  assert sorted(together) == list(range(len(items)))
-  assert all(len(names) == 1 for names in sides(items, draw).values())
+  random_split = splits.RandomSplit(seed, val, test)
+  chosen = splits.train_val_test(splits.content_digests(items), random_split)
+  positions_of_all = np.concatenate(list(chosen.values()))
+  assert sorted(positions_of_all) == list(range(len(items)))
+  assert all(len(names) == 1 for names in sides(items, random_split).values())
 
 
 @hypothesis.given(contents, contents, seeds, st.randoms())
 def test_other_examples_and_their_order_change_nothing(
   items, more, seed, random
 ):
-  draw = splits.Draw(seed)
-  before = sides(items, draw)
+  random_split = splits.RandomSplit(seed)
+  before = sides(items, random_split)
   mixed = items + more
   random.shuffle(mixed)
-  after = sides(mixed, draw)
+  after = sides(mixed, random_split)
   assert {content: after[content] for content in items} == before
 
 
@@ -59,7 +61,9 @@ def test_test_does_not_depend_on_the_validation_fraction(
 ):
   digests = splits.content_digests(items)
   chosen = [
-    splits.train_val_test(digests, splits.Draw(seed, fraction, 0.3))['test']
+    splits.train_val_test(digests, splits.RandomSplit(seed, fraction, 0.3))[
+      'test'
+    ]
     for fraction in (one, other)
   ]
   np.testing.assert_array_equal(*chosen)
@@ -69,7 +73,7 @@ def test_test_does_not_depend_on_the_validation_fraction(
   hnp.arrays(np.uint8, st.tuples(st.integers(0, 30), st.just(32))), seeds
 )
 def test_uniforms_are_in_the_unit_interval(digests, seed):
-  number = splits.uniforms(digests, seed)
+  number = splits.uniform_numbers(digests, seed)
   assert number.shape == (len(digests),)
   assert ((number >= 0) & (number < 1)).all()
 
@@ -77,14 +81,14 @@ def test_uniforms_are_in_the_unit_interval(digests, seed):
 def test_a_uniform_is_what_its_definition_says():
   digest = hashlib.sha256(b'content').digest()
   bits = int(hashlib.sha256(b'7:' + digest).hexdigest()[:16], 16)
-  found = splits.uniforms(splits.content_digests([b'content']), 7)
-  assert found[0] == (bits >> 11) / 2**53
+  result = splits.uniform_numbers(splits.content_digests([b'content']), 7)
+  assert result[0] == (bits >> 11) / 2**53
 
 
 def test_shares_are_the_fractions_within_four_standard_errors():
   count = 20_000
-  digests = digests_of(count)
-  chosen = splits.train_val_test(digests, splits.Draw(3, 0.1, 0.25))
+  digests = digests_for(count)
+  chosen = splits.train_val_test(digests, splits.RandomSplit(3, 0.1, 0.25))
   for name, share in (('train', 0.65), ('val', 0.1), ('test', 0.25)):
     error = 4 * np.sqrt(share * (1 - share) / count)
     assert abs(len(chosen[name]) / count - share) < error
@@ -95,26 +99,26 @@ def test_shares_are_the_fractions_within_four_standard_errors():
 
 
 def test_seeds_draw_independently():
-  digests = digests_of(20_000)
-  one, other = (splits.uniforms(digests, seed) for seed in (0, 1))
+  digests = digests_for(20_000)
+  one, other = (splits.uniform_numbers(digests, seed) for seed in (0, 1))
   assert abs(np.corrcoef(one, other)[0, 1]) < 4 / np.sqrt(20_000)
 
 
-def test_also_in():
-  found = splits.also_in(digests_of(5), digests_of(4, start=3))
-  np.testing.assert_array_equal(found, [False, False, False, True, True])
-  assert splits.also_in(digests_of(0), digests_of(2)).shape == (0,)
+def test_occurs_in():
+  result = splits.occurs_in(digests_for(5), digests_for(4, start=3))
+  np.testing.assert_array_equal(result, [False, False, False, True, True])
+  assert splits.occurs_in(digests_for(0), digests_for(2)).shape == (0,)
 
 
 @hypothesis.given(
   st.lists(st.tuples(st.integers(0, 3), st.binary(max_size=1)), max_size=30),
   st.randoms(),
 )
-def test_content_order_forgets_the_order_given(rows, random):
+def test_sort_order_does_not_depend_on_the_given_order(rows, random):
   def ordered(rows):
     labels = np.array([label for label, _ in rows], int)
     digests = splits.content_digests([content for _, content in rows])
-    order = splits.content_order(labels, digests)
+    order = splits.sort_order(labels, digests)
     return labels[order].tolist(), digests[order].tobytes()
 
   shuffled = list(rows)
@@ -125,7 +129,7 @@ def test_content_order_forgets_the_order_given(rows, random):
 
 def test_names_decide_between_copies():
   digests = splits.content_digests([b'same', b'same', b'other'])
-  order = splits.content_order(np.zeros(3, int), digests, ['b', 'a', 'c'])
+  order = splits.sort_order(np.zeros(3, int), digests, ['b', 'a', 'c'])
   assert list(order).index(1) < list(order).index(0)
 
 
@@ -143,7 +147,7 @@ def test_names_decide_between_copies():
 )
 def test_draws_that_make_no_sense(fields, message):
   with pytest.raises(InputError, match=message):
-    splits.Draw(**fields)
+    splits.RandomSplit(**fields)
 
 
 @hypothesis.given(
@@ -158,19 +162,19 @@ def test_lowest_draws_so_many_whatever_the_order(contents, seed, count, data):
   drawn = []
   for order in (contents, shuffled):
     digests = splits.content_digests(order)
-    mask = splits.lowest(digests, seed, count)
+    mask = splits.draw_lowest(digests, seed, count)
     assert mask.sum() == min(count, len(contents))
     drawn.append({c for c, m in zip(order, mask, strict=True) if m})
   assert drawn[0] == drawn[1]
-  more = splits.lowest(splits.content_digests(contents), seed, count + 1)
+  more = splits.draw_lowest(splits.content_digests(contents), seed, count + 1)
   assert drawn[0] <= {c for c, m in zip(contents, more, strict=True) if m}
 
 
 def test_lowest_of_each_class():
   digests = splits.content_digests([bytes([i]) for i in range(60)])
   labels = np.arange(60) % 7
-  drawn = splits.lowest(digests, 0, 3, labels)
+  drawn = splits.draw_lowest(digests, 0, 3, labels)
   assert np.bincount(labels[drawn]).tolist() == [3] * 7
   for label in range(7):
-    alone = splits.lowest(digests[labels == label], 0, 3)
+    alone = splits.draw_lowest(digests[labels == label], 0, 3)
     np.testing.assert_array_equal(drawn[labels == label], alone)

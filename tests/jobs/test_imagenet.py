@@ -6,11 +6,11 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tf_transfer.configs import imagenet as config_file
 
 from tests.datasets import miniatures
 from tf_transfer import contract, datasets, errors, networks
-from tf_transfer.datasets.images import decoding
+from tf_transfer.configs import imagenet as config_file
+from tf_transfer.datasets.images import resizing
 from tf_transfer.jobs import imagenet
 from tf_transfer.networks import weights
 from tf_transfer.transfer.fixed_features import features
@@ -115,7 +115,7 @@ def test_head_of_another_task_is_refused():
     imagenet.measure(network(37, False, {}), None)
 
 
-@pytest.mark.parametrize('resize', decoding.RESIZES)
+@pytest.mark.parametrize('resize', resizing.RESIZES)
 def test_the_whole_job(
   directory, small_weights, small_lite0, resize, tmp_path, capsys
 ):
@@ -130,7 +130,7 @@ def test_the_whole_job(
   record = json.loads(file.read_text())
   # The same without the pipeline, the cache and the sharding.
   split = datasets.open_test('imagenet', data_dir=str(directory))
-  prepare = decoding.RESIZES[resize]
+  prepare = resizing.RESIZES[resize]
   pixels = np.stack(
     [prepare(split.read(i), small_lite0.contract) for i in range(8)]
   )
@@ -155,7 +155,7 @@ def test_verdict(published, words):
   header = dataclasses.replace(net.header, imagenet_top1=published)
   net = dataclasses.replace(net, header=header)
   half = imagenet.metrics.Measurement(0.5, 0.45, 0.55, 400)
-  said = imagenet._verdict(
+  said = imagenet._compare(
     net, imagenet.Accuracy(half, half), 'resize_then_crop'
   )
   assert words in said

@@ -4,18 +4,17 @@ import json
 
 import numpy as np
 import pytest
-from tf_transfer.configs import fine_tuned, logistic_regression
-from tf_transfer.configs import pretrain as config_file
 
 from tests.datasets import miniatures
 from tests.transfer.training import small
 from tf_transfer import datasets, errors, networks
+from tf_transfer.configs import base
+from tf_transfer.configs import pretrain as config_file
 from tf_transfer.datasets import table
 from tf_transfer.jobs import pretrain
 from tf_transfer.networks import recipe, weights
-from tf_transfer.study import runner
 from tf_transfer.transfer import metrics
-from tf_transfer.transfer.training import train_step, trials
+from tf_transfer.transfer.training import predictions, train_step, trials
 
 
 @pytest.fixture
@@ -45,18 +44,20 @@ def config(tiny):
 
 def test_the_whole_job(tmp_path, config, capsys, monkeypatch):
   jobs, seen = [], []
-  train, predictions = trials.train, trials.predictions
+  train, predict_logits = trials.train, predictions.predict_logits
 
   def training_noted(job, *rest):
-    jobs.append((job.split.name, len(job.split), job.recipe.steps, job.color))
+    jobs.append(
+      (job.split.name, len(job.split), job.train_config.steps, job.color)
+    )
     return train(job, *rest)
 
   def measuring_noted(predict, contract, variables, split, view, *a, **k):
     seen.append((split.name, view))
-    return predictions(predict, contract, variables, split, view, *a, **k)
+    return predict_logits(predict, contract, variables, split, view, *a, **k)
 
   monkeypatch.setattr(trials, 'train', training_noted)
-  monkeypatch.setattr(trials, 'predictions', measuring_noted)
+  monkeypatch.setattr(predictions, 'predict_logits', measuring_noted)
   path = pretrain.run(config, tmp_path)
   said = capsys.readouterr().out
   assert path == tmp_path / 'pretrained' / 'tiny_digits_C1.safetensors'
@@ -143,11 +144,11 @@ def test_killed_in_either_run_it_ends_with_the_same_file(
     left = iter(range(steps))
     last = steps - 1
     monkeypatch.setattr(
-      trials, '_any', lambda _, left=left, last=last: next(left) == last
+      trials, '_any_process', lambda _, left=left, last=last: next(left) == last
     )
     with pytest.raises(errors.Preempted):
       pretrain.run(config, tmp_path / 'disturbed')
-  monkeypatch.setattr(trials, '_any', bool)
+  monkeypatch.setattr(trials, '_any_process', bool)
   disturbed = pretrain.run(config, tmp_path / 'disturbed')
   assert disturbed.read_bytes() == undisturbed.read_bytes()
 
@@ -156,10 +157,10 @@ def test_other_jobs_take_the_file_unchanged(tmp_path, config):
   config.pretrain.choose_steps_on_val = False
   config.pretrain.epochs = 1.0
   path = pretrain.run(config, tmp_path)
-  study = logistic_regression.get_config(f'{path},digits')
+  study = base.get_config(f'{path},digits')
   study.settings = ('logistic_regression', 'fine_tuned')
   study.logistic_regression.num_penalties = 3
-  study.fine_tuned = fine_tuned.fields()
+  study.fine_tuned = base.fine_tuned_fields()
   study.fine_tuned.update(
     {
       'num_learning_rates': 1,
@@ -171,7 +172,7 @@ def test_other_jobs_take_the_file_unchanged(tmp_path, config):
     }
   )
   study.tensorboard = False
-  runner.run(study.lock(), tmp_path)
+  study.run(study.lock(), tmp_path)
   lines = (tmp_path / 'results.jsonl').read_text().splitlines()
   records = [json.loads(line) for line in lines]
   assert [r['setting'] for r in records] == list(study.settings)
@@ -191,7 +192,7 @@ def test_other_data(tmp_path, config, photos, where, monkeypatch):
     config.dataset = f'folder:{photos}'
     config.pretrain.update({'epochs': 2.0, 'batch_size': 8})
   else:
-    monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+    monkeypatch.setattr(table, 'TABLE', miniatures.rows())
     miniatures.make('imagenet', tmp_path / 'data')
     config.dataset = 'imagenet'
     config.data.dir = str(tmp_path / 'data')

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
-from tf_transfer.configs import regularizers as regularizers_config
 
 from tests.transfer.training import small
 from tf_transfer import errors, networks
+from tf_transfer.configs import regularizers as regularizers_config
 from tf_transfer.jobs import regularizers
 from tf_transfer.networks import recipe
-from tf_transfer.study.figures import axes as axes_lib
+from tf_transfer.study.figures import canvas
 from tf_transfer.study.figures import regularizers as regularizer_figures
 from tf_transfer.study.paper import numbers
 
@@ -111,7 +111,7 @@ def test_records_of_an_earlier_search_do_not_count(tmp_path, config):
   (found,) = rows(tmp_path)
   lines = (tmp_path / 'results.jsonl').read_text().splitlines()
   _, last = map(json.loads, lines)
-  expected = regularizers.point(_pretrained(tmp_path, 'C5'), [last])
+  expected = regularizers.mean_log_odds(_pretrained(tmp_path, 'C5'), [last])
   assert found['mean log-odds'] == f'{expected.mean_log_odds:.3f}'
   # Of two it would be smaller by their square root.
   assert found['95 % +-'] == f'{expected.error:.3f}'
@@ -124,10 +124,10 @@ def test_means_over_different_datasets_are_refused(tmp_path):
     for name, dataset in (('C1', 'pets'), ('C1', 'dtd'), ('C2', 'pets'))
   ]
   with pytest.raises(errors.InputError, match='C2, has no record on dtd'):
-    regularizers._by_network(made, records)
-  assert regularizers._by_network(made[:1], records) == [records[:2]]
+    regularizers._group_by_network(made, records)
+  assert regularizers._group_by_network(made[:1], records) == [records[:2]]
   with pytest.raises(errors.InputError, match='no record on any dataset'):
-    regularizers._by_network(made, [])
+    regularizers._group_by_network(made, [])
 
 
 def _pretrained(tmp_path, configuration):
@@ -140,7 +140,9 @@ def _pretrained(tmp_path, configuration):
 
 def test_what_there_is_to_pretrain():
   """The paper's: those without an auxiliary head have no C5."""
-  wanted = list(regularizers._wanted(regularizers_config.get_config()))
+  wanted = list(
+    regularizers._list_pretrainings(regularizers_config.get_config())
+  )
   theirs = {
     (p.network, p.configuration) for p in numbers.training_settings(FIXED)
   }
@@ -148,7 +150,7 @@ def test_what_there_is_to_pretrain():
   assert len(wanted) == len(theirs) == 23
   alone = regularizers_config.get_config()
   alone.configurations = ('C1', 'C5')
-  assert ('inception_v1', 'C5') in regularizers._wanted(alone)
+  assert ('inception_v1', 'C5') in regularizers._list_pretrainings(alone)
 
 
 def test_settings_of_each_configuration():
@@ -171,7 +173,7 @@ def test_mean_and_error_by_hand(tmp_path):
 
   own = _pretrained(tmp_path, 'C2')
   # Odds of 3 between 3/2 and 6, of 9 between 9/4 and 36.
-  found = regularizers.point(
+  found = regularizers.mean_log_odds(
     own, [record(3 / 4, 3 / 5, 6 / 7), record(9 / 10, 9 / 13, 36 / 37)]
   )
   assert found.mean_log_odds == pytest.approx(np.log(27) / 2)
@@ -222,15 +224,13 @@ def test_embedding():
 
 def test_ours_above_the_papers(monkeypatch):
   drawn = []
-  monkeypatch.setattr(
-    axes_lib, 'save', lambda figure, path: drawn.append(figure)
-  )
+  monkeypatch.setattr(canvas, 'save', lambda figure, path: drawn.append(figure))
   point = regularizer_figures.Configuration
   ours = [
     point('inception_small', 'C1', 0.5, 0.7, 0.2, 0.01),
     point('inception_small', 'C5', 0.9, 0.75, 0.2, 0.01),
   ]
-  theirs = regularizers._papers(FIXED, ours)
+  theirs = regularizers._paper_points(FIXED, ours)
   assert len(theirs) == 23  # It has no such network: all of the paper's.
   regularizer_figures.training_settings(
     {'ours': ours, 'the paper': theirs},
@@ -252,6 +252,6 @@ def test_ours_above_the_papers(monkeypatch):
   assert figure.get_suptitle() == 'a note'
   plt.close(figure)
   same = [point('inception_v4', 'C1', 0.9, 0.8)]
-  assert {p.network for p in regularizers._papers(FIXED, same)} == {
+  assert {p.network for p in regularizers._paper_points(FIXED, same)} == {
     'inception_v4'
   }

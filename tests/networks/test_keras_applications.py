@@ -6,10 +6,10 @@ Their outputs are compared in tests/tools/test_keras_files.py.
 import jax
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import keras_files, rules, sources
 
 from tests.golden import rule
 from tf_transfer import convert_weights, networks
+from tf_transfer.convert_weights import keras_files, rules, sources
 from tf_transfer.networks import weights
 
 

@@ -11,16 +11,16 @@ import pathlib
 import jax
 import numpy as np
 import pytest
+
+from tests.golden import rule
+from tests.networks import drawn
+from tf_transfer import convert_weights, networks
 from tf_transfer.convert_weights import (
   publishers,
   rules,
   sources,
   table,
 )
-
-from tests.golden import rule
-from tests.networks import drawn
-from tf_transfer import convert_weights, networks
 from tf_transfer.networks import weights
 
 LIMIT = 1e-5

@@ -8,10 +8,10 @@ import pathlib
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import sources
 
 from tests.networks import drawn
 from tf_transfer import errors, networks
+from tf_transfer.convert_weights import sources
 
 
 @pytest.mark.parametrize('name', networks.TABLE)

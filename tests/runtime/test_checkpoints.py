@@ -33,20 +33,20 @@ def like(notes):
 
 
 def save(directory, *steps):
-  with checkpoints.Checkpoints(directory, 'job') as kept:
+  with checkpoints.Checkpoints(directory, 'job') as manager:
     for step in steps:
-      kept.save(step, state(step), {'step': step})
+      manager.save(step, state(step), {'step': step})
 
 
 def latest(directory, identity='job'):
-  with checkpoints.Checkpoints(directory, identity) as kept:
-    return kept.latest(like)
+  with checkpoints.Checkpoints(directory, identity) as manager:
+    return manager.latest(like)
 
 
-def assert_is(found, step):
-  assert found[0] == step
-  assert found[2] == {'step': step}
-  jax.tree.map(np.testing.assert_array_equal, found[1], state(step))
+def assert_is(restored, step):
+  assert restored[0] == step
+  assert restored[2] == {'step': step}
+  jax.tree.map(np.testing.assert_array_equal, restored[1], state(step))
 
 
 def test_the_last_comes_back_and_two_are_kept(tmp_path):
@@ -59,9 +59,9 @@ def test_the_last_comes_back_and_two_are_kept(tmp_path):
 def test_memory_may_be_taken_once_saved(tmp_path):
   """Donated to the next step while the checkpoint is still written."""
   step = jax.jit(lambda x: x + 1, donate_argnums=0)
-  with checkpoints.Checkpoints(tmp_path, 'job') as kept:
+  with checkpoints.Checkpoints(tmp_path, 'job') as manager:
     values = state(1)
-    kept.save(1, values, {'step': 1})
+    manager.save(1, values, {'step': 1})
     noise = values['noise']
     for _ in range(50):
       noise = step(noise)
@@ -69,14 +69,14 @@ def test_memory_may_be_taken_once_saved(tmp_path):
 
 
 def save_scored(directory, scores):
-  with checkpoints.Checkpoints(directory, 'job') as kept:
+  with checkpoints.Checkpoints(directory, 'job') as manager:
     for step, score in scores.items():
-      kept.save(step, state(step), {'step': step}, score)
+      manager.save(step, state(step), {'step': step}, score)
 
 
 def best(directory):
-  with checkpoints.Checkpoints(directory, 'job') as kept:
-    return kept.best(like)
+  with checkpoints.Checkpoints(directory, 'job') as manager:
+    return manager.best(like)
 
 
 def test_the_best_stays_beside_the_last(tmp_path):
@@ -156,23 +156,27 @@ def test_of_another_job(tmp_path):
     latest(tmp_path, 'another')
 
 
-@pytest.mark.parametrize('room', [50_000, 20])
-def test_disk_that_is_full(tmp_path, room):
-  """One clear error, of the arrays and of what is beside them."""
-  save(tmp_path, 3)
+def test_disk_that_is_full(tmp_path):
+  """One clear error, for the arrays and for the files beside them."""
+  sizes_bytes = (50_000, 20)
+  paths = [tmp_path / str(size) for size in sizes_bytes]
+  for path in paths:
+    save(path, 3)
   script = (
     'import pathlib, resource, sys\n'
-    'from tests.runtime import test_checkpoints as given\n'
+    'from tests.runtime import test_checkpoints\n'
     'from tf_transfer import errors\n'
-    'given.state(5)\n'
-    f'resource.setrlimit(resource.RLIMIT_FSIZE, ({room}, {room}))\n'
-    'try:\n'
-    '  given.save(pathlib.Path(sys.argv[1]), 5)\n'
-    'except errors.CannotWrite as error:\n'
-    '  print(error)\n'
+    'test_checkpoints.state(5)\n'
+    '_, hard = resource.getrlimit(resource.RLIMIT_FSIZE)\n'
+    f'for size, path in zip({sizes_bytes}, sys.argv[1:], strict=True):\n'
+    '  resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))\n'
+    '  try:\n'
+    '    test_checkpoints.save(pathlib.Path(path), 5)\n'
+    '  except errors.CannotWrite as error:\n'
+    '    print(error)\n'
   )
   result = subprocess.run(
-    [sys.executable, '-c', script, str(tmp_path)],
+    [sys.executable, '-c', script, *map(str, paths)],
     capture_output=True,
     text=True,
     cwd=ROOT,
@@ -180,11 +184,12 @@ def test_disk_that_is_full(tmp_path, room):
     check=False,
   )
   assert result.returncode == 0, result.stderr
-  assert f'cannot write {tmp_path}: File too large' in result.stdout
-  # With room again the job goes on from the one before.
-  assert_is(latest(tmp_path), 3)
-  save(tmp_path, 5)
-  assert_is(latest(tmp_path), 5)
+  for path in paths:
+    assert f'cannot write {path}: File too large' in result.stdout
+    # With room again the job resumes from the previous checkpoint.
+    assert_is(latest(path), 3)
+    save(path, 5)
+    assert_is(latest(path), 5)
 
 
 def test_directory_that_cannot_be_made(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from tf_transfer import errors
 from tf_transfer.networks import ops
 from tf_transfer.runtime import devices
+from tf_transfer.runtime.devices import prefetch_to_devices
 
 
 def test_options_that_this_jaxlib_lacks_are_left_out(monkeypatch):
@@ -16,14 +17,14 @@ def test_options_that_this_jaxlib_lacks_are_left_out(monkeypatch):
   assert devices.compiler_options.__wrapped__() == {}
 
 
-def test_empty_is_taken_without_a_copy():
+def test_empty_aligned_is_used_without_a_copy():
   for length in (1, 3, 1000):
-    memory = devices.empty((length, 5), np.float32)
+    memory = devices.empty_aligned((length, 5), np.float32)
     assert memory.shape == (length, 5)
     assert memory.dtype == np.float32
     memory[...] = length
-    taken = jax.device_put(memory, jax.devices()[0], may_alias=True)
-    assert taken.unsafe_buffer_pointer() == memory.ctypes.data
+    array = jax.device_put(memory, jax.devices()[0], may_alias=True)
+    assert array.unsafe_buffer_pointer() == memory.ctypes.data
 
 
 def test_options_keep_convolutions_and_not_sums_from_ynnpack():
@@ -76,17 +77,19 @@ def test_when_there_are_several_processes(monkeypatch, environment, calls):
     monkeypatch.delenv(name, raising=False)
   for name, value in environment.items():
     monkeypatch.setenv(name, value)
-  seen = []
+  initializations = []
   monkeypatch.setattr(
-    jax.distributed, 'initialize', lambda **given: seen.append(given)
+    jax.distributed,
+    'initialize',
+    lambda **options: initializations.append(options),
   )
   devices.connect()
-  assert seen == [{}] * calls
+  assert initializations == [{}] * calls
 
 
-def made(count, taken):
+def make_batches(count, made_steps):
   for step in range(count):
-    taken.append(step)
+    made_steps.append(step)
     yield {
       'image': np.full((16, 2, 2, 3), step, np.uint8),
       'label': np.arange(16, dtype=np.int32) + step,
@@ -95,9 +98,9 @@ def made(count, taken):
 
 def test_batches_arrive_in_order_and_sharded():
   sharding = devices.sharding(devices.data_mesh(), devices.BATCH)
-  found = list(devices.on_devices(made(5, []), sharding))
-  assert len(found) == 5
-  for step, batch in enumerate(found):
+  arrived = list(prefetch_to_devices(make_batches(5, []), sharding))
+  assert len(arrived) == 5
+  for step, batch in enumerate(arrived):
     np.testing.assert_array_equal(batch['label'], np.arange(16) + step)
     assert (np.asarray(batch['image']) == step).all()
     for array in batch.values():
@@ -107,17 +110,17 @@ def test_batches_arrive_in_order_and_sharded():
 
 def test_two_batches_ahead_and_no_more():
   sharding = devices.sharding(devices.data_mesh(), devices.BATCH)
-  taken = []
-  batches = devices.on_devices(made(9, taken), sharding, ahead=2)
-  assert taken == []
+  made_steps = []
+  batches = prefetch_to_devices(make_batches(9, made_steps), sharding, ahead=2)
+  assert made_steps == []
   next(batches)
-  assert taken == [0, 1, 2]
+  assert made_steps == [0, 1, 2]
   next(batches)
-  assert taken == [0, 1, 2, 3]
+  assert made_steps == [0, 1, 2, 3]
   assert len(list(batches)) == 7
 
 
 def test_fewer_batches_than_ahead():
   sharding = devices.sharding(devices.data_mesh(), devices.BATCH)
-  assert len(list(devices.on_devices(made(1, []), sharding))) == 1
-  assert list(devices.on_devices(made(0, []), sharding)) == []
+  assert len(list(prefetch_to_devices(make_batches(1, []), sharding))) == 1
+  assert list(prefetch_to_devices(make_batches(0, []), sharding)) == []

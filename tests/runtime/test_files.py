@@ -1,3 +1,5 @@
+"""Atomic writes, directories, locks and hashes."""
+
 import errno
 import os
 import stat

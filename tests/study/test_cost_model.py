@@ -1,37 +1,65 @@
-"""How long cells are held to take, as far as it can be said by hand."""
+"""Estimates of the time that cells take."""
 
 import types
 
 import pytest
-from tf_transfer.configs import fine_tuned
 
+from tf_transfer.configs import base
 from tf_transfer.study import cost_model
+from tf_transfer.transfer import operations, settings
+from tf_transfer.transfer.setting import Cell
+
+NETWORK = types.SimpleNamespace(
+  name='resnet50',
+  contract=types.SimpleNamespace(image_size=224),
+  feature_dim=2048,
+)
+DATASET = types.SimpleNamespace(
+  name='pets',
+  splits={'train': range(600), 'val': range(200), 'test': range(200)},
+  classes=range(10),
+)
 
 
-def cost(**fields):
-  """In forward passes of ResNet-50, on 1,000 images of 600 to train on."""
-  contract = types.SimpleNamespace(image_size=224)
-  net = types.SimpleNamespace(name='resnet50', contract=contract)
-  dataset = types.SimpleNamespace(
-    splits={'train': range(600), 'val': range(200), 'test': range(200)}
+def make_cells(*names):
+  return [
+    Cell(NETWORK, DATASET, settings.SETTINGS[name], name, 'resnet50')
+    for name in names
+  ]
+
+
+def test_the_first_cell_pays_for_shared_features():
+  config = base.get_config()
+  costs = cost_model.cell_operations(
+    make_cells('logistic_regression', 'ridge'), config
   )
-  given = fine_tuned.fields()
-  given.update({'steps': 80, 'batch_size': 10, **fields})
-  found = cost_model.cell(net, dataset, 'fine_tuned', {'fine_tuned': given})
-  return found / cost_model.forward(net)
+  extraction = operations.extraction(NETWORK, DATASET)
+  assert costs['logistic_regression'] > extraction > 100 * costs['ridge']
+
+
+def test_seconds_include_compiling_each_network_once(monkeypatch):
+  monkeypatch.setattr(cost_model, '_operations_per_second', lambda: 1e12)
+  config = base.get_config()
+  cells = make_cells('logistic_regression', 'ridge')
+  costs = cost_model.cell_operations(cells, config)
+  seconds = cost_model.cell_seconds(cells, config)
+  first, second = (
+    seconds[cell.identity] - costs[cell.identity] / 1e12 for cell in cells
+  )
+  assert first > 1
+  assert second == pytest.approx(0)
+  assert cost_model.cell_seconds([], config) == {}
 
 
 @pytest.mark.parametrize(
-  ('fields', 'steps', 'runs'),
+  ('seconds', 'text'),
   [
-    ({}, 57 * 80, 57),
-    ({'search': 'both'}, 57 * 80, 57),
-    # An eighth of the steps of all, then half of them as far again, and so on.
-    ({'search': 'halving'}, 56 * 10 + 28 * 10 + 14 * 20 + 7 * 40 + 80, 57),
-    ({'refit_on_trainval': False}, 56 * 80, 56),
-    ({'min_epochs': 2}, 57 * 120, 57),
+    (1, '1 min'),
+    (61, '2 min'),
+    (12_000, '3 h 20 min'),
+    (90_000, '1 day, 1:00:00'),
+    (172_800, '2 days'),
   ],
 )
-def test_steps_of_a_search(fields, steps, runs):
-  expected = 3 * 10 * steps + 1000 * runs
-  assert cost(**fields) == pytest.approx(expected)
+def test_durations(seconds, text):
+  assert cost_model.format_duration(seconds) == text

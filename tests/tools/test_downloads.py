@@ -5,15 +5,15 @@ import types
 import urllib.error
 
 import pytest
+
+from tests.golden import rule
+from tests.tools import checkpoint_files
+from tf_transfer import convert_weights, errors
 from tf_transfer.convert_weights import (
   downloads,
   sources,
   table,
 )
-
-from tests.golden import rule
-from tests.tools import checkpoint_files
-from tf_transfer import convert_weights, errors
 
 NETWORK = 'mobilenet_v1'
 

@@ -5,9 +5,9 @@ import re
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import fingerprint
 
 from tests.conftest import LITES
+from tf_transfer.convert_weights import fingerprint
 from tf_transfer.networks import weights
 
 TABLE = pathlib.Path(__file__).parents[2] / 'docs' / 'fingerprints.md'

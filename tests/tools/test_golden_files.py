@@ -9,11 +9,11 @@ import pathlib
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
 from tf_transfer import convert_weights, networks
+from tf_transfer.convert_weights import sources
 
 LIMIT = 1e-5
 # Of each family one, and each source; the others are for one's own machine.

@@ -11,16 +11,16 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+
+from tests.golden import rule
+from tests.tools import checkpoint_files
+from tf_transfer import convert_weights, errors, networks
 from tf_transfer.convert_weights import (
   keras_files,
   readers,
   sources,
   table,
 )
-
-from tests.golden import rule
-from tests.tools import checkpoint_files
-from tf_transfer import convert_weights, errors, networks
 from tf_transfer.networks import weights
 
 LIMIT = 1e-5

@@ -1,6 +1,7 @@
 """Tests of the table that --list prints."""
 
 import pytest
+
 from tf_transfer.convert_weights import listing, table
 
 

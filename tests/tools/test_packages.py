@@ -4,9 +4,9 @@ import json
 import sys
 
 import pytest
-from tf_transfer.convert_weights import packages
 
 from tf_transfer import errors
+from tf_transfer.convert_weights import packages
 
 
 def test_import_module():

@@ -8,15 +8,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+
+from tests.golden import rule
+from tests.tools import checkpoint_files
+from tf_transfer import convert_weights, errors
 from tf_transfer.convert_weights import (
   provenance,
   sources,
   table,
 )
-
-from tests.golden import rule
-from tests.tools import checkpoint_files
-from tf_transfer import convert_weights, errors
 from tf_transfer.networks import recipe, weights
 from tf_transfer.runtime import files
 

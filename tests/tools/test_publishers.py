@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from tf_transfer.convert_weights import publishers
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 5, 4, 3), dtype=np.uint8)

@@ -6,10 +6,10 @@ import struct
 import ml_dtypes
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import readers
 
 from tests.tools.checkpoint_files import write_graph, write_slim
 from tf_transfer import errors
+from tf_transfer.convert_weights import readers
 
 
 @pytest.mark.parametrize('v1', [False, True])

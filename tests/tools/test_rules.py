@@ -4,13 +4,13 @@ import re
 
 import numpy as np
 import pytest
+
+from tests.golden import rule
+from tf_transfer import convert_weights, networks
 from tf_transfer.convert_weights import (
   rules,
   table,
 )
-
-from tests.golden import rule
-from tf_transfer import convert_weights, networks
 
 
 def converted(source, network, tensors):

@@ -1,9 +1,9 @@
 """Tests of looking sources up; test_parity.py tells them by variables."""
 
 import pytest
-from tf_transfer.convert_weights import sources, table
 
 from tf_transfer import errors
+from tf_transfer.convert_weights import sources, table
 
 
 def test_list_sources():

@@ -1,9 +1,9 @@
 """Tests of the table of public checkpoints."""
 
 import pytest
-from tf_transfer.convert_weights import table
 
 from tf_transfer import networks
+from tf_transfer.convert_weights import table
 
 
 @pytest.mark.parametrize('network', table.SOURCES)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from tf_transfer.convert_weights import tensorflow_files
 
 

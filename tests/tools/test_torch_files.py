@@ -7,7 +7,6 @@ import zipfile
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import torch_files
 
 from tests.tools.checkpoint_files import (
   STORAGES,
@@ -19,6 +18,7 @@ from tests.tools.checkpoint_files import (
   write_zip,
 )
 from tf_transfer import errors
+from tf_transfer.convert_weights import torch_files
 
 WRITERS = pytest.mark.parametrize('write', [write_legacy, write_zip])
 

@@ -8,11 +8,11 @@ import re
 
 import numpy as np
 import pytest
-from tf_transfer.convert_weights import sources
 
 from tests.golden import rule
 from tests.tools import checkpoint_files
 from tf_transfer import convert_weights, errors
+from tf_transfer.convert_weights import sources
 from tf_transfer.networks import weights
 
 pytestmark = pytest.mark.usefixtures('traced_once')

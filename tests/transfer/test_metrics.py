@@ -1,3 +1,5 @@
+"""Checks metrics and their intervals by hand and against references."""
+
 import fractions
 
 import numpy as np
@@ -76,9 +78,9 @@ def test_interval_of_mean_per_class_covers_the_truth():
 
 
 def devkit_average_precision(labels, scores):
-  """One class, step by step as the VOC 2007 development kit evaluates it.
+  """Evaluates one class step by step as VOC 2007's development kit does.
 
-  In fractions, where the kit has floating-point numbers.
+  It uses fractions, where the kit has floating-point numbers.
   """
   ranking = sorted(range(len(labels)), key=lambda i: -scores[i])
   positives = sum(label == 1 for label in labels)
@@ -167,19 +169,21 @@ def test_a_class_without_examples_does_not_count():
   expected = metrics.map11(labels, scores)
   for value in (0, -1):
     more = np.concatenate([labels, np.full((80, 1), value)], axis=1)
-    found = metrics.map11(more, np.concatenate([scores, scores[:, :1]], axis=1))
-    assert found == pytest.approx(expected)
+    actual = metrics.map11(
+      more, np.concatenate([scores, scores[:, :1]], axis=1)
+    )
+    assert actual == pytest.approx(expected)
 
 
 def test_difficult_is_as_if_it_were_not_there():
   rng = np.random.default_rng(3)
   labels, scores = multi_label(rng, classes=1)
-  there = labels[:, 0] >= 0
+  is_counted = labels[:, 0] >= 0
   assert metrics.map11(labels, scores) == metrics.map11(
-    labels[there], scores[there]
+    labels[is_counted], scores[is_counted]
   )
-  elsewhere = np.where(labels < 0, rng.normal(0, 9, scores.shape), scores)
-  assert metrics.map11(labels, elsewhere) == metrics.map11(labels, scores)
+  changed = np.where(labels < 0, rng.normal(0, 9, scores.shape), scores)
+  assert metrics.map11(labels, changed) == metrics.map11(labels, scores)
 
 
 def test_interval_of_map11():

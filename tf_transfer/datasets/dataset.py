@@ -1,4 +1,4 @@
-"""What every source hands over: a dataset, which is three splits."""
+"""Defines a dataset and its splits: what every source returns."""
 
 import dataclasses
 import functools
@@ -12,38 +12,39 @@ from tf_transfer.datasets import splits
 from tf_transfer.errors import InputError
 
 # The splits of every dataset, in this order.
-PARTS = ('train', 'val', 'test')
+SPLIT_NAMES = ('train', 'val', 'test')
 
-# A wrapper of an iterable with the face of tqdm:
+# A wrapper of iterables with the interface of tqdm:
 # progress(iterable, total=..., desc=..., unit=...).
 Progress = Callable[..., Iterable[Any]]
 
 
 def no_progress(iterable: Iterable[Any], **_: Any) -> Iterable[Any]:
-  """The progress wrapper that shows nothing."""
+  """Wraps an iterable and shows no progress."""
   return iterable
 
 
 def _not_encoded(i: int) -> None:
+  """Returns None: the images of a split are in no files."""
   del i
 
 
 # eq=False: arrays do not compare to one truth value; `hash` compares content.
 @dataclasses.dataclass(frozen=True, eq=False)
 class Split:
-  """The examples that one step of the protocol may see, in a fixed order.
+  """The examples of one split, in a fixed order.
 
   Attributes:
-    name: 'train', 'val' or 'test'.
-    labels: int32 [N], indices into the dataset's classes; or, where an
-      example may belong to several, int32 [N, C]: 1 it does, 0 it does not,
-      -1 it counts neither way (VOC's difficult objects).
+    name: 'train', 'val', 'trainval' or 'test'.
+    labels: int32 [N], indices into the dataset's classes. If an example may
+      belong to several classes, int32 [N, C]: 1 if it does, 0 if it does not,
+      -1 if it is ignored (VOC's difficult objects).
     digests: uint8 [N, 32], the SHA-256 of each example's content.
-    read: read(i) is example i as uint8 RGB [H, W, 3]. May be called from
-      several threads at once.
-    describe: describe(i) says in a few words which example i is.
-    encoded: encoded(i) is the image file that example i is read from, or None
-      where its pixels are at hand. As `read`, but for that.
+    read: read(i) returns example i as uint8 RGB [H, W, 3]. It is safe to call
+      from several threads.
+    describe: describe(i) names example i for messages.
+    encoded: encoded(i) returns the bytes of the image file of example i, or
+      None if `read` should be called. It is safe to call from several threads.
   """
 
   name: str
@@ -54,6 +55,7 @@ class Split:
   encoded: Callable[[int], bytes | None] = _not_encoded
 
   def __post_init__(self):
+    """Checks shapes, and makes the arrays read-only."""
     labels = np.array(self.labels, np.int32)
     digests = np.array(self.digests, np.uint8)
     expected = (len(labels), splits.DIGEST_SIZE)
@@ -67,13 +69,15 @@ class Split:
       object.__setattr__(self, name, array)
 
   def __len__(self) -> int:
+    """Returns the number of examples."""
     return len(self.labels)
 
   @functools.cached_property
   def hash(self) -> str:
-    """SHA-256, in hex, over the pairs of digest and label in order.
+    """The SHA-256, in hexadecimal, of all digests and labels in order.
 
-    A label counts as four bytes, least significant first; of several, each.
+    Each example contributes its digest and then each of its labels as four
+    bytes, the least significant first.
     """
     labels = self.labels.astype('<i4').view(np.uint8)
     labels = labels.reshape(len(self), 4 * self.labels[:1].size or 4)
@@ -81,10 +85,11 @@ class Split:
     return hashlib.sha256(pairs.tobytes()).hexdigest()
 
 
-def joined(name: str, first: Split, second: Split) -> Split:
-  """The examples of one split followed by those of another."""
+def concatenate(name: str, first: Split, second: Split) -> Split:
+  """Concatenates two splits."""
 
-  def either(method: str, i: int) -> Any:
+  def call(method: str, i: int) -> Any:
+    """Calls a method of the split that example i is in."""
     if i < len(first):
       return getattr(first, method)(i)
     return getattr(second, method)(i - len(first))
@@ -93,28 +98,28 @@ def joined(name: str, first: Split, second: Split) -> Split:
     name=name,
     labels=np.concatenate([first.labels, second.labels]),
     digests=np.concatenate([first.digests, second.digests]),
-    read=functools.partial(either, 'read'),
-    describe=functools.partial(either, 'describe'),
-    encoded=functools.partial(either, 'encoded'),
+    read=functools.partial(call, 'read'),
+    describe=functools.partial(call, 'describe'),
+    encoded=functools.partial(call, 'encoded'),
   )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Dataset:
-  """What networks are transferred to.
+  """A dataset that networks are transferred to.
 
   Attributes:
-    name: as it was asked for.
+    name: as the user wrote it.
     classes: the name of each class; a label is an index into it.
-    metric: 'top1', 'mean_per_class', or 'map11' where labels are [N, C].
-    splits: train, val and test. What the paper calls trainval is train
-      followed by val.
-    notes: what a record of a result must say about the data, one sentence
-      each; mostly empty.
-    val_is_trained_on: whether the last fit is on val too.
+    metric: 'top1', 'mean_per_class', or 'map11' if labels are [N, C].
+    splits: train, val and test. The paper's trainval is train followed by val.
+    notes: sentences on the data that go into each record of a result; mostly
+      none.
+    val_is_trained_on: whether the final fit is on train and val, rather than
+      on train alone.
 
   Raises:
-    InputError: hyperparameters would be chosen on test.
+    InputError: train or val is the test split.
   """
 
   name: str
@@ -125,10 +130,11 @@ class Dataset:
   val_is_trained_on: bool = True
 
   def __post_init__(self):
+    """Checks that hyperparameters are not chosen on the test split."""
     test = self.splits['test']
     for name in ('train', 'val'):
-      given = self.splits[name]
-      if given.name == 'test' or (len(given) and given.hash == test.hash):
+      split = self.splits[name]
+      if split.name == 'test' or (len(split) and split.hash == test.hash):
         raise InputError(
           f'{self.name}: {name} is the test split: hyperparameters must not '
           'be chosen on the examples that the result is measured on; give '
@@ -137,10 +143,10 @@ class Dataset:
 
   @functools.cached_property
   def trainval(self) -> Split:
-    """What the last fit is on: train followed by val, or train alone."""
+    """The split of the final fit: train followed by val, or train alone."""
     if not self.val_is_trained_on:
       return dataclasses.replace(self.splits['train'], name='trainval')
-    return joined('trainval', self.splits['train'], self.splits['val'])
+    return concatenate('trainval', self.splits['train'], self.splits['val'])
 
   @property
   def multi_label(self) -> bool:
@@ -149,14 +155,14 @@ class Dataset:
 
 
 def listing(names: Iterable[str], limit: int = 5) -> str:
-  """Names in a sentence: at most `limit` of them, and how many more."""
+  """Lists at most `limit` names for a sentence, and counts the others."""
   names = list(names)
   more = f' and {len(names) - limit} more' if len(names) > limit else ''
   return ', '.join(names[:limit]) + more
 
 
 def missing_classes(classes: tuple[str, ...], split: Split) -> list[str]:
-  """The classes that no example of a split belongs to."""
+  """Returns the classes that no example of a split belongs to."""
   if split.labels.ndim == 2:
     present = np.flatnonzero((split.labels == 1).any(axis=0)).tolist()
   else:
@@ -164,29 +170,29 @@ def missing_classes(classes: tuple[str, ...], split: Split) -> list[str]:
   return [name for i, name in enumerate(classes) if i not in present]
 
 
-def complete(
+def build_dataset(
   name: str,
   classes: tuple[str, ...],
   metric: str,
-  parts: Iterable[Split],
+  splits: Iterable[Split],
   notes: Iterable[str] = (),
 ) -> Dataset:
-  """Makes a dataset of its splits, if it is one that can be used.
+  """Builds a dataset of its splits, after checking that it can be used.
 
-  A class without an example in val or test becomes a note.
+  If val or test has no example of a class, a note says so.
 
   Raises:
     InputError: val or test is empty, or a class has no training image.
   """
-  given = {part.name: part for part in parts}
-  by_name = {name: given[name] for name in PARTS}
+  by_name = {split.name: split for split in splits}
+  by_name = {split_name: by_name[split_name] for split_name in SPLIT_NAMES}
   notes = list(notes)
-  for part in (by_name['val'], by_name['test']):
-    if not len(part):
+  for split in (by_name['val'], by_name['test']):
+    if not len(split):
       total = sum(len(other) for other in by_name.values())
       raise InputError(
-        f'{name}: no image is left for {part.name}, of {total} in all: give '
-        f'more images, a larger {part.name}_fraction, another seed, or '
+        f'{name}: no image is left for {split.name}, of {total} in all: give '
+        f'more images, a larger {split.name}_fraction, another seed, or '
         'folders train, val and test of your own'
       )
   missing = missing_classes(classes, by_name['train'])
@@ -196,28 +202,28 @@ def complete(
       'validation and test are held out: give more images of it, smaller '
       'fractions, another seed, or leave the class out'
     )
-  for part in (by_name['val'], by_name['test']):
-    missing = missing_classes(classes, part)
+  for split in (by_name['val'], by_name['test']):
+    missing = missing_classes(classes, split)
     if missing:
-      notes.append(f'{part.name} has no image of {listing(missing)}')
+      notes.append(f'{split.name} has no image of {listing(missing)}')
   return Dataset(name, classes, metric, by_name, tuple(notes))
 
 
 def few_examples(dataset: Dataset, count: int, seed: int) -> Dataset:
-  """A dataset of which so many examples of each class are trained on.
+  """Reduces train to a few examples of each class (figure 9 of the paper).
 
-  (Figure 9 of the paper.) Those of train with the lowest numbers of `splits`
-  are drawn: of one seed a smaller draw is part of every larger one. Val stays
-  whole, and hyperparameters are chosen on it; the last fit is on the draw
-  alone, so that it has seen no more than `count` examples of a class.
+  The examples with the lowest numbers (see `splits`) are drawn. With one seed,
+  a smaller draw is part of every larger one. Val stays as it is, and
+  hyperparameters are chosen on it. The final fit is on the drawn examples
+  alone, so that it sees only `count` examples of each class.
 
   Args:
-    dataset: the whole.
-    count: of each class.
+    dataset: with all examples.
+    count: examples to draw of each class.
     seed: of the draw.
 
   Raises:
-    InputError: a class has fewer, or examples have several labels.
+    InputError: a class has fewer examples, or examples have several labels.
   """
   train = dataset.splits['train']
   if dataset.multi_label:
@@ -232,8 +238,8 @@ def few_examples(dataset: Dataset, count: int, seed: int) -> Dataset:
       f'{dataset.classes[counts.argmin()]}, expected at least '
       f'examples_per_class={count}'
     )
-  drawn = splits.lowest(train.digests, seed, count, train.labels)
-  few = _taken(train, np.flatnonzero(drawn))
+  is_drawn = splits.draw_lowest(train.digests, seed, count, train.labels)
+  few = _select(train, np.flatnonzero(is_drawn))
   note = f'{count} training images of each class, drawn with seed {seed}'
   return dataclasses.replace(
     dataset,
@@ -243,19 +249,20 @@ def few_examples(dataset: Dataset, count: int, seed: int) -> Dataset:
   )
 
 
-def _taken(split: Split, chosen: np.ndarray) -> Split:
-  """The examples of a split at some positions."""
+def _select(split: Split, positions: np.ndarray) -> Split:
+  """Returns a split of the examples at the given positions."""
 
-  def at(method: str, i: int) -> Any:
-    return getattr(split, method)(int(chosen[i]))
+  def call(method: str, i: int) -> Any:
+    """Calls a method of the split on the example of the selected one."""
+    return getattr(split, method)(int(positions[i]))
 
   return Split(
     name=split.name,
-    labels=split.labels[chosen],
-    digests=split.digests[chosen],
-    read=functools.partial(at, 'read'),
-    describe=functools.partial(at, 'describe'),
-    encoded=functools.partial(at, 'encoded'),
+    labels=split.labels[positions],
+    digests=split.digests[positions],
+    read=functools.partial(call, 'read'),
+    describe=functools.partial(call, 'describe'),
+    encoded=functools.partial(call, 'encoded'),
   )
 
 
@@ -263,26 +270,26 @@ def gray_split(
   name: str,
   images: np.ndarray,
   labels: np.ndarray,
-  what: str,
-  chosen: np.ndarray,
+  noun: str,
+  positions: np.ndarray,
 ) -> Split:
-  """A split of gray images that are held in memory.
+  """Makes a split of gray images that are in memory.
 
   Args:
     name: of the split.
-    images: uint8 [N, H, W]; the content that is hashed is its H * W bytes.
+    images: uint8 [N, H, W]; their H * W bytes are what is hashed.
     labels: int [N].
-    what: what to call an example, as in 'digits image'; its position in
-      `images` follows.
-    chosen: int [K], the positions in `images` of the split's examples.
+    noun: for descriptions, as 'digits image'; an image's position in `images`
+      follows it.
+    positions: int [K], the positions in `images` of the split's examples.
   """
-  digests = splits.content_digests([images[i].tobytes() for i in chosen])
-  order = splits.content_order(labels[chosen], digests)
-  chosen = chosen[order]
+  digests = splits.content_digests([images[i].tobytes() for i in positions])
+  order = splits.sort_order(labels[positions], digests)
+  positions = positions[order]
   return Split(
     name=name,
-    labels=labels[chosen],
+    labels=labels[positions],
     digests=digests[order],
-    read=lambda i: np.repeat(images[chosen[i]][..., None], 3, axis=-1),
-    describe=lambda i: f'{what} {chosen[i]}',
+    read=lambda i: np.repeat(images[positions[i]][..., None], 3, axis=-1),
+    describe=lambda i: f'{noun} {positions[i]}',
   )

@@ -1,98 +1,93 @@
-"""Says of the paper's datasets which are here, whole, and how to get others.
+"""Examines datasets with official splits, and explains how to get missing ones.
 
-For each: where it is, classes and counts against the table's, the hashes of
-its splits, what cannot be decoded; and for all, on request, a manifest with
-the SHA-256 of every file.
+For a dataset that is found it prints where it is, classes and counts against
+the table's, the hashes of its splits, and on request what cannot be decoded.
 """
 
 import concurrent.futures
+import dataclasses
 import os
-import pathlib
 import textwrap
+from collections.abc import Iterable, Sequence
 
-import ml_collections
-
-from tf_transfer.datasets import manifest
+from tf_transfer.datasets import table
 from tf_transfer.datasets.dataset import Dataset, Split, listing
 from tf_transfer.datasets.images.decoding import CorruptImage
 from tf_transfer.datasets.sources import official, tfds_records
 from tf_transfer.datasets.sources.layouts import LAYOUTS
-from tf_transfer.datasets.table import ROWS, Row
+from tf_transfer.datasets.table import Row
 from tf_transfer.errors import InputError, unknown_name
 from tf_transfer.runtime import progress
 
 _INDENT = ' ' * 12
 _WIDTH = 80
-# Images that wait to be decoded at once.
-_CHUNK = 4096
+# Images that are queued for decoding at once.
+_CHUNK_SIZE = 4096
 
 
-def run(config: ml_collections.ConfigDict, workdir: pathlib.Path | None):
-  """Prints what is to be known of the datasets that a config names.
+@dataclasses.dataclass(frozen=True)
+class Examination:
+  """The result of an examination.
 
-  Args:
-    config: as configs/datasets.py documents.
-    workdir: where digests are remembered if the config does not say; None:
-      nowhere.
+  Attributes:
+    directories: dataset -> where it is, of those that were found.
+    faulty: names of the datasets with a problem.
+  """
+
+  directories: dict[str, str]
+  faulty: tuple[str, ...]
+
+
+def select_rows(names: Sequence[str]) -> list[Row]:
+  """Returns the rows of the named datasets; of all, if there are no names.
 
   Raises:
-    InputError: a dataset that is here has something wrong with it, or the
-      manifest does not agree; after all were looked at.
+    InputError: a name is none of a dataset with official splits.
   """
-  rows = _chosen(config.datasets)
-  options = _options(config, workdir)
-  print(f'looking in {official.directory(options.data_dir)}\n')
-  here, broken = [], []
-  for row in rows:
-    try:
-      found = official.find(row, options.data_dir)
-      if found is None and options.prepare:
-        tfds_records.prepare(row.tfds, options.data_dir)
-        found = official.find(row, options.data_dir)
-      if found is None:
-        _absent(row, options, in_detail=bool(config.datasets))
-        continue
-      here.append((row, found))
-      _present(row, found, options, config.decode)
-    except InputError as error:
-      broken.append(row.name)
-      _tell(f'PROBLEM: {error}')
-  print(f'\n{len(here)} of {len(rows)} are here')
-  if len(here) < len(rows) and not config.datasets:
-    print('how to get one: --config=configs/datasets.py:NAME')
-  if config.manifest:
-    roots = {row.name: found.path for row, found in here}
-    names = [row.name for row in rows]
-    manifest.write_or_check(config.manifest, names, roots, progress.bar)
-  if broken:
-    raise InputError(f'something is wrong with {", ".join(broken)}: see above')
-
-
-def _chosen(names: tuple[str, ...]) -> list[Row]:
-  rows = {row.name: row for row in ROWS if row.published}
+  rows = {row.name: row for row in table.TABLE if row.official}
   for name in names:
     if name not in rows:
       raise unknown_name('dataset', name, rows)
   return [rows[name] for name in names] if names else list(rows.values())
 
 
-def _options(
-  config: ml_collections.ConfigDict, workdir: pathlib.Path | None
-) -> official.Options:
-  remembered = workdir and workdir / 'digests'
-  return official.Options(
-    data_dir=config.data.dir or None,
-    seed=config.data.split_seed,
-    cache_dir=config.data.cache_dir or remembered,
-    prepare=config.data.prepare,
-    cut_banner=config.data.cut_banner,
-    progress=progress.bar,
-  )
+def examine(
+  rows: Iterable[Row],
+  options: official.Options,
+  *,
+  explain: bool,
+  decode: bool,
+) -> Examination:
+  """Examines datasets, and prints what it finds.
+
+  Args:
+    rows: of the datasets.
+    options: how they are opened.
+    explain: whether to explain how to get those that are missing.
+    decode: whether to decode every image.
+
+  Raises:
+    InputError: the directory of the datasets does not exist.
+  """
+  print(f'looking in {official.directory(options.data_dir)}\n')
+  directories, faulty = {}, []
+  for row in rows:
+    try:
+      location = official.find_or_prepare(row, options)
+      if location is None:
+        _print_missing(row, options, explain)
+        continue
+      directories[row.name] = location.path
+      _print_found(row, location, options, decode)
+    except InputError as error:
+      faulty.append(row.name)
+      _print_paragraph(f'PROBLEM: {error}')
+  return Examination(directories, tuple(faulty))
 
 
-def _tell(text: str) -> None:
+def _print_paragraph(text: str) -> None:
   """Prints a paragraph below a dataset's name."""
-  # Paths and options stay whole, so that they can be copied.
+  # Paths and options are not broken, so that they can be copied.
   print(
     textwrap.fill(
       text,
@@ -106,70 +101,86 @@ def _tell(text: str) -> None:
 
 
 def _expected(row: Row) -> str:
+  """Describes what a dataset should hold."""
   counts = ' / '.join(f'{n:,}' for n in row.counts.values())
   return f'{row.classes:,} classes, {counts} images, {row.metric}'
 
 
-def _absent(row: Row, options: official.Options, in_detail: bool) -> None:
-  """Says that a dataset is not here, and perhaps how to get it."""
-  where = tfds_records.directory(options.data_dir)
-  partly = [p for p in official.places(row.name, where) if os.path.isdir(p)]
-  if partly:
-    print(f'{row.name:11} NOT WHOLE  {_expected(row)}')
-    _tell(str(official.missing(row, options.data_dir)))
+def _print_missing(row: Row, options: official.Options, explain: bool) -> None:
+  """Prints that a dataset is missing or incomplete."""
+  data_dir = tfds_records.directory(options.data_dir)
+  if any(map(os.path.isdir, official.layout_paths(row.name, data_dir))):
+    print(f'{row.name:11} INCOMPLETE {_expected(row)}')
+    _print_paragraph(str(official.not_found_error(row, options.data_dir)))
     return
-  print(f'{row.name:11} not here   {_expected(row)}')
-  if not in_detail:
-    return
+  print(f'{row.name:11} missing    {_expected(row)}')
+  if explain:
+    _explain(row, data_dir)
+
+
+def _explain(row: Row, data_dir: str) -> None:
+  """Prints how to get a dataset, its license and citation."""
   layout = LAYOUTS[row.name]
+  version = f'{row.tfds.name}:{row.tfds.major}.*.*'
   for text in (
-    f'official: about {row.size}, from {row.page}; unpack it so that '
-    f'{os.path.join(where, row.name)} (or {layout.folder}) has '
-    f'{", ".join(layout.needs)}',
-    f'TFDS, {row.tfds.name}:{row.tfds.major}.*.*: {official.by_tfds(row)}',
-    f'beware: {row.traps}',
+    f'official: about {row.download_size}, from {row.homepage}; unpack it so '
+    f'that {os.path.join(data_dir, row.name)} (or {layout.folder}) has '
+    f'{", ".join(layout.required)}',
+    f'TFDS, {version}: {official.tfds_instructions(row)}',
+    f'pitfalls: {row.pitfalls}',
     f'license: {row.license}',
     f'cite: {row.citation}',
   ):
-    _tell(text)
+    _print_paragraph(text)
 
 
-def _present(
-  row: Row, found: official.Found, options: official.Options, decode: bool
+def _print_found(
+  row: Row,
+  location: official.Location,
+  options: official.Options,
+  decode: bool,
 ) -> None:
-  """Opens a dataset that is here, and says what it finds."""
-  print(f'{row.name:11} here       {_expected(row)}')
-  kind = 'official layout' if found.layout else 'prepared by TFDS'
-  _tell(f'{kind}, {found.path}')
-  dataset = official.open_published(row, options)
+  """Opens a dataset, and prints what it holds.
+
+  Raises:
+    InputError: the dataset has a problem.
+  """
+  print(f'{row.name:11} found      {_expected(row)}')
+  source = 'official layout' if location.has_layout else 'prepared by TFDS'
+  _print_paragraph(f'{source}, {location.path}')
+  dataset = official.open_official(row, options)
   counts = {name: len(split) for name, split in dataset.splits.items()}
+  validation = _describe_validation(row, options.seed)
   if counts == dict(row.counts):
-    _tell(f'classes and counts as they should be; {_validation(row, options)}')
+    _print_paragraph(f'classes and counts are as expected; {validation}')
   else:
-    shown = ' / '.join(f'{n:,}' for n in counts.values())
-    _tell(f'found {shown} images; {_validation(row, options)}')
+    text = ' / '.join(f'{n:,}' for n in counts.values())
+    _print_paragraph(f'it has {text} images; {validation}')
   for note in dataset.notes:
-    _tell(f'note: {note}')
+    _print_paragraph(f'note: {note}')
   hashes = [f'{name} {s.hash[:16]}' for name, s in dataset.splits.items()]
-  _tell(f'splits: {", ".join(hashes)}')
+  _print_paragraph(f'splits: {", ".join(hashes)}')
   if decode:
-    _decode(row, dataset)
+    _decode_all(row, dataset)
 
 
-def _validation(row: Row, options: official.Options) -> str:
-  rule = row.held_out
+def _describe_validation(row: Row, seed: int) -> str:
+  """Describes how validation is drawn."""
+  rule = row.holdout
   if rule is None:
     return 'validation is official'
-  each = 'all classes together' if rule.each is None else 'each class'
-  drawn = 'validation' if rule.test_from is None else 'train and validation'
-  return f'{drawn} drawn by {rule.by} from {each}, seed {options.seed}'
+  each = 'all classes together' if rule.per_class is None else 'each class'
+  drawn = (
+    'validation' if rule.trainval_per_class is None else 'train and validation'
+  )
+  return f'{drawn} drawn by {rule.by} from {each}, seed {seed}'
 
 
-def _decode(row: Row, dataset: Dataset) -> None:
+def _decode_all(row: Row, dataset: Dataset) -> None:
   """Decodes every image.
 
   Raises:
-    InputError: names some of those that cannot be.
+    InputError: images cannot be decoded; the message names some of them.
   """
   corrupt, total = [], 0
   with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -178,10 +189,12 @@ def _decode(row: Row, dataset: Dataset) -> None:
       with progress.bar(
         total=len(split), desc=f'decoding {row.name} {name}', unit='image'
       ) as bar:
-        for start in range(0, len(split), _CHUNK):
-          numbers = range(start, min(start + _CHUNK, len(split)))
-          for found in pool.map(lambda i, s=split: _problem(s, i), numbers):
-            corrupt += found
+        for start in range(0, len(split), _CHUNK_SIZE):
+          positions = range(start, min(start + _CHUNK_SIZE, len(split)))
+          for names in pool.map(
+            lambda i, split=split: _name_if_corrupt(split, i), positions
+          ):
+            corrupt += names
             bar.update()
   if corrupt:
     raise InputError(
@@ -189,10 +202,11 @@ def _decode(row: Row, dataset: Dataset) -> None:
       f'{listing(corrupt)}; get them again, or have them skipped with '
       '--config.data.corrupt=skip'
     )
-  _tell(f'all {total:,} images can be decoded')
+  _print_paragraph(f'all {total:,} images can be decoded')
 
 
-def _problem(split: Split, i: int) -> list[str]:
+def _name_if_corrupt(split: Split, i: int) -> list[str]:
+  """Returns the name of example i if it cannot be decoded, else nothing."""
   try:
     split.read(i)
   except CorruptImage:

@@ -1,9 +1,9 @@
-"""A split in batches, ready for a network of a given contract.
+"""Makes batches of a split for evaluation and for training.
 
-Evaluation sees every example once, in order, the last batch padded and
-masked; training sees all examples of an epoch in a random order, epoch after
-epoch, each cropped and flipped at random. Both decode in threads, ahead of
-the consumer, and both can be begun anywhere.
+Evaluation batches hold every example once, in order; the last batch is padded
+and masked. Training batches hold all examples of an epoch in a random order,
+epoch after epoch, each cropped and flipped at random. Threads decode both kinds
+ahead of the consumer, and both kinds can start at any example or step.
 """
 
 import collections
@@ -18,33 +18,33 @@ import numpy as np
 from tf_transfer.contract import Contract
 from tf_transfer.datasets.dataset import Split
 from tf_transfer.datasets.images import augmentation
-from tf_transfer.datasets.images.decoding import RESIZES, CorruptImage
+from tf_transfer.datasets.images.decoding import CorruptImage
+from tf_transfer.datasets.images.resizing import RESIZES
 from tf_transfer.errors import InputError, unknown_name
 
-# How many batches are decoded or waiting beyond the one that is made.
+# Batches that are decoded ahead of the one that the consumer has.
 READ_AHEAD = 3
-# More threads than this wait for each other in Python more than they decode.
+# With more threads Python's lock costs more than they gain.
 MAX_WORKERS = 16
 
 Batch = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
-class _Plan:
+class _BatchExamples:
   """The examples of one batch of one process.
 
   Attributes:
-    indices: of the examples in the split, at most as many as the batch has
-      rows.
-    epochs: which visit to each example it is; evaluation has one.
+    indices: positions in the split, at most as many as the batch has rows.
+    epochs: of each example; 0 in evaluation.
   """
 
   indices: tuple[int, ...]
   epochs: tuple[int, ...]
 
 
-# Fills what chance or the contract decides of a row: load(batch, row, index,
-# epoch). May raise CorruptImage.
+# Writes an example to a row of a batch: load(batch, row, index, epoch). May
+# raise CorruptImage.
 _Load = Callable[[Batch, int, int, int], None]
 
 
@@ -60,34 +60,35 @@ def batches(
   workers: int | None = None,
   corrupt: str = 'error',
 ) -> Iterator[Batch]:
-  """Every example of a split once, in order, at a network's input size.
+  """Makes batches of every example of a split once, in order.
 
   Args:
     split: the examples.
-    contract: says how images are resized, to S x S pixels.
-    batch_size: B, examples in each batch of all processes together; the last
-      one is padded.
+    contract: how to resize images, to S x S pixels.
+    batch_size: B, examples in each batch of all processes together. The last
+      batch is padded.
     resize: 'whole_image', 'resize_then_crop' or 'crop_then_resize'; see the
-      functions of these names in `images`.
-    start: the first example, 0 to N.
-    stop: the one after the last, start to N; None is N.
-    process: which of how many processes this is; each gets its B / count rows
-      of every batch, and all get as many batches.
+      functions of these names in `images.resizing`.
+    start: position of the first example, 0 to N.
+    stop: position after that of the last example, start to N; None is N.
+    process: number of this process and count of processes. Each gets its
+      B / count rows of every batch, and all get the same number of batches.
     workers: threads that decode; None is one for each CPU core.
-    corrupt: 'error' raises on an image that cannot be read; 'skip' gives it
-      an index but no mask, so that callers can count and name it.
+    corrupt: what to do with an image that cannot be decoded. 'error' raises;
+      'skip' sets its index but not its mask, so that callers can count and
+      name it.
 
   Yields:
     image uint8 [B / count, S, S, 3], RGB, 0 where the mask is False;
     label int32 [B / count], or [B / count, C] of several labels each; 0 in
       padding;
-    mask bool [B / count], whether the example counts;
+    mask bool [B / count], whether the row is an example;
     index int32 [B / count], the example's position in the split, -1 in
       padding.
 
   Raises:
     InputError: an option is out of range (at the call), or an example cannot
-      be read (when its batch is asked for).
+      be read (at its batch).
   """
   rows = _rows(batch_size, process, workers, corrupt)
   if resize not in RESIZES:
@@ -99,17 +100,13 @@ def batches(
     )
 
   def load(batch: Batch, row: int, index: int, epoch: int) -> None:
+    """Decodes and resizes an example."""
     del epoch
     batch['image'][row] = RESIZES[resize](split.read(index), contract)
 
-  def plans() -> Iterator[_Plan]:
-    for first in range(start, stop, batch_size):
-      positions = range(first, min(first + batch_size, stop))
-      indices = tuple(positions[rows.start : rows.stop])
-      yield _Plan(indices, (0,) * len(indices))
-
+  examples = _examples_in_order(start, stop, batch_size, rows)
   empty = functools.partial(_empty, split, contract, len(rows))
-  return _filled(split, plans(), empty, load, workers, corrupt)
+  return _decode_batches(split, examples, empty, load, workers, corrupt)
 
 
 def training_batches(
@@ -125,28 +122,26 @@ def training_batches(
   workers: int | None = None,
   corrupt: str = 'error',
 ) -> Iterator[Batch]:
-  """Batches to train on: in random order, cropped and flipped at random.
+  """Makes batches to train on: in random order, cropped and flipped at random.
 
-  The examples of an epoch come in an order of its own, and the next epoch
-  begins where it ends, within a batch too: none is left out and none padded.
-  What becomes of an example depends on the seed, the epoch and its position
-  in the split alone. So batch k is the same however many threads or processes
-  there are, and wherever the steps begin.
+  An epoch may end within a batch: no example is dropped and no row is padded.
+  Everything random depends only on the seed, the epoch and the example's
+  position in the split. So batch k is the same for any number of threads and
+  processes, and for any first step.
 
   Args:
     split: the examples.
-    contract: says how crops are resized, to S x S pixels.
+    contract: how to resize crops, to S x S pixels.
     batch_size: B, examples in each batch of all processes together.
     seed: of everything random, 0 or more.
     stop: the step after the last.
-    start: the first step; a run that goes on gives the steps done so far.
-    color: whether to draw a color distortion too, for
-      `transfer.color.distort`.
-    process: which of how many processes this is; each gets its B / count rows
-      of every batch.
+    start: the first step; a run that resumes passes the number of steps done.
+    color: whether to draw a distortion for `transfer.training.color.distort`.
+    process: number of this process and count of processes. Each gets its
+      B / count rows of every batch.
     workers: threads that decode; None is one for each CPU core.
-    corrupt: 'error' raises on an image that cannot be read; 'skip' leaves it
-      black and unmasked.
+    corrupt: 'error' raises on an image that cannot be decoded; 'skip' leaves
+      it black and its mask False.
 
   Yields:
     image uint8 [B / count, S, S, 3], RGB;
@@ -157,48 +152,22 @@ def training_batches(
 
   Raises:
     InputError: an option is out of range (at the call), or an example cannot
-      be read (when its batch is asked for).
+      be read (at its batch).
   """
   rows = _rows(batch_size, process, workers, corrupt)
-  if not len(split):
-    raise InputError(f'{split.name}: there is nothing to train on')
-  if not 0 <= start <= stop:
-    raise InputError(f'steps: expected 0 <= start <= stop, got {start}, {stop}')
-  if seed < 0:
-    raise InputError(f'seed: expected 0 or more, got {seed}')
-
-  def load(batch: Batch, row: int, index: int, epoch: int) -> None:
-    generator = augmentation.generator(seed, epoch, index)
-    batch['image'][row] = augmentation.crop_and_flip(
-      split, index, contract, generator
-    )
-    if color:
-      batch['color'][row] = augmentation.draw_color(generator)
-
-  def plans() -> Iterator[_Plan]:
-    for step in range(start, stop):
-      positions = range(step * batch_size, (step + 1) * batch_size)
-      visits = [
-        divmod(p, len(split)) for p in positions[rows.start : rows.stop]
-      ]
-      yield _Plan(
-        tuple(int(_order(len(split), seed, epoch)[i]) for epoch, i in visits),
-        tuple(epoch for epoch, _ in visits),
-      )
-
-  def empty() -> Batch:
-    batch = _empty(split, contract, len(rows))
-    if color:
-      batch['color'] = np.zeros((len(rows), 5), np.float32)
-    return batch
-
-  return _filled(split, plans(), empty, load, workers, corrupt)
+  _check_training(split, seed, start, stop)
+  load = functools.partial(_load_augmented, split, contract, seed, color)
+  examples = _shuffled_examples(
+    len(split), seed, range(start, stop), batch_size, rows
+  )
+  empty = functools.partial(_empty, split, contract, len(rows), color)
+  return _decode_batches(split, examples, empty, load, workers, corrupt)
 
 
 def _rows(
   batch_size: int, process: tuple[int, int], workers: int | None, corrupt: str
 ) -> range:
-  """The rows of each batch that this process makes, options being in range."""
+  """Checks options, and returns the rows of a batch that this process makes."""
   for name, value in (('batch_size', batch_size), ('workers', workers)):
     if value is not None and value < 1:
       raise InputError(f'{name}: expected 1 or more, got {value}')
@@ -216,27 +185,99 @@ def _rows(
   return range(index * each, (index + 1) * each)
 
 
+def _load_augmented(
+  split: Split,
+  contract: Contract,
+  seed: int,
+  color: bool,
+  batch: Batch,
+  row: int,
+  index: int,
+  epoch: int,
+) -> None:
+  """Decodes, crops, resizes and flips an example into a row of a batch."""
+  generator = augmentation.generator(seed, epoch, index)
+  batch['image'][row] = augmentation.crop_and_flip(
+    split, index, contract, generator
+  )
+  if color:
+    batch['color'][row] = augmentation.draw_color(generator)
+
+
+def _check_training(split: Split, seed: int, start: int, stop: int) -> None:
+  """Raises an InputError if an option of `training_batches` is out of range."""
+  if not len(split):
+    raise InputError(f'{split.name}: there is nothing to train on')
+  if not 0 <= start <= stop:
+    raise InputError(f'steps: expected 0 <= start <= stop, got {start}, {stop}')
+  if seed < 0:
+    raise InputError(f'seed: expected 0 or more, got {seed}')
+
+
+def _examples_in_order(
+  start: int, stop: int, batch_size: int, rows: range
+) -> Iterator[_BatchExamples]:
+  """Lists the examples of each batch for evaluation.
+
+  Args:
+    start: position of the first example.
+    stop: position after that of the last example.
+    batch_size: examples in each batch of all processes together.
+    rows: of each batch that this process makes.
+  """
+  for first in range(start, stop, batch_size):
+    positions = range(first, min(first + batch_size, stop))
+    indices = tuple(positions[rows.start : rows.stop])
+    yield _BatchExamples(indices, (0,) * len(indices))
+
+
+def _shuffled_examples(
+  length: int, seed: int, steps: range, batch_size: int, rows: range
+) -> Iterator[_BatchExamples]:
+  """Lists the examples of each batch for training.
+
+  Args:
+    length: number of examples in the split.
+    seed: of the orders.
+    steps: whose batches are listed.
+    batch_size: examples in each batch of all processes together.
+    rows: of each batch that this process makes.
+  """
+  for step in steps:
+    positions = range(step * batch_size, (step + 1) * batch_size)
+    epochs_and_places = [
+      divmod(position, length) for position in positions[rows.start : rows.stop]
+    ]
+    yield _BatchExamples(
+      tuple(
+        int(_epoch_order(length, seed, epoch)[place])
+        for epoch, place in epochs_and_places
+      ),
+      tuple(epoch for epoch, _ in epochs_and_places),
+    )
+
+
 @functools.lru_cache(maxsize=4)
-def _order(length: int, seed: int, epoch: int) -> np.ndarray:
-  """The order of an epoch, int64 [length]."""
+def _epoch_order(length: int, seed: int, epoch: int) -> np.ndarray:
+  """Returns the random order of examples in an epoch, int64 [length]."""
   return augmentation.order_generator(seed, epoch).permutation(length)
 
 
-def _filled(
+def _decode_batches(
   split: Split,
-  plans: Iterator[_Plan],
+  batch_examples: Iterator[_BatchExamples],
   empty: Callable[[], Batch],
   load: _Load,
   workers: int | None,
   corrupt: str,
 ) -> Iterator[Batch]:
-  """Makes the planned batches: owns the threads, and ends them."""
+  """Decodes batches in threads, a few ahead of the consumer."""
   workers = workers or min(os.cpu_count() or 1, MAX_WORKERS)
-  fill = functools.partial(_fill, split, load, corrupt == 'skip')
+  fill = functools.partial(_fill_row, split, load, corrupt == 'skip')
   pool = ThreadPoolExecutor(workers, thread_name_prefix='decode')
   pending: collections.deque[tuple[Batch, list[Future]]] = collections.deque()
   try:
-    for plan in plans:
+    for examples in batch_examples:
       batch = empty()
       pending.append(
         (
@@ -244,27 +285,28 @@ def _filled(
           [
             pool.submit(fill, batch, row, index, epoch)
             for row, (index, epoch) in enumerate(
-              zip(plan.indices, plan.epochs, strict=True)
+              zip(examples.indices, examples.epochs, strict=True)
             )
           ],
         )
       )
       if len(pending) > READ_AHEAD:
-        yield _finished(*pending.popleft())
+        yield _wait(*pending.popleft())
     while pending:
-      yield _finished(*pending.popleft())
+      yield _wait(*pending.popleft())
   finally:
-    # Also where the consumer stops early: nothing that waits is begun.
+    # Also if the consumer stops early: threads start nothing that is queued.
     pool.shutdown(cancel_futures=True)
 
 
-def _finished(batch: Batch, futures: list[Future]) -> Batch:
+def _wait(batch: Batch, futures: list[Future]) -> Batch:
+  """Waits until all rows of a batch are decoded, and returns the batch."""
   for future in futures:
     future.result()
   return batch
 
 
-def _fill(
+def _fill_row(
   split: Split,
   load: _Load,
   skip_corrupt: bool,
@@ -273,7 +315,7 @@ def _fill(
   index: int,
   epoch: int,
 ) -> None:
-  """Makes one row of a batch."""
+  """Decodes one example into a row of a batch."""
   batch['label'][row] = split.labels[index]
   batch['index'][row] = index
   try:
@@ -285,11 +327,17 @@ def _fill(
     batch['mask'][row] = True
 
 
-def _empty(split: Split, contract: Contract, rows: int) -> Batch:
+def _empty(
+  split: Split, contract: Contract, rows: int, color: bool = False
+) -> Batch:
+  """Makes a batch whose rows are all padding."""
   size = contract.image_size
-  return {
+  batch = {
     'image': np.zeros((rows, size, size, 3), np.uint8),
     'label': np.zeros((rows, *split.labels.shape[1:]), np.int32),
     'mask': np.zeros(rows, bool),
     'index': np.full(rows, -1, np.int32),
   }
+  if color:
+    batch['color'] = np.zeros((rows, 5), np.float32)
+  return batch

@@ -1,16 +1,16 @@
-"""Which example goes where, as a pure function of what it is.
+"""Assigns examples to splits by hashes of their contents.
 
-Every held-out draw goes by a number between 0 and 1 that is derived from the
-SHA-256 of the example's content (or of its official name) and a seed. Where a
-share is held out the draw is a threshold on that number: an example's side
-depends on nothing else, not on the order of files, not on names, not on other
-examples or classes, and identical content is always on the same side. Where a
-published size has to be met, the examples with the lowest numbers are drawn.
+Each random draw goes by a number between 0 and 1 for each example, made from
+the SHA-256 of its content (or of its official name) and a seed. If a fraction
+is drawn, the examples whose number is below a threshold are drawn. The split of
+an example then depends on nothing else: not on the order of files, on names,
+or on other examples and classes. Identical contents are in the same split. If
+a given count is drawn, the examples with the lowest numbers are drawn.
 """
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -21,13 +21,13 @@ DIGEST_SIZE = 32
 
 
 @dataclasses.dataclass(frozen=True)
-class Draw:
-  """What is held out where a dataset has no official splits.
+class RandomSplit:
+  """How a dataset without official splits is split.
 
   Attributes:
-    seed: any integer; another seed is another, independent draw.
-    val_fraction: share of validation: of all examples where test is drawn
-      too, of the given train where test is given.
+    seed: any integer. Different seeds give independent draws.
+    val_fraction: share of validation: of all examples if test is drawn too, of
+      the given train if test is given.
     test_fraction: share of test in all examples.
   """
 
@@ -36,6 +36,7 @@ class Draw:
   test_fraction: float = 0.2
 
   def __post_init__(self):
+    """Checks the attributes."""
     if isinstance(self.seed, bool) or not isinstance(self.seed, int):
       raise InputError(f'seed: expected an integer, got {self.seed!r}')
     for name in ('val_fraction', 'test_fraction'):
@@ -52,14 +53,14 @@ class Draw:
       )
 
 
-def content_digests(contents: Sequence[bytes]) -> np.ndarray:
-  """The SHA-256 of each content, as uint8 [N, 32]."""
+def content_digests(contents: Iterable[bytes]) -> np.ndarray:
+  """Computes the SHA-256 of each content, uint8 [N, 32]."""
   joined = b''.join(hashlib.sha256(content).digest() for content in contents)
   return np.frombuffer(joined, np.uint8).reshape(-1, DIGEST_SIZE)
 
 
-def uniforms(digests: np.ndarray, seed: int) -> np.ndarray:
-  """One number in [0, 1) for each content, uniform over contents.
+def uniform_numbers(digests: np.ndarray, seed: int) -> np.ndarray:
+  """Computes a number in [0, 1) for each content, uniform over contents.
 
   Args:
     digests: uint8 [N, 32], the SHA-256 of each example's content.
@@ -73,27 +74,30 @@ def uniforms(digests: np.ndarray, seed: int) -> np.ndarray:
     int.from_bytes(hashlib.sha256(prefix + row.tobytes()).digest()[:8], 'big')
     for row in digests
   ]
-  # 53 bits are what a float64 holds: the division is exact and below 1.
+  # A float64 holds 53 bits: the division is exact and below 1.
   return (np.array(numbers, np.uint64) >> np.uint64(11)) / 2.0**53
 
 
-def train_val_test(digests: np.ndarray, draw: Draw) -> dict[str, np.ndarray]:
-  """Divides examples three ways.
+def train_val_test(
+  digests: np.ndarray, random_split: RandomSplit
+) -> dict[str, np.ndarray]:
+  """Divides examples into train, val and test.
 
-  Test does not depend on `val_fraction`: whoever holds out more for
-  validation is still measured on the same examples.
+  Test does not depend on `val_fraction`: results with different validation
+  splits are measured on the same examples.
 
   Args:
     digests: uint8 [N, 32].
-    draw: seed and fractions.
+    random_split: seed and fractions.
 
   Returns:
-    train, val and test: int64 indices, ascending, which together are each of
-    0 to N - 1 once.
+    train, val and test: int64 positions, ascending. Each of 0 to N - 1 is in
+    one of them.
   """
-  number = uniforms(digests, draw.seed)
-  test = number < draw.test_fraction
-  val = ~test & (number < draw.test_fraction + draw.val_fraction)
+  number = uniform_numbers(digests, random_split.seed)
+  threshold = random_split.test_fraction + random_split.val_fraction
+  test = number < random_split.test_fraction
+  val = ~test & (number < threshold)
   masks = {'train': ~test & ~val, 'val': val, 'test': test}
   return {name: np.flatnonzero(mask) for name, mask in masks.items()}
 
@@ -101,7 +105,7 @@ def train_val_test(digests: np.ndarray, draw: Draw) -> dict[str, np.ndarray]:
 def train_val(
   digests: np.ndarray, seed: int, fraction: float
 ) -> dict[str, np.ndarray]:
-  """Holds validation out of a given train.
+  """Divides a given train into train and val.
 
   Args:
     digests: uint8 [N, 32] of the given train.
@@ -109,44 +113,44 @@ def train_val(
     fraction: share of validation.
 
   Returns:
-    train and val: int64 indices, ascending, which together are each of
-    0 to N - 1 once.
+    train and val: int64 positions, ascending. Each of 0 to N - 1 is in one of
+    them.
   """
-  val = uniforms(digests, seed) < fraction
+  val = uniform_numbers(digests, seed) < fraction
   return {'train': np.flatnonzero(~val), 'val': np.flatnonzero(val)}
 
 
-def lowest(
+def draw_lowest(
   digests: np.ndarray,
   seed: int,
   count: int,
   labels: np.ndarray | None = None,
 ) -> np.ndarray:
-  """Draws exactly so many examples: those with the lowest numbers.
+  """Draws a given count of examples: those with the lowest numbers.
 
   Args:
     digests: uint8 [N, 32], of the examples' contents or names.
     seed: any integer.
-    count: how many; of each class, where labels are given. Where there are
-      fewer, all of them are drawn.
-    labels: int [N], to draw from each class apart.
+    count: of examples; of each class, if labels are given. All are drawn if
+      there are fewer.
+    labels: int [N]; draws from each class separately.
 
   Returns:
     bool [N], whether an example is drawn.
   """
-  number = uniforms(digests, seed)
-  # Digests decide between equal numbers, so that order never does.
+  number = uniform_numbers(digests, seed)
+  # Digests break ties, so that the order of examples has no influence.
   keys = [(x, row.tobytes()) for x, row in zip(number, digests, strict=True)]
   labels = np.zeros(len(keys), int) if labels is None else labels
-  drawn = np.zeros(len(keys), bool)
+  is_drawn = np.zeros(len(keys), bool)
   for label in np.unique(labels):
     members = np.flatnonzero(labels == label).tolist()
-    drawn[sorted(members, key=keys.__getitem__)[:count]] = True
-  return drawn
+    is_drawn[sorted(members, key=keys.__getitem__)[:count]] = True
+  return is_drawn
 
 
-def also_in(digests: np.ndarray, other: np.ndarray) -> np.ndarray:
-  """Which contents occur in another set too.
+def occurs_in(digests: np.ndarray, other: np.ndarray) -> np.ndarray:
+  """Finds the contents that occur in another set too.
 
   Args:
     digests: uint8 [N, 32].
@@ -159,17 +163,17 @@ def also_in(digests: np.ndarray, other: np.ndarray) -> np.ndarray:
   return np.array([row.tobytes() in known for row in digests], bool)
 
 
-def content_order(
+def sort_order(
   labels: np.ndarray, digests: np.ndarray, names: Sequence[str] | None = None
 ) -> np.ndarray:
-  """The order of examples in a split: by class, then by content, then by name.
+  """Computes the order of examples in a split: by class, content and name.
 
-  The name decides between identical contents of one class only.
+  The name only breaks ties between identical contents of one class.
 
   Args:
-    labels: int [N], or [N, C], whose rows count as they are.
+    labels: int [N], or [N, C], whose rows are compared as lists.
     digests: uint8 [N, 32].
-    names: N names, or None where identical examples need no telling apart.
+    names: of the N examples; None if identical examples are interchangeable.
 
   Returns:
     int64 [N], the positions in order.

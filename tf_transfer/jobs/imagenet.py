@@ -1,8 +1,8 @@
-"""A network on ImageNet's validation images: is it what it is said to be?
+"""Runs the job of configs/imagenet.py: accuracy beside the published one.
 
-Weights file -> features of the images, cached as for transfer -> logits of its
-own head -> top-1 and top-5 beside what was published. A wrong scaling, crop or
-conversion shows here before it spoils a study.
+Weights file -> features of ImageNet's validation images, cached as for transfer
+-> logits of the network's own head -> top-1 and top-5 beside the published
+ones. A wrong scaling, crop or conversion shows here before it spoils a study.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import ml_collections
 import numpy as np
 
 from tf_transfer import datasets, errors, networks
-from tf_transfer.runtime import devices, files, progress
+from tf_transfer.runtime import devices, files
 from tf_transfer.study import weights_files
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer.fixed_features import feature_cache, features
@@ -33,25 +33,27 @@ class Accuracy:
 
 
 def ranked(logits: np.ndarray, background: bool, k: int = 5) -> np.ndarray:
-  """The classes of the k largest logits, in ImageNet's order of 1000.
+  """Ranks the classes of the k largest logits, in ImageNet's order of 1000.
 
   Args:
-    logits: [N, 1000], or [N, 1001] with background ahead of them.
-    background: whether class 0 is background, which is no answer.
-    k: how many.
+    logits: [N, 1000], or [N, 1001] with background as class 0.
+    background: whether class 0 is background, which is never an answer.
+    k: number of classes.
 
   Returns:
-    int [N, k], the most likely first; of equal ones the first in order.
+    int [N, k], the most likely first; ties in the order of the classes.
   """
   logits = logits[:, 1:] if background else logits
   return np.argsort(-logits, axis=1, kind='stable')[:, :k]
 
 
-def measure(net: networks.Network, found: features.Features) -> Accuracy:
-  """Accuracies of a network's own head on features of ImageNet's images.
+def measure(
+  net: networks.Network, image_features: features.Features
+) -> Accuracy:
+  """Measures a network's own head on features of ImageNet's images.
 
   Raises:
-    InputError: the network does not tell ImageNet's 1000 classes apart.
+    InputError: the network does not have ImageNet's 1000 classes.
   """
   header = net.header
   if header.num_classes - header.background != _CLASSES:
@@ -63,14 +65,16 @@ def measure(net: networks.Network, found: features.Features) -> Accuracy:
     [
       ranked(
         np.asarray(
-          net.logits_from_features(found.values[start : start + _BATCH])
+          net.logits_from_features(
+            image_features.values[start : start + _BATCH]
+          )
         ),
         header.background,
       )
-      for start in range(0, len(found), _BATCH)
+      for start in range(0, len(image_features), _BATCH)
     ]
   )
-  hits = best == found.labels[:, None]
+  hits = best == image_features.labels[:, None]
   truth = np.ones(len(hits), int)
   return Accuracy(
     metrics.measure('top1', truth, hits[:, 0].astype(int)),
@@ -78,40 +82,41 @@ def measure(net: networks.Network, found: features.Features) -> Accuracy:
   )
 
 
-def _verdict(net: networks.Network, found: Accuracy, resize: str) -> str:
-  """What the comparison with the published accuracy says."""
+def _compare(net: networks.Network, accuracy: Accuracy, resize: str) -> str:
+  """Compares the accuracy with the published one, in words."""
   published = net.header.imagenet_top1
   if published is None:
     return 'no published top-1 to compare it with'
-  said = f'published {published:.1%} ({net.header.imagenet_top1_source})'
+  text = f'published {published:.1%} ({net.header.imagenet_top1_source})'
   # Published figures are rounded to a tenth of a percent at most.
   margin = 0.0005
-  if found.top1.low - margin <= published <= found.top1.high + margin:
-    return f'{said}: agrees'
+  if accuracy.top1.low - margin <= published <= accuracy.top1.high + margin:
+    return f'{text}: agrees'
   reason = (
-    'whole images are not what it was published on'
+    'the published figure is not of whole images'
     if resize == 'whole_image'
-    else 'its publisher may crop or decode in another way; more than one or '
-    'two percent is a sign of wrong weights or preprocessing'
+    else 'its publisher may crop or decode differently; more than one or two '
+    'percent is a sign of wrong weights or preprocessing'
   )
-  return f'{said}: {found.top1.value - published:+.1%}; {reason}'
+  return f'{text}: {accuracy.top1.value - published:+.1%}; {reason}'
 
 
 def _write(
   path: pathlib.Path,
   net: networks.Network,
   split: datasets.Split,
-  found: Accuracy,
+  accuracy: Accuracy,
   skipped: tuple[str, ...],
   resize: str,
 ) -> None:
+  """Writes the result of a network as JSON."""
   record: dict[str, Any] = {
     'network': net.name,
     'weights_sha256': net.sha256,
     'contract': net.contract.to_json(),
     'preprocessing': resize,
     'split_sha256': split.hash,
-    **dataclasses.asdict(found),
+    **dataclasses.asdict(accuracy),
     'published_top1': net.header.imagenet_top1,
     'published_top1_source': net.header.imagenet_top1_source,
     'skipped': list(skipped),
@@ -122,46 +127,53 @@ def _write(
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-  """Evaluates networks on ImageNet and prints what comes of it.
+  """Evaluates networks on ImageNet and prints their accuracies.
 
   Args:
     config: as configs/imagenet.py documents.
     workdir: where weights, features and results are written.
 
   Raises:
-    InputError: something given cannot be used.
+    InputError: an input cannot be used.
   """
   sources = [weights_files.locate(name) for name in config.networks]
   if not sources:
     raise errors.InputError('config.networks is empty: name at least one')
   workdir = files.make_directory(workdir)
-  split = datasets.open_test(
-    'imagenet',
-    data_dir=config.data.dir or None,
-    cache_dir=config.data.cache_dir or workdir / 'digests',
-    progress=progress.bar,
+  split = datasets.open_test_from_config(
+    'imagenet', config.data, workdir / 'digests'
   )
   print(f'imagenet: {len(split):,} of {_IMAGES:,} validation images')
   for source in sources:
     net = networks.load(weights_files.prepare(source, config, workdir))
-    extract = features.Extractor(
-      net,
-      feature_cache.of_config(config.features, workdir),
-      features.Options(config.resize),
-      batch_size=config.features.batch_size,
-      corrupt=config.data.corrupt,
-    )
-    values = extract(split, 'imagenet val')
-    found = measure(net, values)
-    name = f'{net.name}_{net.sha256[:12]}_{config.resize}.json'
-    directory = files.make_directory(workdir / 'imagenet')
-    _write(directory / name, net, split, found, values.skipped, config.resize)
-    top1, top5 = found.top1, found.top5
-    print(
-      f'{net.name}: top-1 {top1.value:.2%} [{top1.low:.2%}, {top1.high:.2%}], '
-      f'top-5 {top5.value:.2%}, {config.resize}, {top1.examples:,} images\n'
-      f'  {_verdict(net, found, config.resize)}'
-    )
-    if values.skipped:
-      print(f'  {len(values.skipped)} corrupt images left out')
+    _evaluate(net, split, config, workdir)
   print(f'results  {workdir / "imagenet"}')
+
+
+def _evaluate(
+  net: networks.Network,
+  split: datasets.Split,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+) -> None:
+  """Evaluates a network, writes the result and prints it."""
+  extract = features.Extractor(
+    net,
+    feature_cache.from_config(config.features, workdir),
+    features.Options(config.resize),
+    batch_size=config.features.batch_size,
+    corrupt=config.data.corrupt,
+  )
+  image_features = extract(split, 'imagenet val')
+  accuracy, skipped = measure(net, image_features), image_features.skipped
+  name = f'{net.name}_{net.sha256[:12]}_{config.resize}.json'
+  directory = files.make_directory(workdir / 'imagenet')
+  _write(directory / name, net, split, accuracy, skipped, config.resize)
+  top1, top5 = accuracy.top1, accuracy.top5
+  print(
+    f'{net.name}: top-1 {top1.value:.2%} [{top1.low:.2%}, {top1.high:.2%}], '
+    f'top-5 {top5.value:.2%}, {config.resize}, {top1.examples:,} images\n'
+    f'  {_compare(net, accuracy, config.resize)}'
+  )
+  if skipped:
+    print(f'  {len(skipped)} corrupt images left out')

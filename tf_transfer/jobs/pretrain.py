@@ -1,7 +1,8 @@
-"""Pretraining as a job: from a config to a weights file.
+"""Runs the job of configs/pretrain.py: from a config to a weights file.
 
-The file is found by what determines its content: run again, nothing is done
-twice. Beside it stands a record of what is known only afterwards.
+The weights file holds the identity of everything that determines its content,
+so that a job that is run again does nothing twice. A JSON file beside it holds
+what is known only afterwards: losses, versions, device, time.
 """
 
 import dataclasses
@@ -18,8 +19,9 @@ import tf_transfer
 from tf_transfer import datasets, errors
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices, files, writers
-from tf_transfer.study import ledger, plan
-from tf_transfer.transfer.training import pretraining
+from tf_transfer.study import check as check_lib
+from tf_transfer.study import schema
+from tf_transfer.transfer.training import pretrain_config, pretraining
 
 _PACKAGES = ('jax', 'flax', 'numpy', 'pillow')
 
@@ -30,13 +32,9 @@ def check(config: ml_collections.ConfigDict) -> None:
   Raises:
     InputError: a field is out of range, or there is no such network or data.
   """
-  pretraining.check(config.network, config.pretrain)
+  pretrain_config.check(config.network, config.pretrain)
   datasets.check(config.dataset, config.data.dir or None, config.data.prepare)
-  if config.data.corrupt not in ('error', 'skip'):
-    raise errors.InputError(
-      "config.data.corrupt: expected 'error' or 'skip', "
-      f'found {config.data.corrupt!r}'
-    )
+  check_lib.check_corrupt(config.data)
   if config.image_size < 0:
     raise errors.InputError(
       "config.image_size: expected pixels, or 0 for the network's own, not "
@@ -49,13 +47,17 @@ def check(config: ml_collections.ConfigDict) -> None:
     )
 
 
-def _given(
+def _build_pretraining(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> pretraining.Pretraining:
-  """What is to be trained, on what."""
-  dataset = plan.opened(config.dataset, config.data, workdir)
-  net = pretraining.fresh(config.network, config.image_size, config.pretrain)
-  identity = ledger.identity(
+  """Builds the pretraining: network, dataset, identity and directory."""
+  dataset = datasets.open_from_config(
+    config.dataset, config.data, workdir / 'digests'
+  )
+  net = pretrain_config.untrained_network(
+    config.network, config.image_size, config.pretrain
+  )
+  identity = schema.identity(
     {
       'network': net.name,
       'header': net.header.to_json(),
@@ -67,7 +69,7 @@ def _given(
       'pretrain': {
         name: value
         for name, value in config.pretrain.to_dict().items()
-        if name not in pretraining.OPERATIONAL
+        if name not in pretrain_config.OPERATIONAL
       },
     }
   )
@@ -83,29 +85,34 @@ def _given(
   )
 
 
-def _path(
+def _weights_path(
   config: ml_collections.ConfigDict,
-  given: pretraining.Pretraining,
+  job: pretraining.Pretraining,
   workdir: pathlib.Path,
 ) -> pathlib.Path:
+  """Returns the path of the weights file to write."""
   if config.output:
     return pathlib.Path(config.output).expanduser()
-  name = pretraining.configuration_of(config.network, config.pretrain)
-  name = name or given.identity[:8]
+  name = pretrain_config.configuration(config.network, config.pretrain)
+  name = name or job.identity[:8]
   directory = workdir / 'pretrained'
   dataset = pathlib.PurePath(config.dataset).name
   return directory / f'{config.network}_{dataset}_{name}.safetensors'
 
 
-def _already(path: pathlib.Path, identity: str) -> bool:
-  """Whether a file is what would be made; another one is not overwritten."""
+def _is_finished(path: pathlib.Path, identity: str) -> bool:
+  """Tells whether the weights file is there.
+
+  Raises:
+    InputError: other weights are there, which are not overwritten.
+  """
   if not path.exists():
     return False
   details = weights.read_header(path).recipe.details
   if 'identity' in details and details['identity'] == identity:
     return True
   raise errors.InputError(
-    f'{path} holds other weights than this config makes: remove it, or name '
+    f'{path} holds other weights than those of this config: remove it, or name '
     'another file with --config.output'
   )
 
@@ -113,7 +120,7 @@ def _already(path: pathlib.Path, identity: str) -> bool:
 def run(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> pathlib.Path:
-  """Pretrains a network, if that has not been done.
+  """Pretrains a network, unless its weights file is there.
 
   Args:
     config: as configs/pretrain.py documents.
@@ -123,39 +130,42 @@ def run(
     The weights file.
 
   Raises:
-    InputError: something given cannot be used, or training diverged.
+    InputError: an input cannot be used, or training diverged.
     Preempted: SIGTERM came; the same command goes on.
   """
   devices.connect()
   check(config)
   workdir = files.make_directory(workdir)
-  devices.keep_compiled(workdir / 'compiled')
-  given = _given(config, workdir)
-  path = _path(config, given, workdir)
+  devices.enable_compilation_cache(workdir / 'compiled')
+  job = _build_pretraining(config, workdir)
+  path = _weights_path(config, job, workdir)
   files.make_directory(path.parent)
-  if _already(path, given.identity):
+  if _is_finished(path, job.identity):
     print(f'weights  {path}, found')
   else:
-    _trained(config, given, path, workdir)
-  _say(path)
+    _pretrain(config, job, path, workdir)
+  _print_weights(path)
   return path
 
 
-def _trained(
+def _pretrain(
   config: ml_collections.ConfigDict,
-  given: pretraining.Pretraining,
+  job: pretraining.Pretraining,
   path: pathlib.Path,
   workdir: pathlib.Path,
 ) -> None:
+  """Pretrains a network and writes its weights and everything beside them."""
   started = datetime.datetime.now(datetime.UTC)
-  print(f'{given.description}, on {devices.describe()}', flush=True)
-  alone = pretraining.without_auxiliary_head(config.network, config.pretrain)
-  if alone:
-    print(f'  {alone}', flush=True)
-  result = pretraining.run(given)
-  if not devices.leading():
+  print(f'{job.description}, on {devices.describe()}', flush=True)
+  note = pretrain_config.describe_missing_auxiliary_head(
+    config.network, config.pretrain
+  )
+  if note:
+    print(f'  {note}', flush=True)
+  result = pretraining.run(job)
+  if not devices.is_leader():
     return
-  header = header_of(given, result)
+  header = build_header(job, result)
   weights.save(path, header, result.network.variables)
   finished = datetime.datetime.now(datetime.UTC)
   record: dict[str, Any] = {
@@ -168,58 +178,65 @@ def _trained(
       **{name: importlib.metadata.version(name) for name in _PACKAGES},
     },
     'device': devices.describe(),
-    # Of this process: what it went on from is not in it.
+    # Of this process: the time before a restart is not in it.
     'seconds': round((finished - started).total_seconds(), 2),
     'finished': finished.isoformat(timespec='seconds'),
   }
   with files.atomic_write(path.with_suffix('.json')) as file:
     file.write(json.dumps(record, indent=2).encode() + b'\n')
   if config.tensorboard:
-    _write_events(given, result, workdir)
-  shutil.rmtree(given.directory, ignore_errors=True)
+    _write_events(job, result, workdir)
+  shutil.rmtree(job.directory, ignore_errors=True)
 
 
-def header_of(
-  given: pretraining.Pretraining, result: pretraining.Result
+def build_header(
+  job: pretraining.Pretraining, result: pretraining.PretrainingResult
 ) -> weights.Header:
-  """What the weights file says of itself."""
-  on_imagenet = given.dataset.name == 'imagenet'
+  """Builds the header of the weights file."""
+  on_imagenet = job.dataset.name == 'imagenet'
   return dataclasses.replace(
-    given.net.header,
-    num_classes=len(given.dataset.classes),
+    job.net.header,
+    num_classes=len(job.dataset.classes),
     imagenet_top1=result.test.value if on_imagenet else None,
     imagenet_top1_source=(
       f'measured here on {result.test.examples:,} images, the central 87.5 %'
       if on_imagenet
       else ''
     ),
-    recipe=pretraining.recipe_of(given, result),
+    recipe=pretraining.build_recipe(job, result),
     source='pretrained here',
   )
 
 
-def _write_events(given, result: pretraining.Result, workdir) -> None:
-  with writers.rewrite(workdir / 'tensorboard' / given.identity) as writer:
+def _write_events(
+  job: pretraining.Pretraining,
+  result: pretraining.PretrainingResult,
+  workdir: pathlib.Path,
+) -> None:
+  """Writes curves for TensorBoard."""
+  with writers.open_curve_writer(
+    workdir / 'tensorboard' / job.identity
+  ) as writer:
     writer.curve('loss/train_and_val', result.losses)
     if result.choice:
       values = [value for _, value in result.choice.curve]
-      writer.curve(f'validation/{given.dataset.metric}', values)
-    writer.curve(f'test/{given.dataset.metric}', [result.test.value])
+      writer.curve(f'validation/{job.dataset.metric}', values)
+    writer.curve(f'test/{job.dataset.metric}', [result.test.value])
 
 
-def _say(path: pathlib.Path) -> None:
-  """What a weights file that was made here is."""
+def _print_weights(path: pathlib.Path) -> None:
+  """Prints what a weights file is, and how to use it."""
   header = weights.read_header(path)
-  found = header.recipe
-  test = found.details['test']
+  recipe = header.recipe
+  test = recipe.details['test']
   print(
-    f'{header.network} on {found.trained_on}: {test["value"]:.2%} '
+    f'{header.network} on {recipe.trained_on}: {test["value"]:.2%} '
     f'[{test["low"]:.2%}, {test["high"]:.2%}] on {test["examples"]:,} test '
-    f'images after {found.details["steps"]:,} steps\n  {found}'
+    f'images after {recipe.details["steps"]:,} steps\n  {recipe}'
   )
-  if found.details['skipped']:
-    print(f'  {len(found.details["skipped"])} corrupt images left out')
+  if recipe.details['skipped']:
+    print(f'  {len(recipe.details["skipped"])} corrupt images left out')
   print(
     f'weights  {path}\nuse it   python -m tf_transfer.main --workdir=DIR '
-    f'--config=configs/logistic_regression.py:{path},DATASET'
+    f'--config=logistic_regression:{path},DATASET'
   )

@@ -1,12 +1,12 @@
-"""What the settings of pretraining do to transfer: the paper's second finding.
+"""Runs the job of configs/regularizers.py: how regularizers affect transfer.
 
-Networks × C1 to C5 -> each pretrained to a weights file -> fixed features (and
-fine-tuning, with the same settings or with them in pretraining only) on the
-datasets, as any study -> mean log-odds of each configuration: figures 3 and 5,
-the paper's values beside ours; and figure 4, t-SNE of the features of a few
-classes.
+This is the paper's second finding. Networks × configurations C1 to C5 -> each
+pretrained to a weights file -> studies on fixed features (and with fine-tuning,
+with the same regularizers or with none) -> mean log-odds of each configuration,
+in figures 3 and 5 with the paper's values beside ours, and figure 4, t-SNE of
+the features of a few classes.
 
-All that was done is found in the workdir: the same command goes on.
+The workdir keeps everything that is finished: the same command goes on.
 """
 
 import csv
@@ -23,42 +23,43 @@ import sklearn.neighbors
 from absl import logging
 
 from tf_transfer import datasets, errors, networks
-from tf_transfer.jobs import pretrain
+from tf_transfer.jobs import pretrain, study
 from tf_transfer.networks import recipe, weights
 from tf_transfer.runtime import devices, files
-from tf_transfer.study import plan, runner
+from tf_transfer.study import names
 from tf_transfer.study.analysis import statistics
-from tf_transfer.study.figures import panels as panels_lib
-from tf_transfer.study.figures import regularizers
+from tf_transfer.study.figures import regularizers as regularizer_figures
 from tf_transfer.study.paper import numbers
+from tf_transfer.study.report import text_table
+from tf_transfer.study.schema import Record
 from tf_transfer.transfer.fixed_features import feature_cache, features
 
-# How networks are fine-tuned: with the settings that they were pretrained
+# How networks are fine-tuned: with the regularizers that they were pretrained
 # with, as in figure 5, or with none, as in the paper's appendix.
 FINE_TUNING = ('same', 'pretraining_only')
 _FIXED = 'logistic_regression'
 _TUNED = 'fine_tuned'
-# The fields of a setting that trains, other than batch norm's scale, which is
-# the weights' own.
-_FACTORS = ('label_smoothing', 'dropout', 'auxiliary_head')
+# The regularizers that fine-tuning can use too. The fourth factor, batch norm's
+# scale, is part of the weights.
+_REGULARIZERS = ('label_smoothing', 'dropout', 'auxiliary_head')
 
 
 @dataclasses.dataclass(frozen=True)
 class Pretrained:
-  """A network of the study.
+  """A network pretrained in one configuration.
 
   Attributes:
-    network: its name.
+    network: the network's name.
     configuration: 'C1' to 'C5'.
-    settings: the fields of its pretraining that are among _FACTORS.
-    path: of its weights file.
-    sha256: of that.
-    recipe: how it came to be.
+    regularizers: the fields of its pretraining that are in _REGULARIZERS.
+    path: of the weights file.
+    sha256: of the weights file.
+    recipe: of the weights.
   """
 
   network: str
   configuration: str
-  settings: Mapping[str, Any]
+  regularizers: Mapping[str, Any]
   path: pathlib.Path
   sha256: str
   recipe: recipe.Recipe
@@ -67,12 +68,12 @@ class Pretrained:
 def _pretrain_config(
   config: ml_collections.ConfigDict, network: str, configuration: str
 ) -> ml_collections.ConfigDict:
-  """The config of one network's pretraining: `configs/pretrain.py`'s fields."""
+  """Builds the config of one pretraining, with configs/pretrain.py's fields."""
   factors = recipe.CONFIGURATIONS[configuration]
-  given = config.pretrain.to_dict()
-  strengths = {name: given[name] for name in ('label_smoothing', 'dropout')}
-  own = {
-    **given,
+  fields = config.pretrain.to_dict()
+  strengths = {name: fields[name] for name in ('label_smoothing', 'dropout')}
+  fields = {
+    **fields,
     **{name: v if factors[name] else 0.0 for name, v in strengths.items()},
     'bn_scale': factors['bn_scale'],
     'auxiliary_head': (
@@ -86,16 +87,19 @@ def _pretrain_config(
       'image_size': config.image_size,
       'output': '',
       'data': config.transfer.data.to_dict(),
-      'pretrain': own,
+      'pretrain': fields,
       'tensorboard': config.transfer.tensorboard,
     }
   )
 
 
-def _wanted(config: ml_collections.ConfigDict) -> Iterator[tuple[str, str]]:
-  """The networks and configurations that there are.
+def _list_pretrainings(
+  config: ml_collections.ConfigDict,
+) -> Iterator[tuple[str, str]]:
+  """Yields the networks and configurations to pretrain.
 
-  Without an auxiliary head C5 is C4: it is left out, as in the paper.
+  For a network without an auxiliary head C5 equals C4: it is left out, as in
+  the paper.
   """
   for network in config.networks:
     for configuration in config.configurations:
@@ -105,7 +109,7 @@ def _wanted(config: ml_collections.ConfigDict) -> Iterator[tuple[str, str]]:
 
 
 def _check(config: ml_collections.ConfigDict) -> None:
-  """Finds what is wrong with a config before anything slow begins."""
+  """Checks the config before anything slow begins."""
   for field in ('networks', 'configurations'):
     if not config[field] or len(set(config[field])) != len(config[field]):
       raise errors.InputError(
@@ -125,44 +129,45 @@ def _check(config: ml_collections.ConfigDict) -> None:
       raise errors.unknown_name(
         'network of config.fine_tuned_networks', name, config.networks
       )
-  for network, configuration in _wanted(config):
+  for network, configuration in _list_pretrainings(config):
     pretrain.check(_pretrain_config(config, network, configuration))
   for name in config.transfer.datasets:
     datasets.check(name, config.transfer.data.dir or None)
 
 
-def _pretrained(
+def _pretrain_all(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> list[Pretrained]:
-  found = []
-  wanted = list(_wanted(config))
-  for number, (network, configuration) in enumerate(wanted, start=1):
-    print(f'\n[{number}/{len(wanted)}] {network}, {configuration}', flush=True)
-    given = _pretrain_config(config, network, configuration)
-    given.output = str(
+  """Pretrains every network in every configuration, where it is missing."""
+  pretrained = []
+  pairs = list(_list_pretrainings(config))
+  for number, (network, configuration) in enumerate(pairs, start=1):
+    print(f'\n[{number}/{len(pairs)}] {network}, {configuration}', flush=True)
+    job_config = _pretrain_config(config, network, configuration)
+    job_config.output = str(
       workdir / 'pretrained' / f'{network}_{configuration}.safetensors'
     )
-    path = pretrain.run(given, workdir)
-    found.append(
+    path = pretrain.run(job_config, workdir)
+    pretrained.append(
       Pretrained(
         network,
         configuration,
-        {name: given.pretrain[name] for name in _FACTORS},
+        {name: job_config.pretrain[name] for name in _REGULARIZERS},
         path,
         files.sha256(path),
         weights.read_header(path).recipe,
       )
     )
-  return found
+  return pretrained
 
 
 @dataclasses.dataclass(frozen=True)
-class _Variant:
-  """One way of transferring the networks.
+class _Transfer:
+  """One way to transfer the networks.
 
   Attributes:
-    setting: logistic_regression or fine_tuned.
-    fine_tuning: one of FINE_TUNING, or '' of fixed features.
+    setting: name of the setting.
+    fine_tuning: one of FINE_TUNING; '' for fixed features.
   """
 
   setting: str
@@ -172,123 +177,133 @@ class _Variant:
   def name(self) -> str:
     return self.setting + ('_' if self.fine_tuning else '') + self.fine_tuning
 
-  def settings(self, own: Pretrained) -> dict[str, Any]:
-    """With what one of the networks is fine-tuned."""
+  @property
+  def figure(self) -> int:
+    """The number of the paper's figure."""
+    return 5 if self.fine_tuning else 3
+
+  def regularizers(self, pretrained: Pretrained) -> dict[str, Any]:
+    """Returns the regularizers with which a network is fine-tuned."""
     if self.fine_tuning == 'same':
-      return dict(own.settings)
+      return dict(pretrained.regularizers)
     return {'label_smoothing': 0.0, 'dropout': 0.0, 'auxiliary_head': False}
 
 
-def _transfer(
+def _run_studies(
   config: ml_collections.ConfigDict,
-  made: Sequence[Pretrained],
-  variant: _Variant,
+  pretrained: Sequence[Pretrained],
+  transfer: _Transfer,
   workdir: pathlib.Path,
 ) -> list[dict[str, Any]]:
-  """Runs the cells of a variant; the records of these cells.
+  """Transfers the networks; returns the records of these cells.
 
-  The ledger may hold others of the same networks, as of another search or
-  other splits: what counts is what this config plans.
+  The ledger may hold other records of the same networks, from another search or
+  other splits. Only those count that this config plans.
   """
   records = []
-  for given, paths in _studies(config, made, variant):
-    given.networks = tuple(paths)
-    records += runner.run(given, workdir)
+  for study_config in _build_studies(config, pretrained, transfer):
+    records += study.run(study_config, workdir)
   return records
 
 
-def _by_network(
-  made: Sequence[Pretrained], records: Sequence[Mapping[str, Any]]
-) -> list[list[Mapping[str, Any]]]:
-  """The records of each network.
+def _group_by_network(
+  pretrained: Sequence[Pretrained], records: Sequence[Record]
+) -> list[list[Record]]:
+  """Groups records by network, in the order of `pretrained`.
 
   Raises:
-    InputError: they are not of the same datasets.
+    InputError: the networks have records on different datasets.
   """
-  found = [
-    [r for r in records if r['weights_sha256'] == own.sha256] for own in made
+  groups = [
+    [r for r in records if r['weights_sha256'] == network.sha256]
+    for network in pretrained
   ]
-  every = {record['dataset'] for record in records}
-  for own, theirs in zip(made, found, strict=True):
-    missing = every - {record['dataset'] for record in theirs}
-    if missing or not theirs:
+  datasets_of_any = {record['dataset'] for record in records}
+  for network, group in zip(pretrained, groups, strict=True):
+    missing = datasets_of_any - {record['dataset'] for record in group}
+    if missing or not group:
       raise errors.InputError(
-        f'{own.network}, {own.configuration}, has no record on '
+        f'{network.network}, {network.configuration}, has no record on '
         f'{", ".join(sorted(missing)) or "any dataset"}, and means over '
         'different datasets cannot be compared: let config.transfer.leave_out '
         'name it for all networks or none, and where other processes or parts '
-        'are running it give the same command once they are through'
+        'are running it give the same command once they are done'
       )
-  return found
+  return groups
 
 
-def _studies(config, made: Sequence[Pretrained], variant: _Variant):
-  """Configs of studies, and the weights files that each is for."""
+def _build_studies(
+  config: ml_collections.ConfigDict,
+  pretrained: Sequence[Pretrained],
+  transfer: _Transfer,
+) -> Iterator[ml_collections.ConfigDict]:
+  """Yields configs of studies, one for each choice of regularizers."""
   groups: dict[str, tuple[dict[str, Any], list[str]]] = {}
-  for own in made:
-    settings = variant.settings(own) if variant.fine_tuning else {}
-    _, paths = groups.setdefault(str(settings), (settings, []))
-    paths.append(str(own.path))
-  for settings, paths in groups.values():
-    given = ml_collections.ConfigDict(config.transfer.to_dict())
-    given.image_size = config.image_size
-    given.settings = (variant.setting,)
-    if settings:
-      given.fine_tuned.update(settings)
-    yield given, paths
+  for network in pretrained:
+    fields = transfer.regularizers(network) if transfer.fine_tuning else {}
+    _, paths = groups.setdefault(str(fields), (fields, []))
+    paths.append(str(network.path))
+  for fields, paths in groups.values():
+    study_config = ml_collections.ConfigDict(config.transfer.to_dict())
+    study_config.image_size = config.image_size
+    study_config.settings = (transfer.setting,)
+    study_config.networks = tuple(paths)
+    if fields:
+      study_config[transfer.setting].update(fields)
+    yield study_config
 
 
-def point(
-  own: Pretrained, records: Sequence[Mapping[str, Any]]
-) -> regularizers.Configuration:
-  """Mean log-odds of a network over its records, with the sampling error."""
-  found = {'value': [], 'low': [], 'high': []}
+def mean_log_odds(
+  network: Pretrained, records: Sequence[Record]
+) -> regularizer_figures.Configuration:
+  """Averages a network's log-odds over its records, with the sampling error."""
+  log_odds = {'value': [], 'low': [], 'high': []}
   for record in records:
     test = record['test']
-    for name, values in found.items():
+    for name, values in log_odds.items():
       values.append(statistics.log_odds(test[name], test['examples']))
-  halves = (np.array(found['high']) - np.array(found['low'])) / 2
-  test = own.recipe.details['test']
-  return regularizers.Configuration(
-    own.network,
-    own.configuration,
-    float(np.mean(found['value'])),
+  halves = (np.array(log_odds['high']) - np.array(log_odds['low'])) / 2
+  test = network.recipe.details['test']
+  return regularizer_figures.Configuration(
+    network.network,
+    network.configuration,
+    float(np.mean(log_odds['value'])),
     test['value'],
-    # Of a mean of independent ones.
+    # The error of a mean of independent values.
     float(np.sqrt(np.sum(halves**2)) / len(halves)),
     (test['high'] - test['low']) / 2,
   )
 
 
-def _papers(
-  setting: str, points: Sequence[regularizers.Configuration]
-) -> list[regularizers.Configuration]:
-  """The paper's values of the same networks; of all, if it has none of them."""
-  every = numbers.training_settings(setting)
-  own = {p.network for p in points}
-  return [p for p in every if p.network in own] or list(every)
+def _paper_points(
+  setting: str, points: Sequence[regularizer_figures.Configuration]
+) -> list[regularizer_figures.Configuration]:
+  """Returns the paper's values of the same networks, or of all if none."""
+  published = numbers.training_settings(setting)
+  names = {point.network for point in points}
+  return [p for p in published if p.network in names] or list(published)
 
 
 def _draw(
   config: ml_collections.ConfigDict,
-  variant: _Variant,
-  points: Sequence[regularizers.Configuration],
+  transfer: _Transfer,
+  points: Sequence[regularizer_figures.Configuration],
   workdir: pathlib.Path,
 ) -> None:
-  number = 3 if variant.setting == _FIXED else 5
-  appendix = '_pretraining_only' * (variant.fine_tuning == FINE_TUNING[1])
-  path = workdir / f'figure_{number}{appendix}'
-  regularizers.training_settings(
-    {'ours': points, 'the paper': _papers(variant.setting, points)},
-    variant.setting,
+  """Draws figure 3 or 5."""
+  appendix = '_pretraining_only' * (transfer.fine_tuning == FINE_TUNING[1])
+  path = workdir / f'figure_{transfer.figure}{appendix}'
+  regularizer_figures.training_settings(
+    {'ours': points, 'the paper': _paper_points(transfer.setting, points)},
+    transfer.setting,
     path,
     trained_on=config.pretrained_on,
     note=config.note,
   )
-  print(f'figure {number}  {path}.png, {path}.pdf')
+  print(f'figure {transfer.figure}  {path}.png, {path}.pdf')
 
 
-_COLUMNS = (
+_HEADERS = (
   'transfer',
   'network',
   'configuration',
@@ -298,44 +313,38 @@ _COLUMNS = (
   'the paper',
 )
 
+_Points = Mapping[_Transfer, Sequence[regularizer_figures.Configuration]]
 
-def _rows(
-  found: Mapping[_Variant, Sequence[regularizers.Configuration]],
-) -> list[tuple[str, ...]]:
+
+def _table_rows(points: _Points) -> list[tuple[str, ...]]:
+  """Formats a row for each network, configuration and way to transfer."""
   rows = []
-  for variant, points in found.items():
-    theirs = {
+  for transfer, configurations in points.items():
+    published = {
       (p.network, p.configuration): f'{p.mean_log_odds:.3f}'
-      for p in numbers.training_settings(variant.setting)
+      for p in numbers.training_settings(transfer.setting)
     }
     rows += [
       (
-        variant.name,
+        transfer.name,
         p.network,
         p.configuration,
         f'{p.top1:.2%}',
         f'{p.mean_log_odds:.3f}',
         f'{p.error:.3f}',
-        theirs.get((p.network, p.configuration), '-'),
+        published.get((p.network, p.configuration), '-'),
       )
-      for p in points
+      for p in configurations
     ]
   return rows
 
 
-def _show(
-  found: Mapping[_Variant, Sequence[regularizers.Configuration]],
-  workdir: pathlib.Path,
-) -> None:
+def _show_table(points: _Points, workdir: pathlib.Path) -> None:
   """Prints a table of all points, and writes it as CSV."""
-  rows = [_COLUMNS, *_rows(found)]
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  print()
-  for row in rows:
-    cells = zip(row, widths, strict=True)
-    print('  '.join(text.ljust(width) for text, width in cells).rstrip())
+  rows = _table_rows(points)
+  print(f'\n{text_table.aligned(rows, _HEADERS, "l")}')
   text = io.StringIO()
-  csv.writer(text).writerows(rows)
+  csv.writer(text).writerows([_HEADERS, *rows])
   with files.atomic_write(workdir / 'settings.csv') as file:
     file.write(text.getvalue().encode())
   print(f'\ntable    {workdir / "settings.csv"}')
@@ -343,74 +352,100 @@ def _show(
 
 def embed(
   values: np.ndarray, labels: np.ndarray, title: str, seed: int
-) -> regularizers.Embedding:
-  """t-SNE of features [N, D] with labels [N]; deterministic by the seed."""
-  count = len(values)
-  if count < 4:
-    raise errors.InputError(f'{title}: {count} images are too few for t-SNE')
+) -> regularizer_figures.Embedding:
+  """Embeds features in the plane with t-SNE.
+
+  Args:
+    values: [N, D] features.
+    labels: int [N].
+    title: of the panel.
+    seed: decides the result.
+
+  Raises:
+    InputError: there are fewer than four images.
+  """
+  num_images = len(values)
+  if num_images < 4:
+    raise errors.InputError(
+      f'{title}: {num_images} images are too few for t-SNE'
+    )
   points = sklearn.manifold.TSNE(
-    init='pca', perplexity=min(30, (count - 1) / 3), random_state=seed
+    init='pca', perplexity=min(30, (num_images - 1) / 3), random_state=seed
   ).fit_transform(values)
   index = sklearn.neighbors.NearestNeighbors(n_neighbors=1).fit(values)
   nearest = index.kneighbors(return_distance=False)[:, 0]
-  return regularizers.Embedding(
+  return regularizer_figures.Embedding(
     title, points, labels, float(np.mean(labels == labels[nearest]))
   )
 
 
-def _figure_4(
+def _draw_embeddings(
   config: ml_collections.ConfigDict,
-  made: Sequence[Pretrained],
+  pretrained: Sequence[Pretrained],
   workdir: pathlib.Path,
 ) -> None:
-  """t-SNE of a few classes' test images, by a few configurations."""
-  wanted = config.tsne
-  chosen = [
-    own
-    for own in made
-    if own.network == wanted.network
-    and own.configuration in wanted.configurations
+  """Draws figure 4: t-SNE of the test images of a few classes."""
+  tsne = config.tsne
+  selected = [
+    network
+    for network in pretrained
+    if network.network == tsne.network
+    and network.configuration in tsne.configurations
   ]
-  if not wanted.dataset or not chosen:
+  if not tsne.dataset or not selected:
     return
-  if wanted.dataset not in config.transfer.datasets:
+  if tsne.dataset not in config.transfer.datasets:
     logging.warning(
       '%s is not among the datasets of the study: figure 4 is not drawn',
-      wanted.dataset,
+      tsne.dataset,
     )
     return
-  given = ml_collections.ConfigDict(config.transfer.to_dict())
-  dataset = plan.opened(wanted.dataset, given.data, workdir)
-  test = dataset.splits['test']
-  panels = []
-  for own in chosen:
-    net = networks.load(own.path)
-    extract = features.Extractor(
-      net,
-      feature_cache.of_config(given.features, workdir),
-      features.Options.of_config(given.features),
-      batch_size=given.features.batch_size,
-      corrupt=given.data.corrupt,
-    )
-    found = extract(test, f'{own.network}, {own.configuration}')
-    rows = _some(found.labels, wanted.classes, wanted.images_per_class)
-    title = f'{panels_lib.display_name(own.network)}, {own.configuration}'
-    panels.append(
-      embed(found.values[rows], found.labels[rows], title, wanted.seed)
-    )
+  dataset = datasets.open_from_config(
+    tsne.dataset, config.transfer.data, workdir / 'digests'
+  )
+  panels = [
+    _embed_network(network, dataset.splits['test'], config, workdir)
+    for network in selected
+  ]
   path = workdir / 'figure_4'
-  regularizers.embeddings(panels, dataset.classes, path, config.note)
+  regularizer_figures.embeddings(panels, dataset.classes, path, config.note)
   print(f'figure 4  {path}.png, {path}.pdf')
 
 
-def _some(labels: np.ndarray, classes: int, each: int) -> np.ndarray:
-  """Positions of the first so many images of each of the first classes."""
+def _embed_network(
+  network: Pretrained,
+  test: datasets.Split,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+) -> regularizer_figures.Embedding:
+  """Embeds the features that a network has of the test images."""
+  transfer, tsne = config.transfer, config.tsne
+  extract = features.Extractor(
+    networks.load(network.path),
+    feature_cache.from_config(transfer.features, workdir),
+    features.Options.from_config(transfer.features),
+    batch_size=transfer.features.batch_size,
+    corrupt=transfer.data.corrupt,
+  )
+  extracted = extract(test, f'{network.network}, {network.configuration}')
+  rows = _first_examples(extracted.labels, tsne.classes, tsne.images_per_class)
+  title = f'{names.display_name(network.network)}, {network.configuration}'
+  return embed(extracted.values[rows], extracted.labels[rows], title, tsne.seed)
+
+
+def _first_examples(
+  labels: np.ndarray, num_classes: int, per_class: int
+) -> np.ndarray:
+  """Returns the indices of the first images of each of the first classes."""
   if labels.ndim != 1:
     raise errors.InputError(
       'config.tsne.dataset: its images have several labels each'
     )
   return np.concatenate(
-    [np.flatnonzero(labels == label)[:each] for label in range(classes)]
+    [
+      np.flatnonzero(labels == label)[:per_class]
+      for label in range(num_classes)
+    ]
   )
 
 
@@ -418,11 +453,11 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   """Pretrains, transfers and draws what is missing.
 
   Args:
-    config: as configs/regularizers.py documents.
+    config: of the job, as `configs/regularizers.py` documents.
     workdir: where everything is written.
 
   Raises:
-    InputError: something given cannot be used; what was finished before stays.
+    InputError: an input cannot be used; what is finished stays.
     Preempted: SIGTERM came; the same command goes on.
   """
   devices.connect()
@@ -430,24 +465,31 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   workdir = files.make_directory(workdir)
   if config.note:
     print(config.note)
-  made = _pretrained(config, workdir)
-  tuned = [own for own in made if own.network in config.fine_tuned_networks]
-  found = {}
-  for variant in (
-    _Variant(_FIXED),
-    *(_Variant(_TUNED, name) for name in config.fine_tuning),
+  pretrained = _pretrain_all(config, workdir)
+  fine_tuned = [
+    network
+    for network in pretrained
+    if network.network in config.fine_tuned_networks
+  ]
+  points = {}
+  for transfer in (
+    _Transfer(_FIXED),
+    *(_Transfer(_TUNED, name) for name in config.fine_tuning),
   ):
-    own = tuned if variant.fine_tuning else made
-    if own:
-      records = _transfer(config, own, variant, workdir)
-      if devices.leading():
-        each = zip(own, _by_network(own, records), strict=True)
-        found[variant] = [point(*pair) for pair in each]
-  if not devices.leading():
+    selected = fine_tuned if transfer.fine_tuning else pretrained
+    if selected:
+      records = _run_studies(config, selected, transfer, workdir)
+      if devices.is_leader():
+        groups = _group_by_network(selected, records)
+        points[transfer] = [
+          mean_log_odds(network, group)
+          for network, group in zip(selected, groups, strict=True)
+        ]
+  if not devices.is_leader():
     return
-  _show(found, workdir)
-  for variant, points in found.items():
-    _draw(config, variant, points, workdir)
-  _figure_4(config, made, workdir)
+  _show_table(points, workdir)
+  for transfer, configurations in points.items():
+    _draw(config, transfer, configurations, workdir)
+  _draw_embeddings(config, pretrained, workdir)
   if config.note:
     print(config.note)

@@ -1,1 +1,4 @@
-"""Devices, files, progress and metric writers: used by all, using none."""
+"""Devices, files, checkpoints, progress and metric writers.
+
+Every other package may use these modules; they use only `errors`.
+"""

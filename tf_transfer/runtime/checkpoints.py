@@ -1,9 +1,10 @@
-"""Checkpoints: where a job stands, so that it goes on after being killed.
+"""Saves and restores checkpoints, so that a job resumes after being killed.
 
-Orbax writes them beside the work. A checkpoint counts once the SHA-256 of all
-its files stand beside them, which is last: Orbax itself does not see every
-damage. One that is damaged or half-written gives way to the one before it.
-Beside the last ones the best is kept, where they are saved with scores.
+Orbax writes them in the background. A checkpoint is valid once a file with the
+SHA-256 of all its other files is written, which happens last: Orbax itself
+does not detect every damage. If a checkpoint is damaged or incomplete, the one
+before it is restored. The last two are kept, and of those that are saved with
+a score the best.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,9 +28,9 @@ from orbax.checkpoint import checkpoint_managers
 from tf_transfer import errors
 from tf_transfer.runtime import devices, files
 
-_KEPT = 2
+_NUM_KEPT = 2
 _SUMS = 'sums.json'
-# How TensorStore, which writes the arrays, names what the system said.
+# How TensorStore, which writes the arrays, reports the system's error.
 _SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
 
 
@@ -36,29 +38,29 @@ class Checkpoints:
   """The checkpoints of one job, in a directory of their own."""
 
   def __init__(self, directory: pathlib.Path, identity: str):
-    """Opens a directory; what a killed job left half-written there goes.
+    """Opens a directory and removes incomplete checkpoints from it.
 
     Args:
       directory: of this job alone; made if need be.
-      identity: of all that determines what the job computes.
+      identity: a hash of everything that determines the job's numbers.
 
     Raises:
-      InputError: it cannot be made or written.
+      InputError: the directory cannot be made or written.
     """
     self._directory = directory.absolute()
     self._identity = identity
     self._thread = futures.ThreadPoolExecutor(1, 'checkpoint')
-    self._finishing: futures.Future | None = None
-    # By step; of those that were written without one there is none.
+    self._pending: futures.Future | None = None
+    # By step; only of checkpoints that were saved with a score.
     self._scores: dict[int, float] = {}
-    with _writing(self._directory):
+    with _write_errors(self._directory):
+      _remove_incomplete(self._directory)
       self._manager = ocp.CheckpointManager(
         self._directory,
         options=ocp.CheckpointManagerOptions(
           preservation_policy=checkpoint_managers.AnyPreservationPolicy(
-            [checkpoint_managers.LatestN(n=_KEPT), _Best(self._scores)]
+            [checkpoint_managers.LatestN(n=_NUM_KEPT), _Best(self._scores)]
           ),
-          cleanup_tmp_directories=True,
         ),
       )
     for step in self.steps():
@@ -68,17 +70,20 @@ class Checkpoints:
 
   @property
   def directory(self) -> pathlib.Path:
+    """The directory of the checkpoints."""
     return self._directory
 
   def __enter__(self) -> 'Checkpoints':
+    """Returns this object; the block's end closes it."""
     return self
 
-  def __exit__(self, *_) -> None:
+  def __exit__(self, *_: object) -> None:
+    """Waits until the last checkpoint is on disk, and closes the directory."""
     try:
       self.wait()
     finally:
       self._thread.shutdown()
-      with _writing(self._directory):
+      with _write_errors(self._directory):
         self._manager.close()
 
   def save(
@@ -88,22 +93,24 @@ class Checkpoints:
     notes: Mapping[str, Any],
     score: float | None = None,
   ) -> None:
-    """Begins to write a checkpoint; the arrays may be changed after this.
+    """Starts to write a checkpoint in the background.
+
+    The caller may change or donate the arrays afterwards.
 
     Args:
-      step: how many steps are done; a later one than all before.
+      step: number of steps done; greater than those of earlier checkpoints.
       state: tree of arrays, the same in every process.
-      notes: what JSON can hold.
-      score: that of the greatest stays, the first of equals; None: this one
-        is not in question for that.
+      notes: values that JSON can hold.
+      score: the checkpoint with the greatest score is kept, the first of equal
+        ones. None: this one does not compete.
 
     Raises:
-      InputError: it, or the one before it, could not be written.
+      InputError: this checkpoint, or the previous one, could not be written.
     """
     self.wait()
     if score is not None:
       self._scores[step] = float(score)
-    with _writing(self._directory):
+    with _write_errors(self._directory):
       self._manager.save(
         step,
         args=ocp.args.Composite(
@@ -114,32 +121,32 @@ class Checkpoints:
         ),
         force=True,
       )
-    self._finishing = self._thread.submit(self._finish, step)
+    self._pending = self._thread.submit(self._finish, step)
 
   def wait(self) -> None:
-    """Returns when what was begun is on disk.
+    """Waits until the last checkpoint is on disk.
 
     Raises:
       InputError: it could not be written.
     """
-    if self._finishing is not None:
-      self._finishing.result()
+    if self._pending is not None:
+      self._pending.result()
 
   def steps(self) -> list[int]:
-    """The steps that there are checkpoints of, whole or not."""
+    """Returns the steps of all checkpoints, valid or not."""
     return sorted(self._manager.all_steps())
 
   def latest(
     self, like: Callable[[Mapping[str, Any]], Any]
   ) -> tuple[int, Any, dict[str, Any]] | None:
-    """The last checkpoint that is whole, or None where there is none.
+    """Restores the last valid checkpoint.
 
     Args:
       like: notes -> the tree that was saved, as `jax.ShapeDtypeStruct`s with
-        the sharding that they are wanted in.
+        the sharding to restore to.
 
     Returns:
-      step, state and notes.
+      Step, state and notes; None if there is no valid checkpoint.
 
     Raises:
       InputError: the directory holds checkpoints of another job.
@@ -147,14 +154,14 @@ class Checkpoints:
     for step in reversed(self.steps()):
       problem = _problem(self._directory / str(step))
       if problem is None:
-        return self._restored(step, like)
+        return self._restore(step, like)
       logging.warning(
         '%s: the checkpoint of step %d %s: going on from the one before it',
         self._directory,
         step,
         problem,
       )
-      # It would stand in the way of the one that is written in its place.
+      # Orbax would not write this step again while it exists.
       self._manager.delete(step)
       self._scores.pop(step, None)
     return None
@@ -162,14 +169,15 @@ class Checkpoints:
   def best(
     self, like: Callable[[Mapping[str, Any]], Any]
   ) -> tuple[int, Any, dict[str, Any]] | None:
-    """As `latest`, but the one that was saved with the greatest score.
+    """Restores the valid checkpoint with the greatest score.
 
-    Where it is damaged, the best of the others that were saved with one.
+    Arguments, result and errors are those of `latest`. Checkpoints without a
+    score do not count.
     """
     for step in sorted(self._scores, key=lambda s: (-self._scores[s], s)):
       problem = _problem(self._directory / str(step))
       if problem is None:
-        return self._restored(step, like)
+        return self._restore(step, like)
       logging.warning(
         '%s: the best checkpoint, of step %d, %s: taking another',
         self._directory,
@@ -178,7 +186,10 @@ class Checkpoints:
       )
     return None
 
-  def _restored(self, step, like):
+  def _restore(
+    self, step: int, like: Callable[[Mapping[str, Any]], Any]
+  ) -> tuple[int, Any, dict[str, Any]]:
+    """Restores the checkpoint of a step, as `latest` does."""
     written = self._manager.restore(
       step, args=ocp.args.Composite(notes=ocp.args.JsonRestore())
     ).notes
@@ -198,45 +209,63 @@ class Checkpoints:
     return step, jax.tree.unflatten(structure, leaves), written['notes']
 
   def _finish(self, step: int) -> None:
-    """Says of a checkpoint, once it is written, that it is whole."""
-    with _writing(self._directory):
+    """Waits until a checkpoint is written, and marks it as valid."""
+    with _write_errors(self._directory):
       self._manager.wait_until_finished()
-    if devices.leading():
+    if devices.is_leader():
       directory = self._directory / str(step)
       content = {'score': self._scores.get(step), 'sums': _sums(directory)}
       with files.atomic_write(directory / _SUMS) as file:
         file.write(json.dumps(content).encode())
 
 
-@contextlib.contextmanager
-def _writing(path: pathlib.Path) -> Iterator[None]:
-  """Makes one clear error of a disk that is full, however that is said.
+def _remove_incomplete(directory: pathlib.Path) -> None:
+  """Removes checkpoints that a killed job has not finished.
 
-  TensorStore says it by errors of several types, with the system's number.
+  Orbax can do this in the background. That may still run when the directory is
+  closed and opened again, and fail on files that the next one removes.
+  """
+  if directory.is_dir() and devices.is_leader():
+    for path in directory.glob(f'*{ocp.utils.TMP_DIR_SUFFIX}*'):
+      shutil.rmtree(path)
+
+
+@contextlib.contextmanager
+def _write_errors(path: pathlib.Path) -> Iterator[None]:
+  """Turns errors of writing into InputErrors that name the path.
+
+  TensorStore reports a full disk by exceptions of several types, whose text
+  has the number of the system's error.
   """
   try:
     yield
   except OSError as error:
-    raise files.write_problem(path, error) from error
+    raise files.write_error(path, error) from error
   except Exception as error:
-    found = _SYSTEM_ERROR.search(str(error))
-    if found is None:
+    match = _SYSTEM_ERROR.search(str(error))
+    if match is None:
       raise
-    number = int(found[1])
-    problem = OSError(number, os.strerror(number))
-    raise files.write_problem(path, problem) from error
+    number = int(match[1])
+    os_error = OSError(number, os.strerror(number))
+    raise files.write_error(path, os_error) from error
 
 
 @dataclasses.dataclass
 class _Best(checkpoint_managers.PreservationPolicy):
-  """Keeps the checkpoint of the greatest score, the first of equals.
+  """Keeps the checkpoint with the greatest score, the first of equal ones.
 
-  Orbax's own reads scores from files, and ends the job where one is damaged.
+  Orbax's own policy reads scores from files, and raises if one is damaged.
   """
 
   scores: Mapping[int, float]
 
-  def should_preserve(self, checkpoints, *, context):
+  def should_preserve(
+    self,
+    checkpoints: Sequence[Any],
+    *,
+    context: checkpoint_managers.PreservationContext,
+  ) -> list[bool]:
+    """Returns for each checkpoint whether it is kept."""
     del context
     steps = [checkpoint.step for checkpoint in checkpoints]
     scored = [step for step in steps if step in self.scores]
@@ -245,30 +274,30 @@ class _Best(checkpoint_managers.PreservationPolicy):
 
 
 def _score(directory: pathlib.Path) -> float | None:
-  """What a checkpoint was saved with, as far as that can be read."""
+  """Reads the score that a checkpoint was saved with; None if that fails."""
   try:
     return json.loads((directory / _SUMS).read_bytes())['score']
   except (OSError, ValueError, LookupError, TypeError):
-    return None  # `_problem` says what is wrong with it.
+    return None  # `_problem` reports the damage.
 
 
 def _problem(directory: pathlib.Path) -> str | None:
-  """What is wrong with a checkpoint, in words."""
+  """Describes what is wrong with a checkpoint; None if it is valid."""
   try:
     expected = json.loads((directory / _SUMS).read_bytes())['sums']
   except FileNotFoundError:
     return 'is half-written'
   except (ValueError, LookupError, TypeError) as error:
     return f'is damaged ({_SUMS}: {error})'
-  found = _sums(directory)
-  if found == expected:
+  sums = _sums(directory)
+  if sums == expected:
     return None
-  changed = sorted(dict(found.items() ^ expected.items()))
+  changed = sorted(dict(sums.items() ^ expected.items()))
   return f'is damaged ({", ".join(changed)})'
 
 
 def _sums(directory: pathlib.Path) -> dict[str, str]:
-  """The SHA-256 of all files of a checkpoint, by path."""
+  """Computes the SHA-256 of all files of a checkpoint, by path."""
   return {
     str(path.relative_to(directory)): files.sha256(path)
     for path in directory.rglob('*')
@@ -277,15 +306,20 @@ def _sums(directory: pathlib.Path) -> dict[str, str]:
 
 
 def _numbered(leaves: Sequence[Any]) -> dict[str, Any]:
+  """Names the leaves of a tree by their position."""
   return {f'{number:06d}': leaf for number, leaf in enumerate(leaves)}
 
 
 @contextlib.contextmanager
-def termination() -> Iterator[Callable[[], bool]]:
-  """Turns SIGTERM into a question: has it come?"""
-  come = threading.Event()
-  before = signal.signal(signal.SIGTERM, lambda *_: come.set())
+def catch_sigterm() -> Iterator[Callable[[], bool]]:
+  """Keeps SIGTERM from ending the process within the block.
+
+  Yields:
+    A function that returns whether SIGTERM has been received.
+  """
+  received = threading.Event()
+  previous = signal.signal(signal.SIGTERM, lambda *_: received.set())
   try:
-    yield come.is_set
+    yield received.is_set
   finally:
-    signal.signal(signal.SIGTERM, before)
+    signal.signal(signal.SIGTERM, previous)

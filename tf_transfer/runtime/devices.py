@@ -1,4 +1,4 @@
-"""The mesh, what is sharded over it, and how to compile for it."""
+"""Sets up processes and devices, and spreads arrays over the devices."""
 
 import collections
 import functools
@@ -9,53 +9,57 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.typing import DTypeLike
 
 from tf_transfer import errors
 
 DATA_AXIS = 'data'
 
-# The same on every device, as the weights of a network.
+# The same values on every device, as the weights of a network.
 REPLICATED = PartitionSpec()
-# The first axis split over the devices, as images and features.
+# The first axis split over the devices, as of images and features.
 BATCH = PartitionSpec(DATA_AXIS)
-# The second one, as where the first counts the parts of a batch.
+# The second axis split over the devices, where the first one counts the parts
+# of a batch.
 PART_OF_BATCH = PartitionSpec(None, DATA_AXIS)
 
 
 def connect() -> None:
-  """Makes this one process of several, where the environment says so.
+  """Connects this process to others if the environment names them.
 
-  It does by JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and JAX_PROCESS_ID, or
-  by being one of several tasks of Slurm, or on a TPU pod of several hosts.
-  To be called before anything else of JAX.
+  There are several processes if JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and
+  JAX_PROCESS_ID are set, in a step of several tasks of Slurm, and on a TPU pod
+  of several hosts. Call this before anything else of JAX.
 
   Raises:
-    InputError: one of the three is set and another is no number.
+    InputError: the address is set, but the two numbers are not.
   """
   environment = os.environ
   if 'JAX_COORDINATOR_ADDRESS' in environment:
     names = ('JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
-    given = [environment.get(name, '') for name in names]
-    if not all(value.isdecimal() for value in given):
+    values = [environment.get(name, '') for name in names]
+    if not all(value.isdecimal() for value in values):
       raise errors.InputError(
         'JAX_COORDINATOR_ADDRESS is set: expected numbers in '
-        f'{" and ".join(names)} too, found {given}'
+        f'{" and ".join(names)} too, found {values}'
       )
-    count, number = map(int, given)
-    jax.distributed.initialize(num_processes=count, process_id=number)
+    num_processes, process_id = map(int, values)
+    jax.distributed.initialize(
+      num_processes=num_processes, process_id=process_id
+    )
   elif int(environment.get('SLURM_STEP_NUM_TASKS', 1)) > 1 or (
     ',' in environment.get('TPU_WORKER_HOSTNAMES', '')
   ):
     jax.distributed.initialize()
 
 
-def leading() -> bool:
-  """Whether this process is the one that writes files."""
+def is_leader() -> bool:
+  """Returns whether this is process 0, which writes the files of all."""
   return jax.process_index() == 0
 
 
 def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """A mesh of one axis, `data`, over the given devices (default: all)."""
+  """Makes a mesh of one axis, `data`, over the given devices or all."""
   devices = jax.devices() if devices is None else list(devices)
   return jax.make_mesh(
     (len(devices),),
@@ -66,30 +70,34 @@ def data_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
 
 
 def sharding(mesh: Mesh, spec: PartitionSpec) -> NamedSharding:
-  """Where an array goes: `REPLICATED` or `BATCH` over a mesh."""
+  """Returns the sharding of `REPLICATED` or `BATCH` arrays over a mesh."""
   return NamedSharding(mesh, spec)
 
 
-def empty(shape: Sequence[int], dtype) -> np.ndarray:
-  """As `np.empty`, and where CPUs are the devices no copy has to be made.
+def empty_aligned(shape: Sequence[int], dtype: DTypeLike) -> np.ndarray:
+  """Allocates an array as `np.empty` that a CPU device can use without a copy.
 
-  XLA takes memory as it is if it begins at a multiple of 64 bytes.
+  XLA uses memory in place if it begins at a multiple of 64 bytes.
   """
-  size = math.prod(shape) * np.dtype(dtype).itemsize
-  memory = np.empty(size + 64, np.uint8)
+  size_bytes = math.prod(shape) * np.dtype(dtype).itemsize
+  memory = np.empty(size_bytes + 64, np.uint8)
   start = -memory.ctypes.data % 64
-  return memory[start : start + size].view(dtype).reshape(shape)
+  return memory[start : start + size_bytes].view(dtype).reshape(shape)
 
 
 @functools.cache
 def compiler_options() -> dict[str, str]:
-  """The `compiler_options` with which `jax.jit` compiles what convolves.
+  """Returns the `compiler_options` of `jax.jit` for convolutional networks.
 
-  On CPU, convolutions are YNNPACK's where XLA chooses, which in jaxlib 0.10
-  are slower than Eigen's: on two cores 1.2 to 8 times, ours of ImageNet's
-  networks as a whole up to 1.6 times. What they give as the gradient of a
-  kernel also is a thousand times less exact. Sums are left to YNNPACK: those
-  over images, of which training is full, are 30 times slower elsewhere.
+  On CPU, XLA chooses YNNPACK for convolutions. In jaxlib 0.10 it is slower
+  than Eigen: on two cores 1.2 to 8 times for a convolution, up to 1.6 times
+  for an ImageNet network. Its gradients of kernels are also a thousand times
+  less exact. So these options keep convolutions from YNNPACK. Sums stay with
+  it: those over images, which are frequent in training, take 30 times as long
+  elsewhere.
+
+  Returns:
+    The options; empty on other devices, or if this jaxlib does not know them.
   """
   options = {
     'xla_cpu_experimental_ynn_fusion_type': 'LIBRARY_FUSION_TYPE_REDUCE'
@@ -100,7 +108,7 @@ def compiler_options() -> dict[str, str]:
 
 
 def _accepted(options: dict[str, str]) -> bool:
-  """Whether this jaxlib knows an option; they come and go with versions."""
+  """Returns whether this jaxlib knows the options; they vary by version."""
   try:
     jax.jit(lambda: 0, compiler_options=options).lower().compile()
   except jax.errors.JaxRuntimeError:
@@ -108,41 +116,41 @@ def _accepted(options: dict[str, str]) -> bool:
   return True
 
 
-def keep_compiled(directory: os.PathLike | str) -> None:
-  """Has compiled programs kept in a directory, if they are nowhere else yet.
+def enable_compilation_cache(directory: os.PathLike | str) -> None:
+  """Caches compiled programs in a directory, unless a cache is set already.
 
-  Those of the next job are then there when it starts.
+  The next job that needs a program loads it from there.
   """
   if not jax.config.jax_compilation_cache_dir:
     jax.config.update('jax_compilation_cache_dir', str(directory))
 
 
-def on_devices(
-  made: Iterable[Mapping[str, np.ndarray]],
+def prefetch_to_devices(
+  batches: Iterable[Mapping[str, np.ndarray]],
   sharding: NamedSharding,
   ahead: int = 2,
 ) -> Iterator[dict[str, jax.Array]]:
-  """Batches whose transfer to the devices runs ahead of their use.
+  """Transfers batches to the devices ahead of their use.
 
   Args:
-    made: batches, of this process where there are several.
-    sharding: of each array's first axis.
-    ahead: how many batches are on their way beyond the one in use.
+    batches: of this process, if there are several.
+    sharding: of the first axis of each array.
+    ahead: how many batches are transferred beyond the one in use.
   """
-  waiting = collections.deque()
-  for batch in made:
-    waiting.append(
+  transferred = collections.deque()
+  for batch in batches:
+    transferred.append(
       {
-        name: jax.make_array_from_process_local_data(sharding, part)
-        for name, part in batch.items()
+        name: jax.make_array_from_process_local_data(sharding, array)
+        for name, array in batch.items()
       }
     )
-    if len(waiting) > ahead:
-      yield waiting.popleft()
-  yield from waiting
+    if len(transferred) > ahead:
+      yield transferred.popleft()
+  yield from transferred
 
 
 def describe() -> str:
-  """The devices in words, for records: '1 x cpu', '8 x NVIDIA H100'."""
+  """Describes the devices for records: '1 x cpu', '8 x NVIDIA H100'."""
   devices = jax.devices()
   return f'{len(devices)} x {devices[0].device_kind}'

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees all of one or nothing of it."""
+"""Writes and locks files so that several processes can share a directory."""
 
 import contextlib
 import fcntl
@@ -12,10 +12,8 @@ from typing import IO
 from tf_transfer import errors
 
 
-def write_problem(
-  path: os.PathLike | str, error: OSError
-) -> errors.CannotWrite:
-  """The error to raise when `path` could not be written."""
+def write_error(path: os.PathLike | str, error: OSError) -> errors.CannotWrite:
+  """Returns the error to raise if `path` could not be written."""
   reason = error.strerror or str(error)
   return errors.CannotWrite(
     f'cannot write {path}: {reason}. Free some space or name another place; '
@@ -24,7 +22,7 @@ def write_problem(
 
 
 def make_directory(path: os.PathLike | str) -> pathlib.Path:
-  """Makes a directory with its parents, and proves that it can be written.
+  """Makes a directory with its parents and checks that it can be written.
 
   Raises:
     InputError: it cannot be made or written.
@@ -35,13 +33,15 @@ def make_directory(path: os.PathLike | str) -> pathlib.Path:
     with tempfile.TemporaryFile(dir=path) as probe:
       probe.write(b'0')
   except OSError as error:
-    raise write_problem(path, error) from error
+    raise write_error(path, error) from error
   return path
 
 
 @contextlib.contextmanager
 def atomic_write(path: os.PathLike | str) -> Iterator[IO[bytes]]:
-  """Opens a file that appears under its name only once it is complete.
+  """Opens a file that appears under its name only when it is complete.
+
+  Readers see all of the new file, or all of the old one.
 
   Yields:
     A binary file in the same directory. When the block ends it is flushed to
@@ -52,12 +52,12 @@ def atomic_write(path: os.PathLike | str) -> Iterator[IO[bytes]]:
   """
   path = pathlib.Path(path)
   try:
-    # The name says whose leftover it is, should the process be killed here.
+    # The name tells which file a killed process was writing.
     descriptor, partial = tempfile.mkstemp(
       prefix=f'.{path.name}.', suffix='.partial', dir=path.parent
     )
   except OSError as error:
-    raise write_problem(path, error) from error
+    raise write_error(path, error) from error
   try:
     with os.fdopen(descriptor, 'wb') as file:
       yield file
@@ -66,7 +66,7 @@ def atomic_write(path: os.PathLike | str) -> Iterator[IO[bytes]]:
     os.chmod(partial, 0o666 & ~_umask())
     os.replace(partial, path)
   except OSError as error:
-    raise write_problem(path, error) from error
+    raise write_error(path, error) from error
   finally:
     with contextlib.suppress(FileNotFoundError):
       os.unlink(partial)
@@ -76,39 +76,42 @@ def atomic_write(path: os.PathLike | str) -> Iterator[IO[bytes]]:
 def locked(
   path: os.PathLike | str, *, shared: bool = False, wait: bool = True
 ) -> Iterator[bool]:
-  """Holds a lock among processes; it ends with its holder, however that ends.
+  """Holds a lock between processes.
+
+  The lock ends with the block or with the process, even if it is killed.
 
   Args:
-    path: of a file that is made for it and stays, empty.
-    shared: whether others may hold it too, all of them shared.
-    wait: until it is free, rather than say that it is not.
+    path: of the lock file, which is made if need be and stays, empty.
+    shared: whether other processes may hold the lock too, if theirs is shared.
+    wait: whether to wait until the lock is free.
 
   Yields:
-    Whether it is held, which without waiting it may not be.
+    Whether the lock is held. Always True with `wait`.
 
   Raises:
-    InputError: the file cannot be made.
+    InputError: the lock file cannot be made.
   """
-  how = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+  operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
   with contextlib.ExitStack() as stack:
     held = True
     try:
       file = stack.enter_context(open(path, 'ab'))
-      fcntl.flock(file, how if wait else how | fcntl.LOCK_NB)
+      fcntl.flock(file, operation if wait else operation | fcntl.LOCK_NB)
     except BlockingIOError:
       held = False
     except OSError as error:
-      raise write_problem(path, error) from error
+      raise write_error(path, error) from error
     yield held
 
 
 def _umask() -> int:
+  """Returns the file mode creation mask of the process."""
   mask = os.umask(0)
   os.umask(mask)
   return mask
 
 
 def sha256(path: os.PathLike | str) -> str:
-  """The SHA-256 of a file's bytes, in hexadecimal."""
+  """Computes the SHA-256 of a file, in hexadecimal."""
   with open(path, 'rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()

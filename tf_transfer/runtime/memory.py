@@ -1,46 +1,53 @@
-"""Memory in large pages, on Linux."""
+"""Asks for memory in large pages, on Linux."""
 
 import itertools
 import os
 import pathlib
 import sys
 
-_SETTING = 'glibc.malloc.hugetlb'
-_TUNABLES = 'GLIBC_TUNABLES'
-_KERNEL = pathlib.Path('/sys/kernel/mm/transparent_hugepage/enabled')
+_TUNABLE = 'glibc.malloc.hugetlb'
+_VARIABLE = 'GLIBC_TUNABLES'
+_KERNEL_SETTING = pathlib.Path('/sys/kernel/mm/transparent_hugepage/enabled')
 
 
 def large_pages() -> dict[str, str]:
-  """The environment of a process that takes its memory in pages of 2 MB.
+  """Returns the environment for a process that uses pages of 2 MB.
 
-  XLA on CPU asks for all of a step's memory anew at every step, gigabytes in
-  training, and the kernel gives (and clears) it 4 kB at a time: up to a third
-  of the time of a step. glibc, from 2.35, asks for large pages if it is told
-  so when a process begins.
+  On CPU, XLA allocates the memory of a training step, gigabytes of it, anew at
+  every step. The kernel provides and clears it in pages of 4 kB, which takes
+  up to a third of the time of a step. glibc from 2.35 on asks for large pages
+  if this variable is set when a process starts.
 
   Returns:
-    A variable and its value; empty where the kernel does not leave the choice
-    to programs, or where the user has chosen.
+    A variable and its value. Empty if the kernel does not let programs choose,
+    or if the user has chosen already.
   """
-  chosen = os.environ.get(_TUNABLES, '')
+  tunables = os.environ.get(_VARIABLE, '')
   try:
-    asks = '[madvise]' in _KERNEL.read_text()
+    programs_choose = '[madvise]' in _KERNEL_SETTING.read_text()
   except OSError:  # Another system, or a kernel without large pages.
-    asks = False
-  if not asks or _SETTING in chosen:
+    programs_choose = False
+  if not programs_choose or _TUNABLE in tunables:
     return {}
-  return {_TUNABLES: ':'.join(filter(None, [chosen, f'{_SETTING}=1']))}
+  return {_VARIABLE: ':'.join(filter(None, [tunables, f'{_TUNABLE}=1']))}
 
 
-def use_large_pages(module: str) -> None:
-  """Begins this process of `python -m module` anew, if that gives large pages.
+def use_large_pages(module: str, command: str) -> None:
+  """Restarts this process once, if that gives it large pages.
 
-  To be called first: the same process (its number, streams and parent) runs
-  the same command, once more from the start. Not where the module was begun in
-  another way, as by a test.
+  Call it first: the command runs again from its start in the same process, with
+  the same number, streams and parent. A process that was started in another
+  way, as by a test, is not restarted.
+
+  Args:
+    module: the program is started as `python -m module` ...
+    command: ... or as this console command.
   """
+  started = ('-m', module) in itertools.pairwise(sys.orig_argv) or (
+    pathlib.Path(sys.argv[0]).name == command
+  )
   environment = large_pages()
-  if environment and ('-m', module) in itertools.pairwise(sys.orig_argv):
+  if environment and started:
     os.execve(
       sys.executable,
       [sys.executable, *sys.orig_argv[1:]],

@@ -1,7 +1,8 @@
-"""Reads pickles that hold data, without running what else they may hold.
+"""Reads data from pickles without running code from them.
 
-A pickle is a program. This unpickler admits the names that it is given and
-refuses whatever else a pickle names, before anything of it runs.
+A pickle is a program: loading one from the internet can run anything. This
+unpickler accepts a fixed list of names and refuses every other name before it
+is imported.
 """
 
 import pickle
@@ -9,7 +10,7 @@ import struct
 from collections.abc import Mapping
 from typing import IO, Any
 
-# What a damaged or hostile pickle makes Python's unpickler raise.
+# Exceptions that Python's unpickler raises on damaged or hostile pickles.
 ERRORS = (
   pickle.UnpicklingError,
   AttributeError,
@@ -26,11 +27,11 @@ ERRORS = (
 
 
 class Refused(Exception):
-  """The pickle names something that its kind of file has no need of."""
+  """The pickle names something that is not on the list."""
 
 
 class Unpickler(pickle.Unpickler):
-  """Admits plain containers and the given names only."""
+  """Loads plain containers, and what a list of names admits."""
 
   def __init__(
     self,
@@ -38,17 +39,22 @@ class Unpickler(pickle.Unpickler):
     admitted: Mapping[tuple[str, str], Any],
     encoding: str = 'ASCII',
   ):
-    """Reads from a file.
+    """Opens a pickle; `load` reads it.
 
     Args:
       file: opened for reading.
-      admitted: (module, name) -> what stands for it.
-      encoding: of Python 2's strings; 'bytes' leaves them bytes.
+      admitted: (module, name) -> the object to use for that name.
+      encoding: of strings from Python 2; 'bytes' keeps them as bytes.
     """
     super().__init__(file, encoding=encoding)
     self._admitted = admitted
 
   def find_class(self, module: str, name: str) -> Any:
+    """Returns the object that stands for a name.
+
+    Raises:
+      Refused: the name is not admitted.
+    """
     if (module, name) not in self._admitted:
       raise Refused(f'{module}.{name}')
     return self._admitted[module, name]

@@ -1,4 +1,4 @@
-"""Progress bars with throughput and remaining time."""
+"""Shows progress bars with speed and remaining time."""
 
 import sys
 from collections.abc import Iterable
@@ -7,6 +7,10 @@ from typing import TypeVar
 import tqdm
 
 T = TypeVar('T')
+
+# Seconds between two updates of a bar.
+_TERMINAL_INTERVAL = 0.1
+_LOG_FILE_INTERVAL = 10
 
 
 def bar(
@@ -17,10 +21,17 @@ def bar(
   unit: str = 'it',
   initial: int = 0,
 ) -> tqdm.tqdm:
-  """A bar on stderr that stays away from what ends within a second.
+  """Creates a progress bar on stderr.
 
-  In a log file, where a bar cannot redraw itself, it writes a line every ten
-  seconds instead of ten a second.
+  Nothing is shown if the work ends within a second. In a log file, where each
+  update is a line of its own, there is one update in ten seconds.
+
+  Args:
+    iterable: what to iterate over; None: the caller calls `update`.
+    total: number of iterations, if `iterable` has no length.
+    desc: text in front of the bar.
+    unit: name of an iteration.
+    initial: iterations that were done before.
   """
   return tqdm.tqdm(
     iterable,
@@ -29,7 +40,9 @@ def bar(
     unit=unit,
     initial=initial,
     delay=1,
-    mininterval=0.1 if sys.stderr.isatty() else 10,
+    mininterval=(
+      _TERMINAL_INTERVAL if sys.stderr.isatty() else _LOG_FILE_INTERVAL
+    ),
     dynamic_ncols=True,
     smoothing=0.1,
   )

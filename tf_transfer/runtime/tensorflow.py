@@ -1,7 +1,7 @@
-"""TensorFlow where data or event files need it, and never on the accelerator.
+"""Imports TensorFlow on demand, and never lets it use the accelerator.
 
-It takes seconds to import: so it is imported by those who use it, when they
-do, through this function.
+TensorFlow takes seconds to import. Only code that reads images or writes event
+files needs it, and imports it through this module.
 """
 
 import functools
@@ -10,14 +10,17 @@ from typing import Any
 
 
 @functools.cache
-def without_accelerator() -> Any:
-  """The module `tensorflow`, which sees no GPU: JAX needs its memory.
+def import_without_gpu() -> Any:
+  """Imports TensorFlow and hides all GPUs from it: JAX needs their memory.
+
+  Returns:
+    The module `tensorflow`.
 
   Raises:
-    ImportError: it is not installed.
+    ImportError: TensorFlow is not installed.
   """
-  # What its C++ says at the start helps nobody here: it is about the speed of
-  # networks, which TensorFlow does not run for us.
+  # TensorFlow's C++ code logs hints at startup about the speed of networks,
+  # which TensorFlow does not run here.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '0')
   import tensorflow as tf

@@ -1,37 +1,42 @@
-"""CLU metric writers for TensorBoard.
+"""Writes event files for TensorBoard with CLU.
 
-CLU writes event files through TensorFlow, which takes seconds to import: so
-it is imported when something is there to be written, and never before.
+CLU imports TensorFlow, which takes seconds. It is imported only when there is
+something to write.
 """
 
 import contextlib
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from tf_transfer.runtime import files, tensorflow
 
 
-def _clu():
-  """CLU's metric writers, with TensorFlow kept off the accelerator."""
-  tf = tensorflow.without_accelerator()
+def _import_clu() -> tuple[Any, type[Exception]]:
+  """Imports CLU with TensorFlow kept off the accelerator.
+
+  Returns:
+    The module `clu.metric_writers`, and the base class of TensorFlow's errors.
+  """
+  tf = tensorflow.import_without_gpu()
   from clu import metric_writers
 
   return metric_writers, tf.errors.OpError
 
 
 @contextlib.contextmanager
-def rewrite(directory: pathlib.Path) -> Iterator['CurveWriter']:
-  """Opens the event files of one cell anew.
+def open_curve_writer(directory: pathlib.Path) -> Iterator['CurveWriter']:
+  """Opens the event files of one cell, replacing those of an earlier run.
 
   Args:
-    directory: of this cell alone; event files that an interrupted run left
-      there go, those of its folders stay.
+    directory: of this cell alone. Event files in it are removed; those in
+      directories below it stay.
 
   Raises:
     InputError: the event files could not be written.
   """
-  metric_writers, op_error = _clu()
-  with _problems(directory, op_error):
+  metric_writers, op_error = _import_clu()
+  with _write_errors(directory, op_error):
     for path in directory.glob('events.out.*'):
       path.unlink()
     writer = metric_writers.SummaryWriter(str(directory))
@@ -41,25 +46,28 @@ def rewrite(directory: pathlib.Path) -> Iterator['CurveWriter']:
 
 
 @contextlib.contextmanager
-def _problems(directory: pathlib.Path, op_error: type) -> Iterator[None]:
-  """Says of what went wrong that it was in writing there."""
+def _write_errors(
+  directory: pathlib.Path, op_error: type[Exception]
+) -> Iterator[None]:
+  """Turns errors of writing into InputErrors that name the directory."""
   try:
     yield
   except op_error as error:
-    problem = OSError(error.error_code, error.message)
-    raise files.write_problem(directory, problem) from error
+    os_error = OSError(error.error_code, error.message)
+    raise files.write_error(directory, os_error) from error
   except OSError as error:
-    raise files.write_problem(directory, error) from error
+    raise files.write_error(directory, error) from error
 
 
 class CurveWriter:
-  """Writes curves and hyperparameters through a CLU writer."""
+  """Writes whole curves and hyperparameters of a finished cell."""
 
-  def __init__(self, writer):
+  def __init__(self, writer: Any):
+    """Wraps a writer of CLU."""
     self._writer = writer
 
-  def curve(self, name: str, values) -> None:
-    """Writes one number a step, the steps counted from 0."""
+  def curve(self, name: str, values: Sequence[float]) -> None:
+    """Writes one value per step; steps count from 0."""
     for step, value in enumerate(values):
       self._writer.write_scalars(step, {name: float(value)})
 
@@ -69,35 +77,40 @@ class CurveWriter:
     self._writer.write_texts(0, {'record': text})
 
 
-class Events:
-  """Event files that are added to while a job runs.
+class EventWriter:
+  """Writes event files while a job runs.
 
-  A job that goes on after being killed adds another file: of steps that are
-  in both, TensorBoard shows the later.
+  A job that resumes adds another file. If both files have a step, TensorBoard
+  shows the later one.
   """
 
   def __init__(self, directory: pathlib.Path):
-    """Opens a directory; may raise InputError, as all methods may."""
+    """Opens a directory.
+
+    Raises:
+      InputError: it cannot be written. All methods may raise this.
+    """
     self._directory = directory
-    metric_writers, self._op_error = _clu()
-    with self._problems():
+    metric_writers, self._op_error = _import_clu()
+    with self._write_errors():
       self._writer = metric_writers.SummaryWriter(str(directory))
 
-  def _problems(self):
-    return _problems(self._directory, self._op_error)
+  def _write_errors(self) -> contextlib.AbstractContextManager[None]:
+    """Turns errors of writing into InputErrors that name the directory."""
+    return _write_errors(self._directory, self._op_error)
 
   def scalars(self, step: int, values: Mapping[str, float]) -> None:
-    """Writes points of curves."""
-    with self._problems():
+    """Writes one point of each named curve."""
+    with self._write_errors():
       self._writer.write_scalars(step, dict(values))
 
   def hparams(self, values: Mapping[str, object]) -> None:
     """Writes what TensorBoard shows under HParams."""
-    with self._problems():
+    with self._write_errors():
       self._writer.write_hparams(dict(values))
 
   def close(self) -> None:
-    """Writes what is not yet on disk."""
-    with self._problems():
+    """Writes what is buffered and closes the files."""
+    with self._write_errors():
       self._writer.flush()
       self._writer.close()

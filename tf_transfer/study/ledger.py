@@ -1,18 +1,16 @@
-"""The ledger: one JSON line per cell, in `results.jsonl` of the workdir.
+"""Reads and writes the ledger: a record per cell, in `results.jsonl`.
 
 A record holds everything that determined its numbers, and an identity, the
-hash of that. Beside it, `predictions/IDENTITY.npz` holds what each test
-example was predicted to be, for the paired tests. A part of a study that was
-cut into N writes `results.K-of-N.jsonl` in the same workdir.
+hash of that (see `schema`). `predictions/IDENTITY.npz` beside the ledger holds
+the prediction for each test example, for paired tests. A shard of a study
+writes `results.K-of-N.jsonl` in the same workdir.
 """
 
-import dataclasses
 import functools
-import hashlib
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,75 +18,25 @@ from absl import logging
 
 from tf_transfer import errors
 from tf_transfer.runtime import files
+from tf_transfer.study import schema, shards
+from tf_transfer.study.schema import Record
 
-# Raise it when the same settings would give other numbers than before.
-VERSION = 1
-
-Record = Mapping[str, Any]
-
-# What came of a cell. All else that may differ between two runs of it says
+# The results of a cell. All else that may differ between two runs of it says
 # where and when it ran, or follows from these up to rounding.
-_RESULT = ('chosen', 'validation', 'test', 'skipped')
-
-
-def identity(determinants: Mapping[str, Any]) -> str:
-  """The hash of all that determines a record's numbers."""
-  text = json.dumps({'version': VERSION, **determinants}, sort_keys=True)
-  return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-@dataclasses.dataclass(frozen=True)
-class Shard:
-  """One of several parts of a study, that run beside each other.
-
-  Attributes:
-    number: which, from 1.
-    count: of how many.
-  """
-
-  number: int
-  count: int
-
-  @classmethod
-  def of_config(cls, text: str) -> 'Shard | None':
-    """'3/16' -> the third of sixteen; '' -> None, the whole study.
-
-    Raises:
-      InputError: it is neither.
-    """
-    if not text:
-      return None
-    number, _, count = text.partition('/')
-    if not (number.isdecimal() and count.isdecimal()) or not (
-      1 <= int(number) <= int(count)
-    ):
-      raise errors.InputError(
-        f"config.part: expected '3/16' for the third of sixteen, found {text!r}"
-      )
-    return cls(int(number), int(count))
-
-  def __str__(self) -> str:
-    return f'{self.number}-of-{self.count}'
-
-
-def beside(
-  workdir: pathlib.Path, stem: str, part: Shard | None
-) -> pathlib.Path:
-  """The file STEM.jsonl of a study, or of a part of it."""
-  return workdir / (f'{stem}.{part}.jsonl' if part else f'{stem}.jsonl')
+_RESULTS = ('chosen', 'validation', 'test', 'skipped')
 
 
 def differences(first: Record, second: Record) -> list[str]:
   """Says in which results two records of one identity differ."""
   return [
-    f'{name} {_shown(first.get(name))} and {_shown(second.get(name))}'
-    for name in _RESULT
+    f'{name} {_format(first.get(name))} and {_format(second.get(name))}'
+    for name in _RESULTS
     if not _same(first.get(name), second.get(name))
   ]
 
 
 def _same(one: Any, other: Any) -> bool:
-  """Equality of what JSON can hold, of numbers but for rounding."""
+  """Compares what JSON can hold; numbers up to rounding."""
   if isinstance(one, Mapping) and isinstance(other, Mapping):
     return one.keys() == other.keys() and all(
       _same(one[key], other[key]) for key in one
@@ -98,14 +46,15 @@ def _same(one: Any, other: Any) -> bool:
   return one == other
 
 
-def _shown(value: Any) -> str:
+def _format(value: Any) -> str:
+  """Formats a result for a message."""
   if isinstance(value, Mapping):
     value = value.get('value', dict(value))
   return f'{value:.6g}' if isinstance(value, float) else str(value)
 
 
-def described(record: Record) -> str:
-  """The cell that a record is of, in words."""
+def describe(record: Record) -> str:
+  """Names the cell of a record: network, dataset and setting."""
   return ', '.join(
     str(record.get(key, f'no {key}')) for key in ('network', 'dataset')
   ) + (f', {record["setting"]}' if 'setting' in record else '')
@@ -113,15 +62,15 @@ def described(record: Record) -> str:
 
 @functools.cache
 def warn_once(text: str) -> None:
-  """Says what a study would else say again before each of its cells."""
+  """Logs a warning once, though the ledger is read before each cell."""
   logging.warning('%s', text)
 
 
 class Ledger:
-  """The records of a workdir, or of a part of a study there."""
+  """The records of a workdir, or of a shard of a study there."""
 
-  def __init__(self, workdir: pathlib.Path, part: Shard | None = None):
-    self._path = beside(workdir, 'results', part)
+  def __init__(self, workdir: pathlib.Path, shard: shards.Shard | None = None):
+    self._path = shards.path_of(workdir, 'results', shard)
     self._predictions = workdir / 'predictions'
 
   @property
@@ -133,7 +82,7 @@ class Ledger:
     return self._path.parent
 
   def read(self) -> dict[str, dict[str, Any]]:
-    """All records of this version, by identity, in the order of addition.
+    """Reads the records of this version, by identity, in their order.
 
     Raises:
       InputError: a line is no record, other than a last one cut short; or two
@@ -143,7 +92,8 @@ class Ledger:
     if others:
       warn_once(
         f'{self._path}: {len(others)} records of another version than '
-        f'{VERSION} are left out: what the same settings give has changed since'
+        f'{schema.VERSION} are left out: the same settings give other numbers '
+        'now'
       )
     return records
 
@@ -152,59 +102,60 @@ class Ledger:
     record: Record,
     predictions: Mapping[str, np.ndarray],
   ) -> None:
-    """Appends a record, whole or not at all.
+    """Appends a record, completely or not at all.
 
     Args:
       record: what JSON can hold, with its `identity` and `version`.
-      predictions: arrays by name, an entry per test example.
+      predictions: arrays by name, with an entry per test example.
 
     Raises:
       InputError: it could not be written.
     """
     files.make_directory(self._predictions)
-    # First, so that no record stands without its predictions.
+    # Written first, so that every record has its predictions.
     path = self._predictions / f'{record["identity"]}.npz'
     with files.atomic_write(path) as file:
       np.savez(file, **predictions)
     self.put({record['identity']: record})
 
   def put(self, records: Mapping[str, Record]) -> None:
-    """Writes records, by identity, whose predictions are there.
+    """Writes records, by identity, whose predictions are written already.
 
-    One that is there already is replaced. Lines of another version stay.
+    A record of the same identity is replaced. Lines of another version stay.
 
     Raises:
       InputError: they could not be written.
     """
     # Other processes may be adding a record at the same time.
     with files.locked(self._path.with_name('.results.lock')):
-      found, others = self._read()
-      found.update({name: dict(record) for name, record in records.items()})
+      merged, others = self._read()
+      merged.update({name: dict(record) for name, record in records.items()})
       with files.atomic_write(self._path) as file:
-        for line in (*others, *found.values()):
+        for line in (*others, *merged.values()):
           file.write(json.dumps(line, sort_keys=True).encode() + b'\n')
 
   def _read(self) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
-    """Records of this version by identity, and those of others."""
+    """Reads the records of this version by identity, and all others."""
     records, others, numbers = {}, [], {}
-    for number, record in _lines(self._path):
-      if record.get('version') != VERSION:
+    for number, record in _read_lines(self._path):
+      if record.get('version') != schema.VERSION:
         others.append(record)
         continue
-      name = record['identity']
-      unlike = differences(records[name], record) if name in records else ()
-      if unlike:
+      record = schema.upgrade(record)
+      identity = record['identity']
+      unequal = differences(records.get(identity, record), record)
+      if unequal:
         raise errors.InputError(
-          f'{self._path}: lines {numbers[name]} and {number} are records of '
-          f'one cell, {described(record)}, with different results '
-          f'({"; ".join(unlike)}). Remove one of the lines.'
+          f'{self._path}: lines {numbers[identity]} and {number} are records '
+          f'of one cell, {describe(record)}, with different results '
+          f'({"; ".join(unequal)}). Remove one of the lines.'
         )
-      records[name], numbers[name] = record, number
+      records[identity], numbers[identity] = record, number
     return records, others
 
 
-def _lines(path: pathlib.Path) -> list[tuple[int, dict[str, Any]]]:
-  """The records of a file with the numbers of their lines."""
+def _read_lines(path: pathlib.Path) -> list[tuple[int, dict[str, Any]]]:
+  """Reads the records of a file, with the numbers of their lines."""
   try:
     # A last line that was cut short may end within a character.
     lines = path.read_bytes().split(b'\n')
@@ -212,7 +163,7 @@ def _lines(path: pathlib.Path) -> list[tuple[int, dict[str, Any]]]:
     return []
   except OSError as error:
     raise errors.InputError(f'{path}: {error}') from error
-  found = []
+  records = []
   for number, line in enumerate(lines, start=1):
     if not line.strip():
       continue
@@ -227,14 +178,38 @@ def _lines(path: pathlib.Path) -> list[tuple[int, dict[str, Any]]]:
         f'{path}, line {number} is no record ({error}). Remove the '
         'line, or name another --workdir.'
       ) from error
-    found.append((number, record))
-  return found
+    records.append((number, record))
+  return records
 
 
-def parts(workdir: pathlib.Path) -> list[Shard]:
-  """The parts of studies that have written a ledger in a workdir."""
-  found = []
-  for path in sorted(workdir.glob('results.*-of-*.jsonl')):
-    number, _, count = path.name.split('.')[1].partition('-of-')
-    found.append(Shard(int(number), int(count)))
-  return found
+def read_all(workdir: pathlib.Path) -> dict[str, dict[str, Any]]:
+  """Reads the records of a study and of all its shards, by identity.
+
+  Raises:
+    InputError: a ledger cannot be read.
+  """
+  records: dict[str, dict[str, Any]] = {}
+  for shard in (None, *shards.find_shards(workdir)):
+    for identity, record in Ledger(workdir, shard).read().items():
+      unequal = differences(records.get(identity, record), record)
+      if unequal:
+        warn_once(
+          f'{describe(record)}: two ledgers have different results '
+          f'({"; ".join(unequal)}): see configs/merge.py'
+        )
+      records.setdefault(identity, record)
+  return records
+
+
+def cell_locks(workdir: pathlib.Path) -> pathlib.Path:
+  """Returns the directory of the locks of cells that are being run."""
+  return files.make_directory(workdir / 'claims')
+
+
+def remove_stale_locks(
+  workdir: pathlib.Path, recorded: Collection[str]
+) -> None:
+  """Removes locks that killed processes left of cells that are done since."""
+  for path in (workdir / 'claims').glob('*'):
+    if path.name in recorded:
+      path.unlink(missing_ok=True)

@@ -1,8 +1,8 @@
-"""Ledgers into one, by the identity of their records.
+"""Merges ledgers by the identities of their records.
 
-Those of the parts of a study in its workdir, and those of other workdirs with
-their predictions. Where two hold different results of one cell, both are
-shown and none is taken, unless the config says whose.
+Shards of a study are merged within its workdir; other workdirs are merged with
+their predictions. Where two ledgers have different results for one cell, both
+are shown and the first is kept, unless the config says which one is right.
 """
 
 import collections
@@ -11,13 +11,13 @@ import pathlib
 import shutil
 from collections.abc import Collection, Sequence
 
-import ml_collections
-
 from tf_transfer import errors
 from tf_transfer.runtime import files
 from tf_transfer.study import failures as failures_lib
 from tf_transfer.study import ledger as ledger_lib
+from tf_transfer.study import shards
 from tf_transfer.study.analysis import accuracy_table
+from tf_transfer.study.schema import Record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,27 +25,28 @@ class Conflict:
   """Two records of one identity with different results.
 
   Attributes:
-    kept: what the ledger held; it stays there.
-    path: of that ledger.
-    other: what was to be merged.
-    source: the ledger that it is in.
+    kept: the record that the ledger held, and keeps.
+    path: the ledger's path.
+    other: the record that was to be merged.
+    source: the path of the ledger that it is in.
   """
 
-  kept: ledger_lib.Record
+  kept: Record
   path: pathlib.Path
-  other: ledger_lib.Record
+  other: Record
   source: pathlib.Path
 
   def __str__(self) -> str:
-    unlike = '; '.join(ledger_lib.differences(self.kept, self.other))
+    unequal = '; '.join(ledger_lib.differences(self.kept, self.other))
     return (
-      f'{ledger_lib.described(self.kept)}: {unlike}\n'
+      f'{ledger_lib.describe(self.kept)}: {unequal}\n'
       f'    first  {self.path}{_circumstances(self.kept)}\n'
       f'    second {self.source}{_circumstances(self.other)}'
     )
 
 
-def _circumstances(record: ledger_lib.Record) -> str:
+def _circumstances(record: Record) -> str:
+  """Says where and when a record was made."""
   return ''.join(
     f', {name} {record[name]}'
     for name in ('device', 'finished')
@@ -59,26 +60,26 @@ def merge(
   *,
   replace: bool = False,
 ) -> tuple[int, list[Conflict]]:
-  """Puts into a ledger what another has beyond it.
+  """Adds the records of one ledger to another.
 
   Args:
-    source: is only read.
-    into: another, with the predictions of its own workdir.
+    source: the ledger to read.
+    into: the ledger to add to, with the predictions in its workdir.
     replace: whether the source is right where results differ.
 
   Returns:
-    How many records were new, and where the two differ.
+    The number of new records, and the conflicts.
 
   Raises:
     InputError: predictions are missing, or something cannot be written.
   """
-  there = into.read()
+  present = into.read()
   new, conflicts = {}, []
   for name, record in source.read().items():
-    if name not in there:
+    if name not in present:
       new[name] = record
-    elif ledger_lib.differences(there[name], record):
-      conflicts.append(Conflict(there[name], into.path, record, source.path))
+    elif ledger_lib.differences(present[name], record):
+      conflicts.append(Conflict(present[name], into.path, record, source.path))
       if replace:
         new[name] = record
   if source.workdir.resolve() != into.workdir.resolve():
@@ -90,49 +91,50 @@ def merge(
 
 
 def _copy_predictions(
-  record: ledger_lib.Record, source: pathlib.Path, into: pathlib.Path
+  record: Record, source: pathlib.Path, into: pathlib.Path
 ) -> None:
+  """Copies the predictions of a record from one workdir to another."""
   files.make_directory((into / record['predictions']).parent)
   try:
     with (
-      open(source / record['predictions'], 'rb') as given,
+      open(source / record['predictions'], 'rb') as source_file,
       files.atomic_write(into / record['predictions']) as file,
     ):
-      shutil.copyfileobj(given, file)
+      shutil.copyfileobj(source_file, file)
   except FileNotFoundError as error:
     raise errors.InputError(
       f'{source / record["predictions"]} is missing, the predictions of '
-      f'{ledger_lib.described(record)}: remove its line from the ledger there, '
+      f'{ledger_lib.describe(record)}: remove its line from the ledger there, '
       'or find the file'
     ) from error
 
 
-def absorb_parts(workdir: pathlib.Path) -> list[Conflict]:
-  """Merges the ledgers and failures of a study's parts into its own.
+def absorb_shards(workdir: pathlib.Path) -> list[Conflict]:
+  """Merges the ledgers and failures of a study's shards into the study's own.
 
-  The parts' files stay: some may still be running.
+  The shards' files stay: some shards may still be running.
 
   Returns:
-    Where parts have different results of one cell; what came first is kept.
+    Where shards have different results for one cell; the first is kept.
   """
   into, conflicts = ledger_lib.Ledger(workdir), []
-  found = ledger_lib.parts(workdir)
-  for part in found:
-    _, unlike = merge(ledger_lib.Ledger(workdir, part), into)
-    conflicts += unlike
-  if found:
-    _merge_failures(
-      [failures_lib.Failures(workdir, part) for part in found], into
+  found_shards = shards.find_shards(workdir)
+  for shard in found_shards:
+    _, new_conflicts = merge(ledger_lib.Ledger(workdir, shard), into)
+    conflicts += new_conflicts
+  if found_shards:
+    merge_failures(
+      [failures_lib.Failures(workdir, shard) for shard in found_shards], into
     )
   return conflicts
 
 
-def _done(records: Collection[ledger_lib.Record]) -> set[failures_lib.Key]:
-  """What plans may have called the cells that have a record.
+def _finished(records: Collection[Record]) -> set[failures_lib.Key]:
+  """Returns the names by which plans may have called cells with a record.
 
-  A plan calls a network by its name alone where it has no other of this name,
-  whatever others there are in the ledger. That name is done with once the cell
-  is there of all of them: which was meant is not known.
+  A plan calls a network by its name alone where it has no other network of this
+  name, whatever others the ledger has. A cell of that name is finished once all
+  of those networks have a record there: which one was meant is not known.
   """
   cells = {
     (r['network'], r['weights_sha256'], r['dataset'], r['setting'])
@@ -141,82 +143,37 @@ def _done(records: Collection[ledger_lib.Record]) -> set[failures_lib.Key]:
   weights = collections.defaultdict(set)
   for name, sha256, _, _ in cells:
     weights[name].add(sha256)
-  done = set()
-  for name, sha256, *where in cells:
-    done.add((accuracy_table.label_among_others(name, sha256), *where))
-    if all((name, other, *where) in cells for other in weights[name]):
-      done.add((name, *where))
-  return done
+  finished = set()
+  for name, sha256, *rest in cells:
+    finished.add((accuracy_table.label_among_others(name, sha256), *rest))
+    if all((name, other, *rest) in cells for other in weights[name]):
+      finished.add((name, *rest))
+  return finished
 
 
-def _merge_failures(
+def merge_failures(
   sources: Sequence[failures_lib.Failures], into: ledger_lib.Ledger
 ) -> None:
-  """Takes over failures of cells that have no record."""
+  """Adds the failures of cells that have no record to those of a ledger."""
   own = failures_lib.Failures(into.workdir)
-  done = _done(into.read().values())
+  finished = _finished(into.read().values())
   latest = {failures_lib.key(f): f for f in own.read()}
   for failure in (f for source in sources for f in source.read()):
     name = failures_lib.key(failure)
     if name not in latest or latest[name]['time'] < failure['time']:
       latest[name] = failure
   own.keep(set())
-  own.put([f for name, f in latest.items() if name not in done])
+  own.put([f for name, f in latest.items() if name not in finished])
 
 
-def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-  """Merges ledgers into that of the workdir.
-
-  Args:
-    config: of the job, as `configs/merge.py` documents.
-    workdir: whose ledger takes the others in; made if need be.
-
-  Raises:
-    InputError: a source has no ledger; or results differ, after all that
-      agrees was merged.
-  """
-  sources = [pathlib.Path(source).expanduser() for source in config.sources]
-  for source in sources:
-    if not any(source.glob('results*.jsonl')):
-      raise errors.InputError(
-        f'config.sources: no results.jsonl in {source}; expected the workdir '
-        'of a study'
-      )
-  prefer = config.prefer and pathlib.Path(config.prefer).expanduser().resolve()
-  if prefer and prefer not in [source.resolve() for source in sources]:
-    raise errors.InputError(
-      f'config.prefer: {config.prefer} is none of config.sources'
-    )
-  workdir = files.make_directory(workdir)
-  conflicts = [(c, False) for c in absorb_parts(workdir)]
-  into = ledger_lib.Ledger(workdir)
-  for source in sources:
-    for part in (None, *ledger_lib.parts(source)):
-      replace = source.resolve() == prefer
-      book = ledger_lib.Ledger(source, part)
-      count, unlike = merge(book, into, replace=replace)
-      conflicts += [(conflict, replace) for conflict in unlike]
-      if book.path.exists():
-        print(f'{book.path}: {count} records were new')
-      _merge_failures([failures_lib.Failures(source, part)], into)
-  print(f'{into.path}: {len(into.read())} records')
-  for conflict, replaced in conflicts:
-    tell(conflict, replaced=replaced)
-  refuse([conflict for conflict, replaced in conflicts if not replaced])
+def print_conflict(conflict: Conflict, *, replaced: bool = False) -> None:
+  """Prints a conflict, and which of the two records the ledger has now."""
+  kept = 'second' if replaced else 'first, which was there'
+  print(f'  conflict: {conflict}\n    kept: the {kept}', flush=True)
 
 
-def tell(conflict: Conflict, *, replaced: bool = False) -> None:
-  """Prints a conflict, and which of the two is in the ledger now."""
-  taken = 'second' if replaced else 'first, which was there'
-  print(f'  conflict: {conflict}\n    taken: the {taken}', flush=True)
-
-
-def refuse(conflicts: Sequence[Conflict]) -> None:
-  """Makes conflicts that nobody has settled an error.
-
-  Raises:
-    InputError: there are some.
-  """
+def raise_conflicts(conflicts: Sequence[Conflict]) -> None:
+  """Raises an InputError if conflicts are left that nobody has settled."""
   if conflicts:
     raise errors.InputError(
       f'{len(conflicts)} cells have different results in different ledgers, '

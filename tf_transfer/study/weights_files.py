@@ -1,4 +1,4 @@
-"""From a network's name in a config to a weights file."""
+"""Finds and loads the weights of the networks that a config names."""
 
 import contextlib
 import dataclasses
@@ -12,19 +12,24 @@ from tf_transfer.networks import weights
 
 @dataclasses.dataclass(frozen=True)
 class WeightsSource:
-  """Where a network of the config comes from: a file, or a name to find."""
+  """Where the weights of a network of the config come from.
+
+  Attributes:
+    name: as the config has it.
+    path: of the weights file; None for a name of the table.
+  """
 
   name: str
   path: pathlib.Path | None
 
 
 def is_path(name: str) -> bool:
-  """Whether it is meant as the path of a weights file."""
+  """Tells whether a name is meant as the path of a weights file."""
   return name.endswith('.safetensors') or '/' in name
 
 
 def locate(name: str) -> WeightsSource:
-  """Tells a file from a name, and refuses what is neither.
+  """Tells a weights file from a name of the table.
 
   Args:
     name: a name of the table, or the path of a weights file.
@@ -43,13 +48,13 @@ def locate(name: str) -> WeightsSource:
 def available(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> tuple[str, ...]:
-  """What there are weights of: names of the table, and paths of other files.
+  """Lists networks whose weights are available: names, and paths of files.
 
-  Files where `weights_dir` says, and networks whose weights come with an
-  installed Python package.
+  These are the files in `weights_dir`, and the networks whose weights come with
+  an installed Python package.
   """
   directory = _directory(config, workdir)
-  found = [
+  names = [
     path.stem if path.stem in networks.TABLE else str(path)
     for path in sorted(directory.glob('*.safetensors'))
   ]
@@ -59,31 +64,40 @@ def available(
     with contextlib.suppress(errors.InputError):
       package = convert_weights.get_source(name).package
       if package and convert_weights.package_file(package):
-        found.append(name)
-  return tuple(dict.fromkeys(found))
+        names.append(name)
+  return tuple(dict.fromkeys(names))
 
 
 def load(
   source: WeightsSource,
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
+  *,
+  with_weights: bool = True,
 ) -> networks.Network:
-  """The network, at the image size that the config names if it does.
+  """Loads a network, at the image size that the config names if it does.
+
+  Args:
+    source: of the weights.
+    config: of a job, with `weights_dir` and `image_size`.
+    workdir: of the job.
+    with_weights: whether the weights are loaded. Without them the network has
+      the options, input scaling and image size of its architecture, whatever a
+      weights file says.
 
   Raises:
-    InputError: there are no weights, and none can be made; training from
-      random values alone does without.
+    InputError: there are no weights and none can be made, or the image size is
+      too small for the network.
   """
-  path = _path(source, config, workdir)
-  if set(config.settings) == {'random_init'} and not path.exists():
-    net = networks.untrained(source.name)
-  else:
+  if with_weights:
     net = networks.load(prepare(source, config, workdir))
+  else:
+    net = networks.untrained(_architecture(source))
   if not config.image_size:
     return net
   if config.image_size < 0:
     raise errors.InputError(
-      "config.image_size: expected pixels, or 0 for the weights' own, not "
+      "config.image_size: expected pixels, or 0 for the network's own, not "
       f'{config.image_size}'
     )
   if net.variables:
@@ -93,11 +107,19 @@ def load(
   return dataclasses.replace(net, header=header)
 
 
+def _architecture(source: WeightsSource) -> str:
+  """Returns the name in the table of networks."""
+  if source.path is None:
+    return source.name
+  return weights.read_header(source.path).network
+
+
 def _path(
   source: WeightsSource,
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
 ) -> pathlib.Path:
+  """Returns where the weights file is, or is to be written."""
   if source.path is not None:
     return source.path
   return _directory(config, workdir) / f'{source.name}.safetensors'
@@ -106,6 +128,7 @@ def _path(
 def _directory(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> pathlib.Path:
+  """Returns the directory of weights files that go by name."""
   return pathlib.Path(config.weights_dir or workdir / 'weights').expanduser()
 
 
@@ -114,7 +137,7 @@ def prepare(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
 ) -> pathlib.Path:
-  """The weights file, converted first from an installed package if need be.
+  """Returns the weights file; converts an installed package if it is missing.
 
   Raises:
     InputError: there is none, and none can be made.
@@ -124,16 +147,17 @@ def prepare(
     return path
   if not path.exists():
     _convert_package(source.name, path)
-  found = weights.read_header(path).network
-  if found != source.name:
+  network = weights.read_header(path).network
+  if network != source.name:
     raise errors.InputError(
-      f'{path} holds the weights of {found}, not of {source.name}: remove or '
+      f'{path} holds the weights of {network}, not of {source.name}: remove or '
       'rename it'
     )
   return path
 
 
 def _convert_package(name: str, path: pathlib.Path) -> None:
+  """Converts the weights that come with an installed Python package."""
   from tf_transfer import convert_weights
 
   package = convert_weights.get_source(name).package

@@ -1,4 +1,4 @@
-"""Accuracy, as each dataset defines it, with its 95 % interval."""
+"""Measures accuracy as each dataset defines it, with its 95 % interval."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -9,13 +9,13 @@ import scipy.special
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-  """A metric on a split.
+  """Holds a metric on a split.
 
   Attributes:
     value: in 0 to 1.
     low: lower end of the 95 % interval.
-    high: upper end.
-    examples: that were counted.
+    high: upper end of the interval.
+    examples: how many there are.
   """
 
   value: float
@@ -25,7 +25,7 @@ class Measurement:
 
 
 def top1(labels: np.ndarray, predictions: np.ndarray) -> float:
-  """Share of examples whose class is predicted.
+  """Returns the share of examples whose class is predicted.
 
   Args:
     labels: [N] class numbers.
@@ -35,10 +35,10 @@ def top1(labels: np.ndarray, predictions: np.ndarray) -> float:
 
 
 def mean_per_class(labels: np.ndarray, predictions: np.ndarray) -> float:
-  """Mean over the classes of `labels` of the share of each predicted.
+  """Returns the mean of the classes' accuracies.
 
   Args:
-    labels: [N] class numbers; classes without an example do not count.
+    labels: [N] class numbers; classes without an example are left out.
     predictions: [N] class numbers.
   """
   _, inverse, counts = np.unique(
@@ -49,18 +49,17 @@ def mean_per_class(labels: np.ndarray, predictions: np.ndarray) -> float:
 
 
 def map11(labels: np.ndarray, scores: np.ndarray) -> float:
-  """PASCAL VOC 2007's mean average precision, at eleven values of recall.
+  """Returns PASCAL VOC 2007's mean average precision at eleven recalls.
 
-  Per class the examples are ranked by score, equal ones in their order; at
-  each recall of 0, 0.1 ... 1 the best precision at that recall or above
-  counts. Recall is compared in whole numbers: the official program's 0.3 is a
-  hair more than 3 of 10.
+  Per class the examples are ranked by score, those of equal score in their
+  order. The average precision is the mean over the recalls 0, 0.1 ... 1 of the
+  best precision at that recall or above. Recalls are compared in whole numbers,
+  because the official program's 0.3 is slightly more than 3 of 10.
 
   Args:
-    labels: int [N, C]: 1 present, 0 absent, -1 difficult, which is ignored for
-      its class as if it were not there.
-    scores: [N, C], higher for what is more likely; classes without an example
-      do not count.
+    labels: int [N, C]: 1 present, 0 absent, -1 difficult: left out for its
+      class. Classes without an example are left out.
+    scores: [N, C], higher for what is more likely.
   """
   return float(np.nanmean(_average_precisions(*_ranked(labels, scores)[:2])))
 
@@ -68,9 +67,11 @@ def map11(labels: np.ndarray, scores: np.ndarray) -> float:
 def _ranked(
   labels: np.ndarray, scores: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Per class, by descending score: is it present, does it count, which is it.
+  """Ranks the examples of each class by descending score.
 
-  Three [N, C], the first two of 0 and 1.
+  Returns:
+    Three int [N, C] by rank: whether the example is present, 0 or 1; whether
+    it counts, 0 or 1; and its position.
   """
   order = np.argsort(-scores, axis=0, kind='stable')
   ranked = np.take_along_axis(labels, order, axis=0)
@@ -78,23 +79,24 @@ def _ranked(
 
 
 def _average_precisions(present: np.ndarray, counted: np.ndarray) -> np.ndarray:
-  """The 11-point average precision of each class.
+  """Returns the 11-point average precision of each class.
 
   Args:
-    present: int [N, C], by rank: how often the example is a present one.
-    counted: int [N, C], by rank: how often it counts.
+    present: int [N, C], by rank: how often the example counts as present; more
+      than once in a resample.
+    counted: int [N, C], by rank: how often it counts at all.
 
   Returns:
     float64 [C], NaN for classes without an example.
   """
-  found = np.cumsum(present, axis=0)
-  precision = found / np.maximum(np.cumsum(counted, axis=0), 1)
-  # The best at each rank or behind it.
+  num_present = np.cumsum(present, axis=0)
+  precision = num_present / np.maximum(np.cumsum(counted, axis=0), 1)
+  # The best at each rank or a later one.
   best = np.maximum.accumulate(precision[::-1], axis=0)[::-1]
-  total = found[-1]
+  total = num_present[-1]
   points = []
   for tenths in range(11):
-    rank = np.sum(10 * found < tenths * total, axis=0)
+    rank = np.sum(10 * num_present < tenths * total, axis=0)
     points.append(best[rank, np.arange(len(total))])
   return np.where(total > 0, np.mean(points, axis=0), np.nan)
 
@@ -105,21 +107,26 @@ METRICS: Mapping[str, Callable[[np.ndarray, np.ndarray], float]] = {
   'map11': map11,
 }
 
-# Of the bootstrap, which gives a standard error to 4 %.
+# Of the bootstrap; they give the standard error to 4 %.
 _RESAMPLES = 300
 
 
 def effective_examples(
   metric: str, labels: np.ndarray, predictions: np.ndarray
 ) -> float:
-  """Number of examples that would give top-1 the same sampling error.
+  """Returns how many examples would give top-1 the same sampling error.
 
   The mean of C class accuracies, each p on n_c examples, has the variance
-  p (1 − p) Σ 1/n_c / C²: that of top-1 on C² / Σ 1/n_c examples. Where the
-  classes differ in p the true variance is smaller for equal n_c, so the
-  interval errs on the wide side. The variance of mAP, V, is that of 300
-  resamples of the images (bootstrap, Efron 1979; the same ones every time),
-  and stands for mAP (1 − mAP) / V examples.
+  p (1 − p) Σ 1/n_c / C², which is that of top-1 on C² / Σ 1/n_c examples. Where
+  the classes differ in p, the true variance is smaller for equal n_c, so the
+  interval errs on the wide side. The variance V of mAP is estimated from 300
+  resamples of the images (bootstrap, Efron 1979), which are the same every
+  time, and corresponds to mAP (1 − mAP) / V examples.
+
+  Args:
+    metric: 'top1', 'mean_per_class' or 'map11'.
+    labels: as the metric takes them.
+    predictions: as the metric takes them.
   """
   if metric == 'top1':
     return float(len(labels))
@@ -128,7 +135,7 @@ def effective_examples(
     variance = _bootstrap_variance(labels, predictions)
     if variance > 0:
       return value * (1 - value) / variance
-    # All right or all wrong, however they are drawn.
+    # The variance is 0 where all resamples are all right or all wrong.
     counts = np.sum(labels == 1, axis=0)
     counts = counts[counts > 0]
   else:
@@ -137,16 +144,16 @@ def effective_examples(
 
 
 def _bootstrap_variance(labels: np.ndarray, scores: np.ndarray) -> float:
-  """The variance of mAP over resamples of the images."""
+  """Returns the variance of mAP over resamples of the images."""
   present, counted, order = _ranked(labels, scores)
-  # A class that only one image shows is missing in a third of the resamples:
-  # the mean is over those that are there, as it is for the whole.
+  # A class that only one image shows is missing in a third of the resamples.
+  # The mean is over the classes with an example, as it is for all images.
   generator = np.random.default_rng(0)
   values = []
   for _ in range(_RESAMPLES):
     drawn = generator.integers(len(labels), size=len(labels))
-    times = np.bincount(drawn, minlength=len(labels))[order]
-    precisions = _average_precisions(present * times, counted * times)
+    num_drawn = np.bincount(drawn, minlength=len(labels))[order]
+    precisions = _average_precisions(present * num_drawn, counted * num_drawn)
     if not np.isnan(precisions).all():
       values.append(np.nanmean(precisions))
   return float(np.var(values))
@@ -155,12 +162,12 @@ def _bootstrap_variance(labels: np.ndarray, scores: np.ndarray) -> float:
 def measure(
   metric: str, labels: np.ndarray, predictions: np.ndarray
 ) -> Measurement:
-  """A metric with its 95 % interval (Wilson, 1927).
+  """Measures a metric with its 95 % interval (Wilson, 1927).
 
   Args:
     metric: 'top1', 'mean_per_class' or 'map11'.
-    labels: [N] class numbers, N > 0; of map11 [N, C], see there.
-    predictions: [N] class numbers; of map11 [N, C] scores.
+    labels: [N] class numbers, N > 0; for map11 [N, C] as it takes them.
+    predictions: [N] class numbers; for map11 scores [N, C].
   """
   value = METRICS[metric](labels, predictions)
   n = effective_examples(metric, labels, predictions)

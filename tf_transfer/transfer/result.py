@@ -1,4 +1,4 @@
-"""Defines what every setting returns for a cell."""
+"""Defines the result that every setting returns for a cell."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,21 +12,23 @@ from tf_transfer.transfer import metrics
 
 @dataclasses.dataclass(frozen=True)
 class CellResult:
-  """What came of a cell.
+  """Holds the result of a cell.
 
   Attributes:
-    validation: the metric on val at the chosen hyperparameters.
-    test: the metric on test after training on train + val.
-    curve: the metric on val for each value searched.
+    validation: the metric on val with the chosen hyperparameters.
+    test: the metric on test, by default after a refit on train + val.
+    curve: float [H], the metric on val for each of the H hyperparameter values
+      or trials that were searched; NaN for a trial without one.
     chosen: the hyperparameters that were chosen.
-    solver: how well the optimum was reached; empty where none was sought.
-    predictions: per test example: digest, label, prediction, correct. Where
-      several labels count, prediction is the classes' scores [N, C] and
-      correct says for each class whether the score's sign is right.
+    solver: how closely the solver reached the optimum; empty for settings
+      that train a network.
+    predictions: per test example: digest, label, prediction, correct. For
+      multi-label datasets, prediction is the classes' scores [N, C], and
+      correct [N, C] says whether each score has the right sign.
     skipped: names of the corrupt images that were left out.
-    trials: what was searched where hyperparameters are trained with: each
-      with its metrics on val, losses, and when it diverged if it did.
-    losses: of the final run, the mean of each part of its steps.
+    trials: for settings that train a network, each trial that was searched,
+      with its metrics on val, its losses, and when it diverged if it did.
+    losses: of the refit, the mean loss of each window of its steps.
   """
 
   validation: metrics.Measurement
@@ -41,26 +43,35 @@ class CellResult:
 
 
 def predictions(dataset: datasets.Dataset, scores: np.ndarray) -> np.ndarray:
-  """What the dataset's metric looks at: the best class, or all scores."""
+  """Returns predictions as the dataset's metric takes them.
+
+  Args:
+    dataset: the dataset.
+    scores: float [N, C].
+
+  Returns:
+    int [N], the classes with the highest scores; for multi-label datasets the
+    scores.
+  """
   return scores if dataset.multi_label else scores.argmax(axis=1)
 
 
 def per_example(
   split: datasets.Split,
-  kept: np.ndarray,
+  positions: np.ndarray,
   labels: np.ndarray,
   predicted: np.ndarray,
 ) -> dict[str, np.ndarray]:
-  """The `predictions` of an outcome.
+  """Returns `CellResult.predictions`.
 
   Args:
     split: that was predicted.
-    kept: [N] int, the examples' positions in it.
-    labels: of these examples.
-    predicted: what `predictions` gave for them.
+    positions: int [N], the examples' positions in it.
+    labels: int [N] or [N, C], of these examples.
+    predicted: [N] or [N, C], from `predictions`.
   """
   return {
-    'digest': np.asarray(split.digests)[kept],
+    'digest': np.asarray(split.digests)[positions],
     'label': labels,
     'prediction': predicted,
     'correct': _correct(labels, predicted),
@@ -68,7 +79,7 @@ def per_example(
 
 
 def _correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-  """Whether each prediction is right: bool [N], or [N, C] of scores."""
+  """Returns whether each prediction is right: bool [N], or [N, C] of scores."""
   if labels.ndim == 2:
     return (predicted > 0) == (labels == 1)
   return predicted == labels

@@ -9,6 +9,8 @@ import pathlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
+
+from tf_transfer import errors, networks
 from tf_transfer.convert_weights import (
   downloads,
   provenance,
@@ -17,8 +19,6 @@ from tf_transfer.convert_weights import (
   rules,
   sources,
 )
-
-from tf_transfer import errors, networks
 from tf_transfer.networks import weights
 from tf_transfer.runtime import files
 

@@ -11,9 +11,9 @@ tf-transfer-convert --network=resnet50 --input=FILE --output=FILE.safetensors
 import sys
 
 from absl import app, flags
-from tf_transfer.convert_weights import downloads, fingerprint, listing
 
 from tf_transfer import convert_weights, errors
+from tf_transfer.convert_weights import downloads, fingerprint, listing
 
 _NETWORK = flags.DEFINE_string(
   'network', None, 'Name of the network, as efficientnet_lite0.'

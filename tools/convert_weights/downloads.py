@@ -9,9 +9,8 @@ get.
 import importlib.metadata
 import pathlib
 
-from tf_transfer.convert_weights import packages, publishers, sources
-
 from tf_transfer import errors
+from tf_transfer.convert_weights import packages, publishers, sources
 
 # How Keras's messages begin: no network, or a file with another hash.
 _KERAS_FAILURES = ('URL fetch failure', 'Incomplete or corrupted file')

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from tf_transfer.convert_weights import rules
-
 from tf_transfer.networks import efficientnet
 
 

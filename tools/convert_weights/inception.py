@@ -8,7 +8,6 @@ from its position in its module, with the exceptions below.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from tf_transfer.convert_weights import rules
-
 from tf_transfer.networks import (
   bn_inception,
   inception_blocks,

@@ -21,9 +21,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from tf_transfer.convert_weights import packages
 
 from tf_transfer import errors
+from tf_transfer.convert_weights import packages
 from tf_transfer.networks import weights as weights_lib
 
 # How the newer files call the layers of a class.

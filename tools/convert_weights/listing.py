@@ -1,6 +1,7 @@
 """Prints what public weights there are."""
 
 import tabulate
+
 from tf_transfer.convert_weights import publishers, table
 
 # Each column, and how it is aligned.

@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from tf_transfer.convert_weights import rules
-
 from tf_transfer.networks import mobilenet
 
 _V1 = range(1, len(mobilenet.BLOCKS_V1) + 1)

@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterator
 
 from tf_transfer.convert_weights import rules
-
 from tf_transfer.networks import nasnet
 
 

@@ -13,8 +13,8 @@ import re
 from collections.abc import Mapping
 
 import numpy as np
-from tf_transfer.convert_weights import publishers
 
+from tf_transfer.convert_weights import publishers
 from tf_transfer.networks import recipe as recipe_lib
 
 _HASHED = re.compile(r'.*-([0-9a-f]{8,})\.pth')

@@ -5,9 +5,8 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tf_transfer.convert_weights import keras_files, rules
-
 from tf_transfer import contract as contract_lib
+from tf_transfer.convert_weights import keras_files, rules
 from tf_transfer.networks import recipe as recipe_lib
 
 Rules = Sequence[rules.Rule]

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import numpy as np
 import safetensors
 import safetensors.numpy
+
+from tf_transfer import errors
 from tf_transfer.convert_weights import (
   keras_files,
   tensorflow_files,
   torch_files,
 )
-
-from tf_transfer import errors
 
 _FORMATS = {
   '.pth': 'torch',

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable
 
+from tf_transfer import errors, networks
 from tf_transfer.convert_weights import (
   keras_files,
   provenance,
@@ -11,8 +12,6 @@ from tf_transfer.convert_weights import (
   rules,
   table,
 )
-
-from tf_transfer import errors, networks
 
 
 def list_sources(network: str) -> tuple[publishers.Source, ...]:

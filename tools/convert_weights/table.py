@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from tf_transfer import contract as contract_lib
 from tf_transfer.convert_weights import (
   densenet,
   efficientnet,
@@ -20,8 +21,6 @@ from tf_transfer.convert_weights import (
   recipes,
   resnet,
 )
-
-from tf_transfer import contract as contract_lib
 from tf_transfer.networks import densenet as densenet_lib
 from tf_transfer.networks import efficientnet_v2 as efficientnet_v2_lib
 from tf_transfer.networks import nasnet as nasnet_lib

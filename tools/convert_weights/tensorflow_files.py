@@ -12,9 +12,9 @@ import re
 from collections.abc import Collection
 
 import numpy as np
-from tf_transfer.convert_weights import packages
 
 from tf_transfer import errors
+from tf_transfer.convert_weights import packages
 
 _AVERAGE = '/ExponentialMovingAverage'
 # What a training script keeps beside the network.

@@ -1,3 +1,5 @@
+"""Random crops, flips and color distortions."""
+
 import io
 
 import numpy as np
@@ -15,17 +17,17 @@ CONTRACT = Contract(16, mean=(0, 0, 0), std=(1, 1, 1))
 
 
 def test_numbers_are_a_function_of_seed_epoch_and_example():
-  made = {
+  numbers = {
     key: tuple(augmentation.generator(*key).random(3))
     for key in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 0, 2**40)]
   }
-  assert len(set(made.values())) == len(made)
-  assert tuple(augmentation.generator(0, 1, 0).random(3)) == made[0, 1, 0]
+  assert len(set(numbers.values())) == len(numbers)
+  assert tuple(augmentation.generator(0, 1, 0).random(3)) == numbers[0, 1, 0]
   # Many numbers of one example never run into those of the next.
   long = augmentation.generator(0, 0, 0).random(10_000)
   assert not np.isin(augmentation.generator(0, 0, 1).random(100), long).any()
   order = augmentation.order_generator(0, 0).random(3)
-  assert tuple(order) != made[0, 0, 0]
+  assert tuple(order) != numbers[0, 0, 0]
 
 
 def test_crop_by_hand():
@@ -36,12 +38,12 @@ def test_crop_by_hand():
   # The smallest, as wide as can be: 9,600 pixels, 4 : 3, top left.
   small = np.array([[0, 1 - 1e-9, 0, 0]])
   assert augmentation.random_crop(400, 300, small) == Box(0, 0, 85, 113)
-  # All of the area does not fit at any aspect but its own, 3 : 4.
+  # All of the area fits only at the aspect of the image, 3 : 4.
   full = np.array([[1 - 1e-9, 0.5, 0, 0], [1 - 1e-9, 0, 0.9, 0.9]])
   assert augmentation.random_crop(400, 300, full) == Box(0, 0, 400, 300)
 
 
-def test_crop_where_no_draw_fits_is_the_central_one():
+def test_crop_is_central_if_no_attempt_fits():
   never = np.full((10, 4), 1 - 1e-9)
   # 100 x 900: at most 4 : 3 is allowed, 133 of 900 columns.
   assert augmentation.random_crop(100, 900, never) == Box(0, 383, 100, 133)
@@ -49,17 +51,17 @@ def test_crop_where_no_draw_fits_is_the_central_one():
   assert augmentation.random_crop(1, 1, never) == Box(0, 0, 1, 1)
 
 
-def test_crops_are_within_and_spread_as_they_should():
+def test_crops_fit_and_are_uniformly_distributed():
   rng = np.random.default_rng(0)
-  found = []
+  shapes = []
   for _ in range(4000):
     box = augmentation.random_crop(1000, 1000, rng.random((10, 4)))
     assert box.top >= 0
     assert box.left >= 0
     assert box.top + box.height <= 1000
     assert box.left + box.width <= 1000
-    found.append((box.height * box.width / 1e6, box.width / box.height))
-  area, aspect = np.array(found).T
+    shapes.append((box.height * box.width / 1e6, box.width / box.height))
+  area, aspect = np.array(shapes).T
   assert area.min() > 0.078
   assert aspect.min() > 0.745
   assert aspect.max() < 1.342
@@ -78,7 +80,7 @@ def test_crops_are_within_and_spread_as_they_should():
   )
 
 
-def split_of(image, encoded=None):
+def make_split(image, encoded=None):
   return Split(
     name='train',
     labels=np.zeros(1),
@@ -92,7 +94,7 @@ def split_of(image, encoded=None):
 def test_half_are_mirrored():
   # Columns count up: where they count down it is mirrored.
   ramp = np.repeat(np.arange(96, dtype=np.uint8)[None, :, None], 96, 0)
-  split = split_of(np.repeat(ramp, 3, -1))
+  split = make_split(np.repeat(ramp, 3, -1))
   mirrored = 0
   for epoch in range(400):
     image = augmentation.crop_and_flip(
@@ -111,13 +113,13 @@ def test_cropping_before_decoding_changes_nothing(kind):
   file = io.BytesIO()
   Image.fromarray(small).resize((120, 90), Image.BICUBIC).save(file, kind)
   data = file.getvalue()
-  decoded = split_of(decoding.decode(data, 'x'))
+  decoded = make_split(decoding.decode(data, 'x'))
   for epoch in range(20):
     one, other = (
       augmentation.crop_and_flip(
         split, 0, CONTRACT, augmentation.generator(3, epoch, 0)
       )
-      for split in (decoded, split_of(None, data))
+      for split in (decoded, make_split(None, data))
     )
     np.testing.assert_array_equal(one, other)
 

@@ -1,4 +1,5 @@
-import dataclasses
+"""Decoding of files of every format, damaged ones too."""
+
 import io
 import struct
 
@@ -6,13 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tf_transfer.contract import Contract
 from tf_transfer.datasets.images import decoding
-from tf_transfer.datasets.images.decoding import (
-  CorruptImage,
-  decode,
-  whole_image,
-)
+from tf_transfer.datasets.images.decoding import CorruptImage, decode
 from tf_transfer.errors import InputError
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
@@ -32,10 +28,10 @@ def photo():
   return np.array(Image.fromarray(small).resize((64, 48), Image.BICUBIC))
 
 
-def near(found, expected, levels):
-  assert found.dtype == np.uint8
-  assert found.shape == expected.shape
-  assert np.abs(found.astype(int) - expected).max() <= levels
+def assert_near(pixels, expected, levels):
+  assert pixels.dtype == np.uint8
+  assert pixels.shape == expected.shape
+  assert np.abs(pixels.astype(int) - expected).max() <= levels
 
 
 def test_lossless_kinds_are_exact(photo):
@@ -48,37 +44,37 @@ def test_lossless_kinds_are_exact(photo):
     ('TIFF', {'compression': 'tiff_lzw'}),
     ('WEBP', {'lossless': True}),
   ):
-    found = decode(encode(image, kind, **options), 'x')
-    np.testing.assert_array_equal(found, photo)
+    pixels = decode(encode(image, kind, **options), 'x')
+    np.testing.assert_array_equal(pixels, photo)
 
 
 FINE = {'quality': 100, 'subsampling': 0}  # Of a JPEG.
 
 
 def test_lossy_kinds_are_near(photo):
-  found = decode(encode(Image.fromarray(photo), 'JPEG', **FINE), 'x')
+  pixels = decode(encode(Image.fromarray(photo), 'JPEG', **FINE), 'x')
   # Rounding to whole levels of brightness and of two colors, and back.
-  assert np.abs(found.astype(int) - photo).mean() < 1
+  assert np.abs(pixels.astype(int) - photo).mean() < 1
   # WebP has one color for four pixels: only gray can be near.
   gray = np.stack([photo[..., 0]] * 3, axis=-1)
   image = Image.fromarray(gray)
-  near(decode(encode(image, 'WEBP', quality=100), 'x'), gray, 6)
+  assert_near(decode(encode(image, 'WEBP', quality=100), 'x'), gray, 6)
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'TIFF', 'PPM', 'WEBP', 'BMP'])
-def test_grey_becomes_three_equal_channels(photo, kind):
+def test_gray_becomes_three_equal_channels(photo, kind):
   options = {'WEBP': {'lossless': True}, 'JPEG': FINE}.get(kind, {})
   data = encode(Image.fromarray(photo[..., 0]), kind, **options)
-  found = decode(data, 'x')
-  near(found, np.stack([photo[..., 0]] * 3, axis=-1), 3)
-  assert (found[..., 0] == found[..., 2]).all()
+  pixels = decode(data, 'x')
+  assert_near(pixels, np.stack([photo[..., 0]] * 3, axis=-1), 3)
+  assert (pixels[..., 0] == pixels[..., 2]).all()
 
 
 @pytest.mark.parametrize('kind', ['PNG', 'TIFF', 'BMP', 'PPM'])
 def test_one_bit(kind):
   bits = np.array([[0, 1, 1], [1, 0, 0]], bool)
-  found = decode(encode(Image.fromarray(bits), kind), 'x')
-  np.testing.assert_array_equal(found, bits[..., None] * [255, 255, 255])
+  pixels = decode(encode(Image.fromarray(bits), kind), 'x')
+  np.testing.assert_array_equal(pixels, bits[..., None] * [255, 255, 255])
 
 
 @pytest.mark.parametrize('kind', ['PNG', 'WEBP', 'TIFF'])
@@ -86,14 +82,14 @@ def test_alpha_is_composited_on_white(kind):
   pixels = np.zeros((1, 3, 4), np.uint8)
   pixels[0] = [(*RED, 255), (0, 0, 0, 0), (*RED, 51)]
   options = {'lossless': True, 'exact': True} if kind == 'WEBP' else {}
-  found = decode(encode(Image.fromarray(pixels), kind, **options), 'x')
-  np.testing.assert_array_equal(found, [[RED, WHITE, (255, 204, 204)]])
+  pixels = decode(encode(Image.fromarray(pixels), kind, **options), 'x')
+  np.testing.assert_array_equal(pixels, [[RED, WHITE, (255, 204, 204)]])
 
 
-def test_grey_with_alpha():
+def test_gray_with_alpha():
   pixels = np.array([[[0, 255], [0, 0], [100, 102]]], np.uint8)
-  found = decode(encode(Image.fromarray(pixels, 'LA'), 'PNG'), 'x')
-  assert found[..., 0].tolist() == [[0, 255, 193]]
+  pixels = decode(encode(Image.fromarray(pixels, 'LA'), 'PNG'), 'x')
+  assert pixels[..., 0].tolist() == [[0, 255, 193]]
 
 
 @pytest.mark.parametrize(
@@ -103,9 +99,9 @@ def test_palette_with_transparency(transparency):
   image = Image.new('P', (3, 1))
   image.putpalette([*RED, *GREEN, *RED])
   image.putdata([0, 1, 2])
-  found = decode(encode(image, 'PNG', transparency=transparency), 'x')
+  pixels = decode(encode(image, 'PNG', transparency=transparency), 'x')
   last = (255, 204, 204) if isinstance(transparency, bytes) else RED
-  np.testing.assert_array_equal(found, [[RED, WHITE, last]])
+  np.testing.assert_array_equal(pixels, [[RED, WHITE, last]])
   plain = decode(encode(image, 'PNG'), 'x')
   np.testing.assert_array_equal(plain, [[RED, GREEN, RED]])
 
@@ -127,16 +123,16 @@ def test_one_transparent_color(pixels, key, expected):
 def test_cmyk_in_both_conventions(photo):
   image = Image.fromarray(photo).convert('CMYK')
   tiff = decode(encode(image, 'TIFF'), 'x')
-  near(tiff, photo, 1)
+  assert_near(tiff, photo, 1)
   # Pillow writes what Adobe writes: inverted, and marked so.
   jpeg = encode(image, 'JPEG', **FINE)
   assert b'Adobe' in jpeg
-  near(decode(jpeg, 'x'), photo, 3)
+  assert_near(decode(jpeg, 'x'), photo, 3)
 
 
 def test_ycbcr_tiff(photo):
   image = Image.fromarray(photo).convert('YCbCr')
-  near(decode(encode(image, 'TIFF'), 'x'), photo, 4)
+  assert_near(decode(encode(image, 'TIFF'), 'x'), photo, 4)
 
 
 WIDE = np.array([[0, 128, 129, 257], [32768, 65406, 65407, 65535]], np.uint16)
@@ -144,10 +140,10 @@ NARROW = np.array([[0, 0, 1, 1], [128, 254, 255, 255]])
 
 
 @pytest.mark.parametrize('kind', ['PNG', 'TIFF', 'PPM'])
-def test_16_bit_grey_is_scaled(kind):
-  found = decode(encode(Image.fromarray(WIDE), kind), 'x')
-  np.testing.assert_array_equal(found[..., 1], NARROW)
-  assert found.shape == (2, 4, 3)
+def test_16_bit_gray_is_scaled(kind):
+  pixels = decode(encode(Image.fromarray(WIDE), kind), 'x')
+  np.testing.assert_array_equal(pixels[..., 1], NARROW)
+  assert pixels.shape == (2, 4, 3)
 
 
 def tiff(pixels, photometric, order='<', bits=16):
@@ -173,23 +169,23 @@ def tiff(pixels, photometric, order='<', bits=16):
 
 @pytest.mark.parametrize('order', ['<', '>'])
 def test_16_bit_tiff_of_either_byte_order(order):
-  found = decode(tiff(WIDE, photometric=1, order=order), 'x')
-  np.testing.assert_array_equal(found[..., 0], NARROW)
+  pixels = decode(tiff(WIDE, photometric=1, order=order), 'x')
+  np.testing.assert_array_equal(pixels[..., 0], NARROW)
 
 
 def test_16_bit_tiff_with_white_as_zero():
-  found = decode(tiff(WIDE, photometric=0), 'x')
-  np.testing.assert_array_equal(found[..., 0], 255 - NARROW)
+  pixels = decode(tiff(WIDE, photometric=0), 'x')
+  np.testing.assert_array_equal(pixels[..., 0], 255 - NARROW)
 
 
 def test_12_bit_tiff_is_scaled_by_its_own_peak():
   # Two samples, 4095 and 2048, packed into three bytes.
-  found = decode(tiff(b'\xff\xf8\x00', photometric=1, bits=12), 'x')
-  assert found[..., 0].tolist() == [[255, 128]]
+  pixels = decode(tiff(b'\xff\xf8\x00', photometric=1, bits=12), 'x')
+  assert pixels[..., 0].tolist() == [[255, 128]]
 
 
 @pytest.mark.parametrize('dtype', [np.int32, np.float32])
-def test_grey_without_an_agreed_range_is_refused(dtype):
+def test_gray_without_an_agreed_range_is_refused(dtype):
   data = encode(Image.fromarray(np.ones((2, 2), dtype)), 'TIFF')
   with pytest.raises(CorruptImage, match=r'scan\.tif.*no agreed range'):
     decode(data, 'scan.tif')
@@ -201,7 +197,7 @@ def test_lab():
   )
   grays = np.array([[[0] * 3, [128] * 3, [255] * 3]], np.uint8)
   lab = ImageCms.applyTransform(Image.fromarray(grays), to_lab)
-  near(decode(encode(lab, 'TIFF'), 'x'), grays, 1)
+  assert_near(decode(encode(lab, 'TIFF'), 'x'), grays, 1)
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'WEBP', 'TIFF'])
@@ -221,13 +217,13 @@ def test_orientation(photo, kind, orientation):
   exif = Image.Exif()
   exif[0x0112] = orientation
   options = {'WEBP': {'lossless': True}, 'JPEG': FINE}.get(kind, {})
-  found = decode(encode(image, kind, exif=exif, **options), 'x')
+  pixels = decode(encode(image, kind, exif=exif, **options), 'x')
   # What is stored, as a lossy format has it.
   image = Image.fromarray(decode(encode(image, kind, **options), 'x'))
   if orientation > 1:
     image = image.transpose(operations[orientation])
-  np.testing.assert_array_equal(found, np.array(image))
-  assert found.flags.c_contiguous
+  np.testing.assert_array_equal(pixels, np.array(image))
+  assert pixels.flags.c_contiguous
 
 
 @pytest.mark.parametrize('exif', [b'Exif\0\0nonsense', b'Exif\0\0II*\0\x08'])
@@ -297,7 +293,7 @@ def test_broken_bytes_never_escape(photo):
   image = Image.fromarray(photo)
   exif = Image.Exif()
   exif[0x0112] = 6
-  made = [
+  files = [
     encode(image, 'JPEG', exif=exif),
     encode(image, 'PNG', exif=exif),
     encode(image.quantize(64), 'PNG', transparency=bytes(range(64))),
@@ -308,7 +304,7 @@ def test_broken_bytes_never_escape(photo):
     encode(image, 'PPM'),
   ]
   corrupt = 0
-  for data in made:
+  for data in files:
     for _ in range(60):
       broken = np.frombuffer(data, np.uint8).copy()
       reach = rng.choice([40, 200, len(data)])
@@ -333,206 +329,7 @@ def test_decompression_bomb(monkeypatch, photo):
   np.testing.assert_array_equal(decode(data, 'x'), photo)
 
 
-# Resizing.
-
-
-def contract(size, interpolation, antialias):
-  return Contract(
-    size,
-    mean=(0, 0, 0),
-    std=(1, 1, 1),
-    interpolation=interpolation,
-    antialias=antialias,
-  )
-
-
-SHAPES = [(48, 64), (37, 91), (50, 20), (1, 1), (2, 3), (300, 7)]
-
-
-@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
-@pytest.mark.parametrize('antialias', [False, True])
-def test_resize_is_tensorflows(interpolation, antialias):
-  tf = pytest.importorskip('tensorflow')
-  rng = np.random.default_rng(2)
-  for shape in SHAPES:
-    # Away from black and white: Pillow clips between its passes too.
-    image = rng.integers(64, 192, (*shape, 3), dtype=np.uint8)
-    for size in (24, 61):
-      found = whole_image(image, contract(size, interpolation, antialias))
-      expected = tf.image.resize(
-        image, (size, size), method=interpolation, antialias=antialias
-      )
-      near(found, np.rint(np.clip(expected, 0, 255)), 1)
-
-
-@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
-def test_resize_without_antialias_is_tensorflows_at_full_contrast(
-  interpolation,
-):
-  tf = pytest.importorskip('tensorflow')
-  image = (
-    np.random.default_rng(3).choice([0, 255], (40, 53, 3)).astype(np.uint8)
-  )
-  found = whole_image(image, contract(97, interpolation, False))
-  expected = tf.image.resize(image, (97, 97), method=interpolation)
-  near(found, np.rint(np.clip(expected, 0, 255)), 1)
-
-
-def test_antialiased_resize_is_pillows(photo):
-  for name, kernel in (
-    ('bilinear', Image.BILINEAR),
-    ('bicubic', Image.BICUBIC),
-  ):
-    expected = np.array(Image.fromarray(photo).resize((20, 20), kernel))
-    found = whole_image(photo, contract(20, name, True))
-    np.testing.assert_array_equal(found, expected)
-
-
-@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
-@pytest.mark.parametrize('antialias', [False, True])
-def test_same_size_and_constant_images_stay(photo, interpolation, antialias):
-  square = photo[:, :48]
-  found = whole_image(square, contract(48, interpolation, antialias))
-  np.testing.assert_array_equal(found, square)
-  for value in (0, 137, 255):
-    flat = np.full((17, 5, 3), value, np.uint8)
-    found = whole_image(flat, contract(33, interpolation, antialias))
-    assert (found == value).all()
-
-
-def test_keys_kernel_by_hand():
-  found = decoding._keys(np.array([0, 0.5, 1, 1.5, 2]))
-  np.testing.assert_allclose(found, [1, 0.5625, 0, -0.0625, 0], atol=1e-15)
-
-
-def test_taps_at_the_edge_by_hand():
-  position, weight = decoding._taps(2, 4, 'bilinear')
-  dense = np.zeros((4, 2))
-  for row in range(4):
-    np.add.at(dense[row], position[row], weight[row])
-  np.testing.assert_allclose(
-    dense, [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]
-  )
-
-
-# Evaluation as the publishers of weights do it.
-
-
-def with_crop(fraction, **fields):
-  made = contract(**{'size': 56, 'interpolation': 'bilinear'} | fields)
-  return dataclasses.replace(made, crop_fraction=fraction)
-
-
-def torchvisions(image, resize_size, crop_size, kernel):
-  """Resize and CenterCrop of torchvision on a PIL image."""
-  width, height = image.size
-  if width < height:
-    size = (resize_size, int(resize_size * height / width))
-  else:
-    size = (int(resize_size * width / height), resize_size)
-  left, top = (round((side - crop_size) / 2.0) for side in size)
-  box = (left, top, left + crop_size, top + crop_size)
-  return np.array(image.resize(size, kernel).crop(box))
-
-
-@pytest.mark.parametrize(
-  ('interpolation', 'kernel'),
-  [('bilinear', Image.BILINEAR), ('bicubic', Image.BICUBIC)],
-)
-@pytest.mark.parametrize(
-  ('crop_size', 'fraction', 'resize_size'),
-  [
-    (56, 0.875, 64),
-    # A quotient that is a hair off: torchvision's Inception v3.
-    (299, 299 / 342, 342),
-    # timm takes the integer below: 331 / 0.911 = 363.3.
-    (331, 0.911, 363),
-    (56, 1.0, 56),
-  ],
-)
-def test_resize_then_crop_is_torchvisions_and_timms(
-  photo, interpolation, kernel, crop_size, fraction, resize_size
-):
-  made = with_crop(
-    fraction, size=crop_size, interpolation=interpolation, antialias=True
-  )
-  for shape in ((48, 64), (64, 47), (33, 33), (91, 37)):
-    image = Image.fromarray(photo).resize(shape[::-1])
-    np.testing.assert_array_equal(
-      decoding.resize_then_crop(np.array(image), made),
-      torchvisions(image, resize_size, crop_size, kernel),
-    )
-
-
-def test_resize_then_crop_without_antialias_is_tensorflows(photo):
-  tf = pytest.importorskip('tensorflow')
-  made = with_crop(0.875, antialias=False)
-  found = decoding.resize_then_crop(photo, made)
-  # The shorter side to 64, so 48 x 64 to 64 x 85: 4 and 14 pixels cut away.
-  expected = tf.image.resize(photo, (64, 85))[4:60, 14:70]
-  near(found, np.rint(expected), 1)
-
-
-@pytest.mark.parametrize('antialias', [False, True])
-@pytest.mark.parametrize('fraction', [0.875, 0.5, 1.0])
-def test_crop_then_resize_is_tensorflows(photo, antialias, fraction):
-  tf = pytest.importorskip('tensorflow')
-  made = with_crop(fraction, antialias=antialias)
-  for image in (photo, photo[:37, :51], photo[:1, :2]):
-    cropped = tf.image.central_crop(image, fraction)
-    expected = tf.image.resize(cropped, (56, 56), antialias=antialias)
-    near(decoding.crop_then_resize(image, made), np.rint(expected), 1)
-
-
-@pytest.mark.parametrize('fraction', [0.875, 1.0])
-def test_crop_then_resize_is_tf_slims(photo, fraction):
-  """preprocess_for_eval of TF-Slim's inception_preprocessing, op for op."""
-  tf = pytest.importorskip('tensorflow')
-  made = dataclasses.replace(
-    with_crop(fraction, antialias=False), pixel_centers=False
-  )
-  rng = np.random.default_rng(11)
-  noise = rng.choice([0, 255], (300, 201, 3)).astype(np.uint8)
-  for image in (photo, noise, photo[:1, :2]):
-    pixels = tf.image.convert_image_dtype(image, tf.float32)
-    if fraction < 1:
-      pixels = tf.image.central_crop(pixels, central_fraction=fraction)
-    pixels = tf.compat.v1.image.resize_bilinear(
-      pixels[None], [56, 56], align_corners=False
-    )[0]
-    near(decoding.crop_then_resize(image, made), np.rint(255 * pixels), 1)
-
-
-@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
-def test_whole_image_is_kerass_resizing_layer(photo, interpolation):
-  keras = pytest.importorskip('keras')
-  layer = keras.layers.Resizing(24, 24, interpolation=interpolation)
-  found = whole_image(photo, contract(24, interpolation, False))
-  near(found, np.rint(np.asarray(layer(photo[None].astype(np.float32)))[0]), 1)
-
-
-def test_whole_image_is_kerass_loading(photo, tmp_path):
-  keras = pytest.importorskip('keras')
-  path = tmp_path / 'photo.png'
-  Image.fromarray(photo).save(path)
-  for interpolation in ('bilinear', 'bicubic'):
-    expected = keras.utils.load_img(
-      path, target_size=(24, 24), interpolation=interpolation
-    )
-    found = whole_image(photo, contract(24, interpolation, True))
-    np.testing.assert_array_equal(found, np.array(expected))
-
-
-def test_every_resize_gives_the_networks_input_size():
-  for shape in SHAPES:
-    image = np.full((*shape, 3), 99, np.uint8)
-    for resize in decoding.RESIZES.values():
-      for antialias in (True, False):
-        found = resize(image, with_crop(0.8, size=21, antialias=antialias))
-        np.testing.assert_array_equal(found, np.full((21, 21, 3), 99))
-
-
-# For training: a part of an image, and the fast resize.
+# Parts of images.
 
 
 def large(rng, height=67, width=93):
@@ -571,8 +368,8 @@ def test_a_part_of_a_jpeg_is_to_the_bit_that_of_the_whole(options, mode):
       sizes.append(size)
       return box
 
-    found = decoding.decode_part(data, 'x', choose)
-    np.testing.assert_array_equal(found, box.cut(whole))
+    pixels = decoding.decode_box(data, 'x', choose)
+    np.testing.assert_array_equal(pixels, box.crop(whole))
     assert sizes == [(height, width)]
 
 
@@ -582,7 +379,7 @@ def test_only_the_part_of_a_jpeg_is_decoded(monkeypatch):
 
   data = encode(large(np.random.default_rng(5)), 'JPEG')
   monkeypatch.setattr(decoding, 'decode', forbidden)
-  decoding.decode_part(data, 'x', lambda *_: decoding.Box(3, 4, 5, 6))
+  decoding.decode_box(data, 'x', lambda *_: decoding.Box(3, 4, 5, 6))
 
 
 def odd_files():
@@ -602,7 +399,7 @@ def test_a_part_of_anything_else_is_cut_out_of_the_whole(kind):
   data = odd_files()[kind]
   box = decoding.Box(3, 20, 40, 30)
   np.testing.assert_array_equal(
-    decoding.decode_part(data, 'x', lambda *_: box), box.cut(decode(data, 'x'))
+    decoding.decode_box(data, 'x', lambda *_: box), box.crop(decode(data, 'x'))
   )
 
 
@@ -610,43 +407,9 @@ def test_a_part_of_a_corrupt_file_is_an_error_that_names_it():
   data = encode(large(np.random.default_rng(7)), 'JPEG')
   for broken in (b'', b'\xff\xd8', data[:200], data[:-40], b'text'):
     with pytest.raises(CorruptImage, match=r'cat\.jpg: not a readable image'):
-      decoding.decode_part(
+      decoding.decode_box(
         broken, 'cat.jpg', lambda h, w: decoding.Box(0, 0, h, w)
       )
-
-
-@pytest.mark.parametrize('installed', [True, False])
-@pytest.mark.parametrize('interpolation', ['bilinear', 'bicubic'])
-def test_fast_resize_is_pillows_within_a_level(
-  monkeypatch, interpolation, installed
-):
-  if installed:
-    pytest.importorskip('cykooz_resizer')
-  else:
-    monkeypatch.setattr(decoding, 'cykooz_resizer', None)
-  rng = np.random.default_rng(8)
-  made = contract(31, interpolation, True)
-  kernel = getattr(Image, interpolation.upper())
-  for shape in [(31, 31), (64, 47), (300, 7), (1, 1), (12, 200)]:
-    # Away from black and white: which pass comes first matters to clipping.
-    image = rng.integers(64, 192, (*shape, 3), dtype=np.uint8)
-    expected = np.array(Image.fromarray(image).resize((31, 31), kernel))
-    near(decoding.resize_fast(image, made), expected, 1)
-
-
-@pytest.mark.parametrize(
-  ('interpolation', 'pixel_centers'),
-  [('bilinear', True), ('bilinear', False), ('bicubic', True)],
-)
-def test_fast_resize_without_antialias(interpolation, pixel_centers):
-  pytest.importorskip('tensorflow')
-  rng = np.random.default_rng(8)
-  made = dataclasses.replace(
-    contract(31, interpolation, False), pixel_centers=pixel_centers
-  )
-  for shape in [(31, 31), (64, 47), (300, 7), (1, 1), (12, 200)]:
-    image = rng.choice([0, 90, 255], (*shape, 3)).astype(np.uint8)
-    near(decoding.resize_fast(image, made), whole_image(image, made), 1)
 
 
 def test_a_part_of_broken_bytes_is_pixels_or_an_error():
@@ -662,7 +425,7 @@ def test_a_part_of_broken_bytes_is_pixels_or_an_error():
       where = rng.integers(0, min(reach, len(data)), rng.integers(1, 5))
       broken[where] = rng.integers(0, 256, len(where))
       try:
-        pixels = decoding.decode_part(broken.tobytes(), 'x', lambda *_: box)
+        pixels = decoding.decode_box(broken.tobytes(), 'x', lambda *_: box)
       except CorruptImage:
         corrupt += 1
       else:

@@ -1,3 +1,5 @@
+"""Decoded images that are kept in memory."""
+
 import collections
 
 import numpy as np
@@ -5,12 +7,12 @@ import pytest
 
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Split
-from tf_transfer.datasets.images.image_cache import keep_decoded
+from tf_transfer.datasets.images.image_cache import cache_images
 
 
 @pytest.fixture
 def counted():
-  """Five images of 300 bytes and how often each was read."""
+  """Five images of 300 bytes, and a count of how often each was read."""
   reads = collections.Counter()
 
   def read(i):
@@ -28,37 +30,37 @@ def counted():
   return split, reads
 
 
-def test_all_are_decoded_once_where_they_fit(counted):
+def test_images_that_fit_are_decoded_once(counted):
   split, reads = counted
-  kept = keep_decoded(split, 1500)
+  cached = cache_images(split, 1500)
   for _ in range(3):
     for i in range(5):
-      np.testing.assert_array_equal(kept.read(i), np.full((10, 10, 3), i))
-      assert kept.encoded(i) is None
+      np.testing.assert_array_equal(cached.read(i), np.full((10, 10, 3), i))
+      assert cached.encoded(i) is None
   assert reads == dict.fromkeys(range(5), 1)
-  assert kept.hash == split.hash
+  assert cached.hash == split.hash
 
 
-def test_what_does_not_fit_is_read_each_time(counted):
+def test_images_that_do_not_fit_are_read_each_time(counted):
   split, reads = counted
-  kept = keep_decoded(split, 700)
-  # While there is room, decoding the whole image is an investment.
-  assert kept.encoded(4) is None
+  cached = cache_images(split, 700)
+  # While there is room, the whole image is decoded, to be cached.
+  assert cached.encoded(4) is None
   for _ in range(3):
     for i in range(5):
-      np.testing.assert_array_equal(kept.read(i), np.full((10, 10, 3), i))
+      np.testing.assert_array_equal(cached.read(i), np.full((10, 10, 3), i))
   assert reads == {0: 1, 1: 1, 2: 3, 3: 3, 4: 3}
-  assert kept.encoded(0) is None
-  assert kept.encoded(2) == b'file 2'
+  assert cached.encoded(0) is None
+  assert cached.encoded(2) == b'file 2'
 
 
-def test_no_budget(counted):
+def test_no_memory(counted):
   split, _ = counted
-  assert keep_decoded(split, 0).encoded(0) == b'file 0'
+  assert cache_images(split, 0).encoded(0) == b'file 0'
 
 
-def test_a_kept_image_cannot_be_changed(counted):
+def test_a_cached_image_cannot_be_changed(counted):
   split, _ = counted
-  image = keep_decoded(split, 1500).read(0)
+  image = cache_images(split, 1500).read(0)
   with pytest.raises(ValueError, match='read-only'):
     image[0] = 1

@@ -1,3 +1,5 @@
+"""Fashion-MNIST from IDX files and through TFDS."""
+
 import gzip
 import os
 import struct
@@ -61,8 +63,8 @@ def test_reads_idx_files_gzipped_or_not(tmp_path, arrays):
   assert packed.classes[9] == 'Ankle boot'
   assert packed.notes == ()
   part = packed.splits['val']
-  what, original = part.describe(3).rsplit(' ', 1)
-  assert what == 'fashion_mnist train image'
+  noun, original = part.describe(3).rsplit(' ', 1)
+  assert noun == 'fashion_mnist train image'
   image, label = (array[int(original)] for array in arrays['train'])
   assert label == part.labels[3]
   np.testing.assert_array_equal(part.read(3), np.stack([image] * 3, axis=-1))
@@ -80,10 +82,10 @@ def test_order_of_the_files_does_not_matter(tmp_path, arrays):
 
 def test_images_of_test_are_left_out_of_train(tmp_path, arrays):
   arrays['train'][0][[5, 17]] = arrays['test'][0][3]
-  found = open_in(write(tmp_path / 'd', arrays))
-  assert len(found.splits['train']) + len(found.splits['val']) == 598
-  assert len(found.splits['test']) == 30
-  assert found.notes == (
+  dataset = open_in(write(tmp_path / 'd', arrays))
+  assert len(dataset.splits['train']) + len(dataset.splits['val']) == 598
+  assert len(dataset.splits['test']) == 30
+  assert dataset.notes == (
     '2 of 600 images of train are left out: identical to images of test',
   )
 
@@ -95,8 +97,8 @@ def test_default_directory(tmp_path, arrays, monkeypatch):
   empty = tmp_path / 'empty'
   empty.mkdir()
   for data_dir in (None, str(empty)):
-    found = datasets.open('fashion_mnist', data_dir=data_dir)
-    assert len(found.splits['test']) == 30
+    dataset = datasets.open('fashion_mnist', data_dir=data_dir)
+    assert len(dataset.splits['test']) == 30
 
 
 @pytest.mark.parametrize(
@@ -155,12 +157,12 @@ def test_missing_data_dir(tmp_path, arrays):
   reason='needs the Debian package dataset-fashion-mnist',
 )
 def test_the_real_thing():
-  found = datasets.open('fashion_mnist')
-  counts = {name: len(part) for name, part in found.splits.items()}
+  dataset = datasets.open('fashion_mnist')
+  counts = {name: len(part) for name, part in dataset.splits.items()}
   assert counts == {'train': 49_843, 'val': 10_157, 'test': 10_000}
   # No image of train is in test: none is left out.
-  assert found.notes == ()
-  hashes = [part.hash[:8] for part in found.splits.values()]
+  assert dataset.notes == ()
+  hashes = [part.hash[:8] for part in dataset.splits.values()]
   assert hashes == ['79f44f59', 'e970ff09', '9fc5f81a']
 
 
@@ -192,25 +194,25 @@ class Builder:
 def use_builder(monkeypatch):
   pytest.importorskip('tensorflow')
   tfds = pytest.importorskip('tensorflow_datasets')
-  seen = []
+  calls = []
 
   def use(builder):
     def make(name, *, data_dir):
-      seen.append((name, data_dir))
+      calls.append((name, data_dir))
       return builder
 
     monkeypatch.setattr(tfds, 'builder', make)
     monkeypatch.setattr(tfds, 'as_numpy', lambda tensors: tensors)
-    return seen
+    return calls
 
   return use
 
 
 def test_tfds_gives_the_same_splits(tmp_path, arrays, use_builder):
-  seen = use_builder(Builder(arrays, prepared=True))
+  calls = use_builder(Builder(arrays, prepared=True))
   (tmp_path / 'tfds' / 'fashion_mnist').mkdir(parents=True)
   through_tfds = open_in(tmp_path / 'tfds')
-  assert seen == [('fashion_mnist:3.*.*', str(tmp_path / 'tfds'))]
+  assert calls == [('fashion_mnist:3.*.*', str(tmp_path / 'tfds'))]
   files = open_in(write(tmp_path / 'files', arrays))
   for name, part in files.splits.items():
     assert part.hash == through_tfds.splits[name].hash
@@ -222,11 +224,11 @@ def test_tfds_gives_the_same_splits(tmp_path, arrays, use_builder):
 def test_tfds_downloads_where_it_can(arrays, use_builder, monkeypatch):
   builder = Builder(arrays, prepared=False)
   use_builder(builder)
-  asked = []
-  monkeypatch.setattr(fashion_mnist, '_require_answer', asked.append)
+  urls = []
+  monkeypatch.setattr(fashion_mnist, '_require_answer', urls.append)
   assert len(datasets.open('fashion_mnist').splits['test']) == 30
   assert builder.prepared
-  assert asked == [Builder.URL]
+  assert urls == [Builder.URL]
 
 
 def test_no_network_is_one_clear_error(arrays, use_builder, monkeypatch):
@@ -248,6 +250,6 @@ def test_no_network_is_one_clear_error(arrays, use_builder, monkeypatch):
 
 def test_a_missing_module_is_one_clear_error(arrays, monkeypatch):
   monkeypatch.setitem(sys.modules, 'tensorflow', None)
-  tensorflow.without_accelerator.cache_clear()
+  tensorflow.import_without_gpu.cache_clear()
   with pytest.raises(InputError, match=r'cannot be used here.*three ways'):
     datasets.open('fashion_mnist')

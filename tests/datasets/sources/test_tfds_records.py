@@ -4,7 +4,9 @@ The builders that come with TFDS read the same files as we do, by their own
 code; only the downloading is taken out.
 """
 
+import contextlib
 import io
+import resource
 import subprocess
 import sys
 import tarfile
@@ -52,7 +54,7 @@ DOWNLOADS = {
 
 @pytest.fixture(autouse=True)
 def rows(monkeypatch):
-  monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+  monkeypatch.setattr(table, 'TABLE', miniatures.rows())
 
 
 def class_names(name):
@@ -202,7 +204,7 @@ def test_what_is_wrong_with_prepared_data(prepared):
     (shard, _broken(shard.read_bytes()), 'the record at byte 12 is broken'),
     (shard, shard.read_bytes()[:5], 'train.*: ends inside a record'),
     (shard, shard.read_bytes() + b'x' * 40, 'train.*: ends inside a record'),
-    (shard, None, 'train.tfrecord-00000-of-00001: not there'),
+    (shard, None, 'train.tfrecord-00000-of-00001: missing'),
     (labels, None, r'label\.labels\.txt: cannot be read'),
     (
       labels,
@@ -237,8 +239,8 @@ def test_the_newest_version_of_the_right_kind_is_read(prepared):
     (folder / name).mkdir()
     (folder / name / 'dataset_info.json').write_text('{}')
   (folder / '1.1.0').mkdir()
-  found = tfds_records.find(datasets.row('aircraft').tfds, str(folder.parent))
-  assert found == str(folder / '1.0.10')
+  dataset = tfds_records.find(datasets.row('aircraft').tfds, str(folder.parent))
+  assert dataset == str(folder / '1.0.10')
 
 
 def test_reading_needs_no_tensorflow(prepared):
@@ -247,36 +249,30 @@ def test_reading_needs_no_tensorflow(prepared):
     'from tests.datasets import miniatures\n'
     'from tf_transfer import datasets\n'
     'from tf_transfer.datasets import table\n'
-    'table.ROWS = miniatures.rows()\n'
-    "found = datasets.open('aircraft', data_dir=sys.argv[1])\n"
-    "found.splits['val'].read(0)\n"
+    'table.TABLE = miniatures.rows()\n'
+    "dataset = datasets.open('aircraft', data_dir=sys.argv[1])\n"
+    "dataset.splits['val'].read(0)\n"
     "assert 'tensorflow' not in sys.modules\n"
   )
   command = [sys.executable, '-c', code, str(prepared.parent.parent)]
   subprocess.run(command, check=True)
 
 
+# Prepares once a line comes from stdin.
 PREPARE = (
-  'import resource, sys\n'
-  'limit = int(sys.argv[2])\n'
-  'resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))\n'
+  'import sys\n'
   'from tests.datasets import miniatures\n'
-  'from tf_transfer import datasets, errors\n'
+  'from tf_transfer import datasets\n'
   'from tf_transfer.datasets import table\n'
-  'table.ROWS = miniatures.rows()\n'
-  'try:\n'
-  "  found = datasets.open('aircraft', data_dir=sys.argv[1], prepare=True)\n"
-  'except errors.InputError as error:\n'
-  "  sys.exit(f'error: {error}')\n"
-  'print(*(split.hash for split in found.splits.values()))\n'
+  'from tf_transfer.datasets.sources import tfds_builders\n'
+  'from tf_transfer.runtime import tensorflow\n'
+  'table.TABLE = miniatures.rows()\n'
+  'tensorflow.import_without_gpu()\n'
+  "print('ready', flush=True)\n"
+  'sys.stdin.readline()\n'
+  "dataset = datasets.open('aircraft', data_dir=sys.argv[1], prepare=True)\n"
+  'print(*(split.hash for split in dataset.splits.values()))\n'
 )
-
-
-def start_preparing(directory, limit=-1):
-  command = [sys.executable, '-c', PREPARE, str(directory), str(limit)]
-  return subprocess.Popen(
-    command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-  )
 
 
 @pytest.fixture
@@ -287,14 +283,26 @@ def manual(tmp_path):
   return tmp_path / 'tfds'
 
 
+@contextlib.contextmanager
+def limited_files(size_bytes):
+  """Lets no file grow beyond a size, as on a disk with that much left."""
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+  try:
+    yield
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_a_disk_that_fills_while_tfds_prepares(manual):
-  """No file may grow beyond 60 kB, as on a disk with that much left."""
-  process = start_preparing(manual, 60_000)
-  _, stderr = process.communicate(timeout=300)
-  assert process.returncode == 1
-  assert 'Traceback' not in stderr
-  assert 'error: fgvc_aircraft cannot be prepared in' in stderr
-  assert 'Nothing of it is kept' in stderr
+  with (
+    limited_files(60_000),
+    pytest.raises(
+      InputError, match='fgvc_aircraft cannot be prepared in'
+    ) as raised,
+  ):
+    datasets.open('aircraft', data_dir=str(manual), prepare=True)
+  assert 'Nothing of it is kept' in str(raised.value)
   left = [p for p in (manual / 'fgvc_aircraft').rglob('*') if p.is_file()]
   assert not left
   with pytest.raises(InputError, match='aircraft is not in'):
@@ -302,17 +310,26 @@ def test_a_disk_that_fills_while_tfds_prepares(manual):
 
 
 def test_two_processes_prepare_at_once(manual):
-  processes = [start_preparing(manual) for _ in range(2)]
-  hashes = []
-  for process in processes:
-    stdout, stderr = process.communicate(timeout=300)
-    assert process.returncode == 0, stderr
-    hashes.append(stdout.split()[-3:])
+  """One of them, which may be this one, waits for the other."""
+  process = subprocess.Popen(
+    [sys.executable, '-c', PREPARE, str(manual)],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  assert 'ready' in process.stdout.readline()
+  process.stdin.write('\n')
+  process.stdin.flush()
+  here = datasets.open('aircraft', data_dir=str(manual), prepare=True)
+  stdout, stderr = process.communicate(timeout=300)
+  assert process.returncode == 0, stderr
   root = manual / 'downloads/manual'
   (root / 'aircraft').symlink_to(root / 'fgvc-aircraft-2013b')
   official = datasets.open('aircraft', data_dir=str(root))
   expected = [split.hash for split in official.splits.values()]
-  assert hashes == [expected, expected]
+  assert stdout.split()[-3:] == expected
+  assert [split.hash for split in here.splits.values()] == expected
   assert [p.name for p in (manual / 'fgvc_aircraft').iterdir()] == ['1.0.0']
 
 
@@ -322,7 +339,7 @@ def test_nothing_to_prepare_from(tmp_path):
     ('aircraft', 'fgvc-aircraft-2013b'),
     ('imagenet', 'ILSVRC2012_img_train.tar'),
   ):
-    with pytest.raises(InputError, match='cannot be prepared') as found:
+    with pytest.raises(InputError, match='cannot be prepared') as raised:
       datasets.open(name, data_dir=str(tmp_path), prepare=True)
-    assert words in str(found.value)
-    assert 'Nothing of it is kept' in str(found.value)
+    assert words in str(raised.value)
+    assert 'Nothing of it is kept' in str(raised.value)

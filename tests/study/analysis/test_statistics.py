@@ -23,9 +23,9 @@ def test_log_odds_by_hand():
 
 def test_continuity_correction_is_half_an_example():
   # 0 and 100 of 100 become 0.5 and 99.5; 1 and 99 stay.
-  found = statistics.log_odds(np.array([0, 0.01, 0.99, 1]), 100)
+  result = statistics.log_odds(np.array([0, 0.01, 0.99, 1]), 100)
   by_hand = np.log([0.5 / 99.5, 1 / 99, 99, 99.5 / 0.5])
-  np.testing.assert_allclose(found, by_hand, rtol=1e-12)
+  np.testing.assert_allclose(result, by_hand, rtol=1e-12)
 
 
 def test_log_odds_of_what_has_none():
@@ -67,27 +67,27 @@ def test_correlation_is_scipys(ranks, ties):
   if ties:
     x, y = np.round(x), np.round(y)
   oracle = scipy.stats.spearmanr if ranks else scipy.stats.pearsonr
-  found = statistics.correlation(x, y, ranks=ranks, resamples=500)
-  assert found.r == pytest.approx(oracle(x, y).statistic, abs=1e-12)
-  assert found.low < found.r < found.high
-  assert found.points == 16
+  result = statistics.correlation(x, y, ranks=ranks, resamples=500)
+  assert result.r == pytest.approx(oracle(x, y).statistic, abs=1e-12)
+  assert result.low < result.r < result.high
+  assert result.num_points == 16
 
 
 def test_correlation_by_hand():
   # Deviations (-1, 0, 1) and (-1, 1, 0): 1 / √(2 · 2).
   x, y = np.array([1.0, 2, 3]), np.array([1.0, 3, 2])
-  found = statistics.correlation(x, y)
-  assert found.r == pytest.approx(0.5)
-  assert np.isnan([found.low, found.high]).all()
+  result = statistics.correlation(x, y)
+  assert result.r == pytest.approx(0.5)
+  assert np.isnan([result.low, result.high]).all()
   assert statistics.correlation(x, 2 * x).r == 1
   assert statistics.correlation(x, -x).r == -1
 
 
 def test_perfect_correlation_has_no_interval():
   x = np.arange(8.0)
-  found = statistics.correlation(x, np.exp(x), ranks=True)
-  assert found.r == 1
-  assert np.isnan(found.low)
+  result = statistics.correlation(x, np.exp(x), ranks=True)
+  assert result.r == 1
+  assert np.isnan(result.low)
 
 
 @pytest.mark.parametrize('count', [0, 1, 2])
@@ -122,8 +122,8 @@ def test_coverage_of_the_correlations_interval(rho, count):
   for _ in range(trials):
     x, noise = generator.normal(size=(2, count))
     y = rho * x + np.sqrt(1 - rho**2) * noise
-    found = statistics.correlation(x, y, resamples=400)
-    held += found.low <= rho <= found.high
+    result = statistics.correlation(x, y, resamples=400)
+    held += result.low <= rho <= result.high
   assert 0.917 - 0.026 <= held / trials <= 0.926 + 0.026
 
 
@@ -207,9 +207,9 @@ def test_permutation_test_is_exact_enumeration(correct, labels):
   scores = [
     statistics.example_scores('mean_per_class', labels, row) for row in correct
   ]
-  found = statistics.permutation_test(*scores)
-  assert found == pytest.approx(exact(*scores), abs=1e-12)
-  assert found == statistics.compare('mean_per_class', labels, *correct)
+  result = statistics.permutation_test(*scores)
+  assert result == pytest.approx(exact(*scores), abs=1e-12)
+  assert result == statistics.compare('mean_per_class', labels, *correct)
 
 
 @given(hnp.arrays(bool, st.tuples(st.just(2), st.integers(1, 9))))
@@ -225,9 +225,9 @@ def test_drawn_permutations_come_near_the_exact():
   """40 that differ, all of one weight: the binomial is exact."""
   first, second = outcomes(50, 27, 13, 10)
   p = statistics.mcnemar(first, second)
-  found = statistics.permutation_test(first / 100, second / 100)
+  result = statistics.permutation_test(first / 100, second / 100)
   # Four standard errors of 10,000 draws, doubled as p is of two tails.
-  assert abs(found - p) < 8 * np.sqrt(p / 2 / 10_000)
+  assert abs(result - p) < 8 * np.sqrt(p / 2 / 10_000)
 
 
 def test_example_scores_add_up_to_the_metric():

@@ -1,21 +1,24 @@
-"""A ledger with every field of a record, made up around the paper's numbers."""
+"""Makes records with every field, with accuracies near the paper's numbers."""
 
 import dataclasses
 import hashlib
 import json
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ml_collections
 import numpy as np
-from tf_transfer.configs import fine_tuned
 
+from tf_transfer.configs import base
 from tf_transfer.networks import recipe
-from tf_transfer.study import ledger
+from tf_transfer.study import ledger, schema
 from tf_transfer.study.paper import numbers
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer import result as result_lib
-from tf_transfer.transfer.training import search
+from tf_transfer.transfer.training import grid
 
+FIXED = 'logistic_regression'
 VERSIONS = {'tf_transfer': '0.1.0', 'python': '3.11.7', 'jax': '0.10.2'}
 # TF-Slim's, as far as they are known.
 SMOOTHED = recipe.Recipe(True, True, True, False, 'imagenet')
@@ -26,11 +29,11 @@ LOGISTIC = {
   'tolerance': 1e-9,
   'max_evaluations': 5000,
 }
-# As records have it: without the fields that change no result.
+# As in records: without the fields that change no result.
 TRAINING = {
   name: value
   for name, value in {
-    **fine_tuned.fields(),
+    **base.fine_tuned_fields(),
     'steps': 60,
     'batch_size': 32,
     'num_learning_rates': 2,
@@ -39,11 +42,12 @@ TRAINING = {
     'include_zero_weight_decay': False,
     'seed': 3,
   }.items()
-  if name not in search.OPERATIONAL
+  if name not in grid.OPERATIONAL
 }
 
 
-def _fixed() -> dict:
+def _fixed() -> dict[str, Any]:
+  """Makes the fields of a setting on fixed features."""
   curve = 0.5 + 0.3 * np.exp(-(np.linspace(-3, 2, 45) ** 2))
   best = int(curve.argmax())
   return {
@@ -57,40 +61,63 @@ def _fixed() -> dict:
   }
 
 
-def trials(fields, values) -> list[dict]:
-  """Of the grid of a search: with these values on val; None: it diverged."""
-  given = search.grid(ml_collections.ConfigDict(fields))
+def trials(
+  fields: Mapping[str, Any], values: Sequence[float | None]
+) -> list[dict[str, Any]]:
+  """Makes the trials of a search, with these values on val; None: diverged."""
+  grid_trials = grid.build_trials(ml_collections.ConfigDict(fields))
   return [
     {
       **dataclasses.asdict(trial),
       'validation': {} if value is None else {'whole_image': {'value': value}},
       'diverged': 7 if value is None else None,
     }
-    for trial, value in zip(given, values, strict=True)
+    for trial, value in zip(grid_trials, values, strict=True)
   ]
 
 
-def _trained() -> dict:
+def _trained() -> dict[str, Any]:
+  """Makes the fields of a setting that trains."""
   curve = [0.71, 0.73, 0.7, None]
-  found = trials(TRAINING, curve)
+  all_trials = trials(TRAINING, curve)
   return {
     'search': TRAINING,
     'chosen': {
-      'learning_rate': found[1]['learning_rate'],
-      'weight_decay': found[1]['weight_decay'],
+      'learning_rate': all_trials[1]['learning_rate'],
+      'weight_decay': all_trials[1]['weight_decay'],
       'view': 'whole_image',
       'steps': 60,
     },
     'validation_curve': curve,
     'validation': {'value': 0.73, 'low': 0.7, 'high': 0.76},
     'solver': {},
-    'trials': found,
+    'trials': all_trials,
     'preprocessing': 'random_crop_and_flip',
   }
 
 
-def record(network, dataset, setting, value, top1, **more) -> dict:
-  """A record whose test set has 500 images; `value` is near its accuracy."""
+# A record and its predictions of each test image.
+Cell = tuple[dict[str, Any], Mapping[str, np.ndarray]]
+
+
+def record(
+  network: str,
+  dataset: str,
+  setting: str,
+  value: float,
+  top1: float | None,
+  **more: Any,
+) -> Cell:
+  """Makes a record of 500 test images, and their predictions.
+
+  Args:
+    network: its name.
+    dataset: its name.
+    setting: its name.
+    value: near the test accuracy.
+    top1: on ImageNet.
+    **more: fields that are replaced.
+  """
   labels = np.arange(500) % 10
   seed = int(
     hashlib.sha256(f'{network} {dataset}'.encode()).hexdigest()[:8], 16
@@ -99,7 +126,8 @@ def record(network, dataset, setting, value, top1, **more) -> dict:
   predicted = np.where(wrong, (labels + 1) % 10, labels)
   measured = metrics.measure('top1', labels, predicted)
   fields = {
-    'version': ledger.VERSION,
+    'version': schema.VERSION,
+    'schema': schema.SCHEMA,
     'network': network,
     'weights_sha256': hashlib.sha256(network.encode()).hexdigest(),
     'dataset': dataset,
@@ -128,11 +156,11 @@ def record(network, dataset, setting, value, top1, **more) -> dict:
     'device': '1 x cpu',
     'seconds': 12.5,
     'finished': '2026-01-02T03:04:05+00:00',
-    **(_fixed() if setting == 'logistic_regression' else _trained()),
+    **(_fixed() if setting == FIXED else _trained()),
     **more,
   }
   fields['validation'].setdefault('examples', 100)
-  fields['identity'] = ledger.identity(fields)
+  fields['identity'] = schema.identity(fields)
   fields['predictions'] = f'predictions/{fields["identity"]}.npz'
   split = type('Split', (), {'digests': [f'{i:064x}' for i in range(500)]})
   return fields, result_lib.per_example(
@@ -140,8 +168,23 @@ def record(network, dataset, setting, value, top1, **more) -> dict:
   )
 
 
-def write(workdir: pathlib.Path, cells, failed=()) -> list[dict]:
-  """Adds (record, predictions) to the ledger of a workdir; their records."""
+def cell(
+  network: str,
+  value: float,
+  top1: float | None,
+  dataset: str = 'pets',
+  **more: Any,
+) -> Cell:
+  """Makes a cell of logistic regression."""
+  return record(network, dataset, FIXED, value, top1, **more)
+
+
+def write(
+  workdir: pathlib.Path,
+  cells: Sequence[Cell],
+  failed: Sequence[Mapping[str, str]] = (),
+) -> list[dict[str, Any]]:
+  """Adds cells, and those that failed, to a workdir; returns all records."""
   one = ledger.Ledger(workdir)
   for fields, predictions in cells:
     one.add(fields, predictions)
@@ -151,8 +194,10 @@ def write(workdir: pathlib.Path, cells, failed=()) -> list[dict]:
   return list(one.read().values())
 
 
-def of_the_paper(networks=8, settings=('logistic_regression', 'fine_tuned')):
-  """Cells near the paper's numbers, on two of its datasets."""
+def of_the_paper(
+  networks: int = 8, settings: Sequence[str] = (FIXED, 'fine_tuned')
+) -> list[Cell]:
+  """Makes cells near the paper's numbers, on two of its datasets."""
   names = list(numbers.imagenet_top1())[:networks]
   return [
     record(

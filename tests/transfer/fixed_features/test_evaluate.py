@@ -1,13 +1,12 @@
-"""A cell against scikit-learn on the same features of real weights."""
+"""Tests cells of fixed features against scikit-learn."""
 
 import numpy as np
 import pytest
 import sklearn.linear_model
 import threadpoolctl
-from tf_transfer.configs import logistic_regression
 
 from tf_transfer import datasets, errors
-from tf_transfer.transfer import metrics
+from tf_transfer.transfer import metrics, result
 from tf_transfer.transfer.fixed_features import (
   classifiers,
   feature_cache,
@@ -16,16 +15,24 @@ from tf_transfer.transfer.fixed_features import (
 from tf_transfer.transfer.fixed_features import evaluate as evaluate_lib
 
 
-class Given:
-  """An extractor that has been told the features of each split."""
+class StubExtractor:
+  """An extractor that looks the features of each split up in a table.
 
-  def __init__(self, values):
-    self.values = values  # by the split's name
-    self.asked = []
+  Attributes:
+    values: [N, D] by the split's name.
+    requests: the names of the calls, in order.
+    feature_dim: D.
+  """
+
+  def __init__(self, values: dict[str, np.ndarray]):
+    self.values = values
+    self.requests = []
     (self.feature_dim,) = {v.shape[1] for v in values.values()}
 
-  def __call__(self, split, name, out=None):
-    self.asked.append(name)
+  def __call__(
+    self, split: datasets.Split, name: str, out: np.ndarray | None = None
+  ) -> features.Features:
+    self.requests.append(name)
     values = self.values[split.name].astype(np.float32)
     if out is not None:
       out[...] = values
@@ -33,11 +40,11 @@ class Given:
     return features.Features(values, split.labels, np.arange(len(split)), (), 0)
 
 
-def noisy_digits(scale):
-  """Features of digits that show the class, as clearly as asked for."""
+def noisy_digits(scale: float) -> tuple[datasets.Dataset, StubExtractor]:
+  """Returns digits with features that show the class, scale above noise."""
   rng = np.random.default_rng(0)
   dataset = datasets.open('digits')
-  return dataset, Given(
+  return dataset, StubExtractor(
     {
       name: rng.normal(size=(len(split), 12)) + scale * np.eye(12)[split.labels]
       for name, split in dataset.splits.items()
@@ -45,45 +52,90 @@ def noisy_digits(scale):
   )
 
 
-def evaluate(extract, dataset, setting='logistic_regression', **changes):
-  config = logistic_regression.get_config()[setting]
-  config.update(changes)
-  return evaluate_lib.evaluate(extract, dataset, setting, config, 'a cell')
+@pytest.fixture
+def evaluate(config):
+  """Evaluates with the default config of a setting, and changes to it."""
+
+  def evaluate(
+    extract: StubExtractor,
+    dataset: datasets.Dataset,
+    setting: str = 'logistic_regression',
+    **changes,
+  ) -> result.CellResult:
+    config[setting].update(changes)
+    return evaluate_lib.evaluate(
+      extract, dataset, setting, config[setting], 'a cell'
+    )
+
+  return evaluate
 
 
-def sklearn_right(fit_on, test_on, grid):
-  """By its means: of each penalty, which examples [N] are right, and how far
-  each is from turning, as a part of what is usual.
+class SklearnPath:
+  """scikit-learn's logistic regressions, one for each penalty, on one set.
 
-  Newton's method with conjugate gradients: in the time that its L-BFGS takes,
-  that is still units of logits away from the solution.
+  They are fitted by Newton's method with conjugate gradients. In the time that
+  it takes, L-BFGS is still units of logits away from the solution.
   """
-  model = sklearn.linear_model.LogisticRegression(
-    solver='newton-cg', warm_start=True, tol=1e-8, max_iter=1000
-  )
-  right, margin = {}, {}
-  # More threads than one spin on a busy machine instead of computing.
-  with threadpoolctl.threadpool_limits(1):
-    for penalty in sorted(grid, reverse=True):
-      model.C = 1 / penalty
-      model.fit(*fit_on)
-      logits = model.decision_function(test_on[0])
-      ordered = np.sort(logits, axis=1)
-      right[penalty] = logits.argmax(1) == test_on[1]
-      lead = ordered[:, -1] - ordered[:, -2]
-      margin[penalty] = lead / np.median(lead)
-  return right, margin
+
+  def __init__(
+    self,
+    values: np.ndarray,
+    labels: np.ndarray,
+    penalties: np.ndarray,
+    start: tuple[np.ndarray, np.ndarray] | None = None,
+  ):
+    """Fits from the largest penalty down, each from the one before.
+
+    Args:
+      values: [N, D].
+      labels: [N].
+      penalties: [P].
+      start: a solution to start the largest penalty from.
+    """
+    model = sklearn.linear_model.LogisticRegression(
+      solver='newton-cg', warm_start=True, tol=1e-8, max_iter=1000
+    )
+    if start is not None:
+      model.coef_, model.intercept_ = start
+    self.solutions = {}
+    # On a busy machine, more threads than one spin instead of computing.
+    with threadpoolctl.threadpool_limits(1):
+      for penalty in sorted(penalties, reverse=True):
+        model.C = 1 / penalty
+        model.fit(values, labels)
+        self.solutions[penalty] = model.coef_, model.intercept_
+
+  def score(
+    self, penalty: float, values: np.ndarray, labels: np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Scores the predictions of a penalty.
+
+    Returns:
+      bool [N], which are right; and [N], the lead of the predicted class over
+      the second, as a fraction of the median lead.
+    """
+    coefficients, intercepts = self.solutions[penalty]
+    logits = values @ coefficients.T + intercepts
+    ordered = np.sort(logits, axis=1)
+    lead = ordered[:, -1] - ordered[:, -2]
+    return logits.argmax(1) == labels, lead / np.median(lead)
 
 
 @pytest.mark.parametrize(
-  ('penalties', 'most'), [(5, 2), pytest.param(28, 4, marks=pytest.mark.slow)]
+  ('num_penalties', 'max_doubtful'),
+  [(5, 2), pytest.param(28, 4, marks=pytest.mark.slow)],
 )
-def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties, most):
-  """The curve, the choice, and the test; but for examples between two classes,
-  whose last digits the penalty's choice can hang on."""
-  config = logistic_regression.get_config().logistic_regression
-  config.num_penalties = penalties
-  # Below this even its Newton's method stops early.
+def test_agrees_with_scikit_learn(
+  small_lite0, digits_cache, config, num_penalties, max_doubtful
+):
+  """The curve, the choice and the test are those of scikit-learn.
+
+  Examples between two classes are left out: the last digits of the solution
+  decide them.
+  """
+  config = config.logistic_regression
+  config.num_penalties = num_penalties
+  # Below this even scikit-learn's Newton method stops early.
   config.penalty_min = 1e-2
   dataset = datasets.open('digits')
   extract = features.Extractor(
@@ -98,29 +150,32 @@ def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties, most):
       extract(dataset.splits[n], n) for n in ('train', 'val', 'test')
     )
   )
-  grid = classifiers.penalties(config)
-  right, margin = sklearn_right(train, val, grid)
-  # What it leaves to the solution turns none of the others. Those are few: of
-  # leads that lie about evenly below the median, one in four hundred.
-  doubtful = np.array([np.sum(margin[p] < 5e-3) for p in grid])
-  assert doubtful.max() <= most
-  assert doubtful.mean() <= 5e-3 * len(val[0])
-  theirs = np.array([np.sum(right[p]) for p in grid])
-  found = ours.curve * len(val[0])
-  assert (np.abs(found - theirs) <= doubtful + 1e-9).all()
+  grid = classifiers.penalty_grid(config)
+  path = SklearnPath(*train, grid)
+  num_right, num_doubtful = [], []
+  for penalty in grid:
+    right, lead = path.score(penalty, *val)
+    num_right.append(right.sum())
+    num_doubtful.append(np.sum(lead < 5e-3))
+  # What scikit-learn leaves to the solution turns none of the others. Doubtful
+  # ones are few: if leads below the median are even, one in four hundred.
+  assert max(num_doubtful) <= max_doubtful
+  assert np.mean(num_doubtful) <= 5e-3 * len(val[0])
+  difference = np.abs(ours.curve * len(val[0]) - num_right)
+  assert (difference <= np.array(num_doubtful) + 1e-9).all()
   chosen = ours.chosen['penalty']
   assert chosen == max(grid[ours.curve == ours.curve.max()])
   assert ours.validation.value == ours.curve.max()
 
-  together = tuple(
+  train_and_val = (
     np.concatenate(pair) for pair in zip(train, val, strict=True)
   )
-  # From large penalties down, as it needs a start.
-  right, margin = sklearn_right(together, test, grid[grid >= chosen])
-  doubtful = margin[chosen] < 5e-3
+  refit = SklearnPath(*train_and_val, [chosen], start=path.solutions[chosen])
+  right, lead = refit.score(chosen, *test)
+  doubtful = lead < 5e-3
   assert doubtful.sum() <= 2
   correct = ours.predictions['correct']
-  np.testing.assert_array_equal(correct[~doubtful], right[chosen][~doubtful])
+  np.testing.assert_array_equal(correct[~doubtful], right[~doubtful])
   assert ours.solver['converged']
   assert not ours.solver['unconverged_penalties']
   assert correct.mean() == ours.test.value
@@ -131,36 +186,41 @@ def test_agrees_with_scikit_learn(small_lite0, digits_cache, penalties, most):
 
 
 @pytest.mark.parametrize('setting', classifiers.CLASSIFIERS)
-def test_test_split_is_read_last_and_once(setting):
-  """The order in which the splits are asked for, and what is fitted on."""
+def test_test_split_is_read_last_and_once(evaluate, setting):
   dataset, extract = noisy_digits(4)
-  outcome = evaluate(extract, dataset, setting)
-  assert extract.asked == ['digits train', 'digits val', 'digits test']
-  assert outcome.validation.value == max(outcome.curve)
-  assert outcome.test.examples == 367
-  assert outcome.test.value > 0.9
-  assert outcome.solver['converged']
+  cell = evaluate(extract, dataset, setting)
+  assert extract.requests == ['digits train', 'digits val', 'digits test']
+  assert cell.validation.value == max(cell.curve)
+  assert cell.test.examples == 367
+  assert cell.test.value > 0.9
+  assert cell.solver['converged']
 
 
 @pytest.mark.parametrize('setting', classifiers.CLASSIFIERS)
-def test_metric_of_the_dataset_is_the_one_that_chooses(monkeypatch, setting):
+def test_metric_of_the_dataset_decides(monkeypatch, evaluate, setting):
+  """If all values tie, the largest penalty or number of neighbors is chosen."""
   monkeypatch.setitem(metrics.METRICS, 'top1', lambda labels, predictions: 0.5)
   dataset, extract = noisy_digits(1)
-  outcome = evaluate(extract, dataset, setting)
-  # All tie, so the largest penalty, or number of neighbors, is taken.
+  cell = evaluate(extract, dataset, setting)
   largest = {'linear_svm': 1e2, 'nearest_neighbors': 50, 'ridge': 2.0**19}
-  (chosen,) = outcome.chosen.values()
+  (chosen,) = cell.chosen.values()
   assert chosen == pytest.approx(largest.get(setting, 1e5))
 
 
-def test_undefined_metric(monkeypatch):
+def test_undefined_metric(monkeypatch, evaluate):
   monkeypatch.setitem(metrics.METRICS, 'top1', lambda *_: float('nan'))
+  dataset, extract = noisy_digits(1)
   with pytest.raises(errors.InputError, match='top1 on val is not defined'):
-    evaluate(*noisy_digits(1)[::-1], 'ridge')
+    evaluate(extract, dataset, 'ridge')
 
 
-def several_labels(seed, count, name):
-  """Features in which three classes show, and difficult labels among them."""
+def multi_label_split(
+  seed: int, count: int, name: str
+) -> tuple[datasets.Split, np.ndarray]:
+  """Makes a split of three classes and features [N, 8] that show them.
+
+  A tenth of the labels is ignored.
+  """
   rng = np.random.default_rng(seed)
   labels = rng.choice([-1, 0, 1], (count, 3), p=[0.1, 0.6, 0.3])
   values = rng.normal(size=(count, 8)) + (labels == 1) @ np.eye(3, 8)
@@ -174,35 +234,33 @@ def several_labels(seed, count, name):
   return split, values.astype(np.float32)
 
 
-def test_several_labels_against_scikit_learn():
-  """Each class on its own, without the examples where it is difficult."""
-  made = {
-    name: several_labels(seed, count, name)
-    for seed, (name, count) in enumerate(
-      {'train': 120, 'val': 60, 'test': 90}.items()
-    )
-  }
-  splits = {name: split for name, (split, _) in made.items()}
+def test_multi_label_agrees_with_scikit_learn(evaluate):
+  """Each class is fitted on its own, without the examples it ignores."""
+  splits, values = {}, {}
+  counts = {'train': 120, 'val': 60, 'test': 90}
+  for seed, (name, count) in enumerate(counts.items()):
+    splits[name], values[name] = multi_label_split(seed, count, name)
   dataset = datasets.Dataset('toy', ('a', 'b', 'c'), 'map11', splits)
 
-  extract = Given({name: values for name, (_, values) in made.items()})
-  # What is compared are the scores, which the root of the tolerance bounds.
-  outcome = evaluate(extract, dataset, penalties=5, refit_tolerance=1e-12)
-  values = np.concatenate([made['train'][1], made['val'][1]])
+  # Scores are compared; the root of the tolerance bounds their difference.
+  cell = evaluate(
+    StubExtractor(values), dataset, num_penalties=5, refit_tolerance=1e-12
+  )
+  x = np.concatenate([values['train'], values['val']])
   labels = np.concatenate([splits['train'].labels, splits['val'].labels])
   for c in range(3):
     counted = labels[:, c] != -1
     model = sklearn.linear_model.LogisticRegression(
-      C=1 / outcome.chosen['penalty'], tol=1e-8, max_iter=10_000
+      C=1 / cell.chosen['penalty'], tol=1e-8, max_iter=10_000
     )
-    model.fit(values[counted].astype(np.float64), labels[counted, c])
-    expected = model.decision_function(made['test'][1].astype(np.float64))
+    model.fit(x[counted].astype(np.float64), labels[counted, c])
+    expected = model.decision_function(values['test'].astype(np.float64))
     np.testing.assert_allclose(
-      outcome.predictions['prediction'][:, c], expected, atol=1e-5
+      cell.predictions['prediction'][:, c], expected, atol=1e-5
     )
-  scores, labels = outcome.predictions['prediction'], splits['test'].labels
-  assert outcome.test.value == metrics.map11(labels, scores)
-  np.testing.assert_array_equal(outcome.predictions['label'], labels)
+  scores, labels = cell.predictions['prediction'], splits['test'].labels
+  assert cell.test.value == metrics.map11(labels, scores)
+  np.testing.assert_array_equal(cell.predictions['label'], labels)
   np.testing.assert_array_equal(
-    outcome.predictions['correct'], (scores > 0) == (labels == 1)
+    cell.predictions['correct'], (scores > 0) == (labels == 1)
   )

@@ -1,4 +1,4 @@
-"""Damaged shards are never used, the budget holds, processes do not collide."""
+"""Tests that the cache detects damage, keeps its budget and can be shared."""
 
 import logging
 import pathlib
@@ -13,36 +13,39 @@ from tf_transfer.runtime import files
 from tf_transfer.transfer.fixed_features import feature_cache
 
 _DIM = 6
-_SHARD = 10 * (4 * _DIM + 1) + 32  # bytes of ten rows
+_SHARD_BYTES = 10 * (4 * _DIM + 1) + 32  # ten rows and a checksum
 
 
-def shard(seed):
+def make_shard(seed: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+  """Makes ten random rows, and which of them are valid."""
   rng = np.random.default_rng(seed)
   return rng.normal(size=(10, _DIM)).astype(np.float32), rng.random(10) < 0.8
 
 
-def fill(cache, name, shards=2):
-  """Writes shards of an entry; returns those that were there already."""
-  there = []
+def fill(
+  cache: feature_cache.FeatureCache, name: str, num_shards: int = 2
+) -> list[int]:
+  """Writes the missing shards of an entry; returns which were cached."""
+  cached = []
   with cache.entry({'name': name}) as entry:
-    for i in range(shards):
+    for i in range(num_shards):
       if entry.read(10 * i, np.empty((10, _DIM), np.float32)) is not None:
-        there.append(i)
+        cached.append(i)
       else:
-        entry.write(10 * i, *shard((ord(name), i)))
-  return there
+        entry.write(10 * i, *make_shard((ord(name), i)))
+  return cached
 
 
-def check(cache, name, i):
-  """Whether a shard is there; one that is must be right."""
+def is_cached(cache: feature_cache.FeatureCache, name: str, i: int) -> bool:
+  """Whether a shard is cached; asserts that a cached one is correct."""
   values = np.empty((10, _DIM), np.float32)
   with cache.entry({'name': name}) as entry:
-    good = entry.read(10 * i, values)
-  if good is None:
+    valid = entry.read(10 * i, values)
+  if valid is None:
     return False
-  expected = shard((ord(name), i))
-  np.testing.assert_array_equal(values, expected[0])
-  np.testing.assert_array_equal(good, expected[1])
+  expected_values, expected_valid = make_shard((ord(name), i))
+  np.testing.assert_array_equal(values, expected_values)
+  np.testing.assert_array_equal(valid, expected_valid)
   return True
 
 
@@ -51,34 +54,48 @@ def cache(tmp_path):
   return feature_cache.FeatureCache(tmp_path, 1e6)
 
 
-def size(root):
+def total_bytes(root: pathlib.Path) -> int:
   return sum(path.stat().st_size for path in root.glob('*/*.shard'))
 
 
-def directory(root, name):
-  (found,) = [
+def entry_directory(root: pathlib.Path, name: str) -> pathlib.Path:
+  (directory,) = [
     path.parent
     for path in root.glob('*/key.json')
     if f'"{name}"' in path.read_text()
   ]
-  return found
+  return directory
 
 
-def test_what_was_written_is_read(cache, tmp_path):
+def test_written_shards_are_read(cache, tmp_path):
   assert fill(cache, 'a') == []
   assert fill(cache, 'a') == [0, 1]
-  assert check(cache, 'a', 0)
-  assert check(cache, 'a', 1)
-  assert not check(cache, 'b', 0)
-  assert size(tmp_path) == 2 * _SHARD
+  assert is_cached(cache, 'a', 0)
+  assert is_cached(cache, 'a', 1)
+  assert not is_cached(cache, 'b', 0)
+  assert total_bytes(tmp_path) == 2 * _SHARD_BYTES
 
 
-def damage(path, how):
+def test_files_on_disk_have_not_changed(cache, tmp_path):
+  """Else caches that exist would be computed again."""
+  with cache.entry({'version': 1, 'layer': '', 'pyramid': [1]}) as entry:
+    entry.write(20, np.ones((1, 2), np.float32), np.array([True]))
+  directory = tmp_path / 'cc95deb984e8e411638775ca9c1ab976'
+  (path,) = tmp_path.glob('*/*.shard')
+  assert path == directory / '00000020-00000021.shard'
+  assert path.read_bytes().hex() == (
+    '0000803f0000803f01'
+    '99513f4ca289431e9d8154de63dc41677cf6721f7d12c72fdf536d1e8072a15c'
+  )
+
+
+def damage(path: pathlib.Path, how: str | int) -> bytes:
+  """Returns a shard's bytes, damaged; a number flips a bit of that byte."""
   data = bytearray(path.read_bytes())
   if how == 'another shard':
     return path.with_name('00000010-00000020.shard').read_bytes()
   if how == 'another entry':
-    return (directory(path.parents[1], 'b') / path.name).read_bytes()
+    return (entry_directory(path.parents[1], 'b') / path.name).read_bytes()
   if isinstance(how, int):
     data[how] ^= 1
     return data
@@ -97,70 +114,69 @@ def damage(path, how):
   [
     *('empty', 'cut short', 'cut by half', 'too long', 'something else'),
     *('zeros', 'another shard', 'another entry'),
-    # A bit of the first value, of the last, of a good row, of the checksum.
-    *(0, 4 * 10 * _DIM - 1, 4 * 10 * _DIM, _SHARD - 1),
+    # A bit of the first value, the last, a row's valid byte, the checksum.
+    *(0, 4 * 10 * _DIM - 1, 4 * 10 * _DIM, _SHARD_BYTES - 1),
   ],
 )
-def test_damaged_shard_is_not_used_and_that_is_said(
-  cache, tmp_path, caplog, how
-):
+def test_damaged_shard_is_not_used_and_logged(cache, tmp_path, caplog, how):
   fill(cache, 'a')
   fill(cache, 'b')
-  path = directory(tmp_path, 'a') / '00000000-00000010.shard'
+  path = entry_directory(tmp_path, 'a') / '00000000-00000010.shard'
   path.write_bytes(damage(path, how))
   with caplog.at_level(logging.WARNING):
-    assert not check(cache, 'a', 0)
+    assert not is_cached(cache, 'a', 0)
   (record,) = caplog.records
   assert str(path) in record.getMessage()
   assert 'computed again' in record.getMessage()
   assert fill(cache, 'a') == [1]
-  assert check(cache, 'a', 0)
+  assert is_cached(cache, 'a', 0)
 
 
 def test_least_recently_used_makes_room(tmp_path):
-  cache = feature_cache.FeatureCache(tmp_path, 5 * _SHARD)
+  cache = feature_cache.FeatureCache(tmp_path, 5 * _SHARD_BYTES)
   fill(cache, 'a')
   fill(cache, 'b')
-  check(cache, 'a', 0)
+  is_cached(cache, 'a', 0)
   fill(cache, 'c')
-  assert size(tmp_path) == 4 * _SHARD
-  assert [check(cache, name, 1) for name in 'abc'] == [True, False, True]
+  assert total_bytes(tmp_path) == 4 * _SHARD_BYTES
+  assert [is_cached(cache, name, 1) for name in 'abc'] == [True, False, True]
   assert fill(cache, 'b') == []
-  assert [check(cache, name, 0) for name in 'abc'] == [False, True, True]
+  assert [is_cached(cache, name, 0) for name in 'abc'] == [False, True, True]
 
 
-def test_what_is_in_use_stays(tmp_path, caplog):
-  cache = feature_cache.FeatureCache(tmp_path, 3 * _SHARD)
+def test_entry_in_use_is_not_removed(tmp_path, caplog):
+  cache = feature_cache.FeatureCache(tmp_path, 3 * _SHARD_BYTES)
   fill(cache, 'a')
   with cache.entry({'name': 'a'}) as entry:
     with caplog.at_level(logging.WARNING):
-      fill(cache, 'b', shards=3)
+      fill(cache, 'b', num_shards=3)
     assert entry.read(0, np.empty((10, _DIM), np.float32)) is not None
   assert len(caplog.records) == 1
   assert 'cache_gib' in caplog.records[0].getMessage()
-  assert size(tmp_path) == 3 * _SHARD
-  assert [check(cache, 'b', i) for i in range(3)] == [True, False, False]
+  assert total_bytes(tmp_path) == 3 * _SHARD_BYTES
+  assert [is_cached(cache, 'b', i) for i in range(3)] == [True, False, False]
 
 
-def test_nothing_else_is_removed(tmp_path):
-  """A directory that someone else uses too, and what a killed one left."""
-  mine = tmp_path / 'photos' / 'one.jpg'
-  mine.parent.mkdir()
-  mine.write_bytes(bytes(1000))
-  cache = feature_cache.FeatureCache(tmp_path, 2 * _SHARD)
+def test_other_files_are_not_removed(tmp_path):
+  """Only files that a killed process left half-written are."""
+  photo = tmp_path / 'photos' / 'one.jpg'
+  photo.parent.mkdir()
+  photo.write_bytes(bytes(1000))
+  cache = feature_cache.FeatureCache(tmp_path, 2 * _SHARD_BYTES)
   fill(cache, 'a')
-  leftover = directory(tmp_path, 'a') / '.00000000-00000010.shard.x.partial'
+  directory = entry_directory(tmp_path, 'a')
+  leftover = directory / '.00000000-00000010.shard.x.partial'
   leftover.write_bytes(b'half')
   fill(cache, 'b')
-  assert mine.read_bytes() == bytes(1000)
+  assert photo.read_bytes() == bytes(1000)
   assert not leftover.exists()
-  assert not check(cache, 'a', 0)
+  assert not is_cached(cache, 'a', 0)
 
 
-def test_no_budget_keeps_nothing(tmp_path):
+def test_budget_of_zero_caches_nothing(tmp_path):
   cache = feature_cache.FeatureCache(tmp_path, 0)
   fill(cache, 'a')
-  assert size(tmp_path) == 0
+  assert total_bytes(tmp_path) == 0
   with pytest.raises(errors.InputError, match='cache_gib'):
     feature_cache.FeatureCache(tmp_path, -1)
 
@@ -177,18 +193,19 @@ for _ in range(20):
   for name in 'abc':
     test.fill(cache, name, 3)
     for i in range(3):
-      test.check(cache, name, i)
+      test.is_cached(cache, name, i)
     with test.files.locked(root / 'lock'):
-      assert test.size(root) <= budget
+      assert test.total_bytes(root) <= budget
 """
 
 
-@pytest.mark.parametrize('shards', [100, 5])
-def test_several_processes_at_once(tmp_path, shards):
-  """The same keys, with room for all and with what they throw out again."""
-  here = str(pathlib.Path(__file__).parent)
-  arguments = [str(tmp_path), str(shards * _SHARD), here]
-  started = [
+@pytest.mark.parametrize('max_shards', [100, 5])
+def test_several_processes_fill_the_same_entries(tmp_path, max_shards):
+  """With room for all shards, and with room for five of nine."""
+  tests_directory = str(pathlib.Path(__file__).parent)
+  budget = str(max_shards * _SHARD_BYTES)
+  arguments = [str(tmp_path), budget, tests_directory]
+  processes = [
     subprocess.Popen(
       [sys.executable, '-c', _PROCESS, *arguments],
       stdin=subprocess.PIPE,
@@ -198,19 +215,34 @@ def test_several_processes_at_once(tmp_path, shards):
     )
     for _ in range(3)
   ]
-  for process in started:
+  for process in processes:
     assert process.stdout.readline() == 'ready\n', process.stderr.read()
-  for process in started:
+  for process in processes:
     process.stdin.write('\n')
     process.stdin.flush()
-  for process in started:
-    _, said = process.communicate(timeout=300)
-    # All that was found was right, and nothing found damaged.
-    assert process.returncode == 0, said
-    assert 'damaged' not in said
+  for process in processes:
+    _, log = process.communicate(timeout=300)
+    # Every cached shard was correct, and none was found damaged.
+    assert process.returncode == 0, log
+    assert 'damaged' not in log
   cache = feature_cache.FeatureCache(tmp_path, 1e6)
-  found = [check(cache, name, i) for name in 'abc' for i in range(3)]
-  assert all(found) == (shards == 100)
+  cached = [is_cached(cache, name, i) for name in 'abc' for i in range(3)]
+  assert all(cached) == (max_shards == 100)
   assert not list(tmp_path.glob('*/.*'))
   with files.locked(tmp_path / 'lock', wait=False) as free:
     assert free
+
+
+def test_from_config(tmp_path, config):
+  """The budget is in GiB; the default directory is in the workdir."""
+  config = config.features
+  config.cache_gib = 2 * _SHARD_BYTES / 2**30
+  cache = feature_cache.from_config(config, tmp_path / 'work')
+  assert fill(cache, 'a', 3) == []
+  assert total_bytes(tmp_path / 'work' / 'features') == 2 * _SHARD_BYTES
+  config.cache_dir = str(tmp_path / 'shared')
+  fill(feature_cache.from_config(config, tmp_path / 'work'), 'a')
+  assert total_bytes(tmp_path / 'shared') == 2 * _SHARD_BYTES
+  config.cache_gib = -1.0
+  with pytest.raises(errors.InputError, match='0 or more GiB, not -1'):
+    feature_cache.from_config(config, tmp_path)

@@ -1,22 +1,19 @@
-"""Features do not depend on how they are computed, nor on the cache."""
+"""Tests that features depend neither on how they are computed nor the cache."""
 
 import dataclasses
 import os
+import pathlib
+from collections.abc import Mapping
 
 import jax
 import numpy as np
 import pytest
 from PIL import Image
 
-from tf_transfer import datasets, errors
-from tf_transfer.datasets.images import decoding
+from tf_transfer import datasets, errors, networks
+from tf_transfer.datasets.images import resizing
 from tf_transfer.runtime import devices
 from tf_transfer.transfer.fixed_features import feature_cache, features
-
-
-@pytest.fixture(scope='module')
-def net(small_lite0):
-  return small_lite0
 
 
 @pytest.fixture(scope='module')
@@ -24,93 +21,132 @@ def split(photos):
   return datasets.open(f'folder:{photos}').splits['train']
 
 
-@pytest.fixture(scope='module')
-def reference(net, split):
-  """One image at a time through the library's own face."""
+def compute_singly(net: networks.Network, split: datasets.Split) -> np.ndarray:
+  """Computes features [N, D] with `Network.features`, image by image."""
   scaled = [
-    net.contract.scale(decoding.whole_image(split.read(i), net.contract))
+    net.contract.scale(resizing.whole_image(split.read(i), net.contract))
     for i in range(len(split))
   ]
   return np.concatenate([net.features(x[None]) for x in scaled])
 
 
-def extractor(net, root, *, count=1, batch_size=16, corrupt='error', **options):
+@pytest.fixture(scope='module')
+def lite0_features(small_lite0, split):
+  return compute_singly(small_lite0, split)
+
+
+@pytest.fixture(scope='module')
+def tiny_features(tiny_net, split):
+  return compute_singly(tiny_net, split)
+
+
+def make_extractor(
+  net: networks.Network,
+  root: pathlib.Path | None,
+  *,
+  num_devices: int = 1,
+  batch_size: int = 16,
+  corrupt: str = 'error',
+  cache_bytes: float = 1e9,
+  **options,
+) -> features.Extractor:
   return features.Extractor(
     net,
-    feature_cache.FeatureCache(root, 1e9),
+    feature_cache.FeatureCache(root, cache_bytes),
     features.Options(**options),
-    mesh=devices.data_mesh(jax.devices()[:count]),
+    mesh=devices.data_mesh(jax.devices()[:num_devices]),
     batch_size=batch_size,
     corrupt=corrupt,
   )
 
 
-def relative_difference(a, b):
+def relative_difference(a: np.ndarray, b: np.ndarray) -> float:
   return np.abs(a - b).max() / np.abs(b).max()
 
 
 @pytest.mark.parametrize(
-  ('count', 'batch_size'), [(1, 1), (1, 7), (1, 64), (2, 16), (8, 24), (8, 1)]
+  ('name', 'num_devices', 'batch_size'),
+  [
+    *(('tiny', 1, 1), ('tiny', 1, 7), ('tiny', 1, 64)),
+    *(('tiny', 2, 16), ('tiny', 8, 24), ('tiny', 8, 1)),
+    # With real weights, an odd batch on one device and several on all.
+    *(('lite0', 1, 7), ('lite0', 8, 24)),
+  ],
 )
-def test_same_whatever_the_batch_and_the_devices(
-  tmp_path, net, split, reference, count, batch_size
+def test_features_do_not_depend_on_batch_size_and_devices(
+  tmp_path,
+  tiny_net,
+  small_lite0,
+  split,
+  tiny_features,
+  lite0_features,
+  name,
+  num_devices,
+  batch_size,
 ):
-  extract = extractor(net, tmp_path, count=count, batch_size=batch_size)
-  found = extract(split, 'photos train')
-  assert relative_difference(found.values, reference) < 1e-5
-  np.testing.assert_array_equal(found.labels, split.labels)
-  np.testing.assert_array_equal(found.kept, np.arange(len(split)))
-  assert found.computed == len(split)
-  again = extract(split, 'photos train')
-  np.testing.assert_array_equal(again.values, found.values)
-  assert again.computed == 0
+  net, expected = {
+    'tiny': (tiny_net, tiny_features),
+    'lite0': (small_lite0, lite0_features),
+  }[name]
+  extract = make_extractor(
+    net, tmp_path, num_devices=num_devices, batch_size=batch_size
+  )
+  first = extract(split, 'photos train')
+  assert relative_difference(first.values, expected) < 1e-5
+  np.testing.assert_array_equal(first.labels, split.labels)
+  np.testing.assert_array_equal(first.indices, np.arange(len(split)))
+  assert first.num_computed == len(split)
+  second = extract(split, 'photos train')
+  np.testing.assert_array_equal(second.values, first.values)
+  assert second.num_computed == 0
 
 
-def test_interrupted_extraction_goes_on_from_the_last_shard(
-  tmp_path, net, split, reference, monkeypatch
+def test_interrupted_extraction_resumes_after_the_last_shard(
+  tmp_path, tiny_net, split, tiny_features, monkeypatch
 ):
   monkeypatch.setattr(features, '_SHARD_SIZE', 10)
-  extract = extractor(net, tmp_path)
-  compute, calls = extract._compute, []
+  extract = make_extractor(tiny_net, tmp_path)
+  compute_shard, starts = features._compute_shard, []
 
-  def killed_at_the_third(*arguments):
-    calls.append(arguments[1])
-    if len(calls) == 3:
+  def interrupt_the_third(*arguments):
+    starts.append(arguments[2])
+    if len(starts) == 3:
       raise KeyboardInterrupt
-    return compute(*arguments)
+    return compute_shard(*arguments)
 
-  monkeypatch.setattr(extract, '_compute', killed_at_the_third)
+  monkeypatch.setattr(features, '_compute_shard', interrupt_the_third)
   with pytest.raises(KeyboardInterrupt):
     extract(split, 'train')
-  found = extract(split, 'train')
-  assert calls == [*range(0, 30, 10), *range(20, len(split), 10)]
-  assert found.computed == len(split) - 20
-  assert relative_difference(found.values, reference) < 1e-5
+  resumed = extract(split, 'train')
+  assert starts == [*range(0, 30, 10), *range(20, len(split), 10)]
+  assert resumed.num_computed == len(split) - 20
+  assert relative_difference(resumed.values, tiny_features) < 1e-5
 
 
 def test_damaged_shard_is_computed_again(
-  tmp_path, net, split, reference, monkeypatch
+  tmp_path, tiny_net, split, tiny_features, monkeypatch
 ):
   monkeypatch.setattr(features, '_SHARD_SIZE', 10)
-  extract = extractor(net, tmp_path)
+  extract = make_extractor(tiny_net, tmp_path)
   extract(split, 'train')
-  first, *_ = sorted(tmp_path.glob('*/*.shard'))
-  first.write_bytes(first.read_bytes()[:-1])
-  found = extract(split, 'train')
-  assert found.computed == 10
-  assert relative_difference(found.values, reference) < 1e-5
-  assert extract(split, 'train').computed == 0
+  shard, *_ = sorted(tmp_path.glob('*/*.shard'))
+  shard.write_bytes(shard.read_bytes()[:-1])
+  repaired = extract(split, 'train')
+  assert repaired.num_computed == 10
+  assert relative_difference(repaired.values, tiny_features) < 1e-5
+  assert extract(split, 'train').num_computed == 0
 
 
-def test_key_holds_all_that_determines_the_features(net, split):
-  key = extractor(net, None).key(split)
+def test_key_holds_everything_that_determines_the_features(tiny_net, split):
+  net = tiny_net
+  key = make_extractor(net, None).key(split)
   assert key['weights'] == net.sha256
   assert key['contract'] == net.contract.to_json()
   assert key['split'] == split.hash
   assert key['resize'] == 'whole_image'
   assert key['dtype'] == 'float32'
   others = [
-    extractor(net, None, **options).key(split)
+    make_extractor(net, None, **options).key(split)
     for options in (
       {'resize': 'crop_then_resize'},
       {'layer': 'top'},
@@ -121,45 +157,70 @@ def test_key_holds_all_that_determines_the_features(net, split):
   assert all(a != b for i, a in enumerate([key, *others]) for b in others[i:])
 
 
+def test_key_has_not_changed(tiny_net, split):
+  """Else caches that exist would be computed again."""
+  assert make_extractor(tiny_net, None).key(split) == {
+    'version': 1,
+    'weights': '0' * 64,
+    'contract': {
+      'image_size': 8,
+      'mean': (128.0, 128.0, 128.0),
+      'std': (64.0, 64.0, 64.0),
+      'channels': 'rgb',
+      'interpolation': 'bicubic',
+      'antialias': True,
+      'pixel_centres': True,
+      'crop_fraction': 0.875,
+    },
+    'resize': 'whole_image',
+    'layer': '',
+    'pyramid': [1],
+    'dtype': 'float32',
+    'split': split.hash,
+  }
+
+
 @pytest.fixture
-def with_corrupt(tmp_path, photos):
-  """Copies of the photos, one of them cut short."""
+def corrupt_split(tmp_path, photos):
+  """A split of copies of the photos, and the path of one that is cut short."""
   root = tmp_path / 'photos'
   for folder in photos.iterdir():
     (root / folder.name).mkdir(parents=True)
     for file in folder.iterdir():
       (root / folder.name / file.name).write_bytes(file.read_bytes())
-  bad = root / 'china' / '01.jpg'
-  bad.write_bytes(bad.read_bytes()[:-100])
+  corrupt = root / 'china' / '01.jpg'
+  corrupt.write_bytes(corrupt.read_bytes()[:-100])
   dataset = datasets.open(f'folder:{root}')
   for split in dataset.splits.values():
     names = [split.describe(i) for i in range(len(split))]
-    if any(str(bad) in name for name in names):
-      return split, str(bad)
+    if any(str(corrupt) in name for name in names):
+      return split, str(corrupt)
   raise AssertionError('the corrupt image is in no split')
 
 
-def test_corrupt_image_is_named(tmp_path, net, with_corrupt):
-  split, bad = with_corrupt
-  with pytest.raises(errors.InputError, match=os.path.basename(bad)):
-    extractor(net, tmp_path / 'cache')(split, 'train')
+def test_error_names_the_corrupt_image(tmp_path, tiny_net, corrupt_split):
+  split, corrupt = corrupt_split
+  with pytest.raises(errors.InputError, match=os.path.basename(corrupt)):
+    make_extractor(tiny_net, tmp_path / 'cache')(split, 'train')
   assert not list((tmp_path / 'cache').glob('*/*.shard'))
 
 
-def test_corrupt_image_is_skipped_on_request(tmp_path, net, with_corrupt):
-  split, bad = with_corrupt
+def test_corrupt_image_is_skipped_on_request(tmp_path, tiny_net, corrupt_split):
+  split, corrupt = corrupt_split
   cache = tmp_path / 'cache'
-  found = extractor(net, cache, corrupt='skip')(split, 'train')
-  assert len(found.skipped) == 1
-  assert bad in found.skipped[0]
-  assert len(found) == len(split) - 1 == len(found.labels)
-  np.testing.assert_array_equal(found.labels, split.labels[found.kept])
-  # The cache that was filled so does not hide it from a run that must stop.
-  with pytest.raises(errors.InputError, match=os.path.basename(bad)):
-    extractor(net, cache, corrupt='error')(split, 'train')
+  extracted = make_extractor(tiny_net, cache, corrupt='skip')(split, 'train')
+  assert len(extracted.skipped) == 1
+  assert corrupt in extracted.skipped[0]
+  assert len(extracted) == len(split) - 1 == len(extracted.labels)
+  np.testing.assert_array_equal(
+    extracted.labels, split.labels[extracted.indices]
+  )
+  # The shard is cached now, and a run with corrupt='error' still raises.
+  with pytest.raises(errors.InputError, match=os.path.basename(corrupt)):
+    make_extractor(tiny_net, cache, corrupt='error')(split, 'train')
 
 
-def test_nothing_decodable(tmp_path, net):
+def test_no_image_can_be_decoded(tmp_path, tiny_net):
   for name in ('a', 'b'):
     (tmp_path / 'data' / name).mkdir(parents=True)
     for number in range(60):
@@ -167,67 +228,73 @@ def test_nothing_decodable(tmp_path, net):
       pixels = np.full((4, 4, 3), number, np.uint8)
       pixels[0, 0, 0] = ord(name)
       Image.fromarray(pixels).save(path)
-      # Cut short, but each file with a content of its own.
+      # Cut short, but each file has a content of its own.
       path.write_bytes(path.read_bytes()[:40] + bytes([ord(name), number]))
   split = datasets.open(f'folder:{tmp_path / "data"}').splits['val']
-  extract = extractor(net, tmp_path / 'cache', corrupt='skip')
+  extract = make_extractor(tiny_net, tmp_path / 'cache', corrupt='skip')
   with pytest.raises(errors.InputError, match='no image of the split'):
     extract(split, 'val')
 
 
+def test_features_that_are_not_finite_are_an_error(tmp_path, tiny_net, split):
+  variables = jax.tree.map(lambda x: x * np.nan, tiny_net.variables)
+  net = dataclasses.replace(tiny_net, variables=variables)
+  with pytest.raises(errors.InputError, match='tiny: features with NaN'):
+    make_extractor(net, tmp_path)(split, 'train')
+
+
 @pytest.mark.parametrize('corrupt_first', [True, False])
-def test_together_in_one_matrix(
-  tmp_path, net, with_corrupt, photos, corrupt_first
+def test_pair_of_splits_shares_one_matrix(
+  tmp_path, tiny_net, corrupt_split, photos, corrupt_first
 ):
-  corrupt, _ = with_corrupt
-  whole = datasets.open(f'folder:{photos}').splits['test']
-  order = [(corrupt, 'one'), (whole, 'other')][:: 1 if corrupt_first else -1]
-  extract = extractor(net, tmp_path / 'cache', corrupt='skip')
-  one, other, both = features.together(extract, *order)
-  assert len(both) == len(one) + len(other) == len(corrupt) + len(whole) - 1
+  corrupt, _ = corrupt_split
+  intact = datasets.open(f'folder:{photos}').splits['test']
+  pair = [(corrupt, 'corrupt'), (intact, 'intact')]
+  if not corrupt_first:
+    pair.reverse()
+  extract = make_extractor(tiny_net, tmp_path / 'cache', corrupt='skip')
+  first, second, both = features.extract_pair(extract, *pair)
+  assert len(both) == len(first) + len(second)
+  assert len(both) == len(corrupt) + len(intact) - 1
   assert len(both.skipped) == 1
-  for part, split in zip((one, other), order, strict=True):
-    assert np.shares_memory(part.values, both.values)
+  for shared, split in zip((first, second), pair, strict=True):
+    assert np.shares_memory(shared.values, both.values)
     alone = extract(*split)
-    assert alone.computed == 0
-    np.testing.assert_array_equal(part.values, alone.values)
-    np.testing.assert_array_equal(part.labels, alone.labels)
+    assert alone.num_computed == 0
+    np.testing.assert_array_equal(shared.values, alone.values)
+    np.testing.assert_array_equal(shared.labels, alone.labels)
   np.testing.assert_array_equal(
-    both.values, np.concatenate([one.values, other.values])
+    both.values, np.concatenate([first.values, second.values])
   )
-  np.testing.assert_array_equal(both.labels[len(one) :], other.labels)
+  np.testing.assert_array_equal(both.labels[len(first) :], second.labels)
 
 
-def test_last_layer_averaged_is_what_feeds_the_logits(
-  tmp_path, net, split, reference
+def test_pyramid_of_the_last_layer(
+  tmp_path, small_lite0, split, lite0_features
 ):
-  found = extractor(net, tmp_path, layer='top')(split, 'train')
-  assert relative_difference(found.values, reference) < 1e-5
+  """Its average feeds the logits layer; the cells of 2 × 2 average to that.
 
-
-def test_pyramid_of_a_layer(tmp_path, net, split, reference):
-  """2 × 2 positions are left of 64 px: the cells are the positions."""
-  extract = extractor(net, tmp_path, layer='top', pyramid=(1, 2), count=2)
+  At 64 px the layer has 2 × 2 positions: the cells are the positions.
+  """
+  extract = make_extractor(
+    small_lite0, tmp_path, layer='top', pyramid=(1, 2), num_devices=2
+  )
   values = extract(split, 'train').values
   assert extract.feature_dim == 5 * 1280
   assert values.shape == (len(split), 5 * 1280)
   cells = values.reshape(len(split), 5, 1280)
-  assert relative_difference(cells[:, 0], reference) < 1e-5
-  assert relative_difference(cells[:, 1:].mean(axis=1), reference) < 1e-5
-  # Cells differ: the upper half of a photo is not its lower half.
+  assert relative_difference(cells[:, 0], lite0_features) < 1e-5
+  assert relative_difference(cells[:, 1:].mean(axis=1), lite0_features) < 1e-5
+  # The upper half of a photo is not its lower half.
   assert relative_difference(cells[:, 1], cells[:, 4]) > 0.1
 
 
-def test_pyramid_cells_by_hand():
-  """3 × 5 positions in 2 × 2 cells, which share the middle row and column."""
-  x = np.arange(15.0).reshape(1, 3, 5, 1)
-  rows, columns = (slice(0, 2), slice(1, 3)), (slice(0, 3), slice(2, 5))
-  expected = [7.0] + [x[0, r, c, 0].mean() for r in rows for c in columns]
-  assert expected[1:] == [3.5, 5.5, 8.5, 10.5]
-  found = features.pyramid_pool(x, (1, 2))
-  np.testing.assert_allclose(found, [expected], rtol=1e-6)
-  # More cells than positions, too.
-  assert features.pyramid_pool(x, (1, 2, 4)).shape == (1, 21)
+def test_layer_without_a_pyramid_is_averaged(
+  tmp_path, tiny_net, split, tiny_features
+):
+  extract = make_extractor(tiny_net, tmp_path, layer='top')
+  values = extract(split, 'train').values
+  assert relative_difference(values, tiny_features) < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -236,90 +303,100 @@ def test_pyramid_cells_by_hand():
     ({'layer': 'tops'}, "unknown layer of efficientnet_lite0 'tops'.* top"),
     ({'layer': 'head'}, 'known are .*stage7_block1'),
     ({'pyramid': (1, 2)}, 'name a layer'),
-    ({'pyramid': ()}, 'expected cells'),
-    ({'pyramid': (0,), 'layer': 'top'}, 'expected cells'),
+    ({'pyramid': ()}, 'expected the cells'),
+    ({'pyramid': (0,), 'layer': 'top'}, 'expected the cells'),
   ],
 )
-def test_bad_options(net, options, message):
+def test_bad_options(small_lite0, options, message):
   with pytest.raises(errors.InputError, match=message):
-    extractor(net, None, **options)
+    make_extractor(small_lite0, None, **options)
 
 
-def counted(split):
-  """The split, and the positions that were decoded, as they come."""
-  decoded = []
+def test_options_from_config(config):
+  config = config.features
+  assert features.Options.from_config(config) == features.Options()
+  config.update(
+    {'resize': 'crop_then_resize', 'layer': 'top', 'pyramid': (1, 4)}
+  )
+  assert features.Options.from_config(config) == features.Options(
+    'crop_then_resize', 'top', (1, 4)
+  )
+
+
+def record_reads(split: datasets.Split) -> tuple[datasets.Split, list[int]]:
+  """Returns the split, and a list that grows by each position decoded."""
+  positions = []
 
   def read(i):
-    decoded.append(i)
+    positions.append(i)
     return split.read(i)
 
-  return dataclasses.replace(split, read=read), decoded
+  return dataclasses.replace(split, read=read), positions
 
 
-def varied(net, **changes):
-  """The same network with another contract, as another one's may be."""
+def with_contract(net: networks.Network, **changes) -> networks.Network:
+  """Returns the network with changes to its contract."""
   contract = dataclasses.replace(net.contract, **changes)
   header = dataclasses.replace(net.header, contract=contract)
   return dataclasses.replace(net, header=header)
 
 
-def test_networks_of_one_input_size_share_each_decoded_image(
-  tmp_path, net, split, monkeypatch
+def test_prefetch_decodes_each_image_once_for_all_networks(
+  tmp_path, tiny_net, split, monkeypatch
 ):
   monkeypatch.setattr(features, '_SHARD_SIZE', 10)
   nets = [
-    net,
-    varied(net, mean=(100.0,) * 3),
-    varied(net, channels='bgr', crop_fraction=0.5),
+    tiny_net,
+    with_contract(tiny_net, mean=(100.0,) * 3),
+    with_contract(tiny_net, channels='bgr', crop_fraction=0.5),
   ]
-  extractors = [extractor(one, tmp_path / 'shared') for one in nets]
-  wanted = {features.pixels(one.contract, features.Options()) for one in nets}
-  assert len(wanted) == 1
-  watched, decoded = counted(split)
-  features.fill(extractors, watched, 'photos train')
-  assert sorted(decoded) == list(range(len(split)))
-  for one, extract in zip(nets, extractors, strict=True):
-    found = extract(watched, 'photos train')
-    assert found.computed == 0
-    alone = extractor(one, tmp_path / 'alone')(split, 'photos train')
-    np.testing.assert_array_equal(found.values, alone.values)
-  assert len(decoded) == len(split)
+  extractors = [make_extractor(net, tmp_path / 'shared') for net in nets]
+  contracts = {
+    features.pixel_contract(net.contract, features.Options()) for net in nets
+  }
+  assert len(contracts) == 1
+  recorded, positions = record_reads(split)
+  features.prefetch(extractors, recorded, 'photos train')
+  assert sorted(positions) == list(range(len(split)))
+  for net, extract in zip(nets, extractors, strict=True):
+    prefetched = extract(recorded, 'photos train')
+    assert prefetched.num_computed == 0
+    alone = make_extractor(net, tmp_path / 'alone')(split, 'photos train')
+    np.testing.assert_array_equal(prefetched.values, alone.values)
+  assert len(positions) == len(split)
 
 
-def test_only_what_is_lacking_is_decoded(tmp_path, net, split, monkeypatch):
+def test_prefetch_decodes_missing_shards_only(
+  tmp_path, tiny_net, split, monkeypatch
+):
   monkeypatch.setattr(features, '_SHARD_SIZE', 10)
-  extractors = [
-    extractor(one, tmp_path) for one in (net, varied(net, mean=(100.0,) * 3))
-  ]
-  watched, decoded = counted(split)
-  extractors[0](watched, 'train')
-  features.fill(extractors, watched, 'train')
-  features.fill(extractors, watched, 'train')
-  assert sorted(decoded) == sorted(2 * list(range(len(split))))
-  first, *_ = sorted(tmp_path.glob('*/*.shard'))
-  first.unlink()
-  features.fill(extractors, watched, 'train')
-  assert len(decoded) == 2 * len(split) + 10
+  nets = [tiny_net, with_contract(tiny_net, mean=(100.0,) * 3)]
+  extractors = [make_extractor(net, tmp_path) for net in nets]
+  recorded, positions = record_reads(split)
+  extractors[0](recorded, 'train')
+  features.prefetch(extractors, recorded, 'train')
+  features.prefetch(extractors, recorded, 'train')
+  assert sorted(positions) == sorted(2 * list(range(len(split))))
+  shard, *_ = sorted(tmp_path.glob('*/*.shard'))
+  shard.unlink()
+  features.prefetch(extractors, recorded, 'train')
+  assert len(positions) == 2 * len(split) + 10
 
 
-def test_what_has_no_room_is_left_for_later(tmp_path, net, split, monkeypatch):
+def test_prefetch_stops_when_the_cache_is_full(
+  tmp_path, tiny_net, split, monkeypatch
+):
   monkeypatch.setattr(features, '_SHARD_SIZE', 10)
-  extractors = [
-    features.Extractor(
-      one,
-      feature_cache.FeatureCache(tmp_path, 0),
-      mesh=devices.data_mesh(jax.devices()[:1]),
-    )
-    for one in (net, varied(net, mean=(100.0,) * 3))
-  ]
-  watched, decoded = counted(split)
-  features.fill(extractors, watched, 'train')
-  assert len(decoded) == 10
-  assert extractors[0](watched, 'train').computed == len(split)
+  nets = [tiny_net, with_contract(tiny_net, mean=(100.0,) * 3)]
+  extractors = [make_extractor(net, tmp_path, cache_bytes=0) for net in nets]
+  recorded, positions = record_reads(split)
+  features.prefetch(extractors, recorded, 'train')
+  assert len(positions) == 10
+  assert extractors[0](recorded, 'train').num_computed == len(split)
 
 
 @pytest.mark.parametrize(
-  ('resize', 'changes', 'same'),
+  ('resize', 'changes', 'equal'),
   [
     ('whole_image', {'crop_fraction': 0.5}, True),
     ('resize_then_crop', {'crop_fraction': 0.5}, False),
@@ -328,9 +405,11 @@ def test_what_has_no_room_is_left_for_later(tmp_path, net, split, monkeypatch):
     ('resize_then_crop', {'std': (3.0,) * 3}, True),
   ],
 )
-def test_who_can_share_pixels(net, resize, changes, same):
+def test_pixel_contract_is_equal_where_pixels_are(
+  tiny_net, resize: str, changes: Mapping[str, object], equal: bool
+):
   one, other = (
-    features.pixels(x.contract, features.Options(resize=resize))
-    for x in (net, varied(net, **changes))
+    features.pixel_contract(net.contract, features.Options(resize=resize))
+    for net in (tiny_net, with_contract(tiny_net, **changes))
   )
-  assert (one == other) == same
+  assert (one == other) == equal

@@ -1,4 +1,6 @@
-"""The regularization path against references, by hand and by certificate."""
+"""The regularization path against references and worked examples."""
+
+import functools
 
 import jax
 import numpy as np
@@ -8,105 +10,23 @@ from hypothesis import strategies as st
 from scipy import optimize, special
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
-from threadpoolctl import threadpool_limits
 
+from tests.transfer.logistic import reference
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import devices
+from tf_transfer.transfer.logistic import blocks, schedule, validation
 from tf_transfer.transfer.logistic import path as path_lib
-from tf_transfer.transfer.logistic import problem as problem_lib
-from tf_transfer.transfer.logistic import schedule
-
-
-def objective(weights, bias, features, labels, penalty):
-  """The objective and its gradients in plain NumPy.
-
-  Like the solver's, to relative precision where losses are tiny.
-  """
-  logits = features @ weights + bias
-  if labels.ndim == 1:
-    own = np.arange(logits.shape[1]) == labels[:, None]
-    margins = logits - logits[own][:, None]
-    others = special.logsumexp(np.where(own, -np.inf, margins), axis=1)
-    loss = np.sum(np.logaddexp(0, others))
-    residual = special.softmax(margins, axis=1)
-    residual[own] = -special.expit(others)
-  else:
-    sign = np.where(labels == 1, -1.0, 1.0)
-    counted = labels != path_lib.IGNORED
-    loss = np.sum(counted * np.logaddexp(0, sign * logits))
-    residual = counted * sign * special.expit(sign * logits)
-  value = loss + penalty / 2 * np.sum(weights**2)
-  return value, features.T @ residual + penalty * weights, residual.sum(0)
-
-
-def reference(features, labels, penalty, classes, start=None):
-  """The optimal objective by an independent method: SciPy's trust-exact.
-
-  A full Newton method in float64 with dense Hessians; small problems only.
-  """
-  dim = features.shape[1]
-  shape = (dim + 1, classes)
-  ones = np.concatenate([features, np.ones((len(features), 1))], axis=1)
-
-  def value(flat):
-    both = flat.reshape(shape)
-    f, gw, gb = objective(both[:-1], both[-1], features, labels, penalty)
-    return f, np.concatenate([gw, gb[None]]).ravel()
-
-  def hessian(flat):
-    logits = ones @ flat.reshape(shape)
-    if labels.ndim == 1:
-      p = special.softmax(logits, axis=1)
-      inner = np.einsum('nc,cd->ncd', p, np.eye(classes))
-      inner -= p[:, :, None] * p[:, None, :]
-    else:
-      p = special.expit(logits)
-      weight = (labels != path_lib.IGNORED) * p * (1 - p)
-      inner = np.einsum('nc,cd->ncd', weight, np.eye(classes))
-    full = np.einsum('ni,ncd,nj->icjd', ones, inner, ones, optimize=True)
-    size = dim * classes
-    full = full.reshape(size + classes, size + classes)
-    full[np.arange(size), np.arange(size)] += penalty
-    return full
-
-  flat = np.zeros(shape).ravel() if start is None else start
-  f, g = value(flat)
-  for _ in range(200):
-    step = -np.linalg.lstsq(hessian(flat), g, rcond=1e-15)[0]
-    length = 1.0
-    while length > 1e-10:
-      new_f, new_g = value(flat + length * step)
-      if new_f <= f + 1e-4 * length * (g @ step):
-        break
-      length /= 2
-    else:
-      return min(f, new_f)
-    flat, f, g = flat + length * step, new_f, new_g
-    if -(g @ step) < 1e-18 * f:
-      break
-  return f
-
-
-@pytest.fixture(autouse=True, scope='module')
-def _one_thread():
-  """OpenMP's and BLAS's threads spin: many times slower on a busy machine."""
-  with threadpool_limits(1):
-    yield
-
-
-@pytest.fixture(scope='module')
-def digits():
-  """Real data: 1,297 + 500 digits of 8 × 8, pixels from 0 to 1."""
-  features, labels = load_digits(return_X_y=True)
-  order = np.random.default_rng(0).permutation(len(labels))
-  features = (features[order] / 16).astype(np.float32)
-  labels = labels[order]
-  return features[:1297], labels[:1297], features[1297:], labels[1297:]
 
 
 @pytest.fixture(scope='module')
 def digits_path(digits):
   return path_lib.fit_path(*digits[:2])
+
+
+@pytest.fixture(scope='module')
+def few_digits(digits):
+  """203 digits and their labels: all tests with few have one program."""
+  return digits[0][:203], digits[1][:203]
 
 
 def test_penalties_are_the_papers():
@@ -123,7 +43,7 @@ def test_whole_path_on_digits_converges(digits, digits_path):
   assert path.weights.shape == (45, 64, 10)
   assert path.bias.shape == (45, 10)
   for index in range(0, 45, 4):
-    value, slope, bias_slope = objective(
+    value, slope, bias_slope = reference.evaluate(
       path.weights[index],
       path.bias[index],
       digits[0].astype(np.float64),
@@ -144,7 +64,9 @@ def test_bound_holds_against_reference(digits, digits_path, index):
   start = np.concatenate(
     [digits_path.weights[index], digits_path.bias[index][None]]
   )
-  optimum = reference(features, digits[1], penalty, 10, start.ravel())
+  optimum, _ = reference.minimum(
+    features, digits[1], penalty, 10, start.ravel()
+  )
   excess = digits_path.objective[index] - optimum
   assert excess <= digits_path.bound[index] + 1e-14 * optimum
   assert abs(excess) <= 1e-9 * optimum
@@ -152,13 +74,15 @@ def test_bound_holds_against_reference(digits, digits_path, index):
 
 @pytest.mark.parametrize('penalty', [1e-2, 1.0, 100.0])
 def test_agrees_with_scikit_learn(digits, penalty):
-  train, labels, test, _ = (part.astype(np.float64) for part in digits)
-  labels = labels.astype(int)
+  features, labels = digits[:2]
+  train, test = (digits[i].astype(np.float64) for i in (0, 2))
   peer = LogisticRegression(
     C=1 / penalty, solver='newton-cholesky', tol=1e-8, max_iter=1000
   ).fit(train, labels)
-  ours = path_lib.refit(train, labels, penalty)
-  theirs = objective(peer.coef_.T, peer.intercept_, train, labels, penalty)[0]
+  ours = path_lib.refit(features, labels, penalty)
+  theirs = reference.evaluate(
+    peer.coef_.T, peer.intercept_, train, labels, penalty
+  )[0]
   assert ours.objective[0] == pytest.approx(theirs, rel=1e-9)
   logits = path_lib.logits(ours.weights[0], ours.bias[0], test)
   np.testing.assert_array_equal(logits.argmax(1), peer.predict(test))
@@ -176,34 +100,41 @@ def test_hand_worked():
   assert path.objective[0] == pytest.approx(value, rel=1e-12)
 
 
-def test_order_and_repetition_of_penalties_are_kept(digits):
+def test_order_and_repetition_of_penalties_are_kept(few_digits):
   penalties = [1.0, 1e3, 1e-1, 1.0]
-  path = path_lib.fit_path(digits[0][:300], digits[1][:300], penalties)
+  path = path_lib.fit_path(*few_digits, penalties)
   np.testing.assert_array_equal(path.penalties, penalties)
   norms = np.linalg.norm(path.weights, axis=(1, 2))
   assert norms[1] < norms[0] < norms[2]
   np.testing.assert_array_equal(path.weights[0], path.weights[3])
 
 
-def test_multi_label_is_independent_binary_problems(digits):
-  features, classes = digits[0][:300].astype(np.float64), digits[1][:300]
+@pytest.fixture(scope='module')
+def labeled_digits(digits):
+  """300 digits with three labels: odd, more than six, and three."""
+  features, classes = digits[0][:300], digits[1][:300]
   labels = np.stack([classes % 2, classes > 6, classes == 3], 1).astype(int)
+  return features, labels
+
+
+def test_multi_label_is_independent_binary_problems(labeled_digits):
+  features, labels = labeled_digits
   path = path_lib.fit_path(features, labels, [0.1, 10.0])
   assert path.converged.all()
   for column in range(3):
     for index, penalty in enumerate(path.penalties):
       peer = LogisticRegression(
         C=1 / penalty, solver='newton-cholesky', tol=1e-8, max_iter=1000
-      ).fit(features, labels[:, column])
+      ).fit(features.astype(np.float64), labels[:, column])
       np.testing.assert_allclose(
         path.weights[index, :, column], peer.coef_[0], rtol=1e-3, atol=2e-4
       )
 
 
-def test_ignored_labels_do_not_count(digits):
-  features, classes = digits[0][:200], digits[1][:200]
-  labels = np.stack([classes % 2, classes > 4], 1).astype(int)
-  labels[50:, 0] = path_lib.IGNORED
+def test_ignored_labels_do_not_count(labeled_digits):
+  features, labels = labeled_digits
+  labels = labels.copy()
+  labels[50:, 0] = validation.IGNORED
   both = path_lib.fit_path(features, labels, [1.0])
   alone = path_lib.fit_path(features[:50], labels[:50, :1], [1.0])
   np.testing.assert_allclose(
@@ -219,9 +150,9 @@ def test_missing_class_is_never_predicted(digits):
   assert path.converged.all()
   assert (path.bias[:, 4] == -np.inf).all()
   assert (path.weights[:, :, 4] == 0).all()
-  found = path_lib.logits(path.weights, path.bias, digits[2])
-  assert found.shape == (2, 500, 10)
-  assert not (found.argmax(-1) == 4).any()
+  logits = path_lib.logits(path.weights, path.bias, digits[2])
+  assert logits.shape == (2, 500, 10)
+  assert not (logits.argmax(-1) == 4).any()
 
 
 def test_refit_from_a_solution_is_cheaper(digits):
@@ -235,8 +166,8 @@ def test_refit_from_a_solution_is_cheaper(digits):
   assert warm.objective[0] == pytest.approx(cold.objective[0], rel=1e-9)
 
 
-def test_a_single_small_penalty_needs_no_path(digits):
-  path = path_lib.refit(digits[0][:200], digits[1][:200], 1e-6)
+def test_a_single_small_penalty_needs_no_path(few_digits):
+  path = path_lib.refit(*few_digits, 1e-6)
   assert path.converged.all()
 
 
@@ -246,121 +177,139 @@ def test_too_few_evaluations_is_said(digits):
   assert path.bound[0] > 1e-9 * path.objective[0]
 
 
-def test_progress_counts_penalties(digits):
+def test_progress_counts_penalties(few_digits):
   seen = []
   path_lib.fit_path(
-    digits[0][:100],
-    digits[1][:100],
+    *few_digits,
     [1.0, 10.0, 100.0],
     progress=lambda done, total: seen.append((done, total)),
   )
   assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
+@pytest.fixture(scope='module')
+def plain_path(digits):
+  """Fits a number of digits in one block on one device, once each."""
+
+  @functools.cache
+  def fit(count: int) -> path_lib.Path:
+    return path_lib.fit_path(digits[0][:count], digits[1][:count], [1e-2, 1e3])
+
+  return fit
+
+
 @pytest.mark.parametrize(
-  ('number', 'device_memory', 'count'),
-  [(1, 1e3, 301), (8, None, 301), (8, 1e3, 301), (8, None, 50)],
+  ('num_devices', 'device_memory', 'count'),
+  [(1, 1e3, 203), (8, None, 203), (8, 1e3, 203), (8, None, 50)],
 )
 def test_spread_or_in_blocks_it_is_the_same(
-  digits, monkeypatch, number, device_memory, count
+  digits, plain_path, monkeypatch, num_devices, device_memory, count
 ):
-  """Over 8 devices, 301 examples filling up to 304, and from the host; 50 of
-  64 features, which are solved in the row space."""
+  """In blocks of 17 rows, over the devices or streamed from the host.
+
+  203 examples are filled up to 208 on eight devices; 50 are fewer than the 64
+  features, and solved in the row space. No other test fits as many in these
+  layouts: nothing was compiled for other blocks before.
+  """
   features, labels = digits[0][:count], digits[1][:count]
-  penalties = [1e-2, 1e3]
-  plain = path_lib.fit_path(features, labels, penalties)
-  monkeypatch.setattr(problem_lib, 'BLOCK_ROWS', 17)
-  # Compiled code does not know that the constant is another now.
-  jax.clear_caches()
-  found = path_lib.fit_path(
+  plain = plain_path(count)
+  monkeypatch.setattr(blocks, 'BLOCK_ROWS', 17)
+  monkeypatch.setattr(blocks, 'BLOCK_LOGITS', 1)
+  path = path_lib.fit_path(
     features,
     labels,
-    penalties,
-    mesh=devices.data_mesh(jax.devices()[:number]),
+    plain.penalties,
+    mesh=devices.data_mesh(jax.devices()[:num_devices]),
     device_memory=device_memory,
   )
-  jax.clear_caches()
-  assert found.converged.all()
-  np.testing.assert_allclose(found.objective, plain.objective, rtol=1e-9)
-  np.testing.assert_allclose(found.weights, plain.weights, atol=2e-4)
-  # Whatever the way, the same features are judged.
-  value, slope, bias_slope = objective(
-    found.weights[0],
-    found.bias[0],
+  assert path.converged.all()
+  np.testing.assert_allclose(path.objective, plain.objective, rtol=1e-9)
+  np.testing.assert_allclose(path.weights, plain.weights, atol=2e-4)
+  # Whatever the layout, the certificate is for the same features.
+  value, slope, bias_slope = reference.evaluate(
+    path.weights[0],
+    path.bias[0],
     features.astype(np.float64),
     labels,
-    penalties[0],
+    plain.penalties[0],
   )
-  assert found.objective[0] == pytest.approx(value, rel=1e-11)
+  assert path.objective[0] == pytest.approx(value, rel=1e-11)
   largest = max(np.abs(slope).max(), np.abs(bias_slope).max())
-  assert found.gradient_norm[0] == pytest.approx(largest, rel=1e-3, abs=1e-10)
+  assert path.gradient_norm[0] == pytest.approx(largest, rel=1e-3, abs=1e-10)
 
 
-def test_independent_classes_spread_over_devices(digits):
-  features, classes = digits[0][:101], digits[1][:101]
-  labels = np.stack([classes % 2, classes > 6], 1).astype(int)
-  labels[3, 0] = path_lib.IGNORED
-  plain, found = (
+def test_independent_classes_spread_over_devices(labeled_digits):
+  features, labels = labeled_digits
+  labels = labels.copy()
+  labels[3, 0] = validation.IGNORED
+  plain, spread = (
     path_lib.fit_path(
       features, labels, [1.0], mesh=devices.data_mesh(jax.devices()[:number])
     )
     for number in (1, 8)
   )
-  assert found.converged.all()
-  np.testing.assert_allclose(found.objective, plain.objective, rtol=1e-9)
+  assert spread.converged.all()
+  np.testing.assert_allclose(spread.objective, plain.objective, rtol=1e-9)
 
 
-def test_callers_precision_is_left_alone(digits):
-  path_lib.refit(digits[0][:100], digits[1][:100], 1.0)
+def test_callers_precision_is_left_alone(few_digits):
+  path_lib.refit(*few_digits, 1.0)
   assert not jax.config.jax_enable_x64
 
 
-class AtOnce(schedule.Plan):
-  """A plan that is set, whatever that costs at these sizes."""
+class FixedSchedule(schedule.PreconditionerSchedule):
+  """The same choice for each penalty after the first, whatever it costs."""
 
   leading = 0
   factored = False
 
-  def took(self, evaluations):
-    self.number = self.leading
+  def update(self, num_evaluations: int) -> None:
+    self.num_leading = self.leading
     self.factor_now = self.factored
 
 
-def paths_as_planned(monkeypatch, plans, *problem):
+def count_evaluations(monkeypatch, choice, *problem):
+  """Fits with the Kronecker product and with a choice; counts both.
+
+  The solutions must agree. The largest penalty is solved before the schedule
+  is asked, and not counted.
+  """
   paths = []
-  for plan in plans:
-    monkeypatch.setattr(schedule, 'Plan', type('Set', (AtOnce,), plan or {}))
+  for attributes in ({}, choice):
+    fixed = type('Fixed', (FixedSchedule,), attributes)
+    monkeypatch.setattr(schedule, 'PreconditionerSchedule', fixed)
     paths.append(path_lib.fit_path(*problem))
     assert paths[-1].converged.all()
   np.testing.assert_allclose(*(p.objective for p in paths), rtol=2e-9)
-  # The largest penalty is solved before a plan is asked for.
   return [p.evaluations[:-1].sum() for p in paths]
 
 
-def test_leading_examples_save_evaluations(digits, monkeypatch):
-  """The same solutions; 300 of 400 examples and the path's small end."""
+def test_leading_examples_save_evaluations(few_digits, monkeypatch):
+  """150 of 203 examples, at the small end of the path."""
   penalties = [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]
-  problem = digits[0][:400], digits[1][:400], penalties
-  plain, leading = paths_as_planned(
-    monkeypatch, [{}, {'leading': 300}], *problem
+  plain, leading = count_evaluations(
+    monkeypatch, {'leading': 150}, *few_digits, penalties
   )
   assert leading < 0.7 * plain
 
 
 def test_whole_hessian_saves_evaluations(monkeypatch):
-  """The same solutions, where wrong labels keep examples uncertain."""
-  features, labels = load_digits(return_X_y=True)
+  """The same solutions, where wrong labels keep examples uncertain.
+
+  Five classes: the factor of ten takes four times as long to compile.
+  """
+  features, labels = load_digits(n_class=5, return_X_y=True)
   rng = np.random.default_rng(0)
   wrong = rng.random(len(labels)) < 0.1
-  labels = np.where(wrong, rng.integers(0, 10, len(labels)), labels)
-  plain, whole = paths_as_planned(
+  labels = np.where(wrong, rng.integers(0, 5, len(labels)), labels)
+  plain, factored = count_evaluations(
     monkeypatch,
-    [{}, {'factored': True}],
+    {'factored': True},
     features.astype(np.float32),
     labels,
-    [1e-2, 1e-1, 1],
+    [1e-3, 1e-2, 1e-1],
   )
-  assert whole < 0.2 * plain
+  assert factored < 0.2 * plain
 
 
 def test_features_that_do_not_vary_get_no_weight():
@@ -382,10 +331,8 @@ def problems(draw):
   """Small problems, hostile ones included."""
   seed = draw(st.integers(0, 2**32 - 1))
   rng = np.random.default_rng(seed)
-  # Few shapes, so that few are compiled.
-  count, dim, classes = draw(
-    st.sampled_from([(12, 5, 3), (30, 4, 2), (8, 12, 3), (25, 6, 4)])
-  )
+  # Two shapes, so that few are compiled; two classes are some of three.
+  count, dim, classes = draw(st.sampled_from([(12, 5, 3), (8, 12, 3)]))
   features = rng.normal(size=(count, dim)) + draw(st.sampled_from([0, 3.0]))
   if draw(st.booleans()):
     features[:, 0] = 1.5
@@ -419,52 +366,12 @@ def test_any_problem_converges_within_its_bound(problem):
   for index, penalty in enumerate(penalties):
     weights = path.weights[index][:, fitted] * size
     start = np.concatenate([weights, path.bias[index][None, fitted]])
-    optimum = reference(
+    optimum, _ = reference.minimum(
       features / size, narrow, penalty / size**2, fitted.sum(), start.ravel()
     )
     excess = path.objective[index] - optimum
     assert excess <= path.bound[index] + 1e-13 * optimum
     assert abs(excess) <= 1e-9 * optimum
-
-
-GOOD = np.eye(4, 3), np.array([0, 1, 2, 0])
-
-
-@pytest.mark.parametrize(
-  ('change', 'message'),
-  [
-    ({'features': np.where(GOOD[0] == 1, np.nan, 0.0)}, r'3 values.*row is 0'),
-    ({'features': np.full((4, 3), np.inf)}, '12 values'),
-    ({'features': np.zeros((0, 3)), 'labels': np.zeros(0, int)}, 'empty'),
-    ({'features': np.zeros((4, 3, 1))}, 'matrix'),
-    ({'features': np.zeros((4, 3), int)}, 'float'),
-    ({'labels': np.array([0, 1, 2])}, '4 rows of features but 3 labels'),
-    ({'labels': np.array([0, 1, -1, 0])}, 'row 2 has -1'),
-    ({'labels': np.array([0, 1, 2, 3]), 'num_classes': 3}, 'row 3 has 3'),
-    ({'labels': np.array([0.0, 1, 2, 0])}, 'integers'),
-    ({'labels': np.ones(4, int)}, 'at least two'),
-    ({'labels': np.zeros((4, 2), int)}, 'no class has both'),
-    ({'labels': np.full((4, 2), 2)}, 'must be 0, 1 or -1'),
-    ({'labels': np.zeros((4, 2, 2), int)}, 'shape'),
-    ({'labels': np.eye(4, 2, dtype=int), 'num_classes': 3}, '2 columns'),
-    ({'penalties': [1.0, 0.0]}, 'positive'),
-    ({'penalties': [-1.0]}, 'positive'),
-    ({'penalties': [np.nan]}, 'positive'),
-    ({'penalties': []}, 'at least one'),
-    ({'initial': (np.zeros((2, 3)), np.zeros(3))}, 'initial'),
-    ({'tolerance': 0.0}, 'tolerance'),
-  ],
-)
-def test_bad_input_is_one_error(change, message):
-  arguments = {'features': GOOD[0], 'labels': GOOD[1], 'penalties': [1.0]}
-  arguments |= change
-  with pytest.raises(InputError, match=message):
-    path_lib.fit_path(
-      arguments.pop('features'),
-      arguments.pop('labels'),
-      arguments.pop('penalties'),
-      **arguments,
-    )
 
 
 def test_logits_of_other_features_is_an_error():

@@ -1,11 +1,12 @@
 """Trains two tiny trials on digits on all devices of all processes.
 
-  python -m tests.transfer.distributed DIRECTORY [STEP SIGNAL [CHECKPOINT]]
+  python -m tests.transfer.training.distributed DIRECTORY
+      [STEP SIGNAL [CHECKPOINT]]
 
-Where JAX_COORDINATOR_ADDRESS is set this is one process of several; it ends
-itself as `killable` does. The first writes DIRECTORY/found.npz: the parameters
-and statistics, what the first trial makes of the test split, and which of the
-damaged images were skipped.
+Where JAX_COORDINATOR_ADDRESS or Slurm's variables are set this is one process
+of several. It ends itself as `killable` does. The first process writes
+DIRECTORY/result.npz: the parameters and statistics, the first trial's logits on
+the test split, and which of the damaged images were skipped.
 """
 
 import dataclasses
@@ -20,16 +21,17 @@ from tf_transfer import datasets, networks
 from tf_transfer.datasets.images import decoding
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
-from tf_transfer.transfer.training import trials
+from tf_transfer.transfer.training import predictions
 
 # Positions in train whose images cannot be decoded.
 DAMAGED = (3, 200, 201, 777)
 
 
 def damaged_split() -> datasets.Split:
+  """Returns the train split of digits with damaged images."""
   split = datasets.open('digits').splits['train']
 
-  def read(i):
+  def read(i: int) -> np.ndarray:
     if i in DAMAGED:
       raise decoding.CorruptImage(f'{i} is damaged')
     return split.read(i)
@@ -37,17 +39,16 @@ def damaged_split() -> datasets.Split:
   return dataclasses.replace(split, read=read)
 
 
-def main(directory: str, *ending: str) -> None:
-  devices.connect()
-  mesh = devices.data_mesh()
+def train_and_predict(
+  directory: pathlib.Path, mesh: jax.sharding.Mesh
+) -> dict[str, np.ndarray]:
+  """Trains on a mesh; returns what result.npz holds."""
   job = killable.job(mesh=mesh, split=damaged_split(), corrupt='skip')
-  checkpoints = pathlib.Path(directory) / 'checkpoints'
-  killable.watch_steps(checkpoints, *ending)
-  trained = killable.train(job, checkpoints)
+  trained = killable.train(job, directory / 'checkpoints')
   header = weights.Header('tiny', {}, job.contract, num_classes=10)
   net = networks.Network(header, job.model, job.variables, sha256='')
-  (logits,), kept = trials.predictions(
-    trials.compile_predict(net, mesh),
+  (logits,), positions = predictions.predict_logits(
+    predictions.compile_predict(net, mesh),
     job.contract,
     trained.variables[:1],
     datasets.open('digits').splits['test'],
@@ -57,17 +58,24 @@ def main(directory: str, *ending: str) -> None:
     corrupt='error',
     description='test',
   )
+  leaves = jax.device_get(jax.tree.leaves(trained.variables))
+  return {
+    **{f'leaf_{number}': leaf for number, leaf in enumerate(leaves)},
+    'logits': logits,
+    'positions': positions,
+    'skipped': np.array(trained.skipped),
+    'devices': np.array(mesh.size),
+    'processes': np.array(jax.process_count()),
+  }
+
+
+def main(directory: str, *ending: str) -> None:
+  devices.connect()
+  path = pathlib.Path(directory)
+  killable.signal_at(path / 'checkpoints', *ending)
+  result = train_and_predict(path, devices.data_mesh())
   if jax.process_index() == 0:
-    leaves = jax.device_get(jax.tree.leaves(trained.variables))
-    np.savez(
-      pathlib.Path(directory) / 'found.npz',
-      *leaves,
-      logits=logits,
-      kept=kept,
-      skipped=trained.skipped,
-      devices=jax.device_count(),
-      processes=jax.process_count(),
-    )
+    np.savez(path / 'result.npz', **result)
 
 
 if __name__ == '__main__':

@@ -1,17 +1,18 @@
 """Trains two tiny trials on digits; may end itself by a signal on the way.
 
-  python -m tests.transfer.killable DIRECTORY [STEP SIGNAL [CHECKPOINT]]
+  python -m tests.transfer.training.killable DIRECTORY
+      [STEP SIGNAL [CHECKPOINT]]
 
-Prints how many steps were done before its first one, and the SHA-256 of all
-parameters and statistics once it is through. It ends itself when STEP are done
-and, where that is given, the checkpoint of so many is whole.
+Prints the steps that were done before its first one, and the SHA-256 of all
+parameters and statistics at the end. It ends itself when STEP steps are done
+and, if CHECKPOINT is given, the checkpoint of that step is complete.
 
-  python -m tests.transfer.killable lives DIRECTORY COUNT SEED
+  python -m tests.transfer.training.killable lives DIRECTORY COUNT SEED
 
-Trains once undisturbed, then kills (SIGKILL) so many lives of the same job at
-random moments and lets the last one live. All are forks of a process that has
-imported what they need, and so begin at once. Prints as JSON the digests of
-both ends, and the step that each life that was killed had a checkpoint of.
+Trains once undisturbed, then kills (SIGKILL) COUNT runs of the same job at
+random moments and lets one more finish. All are forks of a process that has
+imported what they need, and so start at once. Prints as JSON the digests of
+both ends, and the step of which each killed run had a checkpoint.
 """
 
 import dataclasses
@@ -23,6 +24,7 @@ import random
 import signal
 import sys
 import time
+from typing import Any
 
 import jax
 import numpy as np
@@ -36,14 +38,15 @@ TRIALS = (train_step.Trial(0.1, 1e-3), train_step.Trial(0.01, 0.0))
 CONTRACT = contract.Contract(small.SIZE, (128.0,) * 3, (128.0,) * 3)
 
 
-def job(**change) -> trials.Job:
+def job(**changes: Any) -> trials.Job:
+  """Builds the job, on one device unless changed."""
   model = small.tiny(dropout=0.2)
   model = dataclasses.replace(model, num_classes=10)
   return trials.Job(
     **{
       'model': model,
       'contract': CONTRACT,
-      'recipe': train_step.Recipe(
+      'train_config': train_step.TrainConfig(
         steps=40, batch_size=16, dropout=0.2, ema_decay=0.9
       ),
       'split': datasets.open('digits').splits['train'],
@@ -51,56 +54,69 @@ def job(**change) -> trials.Job:
       'mesh': devices.data_mesh(jax.devices()[:1]),
       'corrupt': 'error',
       'checkpoint_every': 7,
-      **change,
+      **changes,
     }
   )
 
 
-def digest(values) -> str:
-  found = hashlib.sha256()
+def digest(values: Any) -> str:
+  """Returns the SHA-256 of a tree of arrays."""
+  sha256 = hashlib.sha256()
   for leaf in jax.tree.leaves(jax.device_get(values)):
-    found.update(np.ascontiguousarray(leaf))
-  return found.hexdigest()
+    sha256.update(np.ascontiguousarray(leaf))
+  return sha256.hexdigest()
 
 
-def train(given: trials.Job, directory: pathlib.Path) -> trials.Trained:
+def train(job: trials.Job, directory: pathlib.Path) -> trials.TrainedTrials:
+  """Trains both trials, from the checkpoints in a directory on."""
   with checkpoints.Checkpoints(directory, 'tiny') as kept:
-    return trials.train(given, given.compile(), TRIALS, kept, 'tiny')
+    return trials.train(job, job.compile(), TRIALS, kept, 'tiny')
 
 
-def watch_steps(
-  directory: pathlib.Path, at: str = '-1', number: str = '0', whole: str = ''
+def signal_at(
+  directory: pathlib.Path,
+  step: str = '-1',
+  number: str = '0',
+  checkpoint: str = '',
 ) -> None:
-  """Has training say where it begins, and end itself by a signal."""
-  advance, begun = trials._advance, []
+  """Has training print where it starts, and end itself by a signal.
 
-  def advance_and_signal(step, standing, *rest):
-    if not begun:
-      begun.append(standing.done)
-      print(f'from step {standing.done}', flush=True)
-    found = advance(step, standing, *rest)
-    if standing.done == int(at):
-      while whole and not (directory / whole / 'sums.json').exists():
+  Args:
+    directory: of the checkpoints.
+    step: after which the signal is sent.
+    number: of the signal.
+    checkpoint: the step whose checkpoint must be complete by then.
+  """
+  advance, is_started = trials._advance, []
+
+  def advance_and_signal(compiled_step, state, *rest):
+    if not is_started:
+      is_started.append(True)
+      print(f'from step {state.step}', flush=True)
+    metrics = advance(compiled_step, state, *rest)
+    if state.step == int(step):
+      sums = directory / checkpoint / 'sums.json'
+      while checkpoint and not sums.exists():
         time.sleep(0.01)
       os.kill(os.getpid(), int(number))
-    return found
+    return metrics
 
   trials._advance = advance_and_signal
 
 
 def main(directory: str, *ending: str) -> None:
   path = pathlib.Path(directory)
-  watch_steps(path, *ending)
+  signal_at(path, *ending)
   try:
     print(digest(train(job(), path).variables))
   except errors.Preempted as preempted:
     print(preempted)
 
 
-def live(directory: pathlib.Path, kill_after: float | None) -> None:
-  """A life of the job, in a fork; killed after so many seconds.
+def run_in_fork(directory: pathlib.Path, kill_after: float | None) -> None:
+  """Runs the job in a fork; kills it after so many seconds.
 
-  The first notes in `begun` after how many seconds it began to train.
+  The first run in a directory notes in `begun` when it began to train.
   """
   started = time.time()
   child = os.fork()
@@ -108,18 +124,16 @@ def live(directory: pathlib.Path, kill_after: float | None) -> None:
     # Slow enough to be hit while it trains, and while it writes.
     advance = trials._advance
 
-    def slowly(*given):
+    def advance_slowly(*arguments):
       if not (directory / 'begun').exists():
         (directory / 'begun').write_text(str(time.time() - started))
       time.sleep(0.02)
-      return advance(*given)
+      return advance(*arguments)
 
-    trials._advance = slowly
-    recipe = dataclasses.replace(job().recipe, steps=80)
-    given = job(checkpoint_every=2, recipe=recipe)
-    with checkpoints.Checkpoints(directory, 'tiny') as kept:
-      found = trials.train(given, given.compile(), TRIALS, kept, 'tiny')
-    (directory / 'digest').write_text(digest(found.variables))
+    trials._advance = advance_slowly
+    config = dataclasses.replace(job().train_config, steps=80)
+    trained = train(job(checkpoint_every=2, train_config=config), directory)
+    (directory / 'digest').write_text(digest(trained.variables))
     os._exit(0)
   if kill_after is not None:
     time.sleep(kill_after)
@@ -132,18 +146,18 @@ def lives(directory: str, count: str, seed: str) -> None:
   # Once to fill the cache of compiled programs, once to see how long it takes.
   for name in ('first', 'undisturbed'):
     started = time.monotonic()
-    live(root / name, None)
+    run_in_fork(root / name, None)
     duration = time.monotonic() - started
   begun = float((root / 'undisturbed' / 'begun').read_text())
-  # While it starts or while it trains; a life comes a fifth of the way.
+  # While it starts or while it trains; a run comes a fifth of the way.
   latest = begun + (duration - begun) / 5
   moments, steps = random.Random(int(seed)), []
   for _ in range(int(count)):
-    live(root / 'killed', moments.uniform(0.7 * begun, latest))
-    there = (root / 'killed').glob('[0-9]*/sums.json')
-    steps.append(max((int(p.parent.name) for p in there), default=0))
+    run_in_fork(root / 'killed', moments.uniform(0.7 * begun, latest))
+    complete = (root / 'killed').glob('[0-9]*/sums.json')
+    steps.append(max((int(p.parent.name) for p in complete), default=0))
   finished_early = (root / 'killed' / 'digest').exists()
-  live(root / 'killed', None)
+  run_in_fork(root / 'killed', None)
   ends = [(root / n / 'digest').read_text() for n in ('undisturbed', 'killed')]
   print(json.dumps([*ends, steps, finished_early]))
 

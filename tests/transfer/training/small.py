@@ -1,4 +1,9 @@
-"""The smallest networks with a Classifier's face, for tests of training."""
+"""Defines the smallest networks, and trains them, for tests of training."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -6,9 +11,12 @@ import numpy as np
 from flax import linen as nn
 
 from tf_transfer.networks import classifier, layers
+from tf_transfer.runtime import devices
+from tf_transfer.transfer.training import train_step
 
 SIZE = 8
 CLASSES = 5
+TRIAL = train_step.Trial(learning_rate=0.2, weight_decay=0.01)
 
 
 class TinyBackbone(layers.Normalized):
@@ -25,18 +33,43 @@ class TinyBackbone(layers.Normalized):
     return x.mean(axis=(1, 2))
 
 
-def tiny(normalized: bool = True, dropout: float = 0.0):
+class AuxiliaryBackbone(TinyBackbone):
+  """The same with a place for an auxiliary head."""
+
+  auxiliary_after = 'image'
+
+  def with_auxiliary(
+    self, x: jax.Array, train: bool = False
+  ) -> tuple[jax.Array, jax.Array]:
+    return self(x, train), x
+
+
+def tiny(
+  normalized: bool = True, dropout: float = 0.0
+) -> classifier.Classifier:
+  """Builds the tiny network."""
   backbone = TinyBackbone(normalized=normalized, momentum=0.8)
   return classifier.Classifier(backbone, CLASSES, dropout)
 
 
-def scale(image):
+def with_auxiliary() -> classifier.Classifier:
+  """Builds the tiny network with an auxiliary head."""
+  return classifier.Classifier(
+    AuxiliaryBackbone(), CLASSES, auxiliary_head=True
+  )
+
+
+def scale(image: jax.Array) -> jax.Array:
+  """Scales pixels to −1 to 1."""
   return image.astype(jnp.float32) / 128 - 1
 
 
-def batches(count, size=16, seed=0, multi_label=False):
+def batches(
+  num_batches: int, size: int = 16, seed: int = 0, multi_label: bool = False
+) -> Iterator[dict[str, np.ndarray]]:
+  """Draws batches of noise, a fifth of their examples masked."""
   rng = np.random.default_rng(seed)
-  for _ in range(count):
+  for _ in range(num_batches):
     label = rng.integers(0, CLASSES, size)
     if multi_label:
       label = rng.integers(-1, 2, (size, CLASSES))
@@ -47,16 +80,34 @@ def batches(count, size=16, seed=0, multi_label=False):
     }
 
 
-class AuxiliaryBackbone(TinyBackbone):
-  """The same with a place for an auxiliary head."""
-
-  auxiliary_after = 'image'
-
-  def with_auxiliary(self, x: jax.Array, train: bool = False):
-    return self(x, train), x
+@functools.cache
+def _initial_variables(model: classifier.Classifier) -> dict[str, Any]:
+  return train_step.initial_variables(model, SIZE, seed=0)
 
 
-def with_auxiliary():
-  return classifier.Classifier(
-    AuxiliaryBackbone(), CLASSES, auxiliary_head=True
-  )
+def train(
+  model: classifier.Classifier,
+  config: train_step.TrainConfig,
+  batches: Iterable[dict[str, np.ndarray]],
+  *,
+  num_devices: int = 1,
+  variables: Any = None,
+  trial: train_step.Trial = TRIAL,
+) -> tuple[Any, list[tuple[train_step.State, dict[str, Any]]]]:
+  """Trains on some devices.
+
+  Returns:
+    The initial variables; and the state and metrics after each step, on the
+    host.
+  """
+  mesh = devices.data_mesh(jax.devices()[:num_devices])
+  if variables is None:
+    variables = _initial_variables(model)
+  state = train_step.new_state(variables, config, mesh)
+  step = train_step.compile_step(model, scale, config, mesh)
+  sharding = devices.sharding(mesh, devices.BATCH)
+  history = []
+  for batch in devices.prefetch_to_devices(batches, sharding):
+    state, metrics = step(state, dataclasses.asdict(trial), batch)
+    history.append(jax.device_get((state, metrics)))
+  return variables, history

@@ -1,3 +1,5 @@
+"""Checks the distortion of colors against TensorFlow's."""
+
 import numpy as np
 import pytest
 
@@ -17,13 +19,13 @@ SLIM_ORDERS = (
 def pictures():
   """uint8 [8, 12, 10, 3], gray, black and white pixels among them."""
   rng = np.random.default_rng(0)
-  made = rng.integers(0, 256, (8, 12, 10, 3), dtype=np.uint8)
-  made[:, 0] = made[:, 0, :, :1]
-  made[:, 1], made[:, 2] = 0, 255
-  return made
+  images = rng.integers(0, 256, (8, 12, 10, 3), dtype=np.uint8)
+  images[:, 0] = images[:, 0, :, :1]
+  images[:, 1], images[:, 2] = 0, 255
+  return images
 
 
-def tensorflows(image, drawn):
+def distort_by_tensorflow(image, drawn):
   tf = pytest.importorskip('tensorflow')
   order, brightness, saturation, hue, contrast = drawn.tolist()
   change = {
@@ -39,15 +41,17 @@ def tensorflows(image, drawn):
 
 
 @pytest.mark.parametrize('order', range(4))
-def test_it_is_tf_slims(pictures, order):
+def test_distortion_is_tf_slims(pictures, order):
   drawn = np.array(
     [augmentation.draw_color(augmentation.generator(0, 0, i)) for i in range(8)]
   )
   drawn[:, 0] = order
-  found = np.asarray(color.distort(pictures, drawn))
-  assert found.dtype == np.float32
-  for one, picture, numbers in zip(found, pictures, drawn, strict=True):
-    np.testing.assert_allclose(one, tensorflows(picture, numbers), atol=0.02)
+  distorted = np.asarray(color.distort(pictures, drawn))
+  assert distorted.dtype == np.float32
+  for one, picture, numbers in zip(distorted, pictures, drawn, strict=True):
+    np.testing.assert_allclose(
+      one, distort_by_tensorflow(picture, numbers), atol=0.02
+    )
 
 
 def test_no_change_changes_nothing(pictures):

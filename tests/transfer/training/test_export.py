@@ -1,17 +1,18 @@
-"""Weights files of what was trained: what they hold, and say of themselves."""
+"""Checks the weights files of networks that were trained on a dataset."""
 
 import dataclasses
 import json
 
 import numpy as np
 import pytest
-from tf_transfer.configs import random_init
 
-from tests.study import tiny
+from tests.transfer.training import searches
 from tf_transfer import datasets, errors, networks
+from tf_transfer.configs.presets import fine_tuned
+from tf_transfer.jobs import study
 from tf_transfer.networks import recipe, weights
-from tf_transfer.study import runner
 from tf_transfer.transfer import metrics
+from tf_transfer.transfer.training import export, grid
 
 # The regularizers of C1, but what is not known of the auxiliary head.
 PRETRAINED = recipe.Recipe(
@@ -22,110 +23,133 @@ PRETRAINED = recipe.Recipe(
   trained_on='imagenet',
   notes='as published',
 )
+# One trial.
+FIELDS = {
+  'num_learning_rates': 1,
+  'include_zero_weight_decay': False,
+  'steps': 20,
+}
 
 
-@pytest.fixture
-def config(tmp_path, monkeypatch):
-  """One trial of the tiny network on digits, to be written."""
-  monkeypatch.setitem(networks.TABLE, 'tiny', tiny.ROW)
-  monkeypatch.setitem(networks.TABLE, 'tinier', tiny.ROW)
-  tiny.write_weights(tmp_path)
-  path = tmp_path / 'tiny.safetensors'
-  net = networks.load(path)
+@pytest.fixture(scope='module')
+def net(tiny_net):
+  """The tiny network as one that was published."""
   header = dataclasses.replace(
-    net.header,
+    tiny_net.header,
     recipe=PRETRAINED,
     source='published.ckpt',
     source_sha256='abc',
     license='Apache-2.0',
   )
-  weights.save(path, header, net.variables)
-  made = tiny.config(tmp_path).unlock()
-  made.networks = (str(path),)
-  made.settings = ('fine_tuned',)
-  made.random_init = random_init.fields()
-  made.random_init.update(made.fine_tuned.to_dict())
-  made.export = str(tmp_path / 'tuned.safetensors')
-  made.report = False
-  return made.lock()
+  return dataclasses.replace(tiny_net, header=header)
 
 
-def record(workdir):
-  (line,) = (workdir / 'results.jsonl').read_text().splitlines()
-  return json.loads(line)
+@pytest.fixture(scope='module')
+def exported(net, tmp_path_factory):
+  """A fine-tuned cell: its search, its result and the weights file."""
+  directory = tmp_path_factory.mktemp('exported')
+  search = searches.build_search(
+    net, directory / 'search', dropout=0.2, **FIELDS
+  )
+  run = searches.run_search(search)
+  path = directory / 'tuned.safetensors'
+  export.save(path, search, run.network, run.result)
+  return search, run.result, path
 
 
-def test_exported_network_predicts_the_same(tmp_path, config):
-  runner.run(config, tmp_path / 'work')
-  net = networks.load(config.export)
+def test_exported_network_predicts_the_same(exported):
+  _, result, path = exported
+  net = networks.load(path)
   test = datasets.open('digits').splits['test']
   # At 8 px both views are the image as it is.
   pixels = np.stack([test.read(i) for i in range(len(test))])
   predicted = np.asarray(net.logits(net.contract.scale(pixels))).argmax(axis=1)
-  found = record(tmp_path / 'work')
-  assert metrics.top1(test.labels, predicted) == found['test']['value']
+  assert metrics.top1(test.labels, predicted) == result.test.value
 
 
-def test_header_of_a_fine_tuned_network(tmp_path, config):
+def test_header_of_a_fine_tuned_network(exported, net):
   """What the network brought along is still true of it."""
-  config.fine_tuned.dropout = 0.2
-  runner.run(config, tmp_path / 'work')
-  header = weights.read_header(config.export)
-  found = record(tmp_path / 'work')
+  search, result, path = exported
+  header = weights.read_header(path)
   assert header.num_classes == 10
   assert header.recipe.factors == {**PRETRAINED.factors, 'dropout': True}
   assert header.recipe.trained_on == 'digits'
   assert header.recipe.notes == 'fine_tuned on train + val of digits'
   details = header.recipe.details
-  for name in ('identity', 'splits_sha256', 'chosen', 'metric', 'test'):
-    assert details[name] == found[name]
-  assert details['fine_tuned'] == found['search']
-  assert details['begun_with']['weights_sha256'] == found['weights_sha256']
+  assert details['identity'] == search.identity
+  assert details['splits_sha256'] == {
+    name: split.hash for name, split in search.dataset.splits.items()
+  }
+  assert details['chosen'] == result.chosen
+  assert details['metric'] == 'top1'
+  assert details['test'] == dataclasses.asdict(result.test)
+  assert details['fine_tuned'] == {
+    name: value
+    for name, value in search.config.to_dict().items()
+    if name not in grid.OPERATIONAL
+  }
+  assert details['begun_with']['weights_sha256'] == net.sha256
   assert details['begun_with']['recipe'] == PRETRAINED.to_json()
   assert header.source == 'fine-tuned here on digits, from published.ckpt'
   assert (header.source_sha256, header.license) == ('abc', 'Apache-2.0')
 
 
-def test_header_of_a_network_from_random_values(tmp_path, config):
-  """Nothing of the weights file that its architecture was read from."""
-  config.settings = ('random_init',)
-  runner.run(config, tmp_path / 'work')
-  header = weights.read_header(config.export)
+def test_header_of_a_network_from_random_values(tmp_path, net, exported):
+  """It has nothing of the weights file its architecture was read from."""
+  search = searches.build_search(net, tmp_path, setting='random_init', **FIELDS)
+  header = export.build_header(search, exported[1])
   assert header.recipe.configuration == 'C5'
   assert header.recipe.notes == 'random_init on train + val of digits'
+  assert 'random_init' in header.recipe.details
   assert 'begun_with' not in header.recipe.details
   assert header.source == 'trained here on digits, from random values'
   assert (header.source_sha256, header.license) == ('', '')
 
 
-@pytest.mark.parametrize(
-  'change',
-  [{'fine_tuned.refit_on_trainval': False}, {'data.examples_per_class': 5}],
-)
-def test_val_is_not_named_where_it_was_not_trained_on(tmp_path, config, change):
-  config.update_from_flattened_dict(change)
-  runner.run(config, tmp_path / 'work')
-  header = weights.read_header(config.export)
-  assert header.recipe.notes == 'fine_tuned on train of digits'
+def test_val_is_not_named_where_it_was_not_trained_on(tmp_path, net, exported):
+  few = datasets.few_examples(datasets.open('digits'), 5, 0)
+  for changes in ({'refit_on_trainval': False}, {'dataset': few}):
+    search = searches.build_search(net, tmp_path, **FIELDS, **changes)
+    header = export.build_header(search, exported[1])
+    assert header.recipe.notes == 'fine_tuned on train of digits'
 
 
-def test_a_finished_cell_has_no_network_to_write(tmp_path, config):
-  """Said, unless it was written then."""
-  work, path = tmp_path / 'work', config.export
-  runner.run(config, work)
-  runner.run(config, work)
-  for other in (
-    tmp_path / 'another.safetensors',
-    tmp_path / 'tiny.safetensors',
-  ):
+def test_a_file_holds_the_network_of_one_cell(tmp_path, exported):
+  search, _, path = exported
+  assert export.holds(path, search.identity)
+  assert not export.holds(path, 'another')
+  assert not export.holds(tmp_path / 'missing.safetensors', search.identity)
+
+
+def test_a_finished_cell_has_no_network_to_write(tmp_path, net):
+  """A study says so, unless the network was written then."""
+  source = tmp_path / 'tiny.safetensors'
+  weights.save(source, net.header, net.variables)
+  config = fine_tuned.get_config(f'{source},digits')
+  config.fine_tuned.update({**searches.FIELDS, **FIELDS})
+  config.tensorboard = False
+  config.report = False
+  path = tmp_path / 'tuned.safetensors'
+  config.export = str(path)
+  work = tmp_path / 'work'
+  study.run(config, work)
+  (line,) = (work / 'results.jsonl').read_text().splitlines()
+  details = weights.read_header(path).recipe.details
+  record = json.loads(line)
+  for name in ('identity', 'splits_sha256', 'chosen', 'metric', 'test'):
+    assert details[name] == record[name]
+  assert details['fine_tuned'] == record['search']
+  assert details['begun_with']['weights_sha256'] == record['weights_sha256']
+  study.run(config, work)
+  for other in (tmp_path / 'another.safetensors', source):
     config.export = str(other)
     with pytest.raises(errors.InputError, match='name another --workdir'):
-      runner.run(config, work)
+      study.run(config, work)
   assert not (tmp_path / 'another.safetensors').exists()
-  assert networks.load(tmp_path / 'tiny.safetensors').feature_dim == 6
+  assert networks.load(source).feature_dim == 6
   # Another cell is trained, and written in the other's place.
   config.fine_tuned.steps = 10
-  config.export = path
-  runner.run(config, work)
+  config.export = str(path)
+  study.run(config, work)
   details = weights.read_header(path).recipe.details
   assert details['fine_tuned']['steps'] == 10

@@ -1,4 +1,4 @@
-"""Successive halving, by hand."""
+"""Checks successive halving by hand."""
 
 import math
 
@@ -24,9 +24,9 @@ def test_steps_taken():
   """56 trials: 7 and then three times 3.5 of the steps of one."""
   stops = halving.rungs(20_000, 0.125, 0.5)
   assert halving.steps_taken(56, stops, 0.5) == 17.5 * 20_000
-  assert halving.steps_taken(28, stops, 0.5, before=2500) == 10.5 * 20_000
+  assert halving.steps_taken(28, stops, 0.5, start=2500) == 10.5 * 20_000
   # Half of five is three, that take twice as many steps.
-  assert halving.steps_taken(5, stops, 0.5, before=5000) == 11 * 5000
+  assert halving.steps_taken(5, stops, 0.5, start=5000) == 11 * 5000
   assert halving.steps_taken(3, (100,), 0.5) == 300
 
 
@@ -40,29 +40,29 @@ TRIALS = {
 
 
 def test_survivors():
-  assert halving.ranked(TRIALS, 10) == [3, 1, 2, 0]
+  assert halving.rank(TRIALS, 10) == [3, 1, 2, 0]
   assert halving.survivors(TRIALS, 10, 0.5) == [1, 3]
-  # Three of four go on, but only three have come so far.
+  # Three of four go on, and only three have reached the rung.
   assert halving.survivors(TRIALS, 20, 0.75) == [0, 1, 2]
   tied = {0: {10: 0.5}, 1: {10: 0.5}}
   assert halving.survivors(tied, 10, 0.5) == [0]
 
 
 def test_replay():
-  found = halving.replay(TRIALS, (10, 20, 40), 0.5)
-  assert (found.chosen, found.score, found.best) == (1, 0.8, 0.9)
+  replay = halving.replay(TRIALS, (10, 20, 40), 0.5)
+  assert (replay.chosen, replay.score, replay.best) == (1, 0.8, 0.9)
   # 4 × 10, then 2 × 10 (the one that diverges too), then 1 × 20, of 4 × 40.
-  assert found.cost == pytest.approx(80 / 160)
-  all_of_them = halving.replay(TRIALS, (10, 20, 40), 1.0)
-  assert (all_of_them.chosen, all_of_them.score) == (0, 0.9)
+  assert replay.cost == pytest.approx(80 / 160)
+  exhaustive = halving.replay(TRIALS, (10, 20, 40), 1.0)
+  assert (exhaustive.chosen, exhaustive.score) == (0, 0.9)
 
 
 def test_replay_that_keeps_only_what_diverges():
   trials = {0: {10: 0.6}, 1: {10: 0.2, 20: 0.7}}
-  found = halving.replay(trials, (10, 20), 0.5)
-  assert found.chosen is None
-  assert math.isnan(found.score)
-  assert found.best == 0.7
+  replay = halving.replay(trials, (10, 20), 0.5)
+  assert replay.chosen is None
+  assert math.isnan(replay.score)
+  assert replay.best == 0.7
 
 
 def test_cost_of_the_default():
@@ -70,6 +70,6 @@ def test_cost_of_the_default():
   trials = {
     n: dict.fromkeys((2500, 5000, 10_000, 20_000), n / 56) for n in range(56)
   }
-  found = halving.replay(trials, halving.rungs(20_000, 0.125, 0.5), 0.5)
-  assert found.cost == pytest.approx(17.5 / 56)
-  assert found.chosen == 55
+  replay = halving.replay(trials, halving.rungs(20_000, 0.125, 0.5), 0.5)
+  assert replay.cost == pytest.approx(17.5 / 56)
+  assert replay.chosen == 55

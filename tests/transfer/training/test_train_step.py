@@ -1,7 +1,10 @@
-"""The training step against numbers worked out by hand, NumPy and Keras."""
+"""Checks the training step against NumPy, Keras and numbers by hand."""
 
 import dataclasses
+import hashlib
+import json
 import math
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -11,39 +14,27 @@ from flax import linen as nn
 
 from tests.transfer.training import small
 from tf_transfer import errors, networks
-from tf_transfer.networks import layers
+from tf_transfer.datasets.images import augmentation
+from tf_transfer.networks import layers, weights
 from tf_transfer.runtime import devices, tensorflow
-from tf_transfer.transfer.training import train_step
+from tf_transfer.transfer.training import color, train_step
 
-TRIAL = train_step.Trial(learning_rate=0.2, weight_decay=0.01)
-
-
-def train(model, recipe, batches, count=1, trial=TRIAL):
-  """States and metrics after each step, on the host."""
-  mesh = devices.data_mesh(jax.devices()[:count])
-  variables = train_step.initial_variables(model, small.SIZE, seed=0)
-  state = train_step.new_state(variables, recipe, mesh)
-  step = train_step.compile_step(model, small.scale, recipe, mesh)
-  found = []
-  sharding = devices.sharding(mesh, devices.BATCH)
-  for batch in devices.on_devices(batches, sharding):
-    state, metrics = step(state, dataclasses.asdict(trial), batch)
-    found.append(jax.device_get((state, metrics)))
-  return variables, found
+# The digests of all variable paths and shapes, by network.
+SNAPSHOT = pathlib.Path(__file__).parents[2] / 'networks/parameter_paths.json'
 
 
-def assert_close(found, expected, tolerance):
+def assert_close(actual, expected, tolerance):
   jax.tree.map(
     lambda a, b: np.testing.assert_allclose(
       a, b, rtol=tolerance, atol=tolerance
     ),
-    found,
+    actual,
     expected,
   )
 
 
-def test_schedule_by_hand():
-  rates = [float(train_step.learning_rate(0.4, k, 6)) for k in range(7)]
+def test_cosine_learning_rate():
+  rates = [float(train_step.cosine_learning_rate(0.4, k, 6)) for k in range(7)]
   third = 0.4 * (1 + math.cos(math.pi / 3)) / 2
   assert third == pytest.approx(0.3)
   np.testing.assert_allclose(
@@ -63,77 +54,93 @@ def test_batch_norm_momentum(steps, expected):
 @pytest.mark.parametrize(
   'name',
   [
-    *('inception_v1', 'bn_inception', 'inception_v4', 'inception_small'),
-    *('resnet50', 'densenet121', 'mobilenet_v1', 'nasnet_mobile'),
-    *('efficientnet_lite0', 'efficientnet_v2_b0'),
+    *('inception_v1', 'bn_inception', 'inception_v3', 'inception_v4'),
+    *('inception_resnet_v2', 'inception_small', 'resnet50', 'densenet121'),
+    *('mobilenet_v1', 'mobilenet_v2', 'nasnet_mobile', 'efficientnet_lite0'),
+    'efficientnet_v2_b0',
   ],
 )
-def test_momentum_of_every_batch_norm(name):
-  """Of one network of each kind; 200 steps an epoch."""
-  recipe = train_step.Recipe(steps=10, batch_size=16)
-  net = networks.untrained(name)
-  model = train_step.build_model(net, 10, 200 * 16, recipe)
-  seen = []
+def test_every_batch_norm_has_the_momentum_and_no_scale(name):
+  """Traces a network of each kind without scales, at 200 steps an epoch.
 
-  def noting(call, args, kwargs, context):
+  With a scale for each batch norm its variables are those of the table's
+  network, so scales are all that is gone.
+  """
+  config = train_step.TrainConfig(steps=10, batch_size=16)
+  net = networks.untrained(name)
+  header = dataclasses.replace(net.header, options={'use_scale': False})
+  net = dataclasses.replace(net, header=header)
+  model = train_step.build_model(net, 1000, 200 * 16, config)
+  momenta = []
+
+  def record(call, args, kwargs, context):
     if isinstance(context.module, layers.BatchNorm):
-      seen.append(context.module.momentum)
+      momenta.append(context.module.momentum)
     return call(*args, **kwargs)
 
-  size = net.contract.image_size
-  with nn.intercept_methods(noting):
-    jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, size, size, 3)))
-  assert len(seen) > 5
-  assert set(seen) == {0.95}
+  with nn.intercept_methods(record):
+    variables = networks.expected_variables(model, net.contract.image_size)
+  assert len(momenta) > 5
+  assert set(momenta) == {0.95}
+  assert not any(path.endswith('/scale') for path in variables)
+  means = {
+    path: value for path, value in variables.items() if path.endswith('/mean')
+  }
+  scales = {
+    path.replace('batch_stats/', 'params/', 1)[: -len('mean')] + 'scale': value
+    for path, value in means.items()
+  }
+  assert scales
+  assert not scales.keys() & variables.keys()
+  lines = [
+    f'{path} {tuple(value.shape)}'
+    for path, value in {**variables, **scales}.items()
+  ]
+  digest = hashlib.sha256('\n'.join(sorted(lines)).encode()).hexdigest()
+  assert digest == json.loads(SNAPSHOT.read_text())[name]
 
 
-def test_softmax_losses_by_hand():
-  logits = jnp.log(jnp.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]]))
-  labels = jnp.array([0, 2])
-  plain = train_step.softmax_losses(logits, labels, 0)
-  np.testing.assert_allclose(plain, [math.log(2), -math.log(0.8)], rtol=1e-6)
-  # 0.7 + 0.3 / 3 on the label, 0.1 on each of the others.
-  smooth = train_step.softmax_losses(logits, labels, 0.3)
-  np.testing.assert_allclose(
-    smooth,
-    [
-      -0.8 * math.log(0.5) - 0.2 * math.log(0.25),
-      -0.8 * math.log(0.8) - 0.2 * math.log(0.1),
-    ],
-    rtol=1e-6,
-  )
-
-
-def test_sigmoid_losses_by_hand():
-  odds = jnp.log(jnp.array([[3.0, 1.0, 9.0]]))  # probabilities 3/4, 1/2, 9/10
-  labels = jnp.array([[1, -1, 0]])
-  (plain,) = train_step.sigmoid_losses(odds, labels, 0)
-  assert plain == pytest.approx(-math.log(0.75) - math.log(0.1), rel=1e-6)
-  (smooth,) = train_step.sigmoid_losses(odds, labels, 0.2)
-  assert smooth == pytest.approx(
-    -0.9 * math.log(0.75)
-    - 0.1 * math.log(0.25)
-    - 0.9 * math.log(0.1)
-    - 0.1 * math.log(0.9),
-    rel=1e-6,
-  )
-
-
-def test_correct_by_hand():
-  logits = jnp.array([[1.0, 2.0, 0.0], [3.0, -1.0, -2.0]])
-  np.testing.assert_array_equal(
-    train_step.correct(logits, jnp.array([1, 2])), [1, 0]
-  )
-  # Present, absent; the third of the first counts neither way.
-  labels = jnp.array([[1, 0, -1], [1, 1, 0]])
-  np.testing.assert_allclose(
-    train_step.correct(logits, labels), [1 / 2, 2 / 3], rtol=1e-6
-  )
-  assert train_step.correct(logits[:1], -jnp.ones((1, 3), int)) == 0
+def test_scale_converts_both_ways(tmp_path):
+  """A scale of 1 gives the features of none; loading tells them apart."""
+  untrained = networks.untrained('inception_small')
+  size = untrained.contract.image_size
+  x = np.random.default_rng(0).normal(size=(3, size, size, 3))
+  x = x.astype(np.float32)
+  flat = {
+    scale: networks.expected_variables(
+      networks.build('inception_small', use_scale=scale), size
+    )
+    for scale in (False, True)
+  }
+  ones = {
+    path: np.ones(v.shape, np.float32)
+    for path, v in flat[True].items()
+    if path not in flat[False]
+  }
+  rng = np.random.default_rng(1)
+  drawn = {
+    path: rng.uniform(0.1, 0.9, v.shape).astype(np.float32)
+    for path, v in flat[False].items()
+  }
+  paths = {scale: tmp_path / f'{scale}.safetensors' for scale in (True, False)}
+  for scale, tensors in ((False, drawn), (True, {**drawn, **ones})):
+    options = {} if scale else {'use_scale': False}
+    header = dataclasses.replace(untrained.header, options=options)
+    weights.save(paths[scale], header, weights.unflatten(tensors))
+  without, with_ones = (networks.load(paths[s]) for s in (False, True))
+  np.testing.assert_array_equal(without.features(x), with_ones.features(x))
+  # A file of the other kind is refused, either way.
+  for scale, word in ((False, 'left over'), (True, 'missing')):
+    header = weights.read_header(paths[scale])
+    _, tensors = weights.read(paths[not scale])
+    wrong = tmp_path / 'wrong.safetensors'
+    weights.save(wrong, header, weights.unflatten(tensors))
+    with pytest.raises(errors.InputError, match=f'{word} .*/bn/scale'):
+      networks.load(wrong)
 
 
 def numpy_step(params, velocity, batch, number, steps, trial):
-  """One step of a linear classifier on mean pixels, all by hand."""
+  """Makes one step of a linear classifier on mean pixels, all by hand."""
   kernel, bias = params
   x = (batch['image'].astype(np.float64) / 128 - 1).mean(axis=(1, 2))
   logits = x @ kernel + bias
@@ -157,10 +164,10 @@ def numpy_step(params, velocity, batch, number, steps, trial):
   return params, velocity, (loss, right, norm, rate)
 
 
-class Means(small.nn.Module):
-  """The backbone without parameters: mean pixels."""
+class Means(nn.Module):
+  """A backbone without parameters: mean pixels."""
 
-  @small.nn.compact
+  @nn.compact
   def __call__(self, x, train=False):
     return x.mean(axis=(1, 2))
 
@@ -168,17 +175,17 @@ class Means(small.nn.Module):
 def test_steps_against_numpy():
   """Momentum, schedule, decay of the kernel alone, masked examples."""
   model = small.classifier.Classifier(Means(), small.CLASSES)
-  made = list(small.batches(7))
-  recipe = train_step.Recipe(steps=7, batch_size=16)
-  variables, found = train(model, recipe, made)
+  batches = list(small.batches(7))
+  config = train_step.TrainConfig(steps=7, batch_size=16)
+  variables, history = small.train(model, config, batches)
   head = variables['params']['head']
   params = [np.float64(head['kernel']), np.float64(head['bias'])]
   velocity = [np.zeros_like(p) for p in params]
   for number, (batch, (state, metrics)) in enumerate(
-    zip(made, found, strict=True)
+    zip(batches, history, strict=True)
   ):
     params, velocity, expected = numpy_step(
-      params, velocity, batch, number, 7, TRIAL
+      params, velocity, batch, number, 7, small.TRIAL
     )
     assert state.step == number + 1
     assert_close(
@@ -204,19 +211,9 @@ def net(monkeypatch):
   return networks.untrained('tiny')
 
 
-def test_ten_steps_against_keras_and_tensorflow(net):
-  """The same network by Keras, TensorFlow's SGD: parameters and moments."""
-  import keras
-
-  tf = tensorflow.without_accelerator()
-
-  made = [{**b, 'mask': np.ones(16, bool)} for b in small.batches(10)]
-  recipe = train_step.Recipe(steps=10, batch_size=16)
-  # 200 steps an epoch: 1 − 10/200 = 0.95 of the old statistics stay.
-  model = train_step.build_model(net, small.CLASSES, 200 * 16, recipe)
-  variables, found = train(model, recipe, made)
-  decay = TRIAL.weight_decay / TRIAL.learning_rate
-  peer = keras.Sequential(
+def keras_peer(keras, decay):
+  """Builds the tiny network by Keras, with weight decay as a regularizer."""
+  return keras.Sequential(
     [
       keras.Input((small.SIZE, small.SIZE, 3)),
       keras.layers.Conv2D(
@@ -235,27 +232,43 @@ def test_ten_steps_against_keras_and_tensorflow(net):
     ]
   )
 
-  def ordered(state):
-    params, stem = state['params'], state['params']['backbone']['stem']
-    moments = state['batch_stats']['backbone']['stem']['bn']
-    return [
-      stem['conv']['kernel'],
-      stem['bn']['scale'],
-      stem['bn']['bias'],
-      moments['mean'],
-      moments['var'],
-      params['head']['kernel'],
-      params['head']['bias'],
-    ]
 
-  peer.set_weights(ordered(variables))
+def keras_order(variables):
+  """Lists the tiny network's variables as Keras does."""
+  params, stem = variables['params'], variables['params']['backbone']['stem']
+  moments = variables['batch_stats']['backbone']['stem']['bn']
+  return [
+    stem['conv']['kernel'],
+    stem['bn']['scale'],
+    stem['bn']['bias'],
+    moments['mean'],
+    moments['var'],
+    params['head']['kernel'],
+    params['head']['bias'],
+  ]
+
+
+def test_ten_steps_against_keras_and_tensorflow(net):
+  """The same network by Keras, TensorFlow's SGD: parameters and moments."""
+  import keras
+
+  tf = tensorflow.import_without_gpu()
+  trial = small.TRIAL
+
+  batches = [{**b, 'mask': np.ones(16, bool)} for b in small.batches(10)]
+  config = train_step.TrainConfig(steps=10, batch_size=16)
+  # 200 steps an epoch: 1 − 10/200 = 0.95 of the old statistics stay.
+  model = train_step.build_model(net, small.CLASSES, 200 * 16, config)
+  variables, history = small.train(model, config, batches)
+  peer = keras_peer(keras, trial.weight_decay / trial.learning_rate)
+  peer.set_weights(keras_order(variables))
   loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-  schedule = keras.optimizers.schedules.CosineDecay(TRIAL.learning_rate, 10)
+  schedule = keras.optimizers.schedules.CosineDecay(trial.learning_rate, 10)
   # TensorFlow 1's, which the paper used. Keras's own differs from it and from
   # PyTorch's where the rate changes: the rate is within its velocity.
   rate = tf.Variable(0.0)
   optimizer = tf.compat.v1.train.MomentumOptimizer(rate, 0.9, use_nesterov=True)
-  for number, batch in enumerate(made):
+  for number, batch in enumerate(batches):
     with tf.GradientTape() as tape:
       logits = peer(np.array(small.scale(batch['image'])), training=True)
       loss = loss_of(batch['label'], logits) + sum(peer.losses)
@@ -264,53 +277,75 @@ def test_ten_steps_against_keras_and_tensorflow(net):
     optimizer.apply_gradients(
       zip(tape.gradient(loss, values), values, strict=True)
     )
-  state = found[-1][0]
-  expected = peer.get_weights()
-  found = ordered({'params': state.params, 'batch_stats': state.batch_stats})
-  assert_close(found, expected, 1e-5)
+  state = history[-1][0]
+  actual = keras_order(
+    {'params': state.params, 'batch_stats': state.batch_stats}
+  )
+  assert_close(actual, peer.get_weights(), 1e-5)
 
 
-@pytest.mark.parametrize('count', [2, 4, 8])
 @pytest.mark.parametrize('multi_label', [False, True])
-def test_several_devices_are_as_one(multi_label, count):
-  recipe = train_step.Recipe(
+def test_several_devices_are_as_one(multi_label):
+  config = train_step.TrainConfig(
     steps=4, batch_size=16, dropout=0.3, label_smoothing=0.1, ema_decay=0.5
   )
-  made = list(small.batches(4, multi_label=multi_label))
-  one, several = (
-    train(small.tiny(dropout=0.3), recipe, made, n)[1] for n in (1, count)
-  )
-  assert_close(several, one, 1e-5)
+  batches = list(small.batches(4, multi_label=multi_label))
+  model = small.tiny(dropout=0.3)
+  one = small.train(model, config, batches)[1]
+  for num_devices in (2, 4, 8):
+    several = small.train(model, config, batches, num_devices=num_devices)[1]
+    assert_close(several, one, 1e-5)
 
 
-def test_moving_average():
-  recipe = train_step.Recipe(steps=3, batch_size=16, ema_decay=0.75)
-  variables, found = train(small.tiny(), recipe, small.batches(3))
+def test_moving_average_of_five_steps():
+  """By its definition, and in closed form.
+
+  Of n steps the k-th counts (1 − d) d^(n − k).
+  """
+  config = train_step.TrainConfig(steps=5, batch_size=16, ema_decay=0.9)
+  variables, history = small.train(small.tiny(), config, small.batches(5))
+  states = [
+    {'params': s.params, 'batch_stats': s.batch_stats} for s, _ in history
+  ]
   average = variables
-  for state, _ in found:
-    now = {'params': state.params, 'batch_stats': state.batch_stats}
-    average = jax.tree.map(lambda a, v: 0.75 * a + 0.25 * v, average, now)
+  for (state, _), values in zip(history, states, strict=True):
+    average = jax.tree.map(lambda a, v: 0.9 * a + 0.1 * v, average, values)
     assert_close(state.variables, average, 1e-6)
+  shares = [0.59049, 0.06561, 0.0729, 0.081, 0.09, 0.1]
+  assert sum(shares) == pytest.approx(1)
+  expected = jax.tree.map(
+    lambda *values: sum(
+      s * np.float64(v) for s, v in zip(shares, values, strict=True)
+    ),
+    *(variables, *states),
+  )
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7),
+    history[-1][0].variables,
+    expected,
+  )
 
 
-@pytest.mark.parametrize('count', [1, 4])
-def test_parts_of_a_batch_are_as_the_whole_without_batch_norm(count):
-  recipe = train_step.Recipe(steps=3, batch_size=16)
-  parts = dataclasses.replace(recipe, gradient_accumulation_steps=4)
+def test_microbatches_are_as_the_batch_without_batch_norm():
+  config = train_step.TrainConfig(steps=3, batch_size=16)
+  accumulating = dataclasses.replace(config, gradient_accumulation_steps=4)
   model = small.tiny(normalized=False)
-  made = list(small.batches(3))
-  _, whole = train(model, recipe, made)
-  _, parted = train(model, parts, made, count)
-  assert_close(parted, whole, 1e-5)
+  batches = list(small.batches(3))
+  _, expected = small.train(model, config, batches)
+  for num_devices in (1, 4):
+    _, actual = small.train(
+      model, accumulating, batches, num_devices=num_devices
+    )
+    assert_close(actual, expected, 1e-5)
 
 
-def test_parts_of_a_batch_move_the_statistics_once():
+def test_microbatches_move_the_statistics_once():
   """The mean as the whole batch does; the variance of every fourth image."""
-  recipe = train_step.Recipe(
+  config = train_step.TrainConfig(
     steps=1, batch_size=16, gradient_accumulation_steps=4
   )
-  variables, ((state, _),) = train(small.tiny(), recipe, small.batches(1))
   (batch,) = small.batches(1)
+  variables, ((state, _),) = small.train(small.tiny(), config, [batch])
   kernel = variables['params']['backbone']['stem']['conv']['kernel']
   x = small.layers.convolution(small.scale(batch['image']), kernel)
   x = np.float64(x)
@@ -321,11 +356,11 @@ def test_parts_of_a_batch_move_the_statistics_once():
 
 
 def test_bfloat16_keeps_float32_parameters_and_comes_near():
-  recipe = train_step.Recipe(steps=4, batch_size=16)
-  half = dataclasses.replace(recipe, precision='bfloat16')
-  made = list(small.batches(4))
+  config = train_step.TrainConfig(steps=4, batch_size=16)
+  half = dataclasses.replace(config, precision='bfloat16')
+  batches = list(small.batches(4))
   (_, exact), (_, rounded) = (
-    train(small.tiny(), r, made) for r in (recipe, half)
+    small.train(small.tiny(), c, batches) for c in (config, half)
   )
   for leaf in jax.tree.leaves(rounded[-1][0])[1:]:
     assert leaf.dtype in (np.float32, np.int32)
@@ -333,38 +368,142 @@ def test_bfloat16_keeps_float32_parameters_and_comes_near():
   assert 0 < difference < 0.02
 
 
-def test_auxiliary_head_adds_its_loss():
-  """With zeros for kernels both heads say log C."""
-  model = small.with_auxiliary()
-  recipe = train_step.Recipe(steps=1, batch_size=16, auxiliary_head=True)
-  mesh = devices.data_mesh(jax.devices()[:1])
-  variables = train_step.initial_variables(model, small.SIZE, seed=0)
-  for head in (
-    variables['params']['head'],
-    variables['params']['auxiliary']['head'],
-  ):
-    head['kernel'] = np.zeros_like(head['kernel'])
-  step = train_step.compile_step(model, small.scale, recipe, mesh)
-  _, metrics = step(
-    train_step.new_state(variables, recipe, mesh),
-    dataclasses.asdict(TRIAL),
-    next(small.batches(1)),
+@pytest.mark.parametrize(
+  ('smoothing', 'expected'),
+  # Probabilities 1/2, 1/4, 1/8, 1/16, 1/16 in every row, and label 0 or 3:
+  # 1, 2, 3, 4 and 4 bits. Smoothed by 0.1 the target is 0.92 and four 0.02.
+  [
+    (0.0, (1 + 4) / 2),
+    (0.1, (0.92 * 1 + 0.02 * 13 + 0.92 * 4 + 0.02 * 10) / 2),
+  ],
+)
+def test_label_smoothing_in_a_step(smoothing, expected):
+  config = train_step.TrainConfig(
+    steps=1, batch_size=16, label_smoothing=smoothing
   )
-  assert metrics['loss'] == pytest.approx(1.4 * math.log(small.CLASSES))
-
-
-def test_pretrained_backbone_and_fresh_head():
   model = small.tiny()
-  given = train_step.initial_variables(model, small.SIZE, seed=1)
-  found = train_step.initial_variables(model, small.SIZE, 2, given)
-  assert_close(found['params']['backbone'], given['params']['backbone'], 0)
-  assert_close(found['batch_stats'], given['batch_stats'], 0)
+  variables = train_step.initial_variables(model, small.SIZE, seed=0)
+  head = variables['params']['head']
+  head['kernel'] = np.zeros_like(head['kernel'])
+  head['bias'] = np.log(np.float32([0.5, 0.25, 0.125, 0.0625, 0.0625]))
+  (batch,) = small.batches(1)
+  batch['label'] = np.int32([0, 3] * 8)
+  batch['mask'] = np.ones(16, bool)
+  _, ((_, metrics),) = small.train(model, config, [batch], variables=variables)
+  assert metrics['loss'] == pytest.approx(expected * math.log(2), rel=1e-6)
+
+
+class Ones(nn.Module):
+  """A backbone whose features and middle are all 1."""
+
+  auxiliary_after = 'middle'
+
+  @nn.compact
+  def __call__(self, x, train=False):
+    return jnp.ones((len(x), 200))
+
+  def with_auxiliary(self, x, train=False):
+    return self(x, train), jnp.ones((len(x), 8, 8, 3))
+
+  def shared(self, base):
+    return {}
+
+
+def test_dropout_is_between_the_pooled_features_and_the_logits():
+  """A head that copies features shows what it was fed."""
+  model = small.classifier.Classifier(Ones(), 200, dropout=0.2)
+  x = jnp.zeros((500, 1, 1, 3))
+  variables = {'params': {'head': {'kernel': jnp.eye(200), 'bias': 0.0}}}
+  variables['params']['head']['bias'] = jnp.zeros(200)
+  logits, auxiliary = model.apply(
+    variables,
+    x,
+    method='training_logits',
+    rngs={'dropout': jax.random.key(0)},
+  )
+  assert auxiliary is None
+  np.testing.assert_allclose(np.unique(logits), [0, 1.25])
+  # Of 100,000 a fifth, within four standard deviations.
+  assert abs(np.mean(logits == 0) - 0.2) < 4 * math.sqrt(0.16 / 100_000)
+  assert np.all(model.apply(variables, x) == 1)
+  assert np.all(model.apply(variables, x, method='features') == 1)
+
+
+@pytest.fixture(scope='module')
+def auxiliary_variables():
+  """Initial variables of the tiny network with an auxiliary head."""
+  return train_step.initial_variables(
+    small.with_auxiliary(), small.SIZE, seed=0
+  )
+
+
+def test_auxiliary_loss_counts_four_tenths(auxiliary_variables):
+  """Kernels of 0 leave the biases of both heads, whose losses are known."""
+  config = train_step.TrainConfig(steps=1, batch_size=16, auxiliary_head=True)
+  (batch,) = small.batches(1)
+  batch['label'] = np.zeros(16, np.int32)
+  uniform, skewed = [0.2] * 5, [0.5, 0.125, 0.125, 0.125, 0.125]
+  for probabilities, expected in (
+    (uniform, 1.4 * math.log(5)),
+    (skewed, math.log(2) + 0.4 * math.log(5)),
+  ):
+    variables = jax.tree.map(np.array, auxiliary_variables)
+    params = variables['params']
+    for head, bias in (
+      (params['head'], probabilities),
+      (params['auxiliary']['head'], uniform),
+    ):
+      head['kernel'] = np.zeros_like(head['kernel'])
+      head['bias'] = np.log(np.float32(bias))
+    _, ((_, metrics),) = small.train(
+      small.with_auxiliary(), config, [batch], variables=variables
+    )
+    assert metrics['loss'] == pytest.approx(expected, rel=1e-6)
+
+
+def test_auxiliary_head_is_absent_at_evaluation(auxiliary_variables):
+  with_head = small.with_auxiliary()
+  without = dataclasses.replace(with_head, auxiliary_head=False)
+  x = small.scale(next(small.batches(1))['image'])
+  plain = {
+    kind: {k: v for k, v in values.items() if k != 'auxiliary'}
+    for kind, values in auxiliary_variables.items()
+  }
+  assert plain != auxiliary_variables
+  np.testing.assert_array_equal(
+    with_head.apply(auxiliary_variables, x), without.apply(plain, x)
+  )
+
+
+def test_colors_are_distorted_before_scaling():
+  """The loss is that of images that were distorted before."""
+  config = train_step.TrainConfig(steps=1, batch_size=16)
+  (batch,) = small.batches(1)
+  generator = np.random.default_rng(0)
+  drawn = np.stack([augmentation.draw_color(generator) for _ in range(16)])
+  distorted = np.asarray(color.distort(batch['image'], drawn))
+  plain, actual, expected = (
+    small.train(small.tiny(), config, [b])[1][0][1]['loss']
+    for b in (batch, {**batch, 'color': drawn}, {**batch, 'image': distorted})
+  )
+  assert actual == pytest.approx(expected, rel=1e-5)
+  assert abs(actual - plain) > 1e-4
+
+
+def test_pretrained_backbone_and_random_head():
+  model = small.tiny()
+  pretrained = train_step.initial_variables(model, small.SIZE, seed=1)
+  actual = train_step.initial_variables(model, small.SIZE, 2, pretrained)
+  assert_close(
+    actual['params']['backbone'], pretrained['params']['backbone'], 0
+  )
+  assert_close(actual['batch_stats'], pretrained['batch_stats'], 0)
   difference = (
-    found['params']['head']['kernel'] - (given['params']['head']['kernel'])
+    actual['params']['head']['kernel'] - pretrained['params']['head']['kernel']
   )
   assert np.abs(difference).min() > 0
   fresh = train_step.initial_variables(model, small.SIZE, seed=2)
-  assert_close(found['params']['head'], fresh['params']['head'], 0)
+  assert_close(actual['params']['head'], fresh['params']['head'], 0)
 
 
 @pytest.mark.parametrize(
@@ -376,20 +515,20 @@ def test_pretrained_backbone_and_fresh_head():
     ({'precision': 'bfloat61'}, 'did you mean bfloat16'),
   ],
 )
-def test_recipe_out_of_range(change, message):
+def test_train_config_out_of_range(change, message):
   with pytest.raises(errors.InputError, match=message):
-    train_step.Recipe(**{'steps': 2, 'batch_size': 16, **change})
+    train_step.TrainConfig(**{'steps': 2, 'batch_size': 16, **change})
 
 
 def test_batch_that_the_devices_cannot_share():
-  recipe = train_step.Recipe(steps=1, batch_size=12)
+  config = train_step.TrainConfig(steps=1, batch_size=12)
   with pytest.raises(errors.InputError, match='multiple of 8 devices'):
     train_step.compile_step(
-      small.tiny(), small.scale, recipe, devices.data_mesh()
+      small.tiny(), small.scale, config, devices.data_mesh()
     )
 
 
-@pytest.mark.parametrize('given', [(0.0, 0.1), (math.nan, 0.1), (0.1, -1.0)])
-def test_trial_out_of_range(given):
+@pytest.mark.parametrize('values', [(0.0, 0.1), (math.nan, 0.1), (0.1, -1.0)])
+def test_trial_out_of_range(values):
   with pytest.raises(errors.InputError, match='learning rate above 0'):
-    train_step.Trial(*given)
+    train_step.Trial(*values)

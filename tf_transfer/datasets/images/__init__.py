@@ -1,1 +1,1 @@
-"""Reads images: decoding, resizing, augmentation, perceptual hashes."""
+"""Decodes, resizes, augments and hashes images."""

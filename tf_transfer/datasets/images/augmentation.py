@@ -1,8 +1,8 @@
-"""What chance makes of a training image.
+"""Crops, flips and recolors training images at random.
 
-Every number comes from a counter-based generator (Philox) that is keyed by
-the seed, the epoch and the example's position in its split: any example of
-any epoch can be made alone, anywhere.
+All random numbers come from a counter-based generator (Philox) whose key is the
+seed and whose counter is the epoch and the example's position in its split. So
+each example of each epoch can be made alone, on any machine.
 """
 
 import functools
@@ -12,23 +12,23 @@ import numpy as np
 
 from tf_transfer.contract import Contract
 from tf_transfer.datasets.dataset import Split
-from tf_transfer.datasets.images import decoding
+from tf_transfer.datasets.images import decoding, resizing
 from tf_transfer.datasets.images.decoding import Box
 
-# The crop's share of the image's area, and its width over height (Szegedy et
-# al., Going Deeper with Convolutions, section 6).
+# Ranges of the crop's share of the image's area, and of its width over height
+# (Szegedy et al., Going Deeper with Convolutions, section 6).
 AREA = (0.08, 1.0)
 ASPECT = (3 / 4, 4 / 3)
-# Draws of a crop before the central one is taken.
-_ATTEMPTS = 10
+# Random crops that are tried before the central one is used.
+_NUM_ATTEMPTS = 10
 
-# TF-Slim's distortion of colors for Inception, on pixels of 0 to 1.
+# Ranges of TF-Slim's color distortion for Inception, on pixels of 0 to 1.
 BRIGHTNESS = 32 / 255
 SATURATION = (0.5, 1.5)
 HUE = 0.2
 CONTRAST = (0.5, 1.5)
-# The orders in which it is applied, one of them for each image.
-COLOUR_ORDERS = (
+# The orders of the four operations; each image draws one.
+COLOR_ORDERS = (
   ('brightness', 'saturation', 'hue', 'contrast'),
   ('saturation', 'brightness', 'contrast', 'hue'),
   ('contrast', 'hue', 'brightness', 'saturation'),
@@ -37,7 +37,7 @@ COLOUR_ORDERS = (
 
 
 def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
-  """The random numbers of one visit to one example.
+  """Returns the generator of the random numbers of an example in an epoch.
 
   Args:
     seed: 0 to 2^64 - 1.
@@ -48,14 +48,16 @@ def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
 
 
 def order_generator(seed: int, epoch: int) -> np.random.Generator:
-  """The random numbers of the order of an epoch."""
+  """Returns the generator of the order of examples in an epoch."""
   return _philox(seed, 1, epoch, 0)
 
 
 def _philox(
   seed: int, purpose: int, epoch: int, index: int
 ) -> np.random.Generator:
-  # The counter's two upper words are ours; the lower ones count the numbers.
+  """Returns a generator that is independent for different arguments."""
+  # The counter's upper two words are set here. The lower two count the numbers
+  # that are drawn.
   return np.random.Generator(
     np.random.Philox(
       key=np.array([seed, purpose], np.uint64),
@@ -67,38 +69,38 @@ def _philox(
 def crop_and_flip(
   split: Split, index: int, contract: Contract, generator: np.random.Generator
 ) -> np.ndarray:
-  """A random crop of an example, resized, and mirrored every other time.
+  """Crops an example at random, resizes it, and mirrors it with chance 1/2.
 
-  The crop is chosen before anything is decoded, and of a JPEG file only that
-  part is.
+  The crop is chosen before decoding. Of a JPEG file only this part is decoded.
 
   Args:
     split: the examples.
-    index: which of them.
-    contract: image size S, interpolation and antialiasing.
-    generator: its next numbers are taken.
+    index: position of the example.
+    contract: image size S, interpolation, antialiasing and pixel centers.
+    generator: of the random numbers.
 
   Returns:
     uint8 [S, S, 3].
 
   Raises:
-    CorruptImage: it cannot be decoded.
+    CorruptImage: the image cannot be decoded.
   """
-  numbers = generator.random((_ATTEMPTS, 4))
-  mirrored = generator.random() < 0.5
-  choose = functools.partial(random_crop, numbers=numbers)
+  numbers = generator.random((_NUM_ATTEMPTS, 4))
+  is_mirrored = generator.random() < 0.5
+  choose_box = functools.partial(random_crop, numbers=numbers)
   data = split.encoded(index)
   if data is None:
     image = split.read(index)
-    image = choose(*image.shape[:2]).cut(image)
+    image = choose_box(*image.shape[:2]).crop(image)
   else:
-    image = decoding.decode_part(data, split.describe(index), choose)
-  image = decoding.resize_fast(image, contract)
-  return _mirror(image) if mirrored else image
+    image = decoding.decode_box(data, split.describe(index), choose_box)
+  image = resizing.resize_for_training(image, contract)
+  return _mirror(image) if is_mirrored else image
 
 
 def _mirror(image: np.ndarray) -> np.ndarray:
-  # NumPy takes four times as long over pixels as over planes.
+  """Mirrors an image [H, W, 3] left to right."""
+  # One plane at a time: for whole pixels NumPy takes four times as long.
   mirrored = np.empty_like(image)
   for channel in range(3):
     mirrored[..., channel] = image[:, ::-1, channel]
@@ -106,17 +108,18 @@ def _mirror(image: np.ndarray) -> np.ndarray:
 
 
 def random_crop(height: int, width: int, numbers: np.ndarray) -> Box:
-  """Chooses a part of an image.
+  """Chooses a part of an image at random.
 
-  The area is uniform in AREA, the aspect log-uniform in ASPECT, the place
-  uniform. The first draw that lies within the image counts; where none does,
-  it is the largest central part whose aspect is allowed.
+  The area is uniform in AREA, the aspect ratio log-uniform in ASPECT, and the
+  position uniform. Of several attempts the first that fits into the image
+  counts. If none fits, the largest central part with an allowed aspect ratio
+  is chosen.
 
   Args:
     height: of the image.
     width: of the image.
-    numbers: [A, 4] in [0, 1): what area, aspect and the place of the top and
-      the left edge are made of, for each of A draws.
+    numbers: random, [A, 4] in [0, 1): for each of A attempts those for area,
+      aspect ratio, top edge and left edge.
   """
   low, high = math.log(ASPECT[0]), math.log(ASPECT[1])
   for area, aspect, top, left in numbers.tolist():
@@ -136,15 +139,15 @@ def random_crop(height: int, width: int, numbers: np.ndarray) -> Box:
 
 
 def draw_color(generator: np.random.Generator) -> np.ndarray:
-  """Draws what `transfer.color.distort` takes.
+  """Draws a color distortion for `transfer.training.color.distort`.
 
   Returns:
-    float32 [5]: which order, and by how much brightness, saturation, hue and
-    contrast change.
+    float32 [5]: the index of the order, and the changes of brightness,
+    saturation, hue and contrast.
   """
   return np.array(
     [
-      generator.integers(len(COLOUR_ORDERS)),
+      generator.integers(len(COLOR_ORDERS)),
       generator.uniform(-BRIGHTNESS, BRIGHTNESS),
       generator.uniform(*SATURATION),
       generator.uniform(-HUE, HUE),

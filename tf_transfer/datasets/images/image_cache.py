@@ -1,4 +1,4 @@
-"""Decoded images that stay in memory."""
+"""Keeps decoded images in memory."""
 
 import dataclasses
 import threading
@@ -8,46 +8,48 @@ import numpy as np
 from tf_transfer.datasets.dataset import Split
 
 
-def keep_decoded(split: Split, budget: int) -> Split:
-  """The same split, whose images are kept in memory once they are decoded.
+def cache_images(split: Split, max_bytes: int) -> Split:
+  """Returns a split that keeps its images in memory once they are decoded.
 
-  As many as fit: those that come when the budget is spent are decoded each
-  time, as before. The pixels are the same either way.
+  Images that do not fit are decoded each time. The pixels are the same.
 
   Args:
     split: the examples.
-    budget: bytes of pixels that may be kept.
+    max_bytes: memory for pixels.
   """
-  kept = _Kept(split, budget)
-  return dataclasses.replace(split, read=kept.read, encoded=kept.encoded)
+  cache = _ImageCache(split, max_bytes)
+  return dataclasses.replace(split, read=cache.read, encoded=cache.encoded)
 
 
-class _Kept:
-  """The images of a split that are kept; many threads may use it at once."""
+class _ImageCache:
+  """The cached images of a split; safe to use from several threads."""
 
-  def __init__(self, split: Split, budget: int):
+  def __init__(self, split: Split, max_bytes: int):
+    """Starts with no image; `max_bytes` is the memory for pixels."""
     self._split = split
-    self._left = budget
+    self._bytes_left = max_bytes
     self._images: dict[int, np.ndarray] = {}
     self._lock = threading.Lock()
 
   def read(self, i: int) -> np.ndarray:
+    """Returns image i as uint8 [H, W, 3], and caches it if there is room."""
     image = self._images.get(i)
     if image is not None:
       return image
     image = self._split.read(i)
     with self._lock:
-      if image.nbytes > self._left:
-        self._left = 0
+      if image.nbytes > self._bytes_left:
+        self._bytes_left = 0
       elif i not in self._images:
-        # Whoever reads it next must not change it for all who follow.
+        # All later readers share this array.
         image.flags.writeable = False
         self._images[i] = image
-        self._left -= image.nbytes
+        self._bytes_left -= image.nbytes
     return image
 
   def encoded(self, i: int) -> bytes | None:
-    # An image that might still be kept is worth decoding as a whole.
-    if i in self._images or self._left > 0:
+    """Returns the file of image i, or None if `read` should be called."""
+    # An image that may still be cached is decoded as a whole.
+    if i in self._images or self._bytes_left > 0:
       return None
     return self._split.encoded(i)

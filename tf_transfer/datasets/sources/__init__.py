@@ -1,1 +1,1 @@
-"""Finds the examples of a dataset: official layouts, TFDS, folders."""
+"""Reads datasets from their official files, from TFDS and from folders."""

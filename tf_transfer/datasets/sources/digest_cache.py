@@ -1,8 +1,8 @@
-"""Remembers on disk what took long to find out about files.
+"""Caches on disk what takes long to compute from files.
 
-What is remembered is filed under a hash of all that it depends on, the size
-and time of change of each file among it: so it is never out of date, and two
-processes that fill one directory at once write the same.
+The key of an entry is a hash of everything that the entry depends on, with the
+size and modification time of each file. So an entry is never out of date, and
+two processes that fill one directory write the same.
 """
 
 import hashlib
@@ -14,60 +14,60 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 from absl import logging
 
-from tf_transfer.datasets.sources.image_files import unreadable
+from tf_transfer.datasets.sources.image_files import read_error
 from tf_transfer.runtime import files
 
-# Part of every key: raise it when what is remembered changes.
+# Part of every key. Increase it if the format of entries changes.
 _VERSION = 1
 
 Arrays = dict[str, np.ndarray]
 
 
 def state(paths: Iterable[str]) -> list[tuple[str, int, int]]:
-  """Path, size and time of change in nanoseconds of each file.
+  """Returns path, size in bytes and modification time in ns of each file.
 
   Raises:
-    InputError: one is not there, or cannot be looked at.
+    InputError: a file is missing, or its directory cannot be read.
   """
-  found = []
+  states = []
   for path in paths:
     try:
       status = os.stat(path)
     except OSError as error:
-      raise unreadable(path, error) from error
-    found.append((os.path.abspath(path), status.st_size, status.st_mtime_ns))
-  return found
+      raise read_error(path, error) from error
+    states.append((os.path.abspath(path), status.st_size, status.st_mtime_ns))
+  return states
 
 
 def arrays(
   directory: str | os.PathLike | None,
   key: Mapping[str, object],
-  make: Callable[[], Arrays],
+  compute: Callable[[], Arrays],
 ) -> Arrays:
-  """Arrays from an earlier time, or made now and remembered.
+  """Loads arrays from the cache, or computes them and adds them to it.
 
   Args:
-    directory: where they are kept; None: nowhere.
-    key: all that they depend on, as JSON can hold it.
-    make: makes them; where it raises nothing is remembered.
+    directory: of the cache; None: no cache.
+    key: everything that the arrays depend on, in types of JSON.
+    compute: computes the arrays. If it raises, nothing is cached.
 
   Raises:
     InputError: the directory cannot be written.
   """
   if directory is None:
-    return make()
+    return compute()
   text = json.dumps({'version': _VERSION, **key}, sort_keys=True)
   digest = hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()
   path = files.make_directory(directory) / f'{digest[:32]}.npz'
   try:
-    # Opened here: np.load leaves a damaged file open.
-    with open(path, 'rb') as file, np.load(file) as found:
-      return dict(found)
+    # With a file object: np.load leaves a damaged file open.
+    with open(path, 'rb') as file, np.load(file) as entry:
+      return dict(entry)
   except FileNotFoundError:
     pass
   except (zipfile.BadZipFile, KeyError, ValueError, EOFError, OSError) as error:
-    logging.warning('%s is damaged (%s): made again', path, error)
-  made = make()
+    logging.warning('%s is damaged (%s): computing it again', path, error)
+  computed = compute()
   with files.atomic_write(path) as file:
-    np.savez(file, **made)
-  return made
+    np.savez(file, **computed)
+  return computed

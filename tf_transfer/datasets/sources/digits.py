@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 handwritten digits, which come with the package."""
+"""Opens scikit-learn's 1,797 handwritten digits, part of the package."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import (
   Dataset,
   Progress,
-  complete,
+  build_dataset,
   gray_split,
 )
 
@@ -18,27 +18,40 @@ def open_digits(
   *,
   metric: str,
   data_dir: str | None,
-  draw: splits.Draw,
+  random_split: splits.RandomSplit,
   progress: Progress,
 ) -> Dataset:
-  """Opens the digits; `data_dir` and `progress` are of no use here."""
+  """Opens the digits.
+
+  Args:
+    name: of the dataset.
+    metric: of the dataset.
+    data_dir: not used.
+    random_split: seed and fractions of the splits.
+    progress: not used.
+
+  Raises:
+    InputError: a split is empty.
+  """
   del data_dir, progress
   images, labels = load()
   digests = splits.content_digests([image.tobytes() for image in images])
-  chosen = splits.train_val_test(digests, draw)
-  parts = [
-    gray_split(part, images, labels, 'digits image', positions)
-    for part, positions in chosen.items()
+  positions = splits.train_val_test(digests, random_split)
+  digit_splits = [
+    gray_split(
+      split_name, images, labels, 'digits image', positions[split_name]
+    )
+    for split_name in positions
   ]
-  return complete(name, CLASSES, metric, parts)
+  return build_dataset(name, CLASSES, metric, digit_splits)
 
 
 def load() -> tuple[np.ndarray, np.ndarray]:
-  """The images as uint8 [1797, 8, 8] gray levels, and labels [1797]."""
-  # scikit-learn takes a second to import: only for those who open digits.
+  """Loads the images, uint8 [1797, 8, 8], and labels, int32 [1797]."""
+  # scikit-learn takes a second to import: only who opens digits pays for it.
   from sklearn.datasets import load_digits
 
   bunch = load_digits()
-  # The pixels count 0 to 16 dark points of a 4 x 4 block.
+  # A pixel is the number of dark points in a block of 4 x 4, 0 to 16.
   images = np.floor(bunch.images * (255 / 16) + 0.5).astype(np.uint8)
   return images, bunch.target.astype(np.int32)

@@ -1,6 +1,6 @@
-"""Fashion-MNIST: 70,000 pictures of clothes, 28 pixels wide.
+"""Opens Fashion-MNIST: 70,000 images of clothes of 28 x 28 gray pixels.
 
-Read from its four original IDX files, or through TFDS.
+It is read from its four original IDX files, or through TFDS.
 """
 
 import gzip
@@ -15,7 +15,7 @@ from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import (
   Dataset,
   Progress,
-  complete,
+  build_dataset,
   gray_split,
 )
 from tf_transfer.errors import InputError
@@ -42,11 +42,12 @@ VAL_FRACTION = 1 / 6
 DEBIAN_DIR = '/usr/share/datasets/fashion-mnist'
 TFDS_NAME = 'fashion_mnist:3.*.*'
 
-# part -> (images, labels).
+# Official split -> files of images and labels.
 FILES = {
   'train': ('train-images-idx3-ubyte', 'train-labels-idx1-ubyte'),
   'test': ('t10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte'),
 }
+_IDX_NAMES = [name for names in FILES.values() for name in names]
 
 _HOW_TO_GET = (
   'three ways to get it: put the four files train-images-idx3-ubyte.gz, '
@@ -58,8 +59,8 @@ _HOW_TO_GET = (
 )
 _SECONDS_TO_ANSWER = 20
 
-# part -> (images uint8 [N, 28, 28], labels int [N])
-_Parts = dict[str, tuple[np.ndarray, np.ndarray]]
+# Official split -> images, uint8 [N, 28, 28], and labels, int [N].
+_Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def open_fashion_mnist(
@@ -67,37 +68,43 @@ def open_fashion_mnist(
   *,
   metric: str,
   data_dir: str | None,
-  draw: splits.Draw,
+  random_split: splits.RandomSplit,
   progress: Progress,
 ) -> Dataset:
-  """Opens Fashion-MNIST with its official test.
+  """Opens Fashion-MNIST with its official test split.
 
   Args:
     name: of the dataset.
     metric: of the dataset.
     data_dir: a directory with the four IDX files, gzipped or not, or one of
-      TFDS; None: Debian's directory if it is there, else TFDS's own default.
-    draw: its seed says which sixth of the official train is validation; the
-      fractions do not apply.
-    progress: of no use here.
+      TFDS; None: that of Debian's package if it exists, else TFDS's default.
+    random_split: its seed draws the sixth of the official train that becomes
+      validation. The fractions are not used.
+    progress: not used.
 
   Raises:
-    InputError: a file is missing or broken, or nothing can be downloaded.
+    InputError: a file is missing or damaged, or cannot be downloaded.
   """
   del progress
   directory = find_directory(data_dir)
   if directory is not None:
-    parts = {part: read_part(directory, part) for part in FILES}
+    arrays = {split: read_official_split(directory, split) for split in FILES}
   else:
-    parts = _from_tfds(data_dir)
-  return _divide(name, metric, parts, draw)
+    arrays = _read_with_tfds(data_dir)
+  return _divide(name, metric, arrays, random_split)
 
 
 def find_directory(data_dir: str | None) -> str | None:
-  """The directory of the IDX files; None if TFDS has to provide the data.
+  """Finds the directory of the IDX files.
+
+  Args:
+    data_dir: that may have them, or be the directory of TFDS.
+
+  Returns:
+    The directory; None if the data come from TFDS.
 
   Raises:
-    InputError: `data_dir` is no directory or has some of the files only.
+    InputError: `data_dir` is no directory, or has only some of the files.
   """
   if data_dir is not None:
     data_dir = os.path.expanduser(data_dir)
@@ -107,9 +114,11 @@ def find_directory(data_dir: str | None) -> str | None:
         f'{_HOW_TO_GET}'
       )
     missing = [
-      f'{name}[.gz]' for name in _names() if _find_file(data_dir, name) is None
+      f'{name}[.gz]'
+      for name in _IDX_NAMES
+      if _find_file(data_dir, name) is None
     ]
-    if 0 < len(missing) < len(_names()):
+    if 0 < len(missing) < len(_IDX_NAMES):
       raise InputError(
         f'{data_dir}: {", ".join(missing)} missing beside the other files of '
         'Fashion-MNIST: copy them there too'
@@ -118,17 +127,27 @@ def find_directory(data_dir: str | None) -> str | None:
       return data_dir
     if os.path.isdir(os.path.join(data_dir, 'fashion_mnist')):
       return None  # TFDS has prepared it there.
-  if all(_find_file(DEBIAN_DIR, name) for name in _names()):
+  if all(_find_file(DEBIAN_DIR, name) for name in _IDX_NAMES):
     return DEBIAN_DIR
   return None
 
 
-def read_part(directory: str, part: str) -> tuple[np.ndarray, np.ndarray]:
-  """Reads images [N, 28, 28] and labels [N] of train or test, as uint8."""
+def read_official_split(
+  directory: str, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """Reads images [N, 28, 28] and labels [N] of train or test, as uint8.
+
+  Args:
+    directory: of the IDX files.
+    name: 'train' or 'test'.
+
+  Raises:
+    InputError: a file cannot be read, or is not the original.
+  """
   images_file, labels_file = (
-    _find_file(directory, name) for name in FILES[part]
+    _find_file(directory, file) for file in FILES[name]
   )
-  count = COUNTS[part]
+  count = COUNTS[name]
   images = read_idx(images_file, (count, SIDE, SIDE))
   labels = read_idx(labels_file, (count,))
   if labels.max() >= len(CLASSES):
@@ -141,13 +160,13 @@ def read_part(directory: str, part: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_idx(path: str, shape: tuple[int, ...]) -> np.ndarray:
-  """Reads an IDX file of bytes, gzipped or not, that must have this shape.
+  """Reads an IDX file of bytes, gzipped or not, of a given shape.
 
   The header is two zero bytes, the type (8 for uint8), the number of
-  dimensions, and each dimension in four bytes, most significant first.
+  dimensions, and each dimension in four bytes, the most significant first.
 
   Raises:
-    InputError: it cannot be read, is no such file, or is too short or long.
+    InputError: the file cannot be read, is no IDX file, or has another shape.
   """
   data = _read_maybe_gzipped(path)
   magic = bytes([0, 0, 8, len(shape)])
@@ -162,11 +181,11 @@ def read_idx(path: str, shape: tuple[int, ...]) -> np.ndarray:
       f'{path}: {len(data)} bytes, shorter than its header: the file is cut '
       'short; copy it again'
     )
-  found = tuple(np.frombuffer(data[4:start], '>u4').tolist())
-  if found != shape:
+  header_shape = tuple(np.frombuffer(data[4:start], '>u4').tolist())
+  if header_shape != shape:
     raise InputError(
-      f'{path}: its header says {found}, expected {shape}: this is another '
-      'dataset or the file is broken'
+      f'{path}: its header says {header_shape}, expected {shape}: this is '
+      'another dataset or the file is broken'
     )
   if len(data) - start != np.prod(shape):
     raise InputError(
@@ -176,11 +195,8 @@ def read_idx(path: str, shape: tuple[int, ...]) -> np.ndarray:
   return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
 
 
-def _names() -> list[str]:
-  return [name for names in FILES.values() for name in names]
-
-
 def _find_file(directory: str, name: str) -> str | None:
+  """Returns the path of a file, gzipped or not; None if it does not exist."""
   for candidate in (name, f'{name}.gz'):
     path = os.path.join(directory, candidate)
     if os.path.isfile(path):
@@ -189,11 +205,11 @@ def _find_file(directory: str, name: str) -> str | None:
 
 
 def _read_maybe_gzipped(path: str) -> bytes:
-  """The content of a file, unpacked if it is gzipped, whatever its name."""
+  """Reads a file, and decompresses it if its content is gzipped."""
   try:
     with open(path, 'rb') as file:
       data = file.read()
-    # IDX files start with two zero bytes: no confusion is possible.
+    # IDX files start with two zero bytes: they never look gzipped.
     return gzip.decompress(data) if data[:2] == b'\x1f\x8b' else data
   except (OSError, EOFError, zlib.error) as error:
     raise InputError(
@@ -203,37 +219,60 @@ def _read_maybe_gzipped(path: str) -> bytes:
 
 
 def _divide(
-  name: str, metric: str, parts: _Parts, draw: splits.Draw
+  name: str,
+  metric: str,
+  arrays: _Arrays,
+  random_split: splits.RandomSplit,
 ) -> Dataset:
-  """Holds validation out of train, without the images that test has too."""
+  """Holds validation out of train, and removes copies of test images from both.
+
+  Args:
+    name: of the dataset.
+    metric: of the dataset.
+    arrays: of the official splits.
+    random_split: with the seed.
+  """
   digests = {
-    part: splits.content_digests([image.tobytes() for image in images])
-    for part, (images, _) in parts.items()
+    official_name: splits.content_digests(image.tobytes() for image in images)
+    for official_name, (images, _) in arrays.items()
   }
-  copied = splits.also_in(digests['train'], digests['test'])
+  is_copy = splits.occurs_in(digests['train'], digests['test'])
   notes = []
-  if copied.any():
+  if is_copy.any():
     notes.append(
-      f'{copied.sum()} of {len(copied)} images of train are left out: '
+      f'{is_copy.sum()} of {len(is_copy)} images of train are left out: '
       'identical to images of test'
     )
-  kept = np.flatnonzero(~copied)
-  held_out = splits.train_val(digests['train'][kept], draw.seed, VAL_FRACTION)
-  chosen = {part: kept[positions] for part, positions in held_out.items()}
-  chosen['test'] = np.arange(len(digests['test']))
-  made = []
-  for part, positions in chosen.items():
-    official = 'test' if part == 'test' else 'train'
-    images, labels = parts[official]
-    what = f'fashion_mnist {official} image'
-    made.append(gray_split(part, images, labels, what, positions))
-  return complete(name, CLASSES, metric, made, notes)
+  kept = np.flatnonzero(~is_copy)
+  positions = {
+    split_name: kept[positions_in_kept]
+    for split_name, positions_in_kept in splits.train_val(
+      digests['train'][kept], random_split.seed, VAL_FRACTION
+    ).items()
+  }
+  positions['test'] = np.arange(len(digests['test']))
+  dataset_splits = []
+  for split_name in positions:
+    official_name = 'test' if split_name == 'test' else 'train'
+    images, labels = arrays[official_name]
+    noun = f'fashion_mnist {official_name} image'
+    dataset_splits.append(
+      gray_split(split_name, images, labels, noun, positions[split_name])
+    )
+  return build_dataset(name, CLASSES, metric, dataset_splits, notes)
 
 
-def _from_tfds(data_dir: str | None) -> _Parts:
-  """Reads the same arrays through TFDS, which downloads them if need be."""
+def _read_with_tfds(data_dir: str | None) -> _Arrays:
+  """Reads the official splits with TFDS, which downloads them if need be.
+
+  Args:
+    data_dir: the directory of TFDS; None: its default.
+
+  Raises:
+    InputError: the data cannot be downloaded, or TFDS is not installed.
+  """
   try:
-    tensorflow.without_accelerator()
+    tensorflow.import_without_gpu()
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import download_manager
     from tensorflow_datasets.core.download.util import DownloadError
@@ -253,7 +292,7 @@ def _from_tfds(data_dir: str | None) -> _Parts:
       raise InputError(
         f'fashion_mnist cannot be downloaded ({error}); {_HOW_TO_GET}'
       ) from error
-    return {part: _arrays(tfds, builder, part) for part in COUNTS}
+    return {name: _read_arrays(tfds, builder, name) for name in COUNTS}
   except ImportError as error:
     raise InputError(
       f'fashion_mnist: TensorFlow Datasets cannot be used here ({error}): '
@@ -262,18 +301,27 @@ def _from_tfds(data_dir: str | None) -> _Parts:
 
 
 def _require_answer(url: str) -> None:
-  """Fails in seconds where TFDS would try for minutes.
+  """Checks that a server answers: TFDS would try for minutes.
+
+  Args:
+    url: of the directory with the files.
 
   Raises:
-    OSError: nobody answers there.
+    OSError: the server does not answer in time.
   """
   request = urllib.request.Request(f'{url}{FILES["test"][1]}.gz', method='HEAD')
   urllib.request.urlopen(request, timeout=_SECONDS_TO_ANSWER).close()
 
 
-def _arrays(
-  tfds: Any, builder: Any, part: str
+def _read_arrays(
+  tfds: Any, builder: Any, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
-  """One split of a prepared builder: images [N, 28, 28] and labels [N]."""
-  batch = tfds.as_numpy(builder.as_dataset(split=part, batch_size=-1))
+  """Reads images [N, 28, 28] and labels [N] of a split.
+
+  Args:
+    tfds: the module `tensorflow_datasets`.
+    builder: of the prepared dataset.
+    name: of the split.
+  """
+  batch = tfds.as_numpy(builder.as_dataset(split=name, batch_size=-1))
   return batch['image'][..., 0], batch['label']

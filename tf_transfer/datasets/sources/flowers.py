@@ -1,8 +1,12 @@
-"""Oxford's 102 flowers: the names of the classes, and the official layout."""
+"""Reads Oxford's 102 flowers in the official layout, and names the classes."""
 
 import numpy as np
 
-from tf_transfer.datasets.sources import annotations
+from tf_transfer.datasets.sources.annotations import (
+  listed_examples,
+  read_mat,
+  zero_based,
+)
 from tf_transfer.datasets.sources.image_files import Contents
 
 # In the order of imagelabels.mat; the archive has numbers only.
@@ -114,15 +118,20 @@ CLASSES = (
 
 def read_flowers(root: str) -> Contents:
   """Reads setid.mat, imagelabels.mat and jpg/."""
-  given = np.atleast_1d(annotations.read_mat(root, 'imagelabels.mat', 'labels'))
-  labels = annotations.numbers(root, 'imagelabels.mat', given, len(CLASSES))
-  parts = {}
-  # The large one of the three, tstid, is the test.
-  for part, key in (('train', 'trnid'), ('val', 'valid'), ('test', 'tstid')):
-    ids = np.atleast_1d(annotations.read_mat(root, 'setid.mat', key))
-    positions = annotations.numbers(root, 'setid.mat', ids, len(labels))
+  numbers = np.atleast_1d(read_mat(root, 'imagelabels.mat', 'labels'))
+  labels = zero_based(root, 'imagelabels.mat', numbers, len(CLASSES))
+  splits = {}
+  # The largest one of the three, tstid, is test.
+  for split_name, variable in (
+    ('train', 'trnid'),
+    ('val', 'valid'),
+    ('test', 'tstid'),
+  ):
+    ids = np.atleast_1d(read_mat(root, 'setid.mat', variable))
+    positions = zero_based(root, 'setid.mat', ids, len(labels))
     names = [f'image_{i + 1:05d}.jpg' for i in positions]
     paths = [f'jpg/{name}' for name in names]
-    of_part = labels[positions]
-    parts[part] = annotations.examples(root, 'setid.mat', names, of_part, paths)
-  return Contents(CLASSES, parts)
+    splits[split_name] = listed_examples(
+      root, 'setid.mat', names, labels[positions], paths
+    )
+  return Contents(CLASSES, splits)

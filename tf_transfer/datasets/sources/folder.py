@@ -1,4 +1,4 @@
-"""A directory of images, with a folder for each class."""
+"""Opens directories of images with a folder for each class."""
 
 import dataclasses
 import hashlib
@@ -9,18 +9,18 @@ import numpy as np
 
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import (
-  PARTS,
+  SPLIT_NAMES,
   Dataset,
   Progress,
   Split,
-  complete,
+  build_dataset,
 )
 from tf_transfer.datasets.sources.image_files import (
+  make_split,
+  printable,
+  printable_listing,
   read_bytes,
-  shown,
-  shown_listing,
-  split_of,
-  unreadable,
+  read_error,
   whole_files,
 )
 from tf_transfer.errors import InputError
@@ -38,7 +38,7 @@ EXTENSIONS = (
   '.pgm',
 )
 
-# How people name the folders of splits, whatever the case.
+# Usual names of the folders of splits, in lower case -> split.
 SPLIT_FOLDERS = {
   'train': 'train',
   'val': 'val',
@@ -52,23 +52,32 @@ _LAYOUTS = (
   'perhaps val, each with a folder for each class'
 )
 
-
-# The part that a directory without such folders consists of.
+# The name for all images of a directory without folders of splits.
 _WHOLE = 'whole'
 
-# What archives from macOS carry beside the files.
+# Folders that are no classes: archives from macOS contain them.
 _NO_CLASSES = ('__MACOSX',)
+
+# Class -> paths of its images.
+_ImagesByClass = Mapping[str, list[str]]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Files:
-  """Image files of one part: paths [N], labels int [N], digests [N, 32]."""
+  """Image files of one split.
+
+  Attributes:
+    paths: [N].
+    labels: int [N].
+    digests: uint8 [N, 32], the SHA-256 of each file.
+  """
 
   paths: tuple[str, ...]
   labels: np.ndarray
   digests: np.ndarray
 
   def take(self, positions: np.ndarray) -> '_Files':
+    """Returns the files at the given positions, in this order."""
     paths = tuple(self.paths[i] for i in positions)
     return _Files(paths, self.labels[positions], self.digests[positions])
 
@@ -78,121 +87,142 @@ def open_folder(
   path: str,
   *,
   metric: str,
-  draw: splits.Draw,
+  random_split: splits.RandomSplit,
   progress: Progress,
 ) -> Dataset:
-  """Opens a directory of images; every file is read once, for its digest.
+  """Opens a directory of images; reads every file once for its digest.
 
   Args:
     name: of the dataset.
-    path: the directory; `~` stands for the home directory.
+    path: of the directory; `~` is the home directory.
     metric: of the dataset.
-    draw: what is held out where the directory has no folders of splits.
-    progress: shows how far the reading is.
+    random_split: seed and fractions, for a directory without folders of
+      splits, or without one of val.
+    progress: a wrapper of iterables like tqdm.
 
   Raises:
-    InputError: the directory is not what it should be; names the file or
-      folder and what to do.
+    InputError: the directory cannot be used. The message names the file or
+      folder, and says what to do.
   """
   root = os.path.expanduser(path)
-  folders = find_parts(root)
-  found = {part: _images_of_classes(folders[part]) for part in folders}
-  classes = _same_classes(folders, found)
-  notes = [note for part in folders for note in _stray(root, folders[part])]
-  files = _digest(name, found, classes, progress)
+  folders = find_split_folders(root)
+  images = {
+    split_name: _images_by_class(folder)
+    for split_name, folder in folders.items()
+  }
+  classes = _common_classes(folders, images)
+  notes = [
+    note for folder in folders.values() for note in _stray_notes(root, folder)
+  ]
+  files = _read_digests(name, images, classes, progress)
   if _WHOLE in files:
-    chosen = splits.train_val_test(files[_WHOLE].digests, draw)
-    files = {part: files[_WHOLE].take(chosen[part]) for part in chosen}
+    positions = splits.train_val_test(files[_WHOLE].digests, random_split)
+    files = {each: files[_WHOLE].take(positions[each]) for each in positions}
   else:
-    files, copies = _without_copies(root, files)
-    notes += copies
+    files, copy_notes = _without_copies(root, files)
+    notes += copy_notes
     if 'val' not in files:
       train = files['train']
-      chosen = splits.train_val(train.digests, draw.seed, draw.val_fraction)
-      files |= {part: train.take(chosen[part]) for part in chosen}
-  for part in PARTS:
-    notes += _contradictions(root, part, files[part])
-  class_names = tuple(shown(label) for label in classes)
-  parts = [_split(part, root, files[part]) for part in files]
-  return complete(name, class_names, metric, parts, notes)
+      positions = splits.train_val(
+        train.digests, random_split.seed, random_split.val_fraction
+      )
+      files |= {each: train.take(positions[each]) for each in positions}
+  for split_name in SPLIT_NAMES:
+    notes += _contradiction_notes(root, split_name, files[split_name])
+  class_names = tuple(printable(label) for label in classes)
+  folder_splits = [_make_split(each, root, files[each]) for each in files]
+  return build_dataset(name, class_names, metric, folder_splits, notes)
 
 
 def check_folder(path: str) -> None:
-  """Looks at the folders of splits and classes only, at no image.
+  """Checks the folders of splits and classes; looks at no image.
 
   Raises:
     InputError: they are not as `open_folder` needs them.
   """
-  for folder in find_parts(os.path.expanduser(path)).values():
+  for folder in find_split_folders(os.path.expanduser(path)).values():
     _class_folders(folder)
 
 
-def find_parts(root: str) -> dict[str, str]:
-  """The folders that hold classes: train, test and perhaps val, or the root.
+def find_split_folders(root: str) -> dict[str, str]:
+  """Finds the folders of splits in a directory.
+
+  Returns:
+    train, test and perhaps val -> path. If there are no such folders, 'whole'
+    -> the directory itself.
 
   Raises:
-    InputError: the root cannot be read or its folders are ambiguous.
+    InputError: the directory cannot be read, or its folders are ambiguous.
   """
-  _require_directory(root)
-  folders, _ = _scan(root)
-  named = [name for name in folders if name.casefold() in SPLIT_FOLDERS]
-  others = [name for name in folders if name.casefold() not in SPLIT_FOLDERS]
-  if not named:
+  _check_directory(root)
+  names, _ = _scan(root)
+  split_like = [name for name in names if name.casefold() in SPLIT_FOLDERS]
+  others = [name for name in names if name.casefold() not in SPLIT_FOLDERS]
+  if not split_like:
     return {_WHOLE: root}
-  parts = {}
-  for name in named:
-    part = SPLIT_FOLDERS[name.casefold()]
-    if part in parts:
+  folders = {}
+  for name in split_like:
+    split_name = SPLIT_FOLDERS[name.casefold()]
+    if split_name in folders:
+      first = os.path.basename(folders[split_name])
       raise InputError(
-        f'{shown(root)}: {shown(os.path.basename(parts[part]))} and '
-        f'{shown(name)} both name the split {part}: remove one of them'
+        f'{printable(root)}: {printable(first)} and {printable(name)} both '
+        f'name the split {split_name}: remove one of them'
       )
-    parts[part] = os.path.join(root, name)
-  if others and _are_classes(parts):
+    folders[split_name] = os.path.join(root, name)
+  if others and _are_classes(folders):
     return {_WHOLE: root}
   if others:
     raise InputError(
-      f'{shown(root)}: holds folders named like splits '
-      f'({shown_listing(named)}) beside others ({shown_listing(others)}): '
-      f'{_LAYOUTS}; move the others away, or rename a class that is called '
-      'like a split'
+      f'{printable(root)}: holds folders named like splits '
+      f'({printable_listing(split_like)}) beside others '
+      f'({printable_listing(others)}): {_LAYOUTS}; move the others away, or '
+      'rename a class that is called like a split'
     )
-  for part in ('train', 'test'):
-    if part not in parts:
+  for split_name in ('train', 'test'):
+    if split_name not in folders:
       raise InputError(
-        f'{shown(root)}: no folder {part} beside {shown_listing(named)}: '
-        f'{_LAYOUTS}; without val, validation is held out of train'
+        f'{printable(root)}: no folder {split_name} beside '
+        f'{printable_listing(split_like)}: {_LAYOUTS}; without val, validation '
+        'is held out of train'
       )
-  # Not in the order of their names: train comes first where files are read.
-  return {part: parts[part] for part in PARTS if part in parts}
+  # Train first, then val and test: files are read in this order.
+  return {name: folders[name] for name in SPLIT_NAMES if name in folders}
 
 
-def _are_classes(parts: Mapping[str, str]) -> bool:
-  """Whether folders named like splits are classes of that name.
+def _are_classes(folders: Mapping[str, str]) -> bool:
+  """Returns whether folders that are named like splits are classes.
 
-  A class may well be called train, beside bus and car: then there is no test
-  too, and its images lie in it as in any class.
+  A class may be called train, beside bus and car. There is no folder test then,
+  and the folder holds images.
+
+  Args:
+    folders: split -> the folder with such a name.
   """
-  if {'train', 'test'} <= set(parts):
+  if {'train', 'test'} <= set(folders):
     return False
-  return all(_scan(folder)[1] for folder in parts.values())
+  return all(_scan(folder)[1] for folder in folders.values())
 
 
-def _require_directory(root: str) -> None:
+def _check_directory(root: str) -> None:
+  """Raises an InputError if a path is no directory."""
   if not root:
     raise InputError('folder: has no path: give folder:PATH')
   if not os.path.lexists(root):
-    raise InputError(f'{shown(root)}: no such directory: {_LAYOUTS}')
+    raise InputError(f'{printable(root)}: no such directory: {_LAYOUTS}')
   if not os.path.isdir(root):
     raise InputError(
-      f'{shown(root)}: not a directory: {_LAYOUTS}; unpack an archive first'
+      f'{printable(root)}: not a directory: {_LAYOUTS}; unpack an archive first'
     )
 
 
 def _scan(folder: str) -> tuple[list[str], list[str]]:
-  """Names of the folders and of the image files in a folder, each sorted.
+  """Lists the names of the folders and image files in a folder, each sorted.
 
   Links are followed. Hidden entries and other files are left out.
+
+  Raises:
+    InputError: the folder cannot be read.
   """
   folders, files = [], []
   try:
@@ -205,116 +235,149 @@ def _scan(folder: str) -> tuple[list[str], list[str]]:
         elif entry.name.lower().endswith(EXTENSIONS):
           files.append(entry.name)
   except OSError as error:
-    raise unreadable(folder, error) from error
+    raise read_error(folder, error) from error
   return sorted(folders), sorted(files)
 
 
-def _images_below(folder: str) -> list[str]:
-  """Paths of all images in a folder and the folders in it.
+def _find_images(folder: str) -> list[str]:
+  """Lists the paths of all images in a folder and in the folders below it.
 
-  A folder that is met again, by a link, is not read again.
+  A folder that is reached again by a link is not read again.
+
+  Raises:
+    InputError: a folder cannot be read.
   """
-  paths, seen, ahead = [], set(), [folder]
-  while ahead:
-    folder = ahead.pop()
+  paths, visited, stack = [], set(), [folder]
+  while stack:
+    folder = stack.pop()
     try:
       status = os.stat(folder)
     except OSError as error:
-      raise unreadable(folder, error) from error
-    if (status.st_dev, status.st_ino) in seen:
+      raise read_error(folder, error) from error
+    if (status.st_dev, status.st_ino) in visited:
       continue
-    seen.add((status.st_dev, status.st_ino))
+    visited.add((status.st_dev, status.st_ino))
     folders, files = _scan(folder)
     paths += [os.path.join(folder, name) for name in files]
-    # The last is taken first: reversed, so that 'a' comes before 'b'.
-    ahead += [os.path.join(folder, name) for name in reversed(folders)]
+    # Reversed, because the last one is popped first: 'a' comes before 'b'.
+    stack += [os.path.join(folder, name) for name in reversed(folders)]
   return paths
 
 
 def _class_folders(folder: str) -> list[str]:
-  """Names of the class folders in a folder, two at least."""
+  """Lists the names of the class folders in a folder.
+
+  Raises:
+    InputError: there are fewer than two.
+  """
   folders, files = _scan(folder)
   if not folders and files:
     raise InputError(
-      f'{shown(folder)}: images ({shown_listing(files)}) that are in no class '
-      f'folder: {_LAYOUTS}'
+      f'{printable(folder)}: images ({printable_listing(files)}) that are in '
+      f'no class folder: {_LAYOUTS}'
     )
   if not folders:
-    raise InputError(f'{shown(folder)}: no class folders: {_LAYOUTS}')
+    raise InputError(f'{printable(folder)}: no class folders: {_LAYOUTS}')
   if len(folders) == 1:
-    inner = shown(os.path.join(folder, folders[0]))
+    inner = printable(os.path.join(folder, folders[0]))
     raise InputError(
-      f'{shown(folder)}: only one class, {shown(folders[0])}: there must '
-      f'be two or more; if the classes are inside it, give folder:{inner}'
+      f'{printable(folder)}: only one class, {printable(folders[0])}: there '
+      f'must be two or more; if the classes are inside it, give folder:{inner}'
     )
   return folders
 
 
-def _images_of_classes(folder: str) -> dict[str, list[str]]:
-  """The image paths of each class in a folder; none is empty."""
-  found = {
-    name: _images_below(os.path.join(folder, name))
+def _images_by_class(folder: str) -> dict[str, list[str]]:
+  """Lists the image paths of each class in a folder.
+
+  Raises:
+    InputError: a class has no images.
+  """
+  images = {
+    name: _find_images(os.path.join(folder, name))
     for name in _class_folders(folder)
   }
-  empty = [name for name, paths in found.items() if not paths]
+  empty = [name for name, paths in images.items() if not paths]
   suffixes = ' '.join(suffix[1:] for suffix in EXTENSIONS)
-  if len(empty) == len(found):
+  if len(empty) == len(images):
     raise InputError(
-      f'{shown(folder)}: no images in any of its {len(found)} class folders: '
-      f'expected files that end in one of {suffixes}'
+      f'{printable(folder)}: no images in any of its {len(images)} class '
+      f'folders: expected files that end in one of {suffixes}'
     )
   if empty:
-    first = shown(os.path.join(folder, empty[0]))
+    first = printable(os.path.join(folder, empty[0]))
     raise InputError(
       f'{first}: a class without images (so are {len(empty)} of '
-      f'{len(found)}: {shown_listing(empty)}): add images that end in one of '
-      f'{suffixes}, or remove the folder'
+      f'{len(images)}: {printable_listing(empty)}): add images that end in one '
+      f'of {suffixes}, or remove the folder'
     )
-  return found
+  return images
 
 
-def _same_classes(
-  folders: Mapping[str, str], found: Mapping[str, Mapping[str, list[str]]]
+def _common_classes(
+  folders: Mapping[str, str], images: Mapping[str, _ImagesByClass]
 ) -> tuple[str, ...]:
-  """The class names, which must be the same in all folders of splits."""
-  first = next(iter(found))
-  for part in found:
-    extra = sorted(set(found[part]) - set(found[first]))
-    lacking = sorted(set(found[first]) - set(found[part]))
-    for names, has, lacks in ((extra, part, first), (lacking, first, part)):
-      if names:
+  """Returns the names of the classes, sorted.
+
+  Args:
+    folders: split -> its folder.
+    images: split -> its images.
+
+  Raises:
+    InputError: the classes of two splits differ.
+  """
+  first = next(iter(images))
+  for name in images:
+    extra = sorted(set(images[name]) - set(images[first]))
+    missing = sorted(set(images[first]) - set(images[name]))
+    for classes, has, lacks in ((extra, name, first), (missing, first, name)):
+      if classes:
         raise InputError(
-          f'{shown(folders[lacks])}: no folder for {len(names)} of the '
-          f'classes in {shown(folders[has])} ({shown_listing(names)}): every '
-          'split must have the same classes; add or remove these'
+          f'{printable(folders[lacks])}: no folder for {len(classes)} of the '
+          f'classes in {printable(folders[has])} '
+          f'({printable_listing(classes)}): every split must have the same '
+          'classes; add or remove these'
         )
-  return tuple(sorted(found[first]))
+  return tuple(sorted(images[first]))
 
 
-def _digest(
+def _read_digests(
   name: str,
-  found: Mapping[str, Mapping[str, list[str]]],
+  images: Mapping[str, _ImagesByClass],
   classes: tuple[str, ...],
   progress: Progress,
 ) -> dict[str, _Files]:
-  """Reads every file once for its SHA-256."""
-  listed = [
-    (part, label, path)
-    for part in found
+  """Reads every file once for its SHA-256.
+
+  Args:
+    name: of the dataset.
+    images: split -> its images.
+    classes: names of all classes.
+    progress: a wrapper of iterables like tqdm.
+
+  Returns:
+    The files of each split.
+
+  Raises:
+    InputError: a file cannot be read.
+  """
+  all_images = [
+    (split_name, label, path)
+    for split_name in images
     for label, class_name in enumerate(classes)
-    for path in found[part][class_name]
+    for path in images[split_name][class_name]
   ]
-  rows = {part: [] for part in found}
-  for part, label, path in progress(
-    listed, total=len(listed), desc=f'reading {name}', unit='file'
+  rows = {split_name: [] for split_name in images}
+  for split_name, label, path in progress(
+    all_images, total=len(all_images), desc=f'reading {name}', unit='file'
   ):
     digest = hashlib.sha256(read_bytes(path)).digest()
-    rows[part].append((path, label, digest))
+    rows[split_name].append((path, label, digest))
   files = {}
-  for part, columns in rows.items():
-    paths, labels, digests = zip(*columns, strict=True)
+  for split_name, split_rows in rows.items():
+    paths, labels, digests = zip(*split_rows, strict=True)
     joined = np.frombuffer(b''.join(digests), np.uint8)
-    files[part] = _Files(
+    files[split_name] = _Files(
       paths, np.array(labels), joined.reshape(len(paths), -1)
     )
   return files
@@ -323,46 +386,53 @@ def _digest(
 def _without_copies(
   root: str, files: Mapping[str, _Files]
 ) -> tuple[dict[str, _Files], list[str]]:
-  """Leaves files of test out of val and train, and files of val out of train.
+  """Removes copies of test from val and train, and copies of val from train.
+
+  Args:
+    root: the directory.
+    files: of each split.
 
   Returns:
-    What is left of each part, and a note for each pair with copies.
+    The remaining files of each split, and a note for each pair of splits with
+    copies.
   """
   files, notes = dict(files), []
-  for part, other in (('val', 'test'), ('train', 'test'), ('train', 'val')):
-    if part not in files or other not in files:
+  for name, other in (('val', 'test'), ('train', 'test'), ('train', 'val')):
+    if name not in files or other not in files:
       continue
-    copied = splits.also_in(files[part].digests, files[other].digests)
-    if copied.any():
-      first = min(files[part].paths[i] for i in np.flatnonzero(copied))
+    is_copy = splits.occurs_in(files[name].digests, files[other].digests)
+    if is_copy.any():
+      first = min(files[name].paths[i] for i in np.flatnonzero(is_copy))
       notes.append(
-        f'{copied.sum()} of {len(copied)} files of {part} are left out: '
+        f'{is_copy.sum()} of {len(is_copy)} files of {name} are left out: '
         f'identical to files of {other}, the first {_relative(root, first)}'
       )
-      files[part] = files[part].take(np.flatnonzero(~copied))
+      files[name] = files[name].take(np.flatnonzero(~is_copy))
   return files, notes
 
 
-def _contradictions(root: str, part: str, files: _Files) -> list[str]:
-  """A note if identical files of one split are in different classes."""
+def _contradiction_notes(
+  root: str, split_name: str, files: _Files
+) -> list[str]:
+  """Returns a note if identical files of a split are in different classes."""
   labels = {}
   for digest, label in zip(files.digests, files.labels, strict=True):
     labels.setdefault(digest.tobytes(), set()).add(int(label))
-  twice = [
+  contradicting = [
     path
     for path, digest in zip(files.paths, files.digests, strict=True)
     if len(labels[digest.tobytes()]) > 1
   ]
-  if not twice:
+  if not contradicting:
     return []
   return [
-    f'{len(twice)} files of {part} are identical to a file of another class, '
-    f'the first {_relative(root, min(twice))}'
+    f'{len(contradicting)} files of {split_name} are identical to a file of '
+    f'another class, the first {_relative(root, min(contradicting))}'
   ]
 
 
-def _stray(root: str, folder: str) -> list[str]:
-  """A note if images lie beside the class folders."""
+def _stray_notes(root: str, folder: str) -> list[str]:
+  """Returns a note if there are images beside the class folders."""
   _, files = _scan(folder)
   if not files:
     return []
@@ -373,12 +443,13 @@ def _stray(root: str, folder: str) -> list[str]:
   ]
 
 
-def _split(part: str, root: str, files: _Files) -> Split:
-  """A split whose images are read from their files when asked for."""
+def _make_split(name: str, root: str, files: _Files) -> Split:
+  """Makes a split whose images are read from their files when asked for."""
   names = [_relative(root, path) for path in files.paths]
-  files = files.take(splits.content_order(files.labels, files.digests, names))
-  return split_of(part, files.labels, files.digests, whole_files(files.paths))
+  files = files.take(splits.sort_order(files.labels, files.digests, names))
+  return make_split(name, files.labels, files.digests, whole_files(files.paths))
 
 
 def _relative(root: str, path: str) -> str:
-  return shown(os.path.relpath(path, root))
+  """Returns a path relative to the directory, printable."""
+  return printable(os.path.relpath(path, root))

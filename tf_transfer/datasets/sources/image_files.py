@@ -1,4 +1,4 @@
-"""Images in files: whole files, or stretches of larger ones."""
+"""Reads images from files, and describes what a source of a dataset holds."""
 
 import dataclasses
 import hashlib
@@ -18,108 +18,117 @@ class ImageFiles:
   """Where the encoded images of N examples are.
 
   Attributes:
-    paths: of the file that image i is, or is in.
-    whats: what to call image i in messages.
+    paths: of the file that is image i, or that contains it.
+    descriptions: the name of image i in messages.
     offsets: int64 [N], where image i begins in its file; None: at 0.
-    sizes: int64 [N], bytes of image i; None: all of its file.
-    known: uint8 [N, 32], the SHA-256 of each, where it is known.
+    sizes_bytes: int64 [N], length of image i; None: all of its file.
+    known_digests: uint8 [N, 32], the SHA-256 of each image; None: not computed
+      yet.
   """
 
   paths: tuple[str, ...]
-  whats: tuple[str, ...]
+  descriptions: tuple[str, ...]
   offsets: np.ndarray | None = None
-  sizes: np.ndarray | None = None
-  known: np.ndarray | None = None
+  sizes_bytes: np.ndarray | None = None
+  known_digests: np.ndarray | None = None
 
   def __len__(self) -> int:
+    """Returns the number of images."""
     return len(self.paths)
 
   def take(self, positions: np.ndarray) -> 'ImageFiles':
-    """The images at these positions, in this order."""
-    arrays = (self.offsets, self.sizes, self.known)
+    """Returns the images at the given positions, in this order."""
+    arrays = (self.offsets, self.sizes_bytes, self.known_digests)
     return ImageFiles(
       tuple(self.paths[i] for i in positions),
-      tuple(self.whats[i] for i in positions),
+      tuple(self.descriptions[i] for i in positions),
       *(None if array is None else array[positions] for array in arrays),
     )
 
-  def stored(self, i: int) -> bytes:
-    """The bytes of image i, as they are now."""
+  def unverified_bytes(self, i: int) -> bytes:
+    """Reads the bytes of image i without comparing them with a digest."""
     if self.offsets is None:
       return read_bytes(self.paths[i])
-    return read_bytes(self.paths[i], int(self.offsets[i]), int(self.sizes[i]))
+    return read_bytes(
+      self.paths[i], int(self.offsets[i]), int(self.sizes_bytes[i])
+    )
 
   def digests(self, name: str, progress: Progress) -> np.ndarray:
-    """The SHA-256 of every image: uint8 [N, 32]; reads those not known.
+    """Returns the SHA-256 of every image, uint8 [N, 32].
+
+    Reads all images if the digests are not known.
 
     Args:
       name: of the dataset, for the progress bar.
-      progress: shows how far the reading is.
+      progress: a wrapper of iterables like tqdm.
     """
-    if self.known is not None:
-      return self.known
-    count = len(self)
+    if self.known_digests is not None:
+      return self.known_digests
     numbers = progress(
-      range(count), total=count, desc=f'reading {name}', unit='file'
+      range(len(self)), total=len(self), desc=f'reading {name}', unit='file'
     )
-    joined = b''.join(hashlib.sha256(self.stored(i)).digest() for i in numbers)
-    return np.frombuffer(joined, np.uint8).reshape(-1, splits.DIGEST_SIZE)
+    return splits.content_digests(map(self.unverified_bytes, numbers))
 
   def encoded(self, i: int, digest: np.ndarray) -> bytes:
-    """The bytes of image i, if they still are what was hashed.
+    """Reads the bytes of image i and checks that they have not changed.
 
     Args:
-      i: its number.
-      digest: uint8 [32], the SHA-256 that its bytes had.
+      i: position of the image.
+      digest: uint8 [32], the SHA-256 that its bytes must have.
 
     Raises:
       InputError: they cannot be read, or have changed.
     """
-    data = self.stored(i)
-    # Splits and caches go by the digest: it has to be that of what is used.
+    data = self.unverified_bytes(i)
+    # Splits and caches depend on the digest: it must be that of the data used.
     if hashlib.sha256(data).digest() != digest.tobytes():
       raise InputError(
-        f'{self.whats[i]}: the file has changed since the dataset was opened: '
-        'start again when nothing writes there any more'
+        f'{self.descriptions[i]}: the file has changed since the dataset was '
+        'opened: start again when nothing writes there any more'
       )
     return data
 
   def read(self, i: int, digest: np.ndarray) -> np.ndarray:
-    """The same, decoded: uint8 [H, W, 3]."""
-    return decoding.decode(self.encoded(i, digest), self.whats[i])
+    """Reads image i as `encoded` does, and decodes it to uint8 [H, W, 3]."""
+    return decoding.decode(self.encoded(i, digest), self.descriptions[i])
 
 
 def whole_files(paths: Iterable[str]) -> ImageFiles:
-  """Images of which each is a file."""
+  """Describes images each of which is a file of its own."""
   paths = tuple(paths)
-  return ImageFiles(paths, tuple(shown(path) for path in paths))
+  return ImageFiles(paths, tuple(printable(path) for path in paths))
 
 
 def read_bytes(path: str, offset: int = 0, size: int = -1) -> bytes:
-  """Bytes of a file from `offset` on; all where no size is given.
+  """Reads a file, or a part of it.
+
+  Args:
+    path: of the file.
+    offset: first byte.
+    size: number of bytes; -1: up to the end.
 
   Raises:
     InputError: it is no regular file, cannot be read, or ends too early.
   """
-  # A pipe would make the reading wait for ever.
+  # Reading a pipe would wait for ever.
   if os.path.exists(path) and not os.path.isfile(path):
-    raise InputError(f'{shown(path)}: not a regular file: remove it')
+    raise InputError(f'{printable(path)}: not a regular file: remove it')
   try:
     with open(path, 'rb') as file:
       file.seek(offset)
       data = file.read(size)
   except OSError as error:
-    raise unreadable(path, error) from error
+    raise read_error(path, error) from error
   if size >= 0 and len(data) != size:
     raise InputError(
-      f'{shown(path)}: ends after {offset + len(data)} bytes, but '
+      f'{printable(path)}: ends after {offset + len(data)} bytes, but '
       f'{offset + size} were there before: the file is cut short; restore it'
     )
   return data
 
 
 def read_text(path: str) -> str:
-  """A text file in UTF-8.
+  """Reads a text file in UTF-8.
 
   Raises:
     InputError: it cannot be read, or is no text.
@@ -128,86 +137,96 @@ def read_text(path: str) -> str:
     return read_bytes(path).decode('utf-8-sig')
   except UnicodeDecodeError as error:
     raise InputError(
-      f'{shown(path)}: not a text file ({error}): restore the original'
+      f'{printable(path)}: not a text file ({error}): restore the original'
     ) from error
 
 
-def unreadable(path: str, error: OSError) -> InputError:
+def read_error(path: str, error: OSError) -> InputError:
+  """Returns the error to raise if `path` could not be read."""
   return InputError(
-    f'{shown(path)}: cannot be read ({error.strerror}): restore it, make it '
-    'readable or remove it, and start again'
+    f'{printable(path)}: cannot be read ({error.strerror}): restore it, make '
+    'it readable or remove it, and start again'
   )
 
 
-def shown(path: str) -> str:
-  """A path that can be printed, whatever bytes it is made of."""
+def printable(path: str) -> str:
+  """Makes a path printable, even if it is not valid UTF-8."""
   return os.fsencode(path).decode('utf-8', 'backslashreplace')
 
 
-def shown_listing(names: Iterable[str]) -> str:
-  return listing(shown(name) for name in names)
+def printable_listing(names: Iterable[str]) -> str:
+  """Lists a few names for a sentence, and counts the others."""
+  return listing(printable(name) for name in names)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pixels:
-  """N small images that are held in memory, decoded.
+  """N small images that are decoded and in memory.
 
   Attributes:
-    values: uint8 [N, H, W, 3]; the content that is hashed is its pixels.
-    whats: what to call image i in messages.
+    values: uint8 [N, H, W, 3]. The digest of an image is that of its pixels.
+    descriptions: the name of image i in messages.
   """
 
   values: np.ndarray
-  whats: tuple[str, ...]
+  descriptions: tuple[str, ...]
 
   def __len__(self) -> int:
+    """Returns the number of images."""
     return len(self.values)
 
   def take(self, positions: np.ndarray) -> 'Pixels':
-    """The images at these positions, in this order."""
+    """Returns the images at the given positions, in this order."""
     return Pixels(
-      self.values[positions], tuple(self.whats[i] for i in positions)
+      self.values[positions], tuple(self.descriptions[i] for i in positions)
     )
 
   def digests(self, name: str, progress: Progress) -> np.ndarray:
-    """The SHA-256 of every image's pixels, uint8 [N, 32]; takes no time."""
+    """Computes the SHA-256 of every image's pixels, uint8 [N, 32]."""
     del name, progress
     return splits.content_digests([image.tobytes() for image in self.values])
 
   def encoded(self, i: int, digest: np.ndarray) -> None:
-    """None: there is no file to decode a part of."""
+    """Returns None: there is no file to decode a part of."""
     del i, digest
 
   def read(self, i: int, digest: np.ndarray) -> np.ndarray:
-    """Image i as uint8 [H, W, 3]; in memory nothing changes it."""
+    """Returns image i as uint8 [H, W, 3]; nothing in memory changes it."""
     del digest
     return self.values[i].copy()
 
 
-def split_of(
+def make_split(
   name: str,
   labels: np.ndarray,
   digests: np.ndarray,
-  stored: ImageFiles | Pixels,
+  images: ImageFiles | Pixels,
 ) -> Split:
-  """A split whose images are read where they are stored, when asked for."""
+  """Makes a split whose images are read when they are asked for.
+
+  Args:
+    name: of the split.
+    labels: int32 [N], or [N, C] as in `Split`.
+    digests: uint8 [N, 32], the SHA-256 of each image.
+    images: N of them.
+  """
   return Split(
     name=name,
     labels=labels,
     digests=digests,
-    read=lambda i: stored.read(i, digests[i]),
-    describe=stored.whats.__getitem__,
-    encoded=lambda i: stored.encoded(i, digests[i]),
+    read=lambda i: images.read(i, digests[i]),
+    describe=images.descriptions.__getitem__,
+    encoded=lambda i: images.encoded(i, digests[i]),
   )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Examples:
-  """Examples of one official part, of which no image is decoded yet.
+  """The examples of one official split, before any image is decoded.
 
   Attributes:
-    names: what the dataset's authors call each, the same from every source
-      that says it; empty strings where a source does not.
+    names: by the dataset's authors, the same from every source that has them;
+      empty strings if a source has none.
     labels: int32 [N], or [N, C] as in `Split`.
     images: N of them.
   """
@@ -217,10 +236,11 @@ class Examples:
   images: ImageFiles | Pixels
 
   def __len__(self) -> int:
+    """Returns the number of examples."""
     return len(self.images)
 
   def take(self, positions: np.ndarray) -> 'Examples':
-    """The examples at these positions, in this order."""
+    """Returns the examples at the given positions, in this order."""
     return Examples(
       tuple(self.names[i] for i in positions),
       self.labels[positions],
@@ -234,10 +254,11 @@ class Contents:
 
   Attributes:
     classes: the name of each class.
-    parts: train, test and, where it is official, val; or `whole`.
-    notes: what is to be said of the data, one sentence each.
+    splits: train, test and, if it is official, val; or only 'whole', if the
+      authors define no split.
+    notes: sentences on the data for records.
   """
 
   classes: tuple[str, ...]
-  parts: Mapping[str, Examples]
+  splits: Mapping[str, Examples]
   notes: tuple[str, ...] = ()

@@ -1,8 +1,8 @@
-"""The datasets' official layouts on disk, read as their authors publish them.
+"""Reads datasets in the official layouts that their archives unpack to.
 
-A directory -> the parts that the authors define, with names, labels and
-paths. Lists are trusted for what belongs where, never for what is there:
-every file that they name is looked for.
+Each reader returns the splits that the authors define, with names, labels and
+paths of the images. The authors' lists say which image is in which split. They
+are not trusted to say which images exist: each file is looked for.
 """
 
 import dataclasses
@@ -13,24 +13,24 @@ import numpy as np
 
 from tf_transfer.datasets.sources import cifar, flowers
 from tf_transfer.datasets.sources.annotations import (
-  examples,
-  field,
+  class_indices,
+  existing_paths,
   folder_of,
-  indices,
   is_dir,
   join,
-  listdir,
-  numbers,
-  present,
+  list_names,
+  listed_examples,
+  read_field,
   read_lines,
   read_mat,
   read_table,
+  zero_based,
 )
 from tf_transfer.datasets.sources.image_files import (
   Contents,
   Examples,
-  shown,
-  shown_listing,
+  printable,
+  printable_listing,
   whole_files,
 )
 from tf_transfer.errors import InputError
@@ -38,116 +38,130 @@ from tf_transfer.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-  """How a dataset lies on disk.
+  """How the files of a dataset are arranged.
 
   Attributes:
-    folder: what its archives unpack to.
-    needs: files and folders below that which tell it from other layouts.
-    read: from the directory to what is in it; raises InputError.
+    folder: the one that its archives unpack to.
+    required: files and folders in it that tell it from other layouts.
+    read: reads the contents of a directory; raises InputError.
   """
 
   folder: str
-  needs: tuple[str, ...]
+  required: tuple[str, ...]
   read: Callable[[str], Contents]
 
   def missing(self, root: str) -> list[str]:
-    """Those of `needs` that a directory lacks."""
-    return [name for name in self.needs if not os.path.exists(join(root, name))]
+    """Returns those of `required` that a directory lacks."""
+    return [
+      name for name in self.required if not os.path.exists(join(root, name))
+    ]
 
 
 def _food101(root: str) -> Contents:
+  """Reads Food-101."""
   # Sorted: the file has two classes in another order than other sources do.
   classes = sorted(read_lines(root, 'meta/classes.txt'))
-  parts = {}
-  for part in ('train', 'test'):
-    where = f'meta/{part}.txt'
-    names = read_lines(root, where)
-    labels = indices(root, where, classes, [folder_of(name) for name in names])
+  splits = {}
+  for split_name in ('train', 'test'):
+    file = f'meta/{split_name}.txt'
+    names = read_lines(root, file)
+    labels = class_indices(
+      root, file, classes, [folder_of(name) for name in names]
+    )
     paths = [f'images/{name}.jpg' for name in names]
-    parts[part] = examples(root, where, names, labels, paths)
-  return Contents(tuple(classes), parts)
+    splits[split_name] = listed_examples(root, file, names, labels, paths)
+  return Contents(tuple(classes), splits)
 
 
 def _birdsnap(root: str) -> Contents:
-  """Most of the links in the list are dead: what survived is what there is."""
+  """Reads those images of Birdsnap that exist; most links in it are dead."""
   ids, classes = read_table(root, 'species.txt', ('id', 'common'))
-  names, kinds = read_table(root, 'images.txt', ('path', 'species_id'))
-  (listed,) = read_table(root, 'test_images.txt', ('path',))
-  test = set(listed)
-  unknown = sorted(test.difference(names))
+  names, species = read_table(root, 'images.txt', ('path', 'species_id'))
+  (test_list,) = read_table(root, 'test_images.txt', ('path',))
+  test_names = set(test_list)
+  unknown = sorted(test_names.difference(names))
   if unknown:
     raise InputError(
-      f'{shown(join(root, "test_images.txt"))}: names images that images.txt '
-      f'does not ({shown_listing(unknown)}): restore both from one archive'
+      f'{printable(join(root, "test_images.txt"))}: names images that '
+      f'images.txt does not ({printable_listing(unknown)}): restore both from '
+      'one archive'
     )
-  labels = indices(root, 'images.txt', ids, kinds)
+  labels = class_indices(root, 'images.txt', ids, species)
   folders = [n for n in ('images', 'download/images') if is_dir(root, n)]
   paths = [join(root, *folders[:1], path) for path in names]
-  there = present(paths)
-  if not there:
+  existing = existing_paths(paths)
+  if not existing:
     raise InputError(
-      f'{shown(root)}: none of the {len(paths):,} images that images.txt names '
-      'is here: the archive holds their addresses only; run its '
+      f'{printable(root)}: none of the {len(paths):,} images that images.txt '
+      'names is here: the archive holds their addresses only; run its '
       'get_birdsnap.py, or copy the images to the folder images'
     )
-  found = [i for i, path in enumerate(paths) if path in there]
-  parts = {}
-  for part in ('train', 'test'):
-    chosen = [i for i in found if (names[i] in test) == (part == 'test')]
-    parts[part] = Examples(
-      tuple(names[i] for i in chosen),
-      labels[chosen],
-      whole_files(paths[i] for i in chosen),
+  positions = [i for i, path in enumerate(paths) if path in existing]
+  splits = {}
+  for split_name in ('train', 'test'):
+    is_test = split_name == 'test'
+    members = [i for i in positions if (names[i] in test_names) == is_test]
+    splits[split_name] = Examples(
+      tuple(names[i] for i in members),
+      labels[members],
+      whole_files(paths[i] for i in members),
     )
-  return Contents(classes, parts)
+  return Contents(classes, splits)
 
 
 def _sun397(root: str) -> Contents:
+  """Reads partition 1 of SUN397."""
   classes = read_lines(root, 'Partitions/ClassName.txt')
-  parts = {}
-  for part, where in (
+  splits = {}
+  for split_name, file in (
     ('train', 'Partitions/Training_01.txt'),
     ('test', 'Partitions/Testing_01.txt'),
   ):
-    listed = read_lines(root, where)
-    labels = indices(root, where, classes, [folder_of(name) for name in listed])
-    names = [name.removeprefix('/') for name in listed]
-    parts[part] = examples(root, where, names, labels, names)
-  return Contents(tuple(classes), parts)
+    lines = read_lines(root, file)
+    labels = class_indices(
+      root, file, classes, [folder_of(line) for line in lines]
+    )
+    names = [line.removeprefix('/') for line in lines]
+    splits[split_name] = listed_examples(root, file, names, labels, names)
+  return Contents(tuple(classes), splits)
 
 
 def _cars(root: str) -> Contents:
+  """Reads Stanford Cars."""
   meta = read_mat(root, 'devkit/cars_meta.mat', 'class_names')
   classes = tuple(str(name) for name in np.atleast_1d(meta))
-  with_labels = 'cars_test_annos_withlabels.mat'
-  if not os.path.exists(join(root, with_labels)):
-    with_labels = f'devkit/{with_labels}'
-  parts = {}
-  for part, where in (
+  test_file = 'cars_test_annos_withlabels.mat'
+  if not os.path.exists(join(root, test_file)):
+    test_file = f'devkit/{test_file}'
+  splits = {}
+  for split_name, file in (
     ('train', 'devkit/cars_train_annos.mat'),
-    ('test', with_labels),
+    ('test', test_file),
   ):
-    rows = np.atleast_1d(read_mat(root, where, 'annotations'))
-    names = [str(field(root, where, row, 'fname')) for row in rows]
-    labels = [field(root, where, row, 'class') for row in rows]
-    labels = numbers(root, where, labels, len(classes))
-    paths = [f'cars_{part}/{name}' for name in names]
-    parts[part] = examples(root, where, names, labels, paths)
-  return Contents(classes, parts)
+    rows = np.atleast_1d(read_mat(root, file, 'annotations'))
+    names = [str(read_field(root, file, row, 'fname')) for row in rows]
+    labels = [read_field(root, file, row, 'class') for row in rows]
+    labels = zero_based(root, file, labels, len(classes))
+    paths = [f'cars_{split_name}/{name}' for name in names]
+    splits[split_name] = listed_examples(root, file, names, labels, paths)
+  return Contents(classes, splits)
 
 
 def _aircraft(root: str) -> Contents:
+  """Reads FGVC Aircraft, whose classes are the variants."""
   # Names of variants contain spaces and slashes: a line is one name.
   classes = read_lines(root, 'data/variants.txt')
-  parts = {}
-  for part in ('train', 'val', 'test'):
-    where = f'data/images_variant_{part}.txt'
-    rows = [line.partition(' ') for line in read_lines(root, where)]
-    labels = indices(root, where, classes, [variant for *_, variant in rows])
+  splits = {}
+  for split_name in ('train', 'val', 'test'):
+    file = f'data/images_variant_{split_name}.txt'
+    rows = [line.partition(' ') for line in read_lines(root, file)]
+    labels = class_indices(
+      root, file, classes, [variant for *_, variant in rows]
+    )
     names = [f'{number}.jpg' for number, *_ in rows]
     paths = [f'data/images/{name}' for name in names]
-    parts[part] = examples(root, where, names, labels, paths)
-  return Contents(tuple(classes), parts)
+    splits[split_name] = listed_examples(root, file, names, labels, paths)
+  return Contents(tuple(classes), splits)
 
 
 VOC_CLASSES = (
@@ -155,86 +169,92 @@ VOC_CLASSES = (
   *('chair', 'cow', 'diningtable', 'dog', 'horse', 'motorbike', 'person'),
   *('pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor'),
 )
-# As the lists have them -> as `Split` has them. 0 is "difficult only".
+# Labels in VOC's lists -> labels in `Split`. VOC's 0 is "difficult only".
 _VOC_LABELS = {'1': 1, '-1': 0, '0': -1}
 
 
 def _voc2007(root: str) -> Contents:
-  parts = {}
-  for part in ('train', 'val', 'test'):
+  """Reads PASCAL VOC 2007, with several labels per image."""
+  splits = {}
+  for split_name in ('train', 'val', 'test'):
     columns, names = [], None
     for name in VOC_CLASSES:
-      where = f'ImageSets/Main/{name}_{part}.txt'
-      rows = [line.split() for line in read_lines(root, where)]
+      file = f'ImageSets/Main/{name}_{split_name}.txt'
+      rows = [line.split() for line in read_lines(root, file)]
       if any(len(row) != 2 or row[1] not in _VOC_LABELS for row in rows):
         raise InputError(
-          f'{shown(join(root, where))}: expected lines of a number and 1, '
+          f'{printable(join(root, file))}: expected lines of a number and 1, '
           '-1 or 0: restore the original'
         )
       if names not in (None, [row[0] for row in rows]):
         raise InputError(
-          f'{shown(join(root, where))}: lists other images than the file of '
-          f'{VOC_CLASSES[0]}: restore both from one archive'
+          f'{printable(join(root, file))}: lists other images than the file '
+          f'of {VOC_CLASSES[0]}: restore both from one archive'
         )
       names = [row[0] for row in rows]
       columns.append([_VOC_LABELS[row[1]] for row in rows])
     labels = np.array(columns, np.int32).T
     paths = [f'JPEGImages/{name}.jpg' for name in names]
     names = [f'{name}.jpg' for name in names]
-    parts[part] = examples(root, where, names, labels, paths)
-  return Contents(VOC_CLASSES, parts)
+    splits[split_name] = listed_examples(root, file, names, labels, paths)
+  return Contents(VOC_CLASSES, splits)
 
 
 def _dtd(root: str) -> Contents:
-  lists_of = {
-    part: read_lines(root, f'labels/{part}1.txt')
-    for part in ('train', 'val', 'test')
+  """Reads the first of DTD's ten folds."""
+  names_by_split = {
+    split_name: read_lines(root, f'labels/{split_name}1.txt')
+    for split_name in ('train', 'val', 'test')
   }
-  classes = sorted({folder_of(name) for name in lists_of['train']})
-  parts = {}
-  for part, names in lists_of.items():
-    where = f'labels/{part}1.txt'
-    labels = indices(root, where, classes, [folder_of(name) for name in names])
+  classes = sorted({folder_of(name) for name in names_by_split['train']})
+  splits = {}
+  for split_name, names in names_by_split.items():
+    file = f'labels/{split_name}1.txt'
+    labels = class_indices(
+      root, file, classes, [folder_of(name) for name in names]
+    )
     paths = [f'images/{name}' for name in names]
-    parts[part] = examples(root, where, names, labels, paths)
-  return Contents(tuple(classes), parts)
+    splits[split_name] = listed_examples(root, file, names, labels, paths)
+  return Contents(tuple(classes), splits)
 
 
 def _pets(root: str) -> Contents:
-  parts, classes = {}, {}
-  for part, where in (
+  """Reads Oxford-IIIT Pets."""
+  splits, classes = {}, {}
+  for split_name, file in (
     ('train', 'annotations/trainval.txt'),
     ('test', 'annotations/test.txt'),
   ):
     # Name, class, species, number within the species.
-    rows = [line.split() for line in read_lines(root, where)]
+    rows = [line.split() for line in read_lines(root, file)]
     ids = [row[1] if len(row) == 4 else row for row in rows]
     breeds = [row[0].rpartition('_')[0] for row in rows]
     count = len(classes) if classes else len(set(breeds))
-    labels = numbers(root, where, ids, count)
-    if part == 'train':
+    labels = zero_based(root, file, ids, count)
+    if split_name == 'train':
       classes = dict(zip(labels.tolist(), breeds, strict=True))
     names = [f'{row[0]}.jpg' for row in rows]
     paths = [f'images/{name}' for name in names]
-    parts[part] = examples(root, where, names, labels, paths)
+    splits[split_name] = listed_examples(root, file, names, labels, paths)
   names = [classes[label] for label in sorted(classes)]
-  return Contents(tuple(names), parts)
+  return Contents(tuple(names), splits)
 
 
 def _caltech101(root: str) -> Contents:
+  """Reads Caltech-101, which has no official split."""
   # TFDS has the names in lower case: a draw by name needs one spelling.
-  folders = {name.lower(): name for name in listdir(root, folders=True)}
+  folders = {name.lower(): name for name in list_names(root, folders=True)}
   classes = sorted(folders)
   names, labels, paths = [], [], []
   for label, name in enumerate(classes):
-    for file in listdir(join(root, folders[name])):
+    for file in list_names(join(root, folders[name])):
       if file.lower().endswith('.jpg'):
         names.append(f'{name}/{file}')
         labels.append(label)
         paths.append(join(root, folders[name], file))
   labels = np.array(labels, np.int32)
-  whole = Examples(tuple(names), labels, whole_files(paths))
-  return Contents(tuple(classes), {'whole': whole})
+  examples = Examples(tuple(names), labels, whole_files(paths))
+  return Contents(tuple(classes), {'whole': examples})
 
 
 _IMAGENET_SYNSETS = 'imagenet_2012_validation_synset_labels.txt'
@@ -242,64 +262,80 @@ _IMAGENET_DEVKIT = 'ILSVRC2012_devkit_t12/data'
 
 
 def _imagenet(root: str) -> Contents:
-  """Train may be missing: to evaluate a network, val is enough."""
-  folders = listdir(join(root, 'val'), folders=True)
-  if folders:
-    found = [(w, f) for w in folders for f in listdir(join(root, 'val', w))]
-    wnids = [wnid for wnid, _ in found]
-    test_paths = [join(root, 'val', wnid, file) for wnid, file in found]
-  else:
-    files = listdir(join(root, 'val'))
-    wnids = _imagenet_truth(root, len(files))
-    test_paths = [join(root, 'val', file) for file in files]
-  with_train = is_dir(root, 'train')
+  """Reads ImageNet; train may be missing, as val is enough to evaluate."""
+  test_paths, test_wnids = _imagenet_val(root)
+  has_train = is_dir(root, 'train')
   classes = (
-    listdir(join(root, 'train'), folders=True)
-    if with_train
-    else sorted({*folders, *wnids})
+    list_names(join(root, 'train'), folders=True)
+    if has_train
+    else sorted({*list_names(join(root, 'val'), folders=True), *test_wnids})
   )
   names, labels, paths = [], [], []
-  for label, wnid in enumerate(classes if with_train else ()):
-    for file in listdir(join(root, 'train', wnid)):
+  for label, wnid in enumerate(classes if has_train else ()):
+    for file in list_names(join(root, 'train', wnid)):
       names.append(file)
       labels.append(label)
       paths.append(join(root, 'train', wnid, file))
   train = Examples(tuple(names), np.array(labels, np.int32), whole_files(paths))
   test = Examples(
     tuple(os.path.basename(path) for path in test_paths),
-    indices(root, 'val', classes, wnids),
+    class_indices(root, 'val', classes, test_wnids),
     whole_files(test_paths),
   )
   return Contents(tuple(classes), {'train': train, 'test': test})
 
 
-def _imagenet_truth(root: str, count: int) -> list[str]:
-  """The class of each image of a flat val/, in the order of their names."""
+def _imagenet_val(root: str) -> tuple[list[str], list[str]]:
+  """Lists the paths and the classes (WNIDs) of the images in val/."""
+  wnids = list_names(join(root, 'val'), folders=True)
+  if not wnids:
+    files = list_names(join(root, 'val'))
+    paths = [join(root, 'val', file) for file in files]
+    return paths, _imagenet_flat_val_classes(root, len(files))
+  images = [
+    (wnid, file)
+    for wnid in wnids
+    for file in list_names(join(root, 'val', wnid))
+  ]
+  paths = [join(root, 'val', wnid, file) for wnid, file in images]
+  return paths, [wnid for wnid, _ in images]
+
+
+def _imagenet_flat_val_classes(root: str, count: int) -> list[str]:
+  """Reads the class of each of `count` images in a val/ without folders.
+
+  Returns:
+    WNIDs in the order of the images' names.
+
+  Raises:
+    InputError: no file has the classes, or it has another number of them.
+  """
   if os.path.exists(join(root, _IMAGENET_SYNSETS)):
-    where = _IMAGENET_SYNSETS
-    wnids = read_lines(root, where)
+    labels_file = _IMAGENET_SYNSETS
+    wnids = read_lines(root, labels_file)
   elif is_dir(root, _IMAGENET_DEVKIT):
-    where = f'{_IMAGENET_DEVKIT}/ILSVRC2012_validation_ground_truth.txt'
+    labels_file = f'{_IMAGENET_DEVKIT}/ILSVRC2012_validation_ground_truth.txt'
     synsets = np.atleast_1d(
       read_mat(root, f'{_IMAGENET_DEVKIT}/meta.mat', 'synsets')
     )
     by_id = {str(row['ILSVRC2012_ID']): row['WNID'] for row in synsets}
-    wnids = [by_id.get(line, line) for line in read_lines(root, where)]
+    wnids = [by_id.get(line, line) for line in read_lines(root, labels_file)]
   else:
     raise InputError(
-      f'{shown(join(root, "val"))}: images in no class folders, and nothing '
-      f'that says their classes: put {_IMAGENET_SYNSETS} or the folder '
-      f'ILSVRC2012_devkit_t12 in {shown(root)}, or a folder for each WNID in '
-      'val'
+      f'{printable(join(root, "val"))}: images in no class folders, and '
+      f'nothing that says their classes: put {_IMAGENET_SYNSETS} or the folder '
+      f'ILSVRC2012_devkit_t12 in {printable(root)}, or a folder for each WNID '
+      'in val'
     )
   if len(wnids) != count:
     raise InputError(
-      f'{shown(join(root, where))}: {len(wnids)} labels for {count} images '
-      'in val: unpack both archives again'
+      f'{printable(join(root, labels_file))}: {len(wnids)} labels for {count} '
+      'images in val: unpack both archives again'
     )
   return wnids
 
 
+# Dataset -> its official layout.
 LAYOUTS = {
   'food101': Layout(
     'food-101', ('meta/classes.txt', 'meta/train.txt', 'images'), _food101
@@ -348,7 +384,7 @@ LAYOUTS = {
 
 
 def recognize(root: str) -> str | None:
-  """The dataset whose layout a directory has, if it is one of these."""
+  """Returns the name of the dataset whose layout a directory has, or None."""
   for name, layout in LAYOUTS.items():
     if not layout.missing(root):
       return name

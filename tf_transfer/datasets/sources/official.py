@@ -1,57 +1,61 @@
-"""The paper's datasets: found, read, and divided as published.
+"""Opens the datasets with official splits: the paper's, and ImageNet.
 
-A directory -> the official layout in it, or what TFDS has prepared in it ->
-the parts that the authors define, counted -> validation held out where they
-define none -> train, val and test.
+A dataset is found in its official layout or as TFDS has prepared it, its
+official splits are read and counted, and validation is held out of train if
+its authors define none.
 """
 
 import dataclasses
-import hashlib
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
 from tf_transfer.datasets import splits
-from tf_transfer.datasets.dataset import Dataset, Progress, Split, complete
+from tf_transfer.datasets.dataset import (
+  Dataset,
+  Progress,
+  Split,
+  build_dataset,
+)
 from tf_transfer.datasets.sources import digest_cache, tfds_records
 from tf_transfer.datasets.sources.image_files import (
   Contents,
   Examples,
   ImageFiles,
-  shown,
-  split_of,
+  make_split,
+  printable,
 )
 from tf_transfer.datasets.sources.layouts import LAYOUTS, recognize
 from tf_transfer.datasets.table import Row
 from tf_transfer.errors import InputError
 
-BANNER = 20  # Pixels at the bottom of each image of `aircraft`.
+BANNER = 20  # Rows at the bottom of each image of `aircraft`.
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class Location:
   """Where a dataset is.
 
   Attributes:
-    path: the directory.
-    layout: whether it has the official layout; else TFDS prepared it.
+    path: of the directory.
+    has_layout: whether it has the official layout; else TFDS prepared it.
   """
 
   path: str
-  layout: bool
+  has_layout: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """How the paper's datasets are opened.
+  """How datasets with official splits are opened.
 
   Attributes:
-    data_dir: where they are; None: TFDS's own place.
-    seed: of what is held out; 0 is the published draw.
-    cache_dir: where the digests of images are remembered; None: nowhere.
-    prepare: whether TFDS may download and prepare what is not there.
-    cut_banner: whether `aircraft` loses the lowest 20 rows of each image.
+    data_dir: the directory of the datasets; None: that of TFDS.
+    seed: of the draw of validation; results with 0 can be compared.
+    cache_dir: where to keep the digests of images; None: nowhere.
+    prepare: whether TFDS may download and prepare a missing dataset.
+    cut_banner: whether to cut the lowest 20 rows off the images of `aircraft`.
     progress: a wrapper of iterables like tqdm.
   """
 
@@ -63,41 +67,56 @@ class Options:
   progress: Progress
 
 
-def find(row: Row, data_dir: str | None) -> Found | None:
-  """Finds a dataset: its official layout first, then TFDS's.
+def find(row: Row, data_dir: str | None) -> Location | None:
+  """Finds a dataset: in its official layout first, then as TFDS prepares it.
 
-  The layout is looked for in DIR/NAME, in DIR/NAME/FOLDER and in DIR/FOLDER,
-  FOLDER being what the archive unpacks to; TFDS's in DIR. Without a DIR it is
-  where TFDS puts things by default.
+  The layout may be in DIR/NAME, DIR/NAME/FOLDER or DIR/FOLDER, where FOLDER is
+  what the archive unpacks to. TFDS's files are in DIR.
+
+  Args:
+    row: of the dataset.
+    data_dir: DIR; None: the directory of TFDS.
 
   Raises:
     InputError: `data_dir` is no directory.
   """
-  where = directory(data_dir)
-  for path in places(row.name, where):
+  for path in layout_paths(row.name, directory(data_dir)):
     if os.path.isdir(path) and not LAYOUTS[row.name].missing(path):
-      return Found(path, layout=True)
+      return Location(path, has_layout=True)
   path = tfds_records.find(row.tfds, data_dir)
-  return None if path is None else Found(path, layout=False)
+  return None if path is None else Location(path, has_layout=False)
+
+
+def find_or_prepare(row: Row, options: Options) -> Location | None:
+  """Finds a dataset, or has TFDS prepare it if `options` allows that.
+
+  Raises:
+    InputError: `data_dir` is no directory, or TFDS cannot prepare the dataset.
+  """
+  location = find(row, options.data_dir)
+  if location is None and options.prepare:
+    tfds_records.prepare(row.tfds, options.data_dir)
+    location = find(row, options.data_dir)
+  return location
 
 
 def directory(data_dir: str | None) -> str:
-  """Where datasets are looked for.
+  """Returns the directory of the datasets: `data_dir`, or that of TFDS.
 
   Raises:
     InputError: `data_dir` is no directory.
   """
-  where = tfds_records.directory(data_dir)
-  if data_dir is not None and not os.path.isdir(where):
+  path = tfds_records.directory(data_dir)
+  if data_dir is not None and not os.path.isdir(path):
     raise InputError(
-      f'data_dir {shown(where)}: no such directory: name the one that holds '
+      f'data_dir {printable(path)}: no such directory: name the one that holds '
       'the datasets'
     )
-  return where
+  return path
 
 
-def places(name: str, data_dir: str) -> list[str]:
-  """Where the official layout of a dataset may be, in order."""
+def layout_paths(name: str, data_dir: str) -> list[str]:
+  """Lists the directories that may have a dataset's layout, in order."""
   folder = LAYOUTS[name].folder
   return [
     os.path.join(data_dir, name),
@@ -106,255 +125,291 @@ def places(name: str, data_dir: str) -> list[str]:
   ]
 
 
-def how_to_get(row: Row) -> str:
-  """Says in a few lines how one comes by a dataset."""
+def instructions(row: Row) -> str:
+  """Explains in a few lines how to get a dataset."""
   layout = LAYOUTS[row.name]
   folder = f'DIR/{row.name} or DIR/{layout.folder}'
   return (
-    f'unpack the official archives (about {row.size}; {row.page}) so that '
-    f'{folder} holds {", ".join(layout.needs)}, and give '
-    f'--config.data.dir=DIR; or have TFDS prepare it there: {by_tfds(row)}'
+    f'unpack the official archives (about {row.download_size}; '
+    f'{row.homepage}) so that {folder} holds {", ".join(layout.required)}, and '
+    'give --config.data.dir=DIR; or have TFDS prepare it there: '
+    f'{tfds_instructions(row)}'
   )
 
 
-def by_tfds(row: Row) -> str:
-  """How TFDS is made to prepare a dataset; for one it lacks, by our builder."""
+def tfds_instructions(row: Row) -> str:
+  """Explains how to have TFDS prepare a dataset, if need be by our builder."""
   command = (
     f'python -m tf_transfer.main --config=configs/datasets.py:{row.name} '
     '--config.data.dir=DIR --config.data.prepare=True'
   )
-  if not row.tfds.manual:
+  if not row.tfds.manual_files:
     return command
-  return f'put {row.tfds.manual} in DIR/downloads/manual, then {command}'
+  return f'put {row.tfds.manual_files} in DIR/downloads/manual, then {command}'
 
 
-def missing(row: Row, data_dir: str | None) -> InputError:
-  """The error to raise where a dataset is not there."""
-  where = tfds_records.directory(data_dir)
-  for path in places(row.name, where):
+def not_found_error(row: Row, data_dir: str | None) -> InputError:
+  """Returns the error to raise if a dataset is missing or incomplete."""
+  data_dir = tfds_records.directory(data_dir)
+  for path in layout_paths(row.name, data_dir):
     if not os.path.isdir(path):
       continue
     if not os.access(path, os.R_OK | os.X_OK):
       return InputError(
-        f'{row.name}: {shown(path)} cannot be read: make it readable'
+        f'{row.name}: {printable(path)} cannot be read: make it readable'
       )
-    lacking = ', '.join(LAYOUTS[row.name].missing(path))
-    other = recognize(path)
-    like = f'; it looks like {other}' if other else ''
+    missing = ', '.join(LAYOUTS[row.name].missing(path))
+    other_name = recognize(path)
+    hint = f'; it looks like {other_name}' if other_name else ''
     return InputError(
-      f'{row.name}: {shown(path)} has no {lacking}{like}: '
+      f'{row.name}: {printable(path)} has no {missing}{hint}: '
       'the archives are perhaps half unpacked, or it is another dataset. '
-      f'To get it, {how_to_get(row)}'
+      f'To get it, {instructions(row)}'
     )
   return InputError(
-    f'{row.name} is not in {shown(where)}: {how_to_get(row)}. '
-    f'What goes wrong with it: {row.traps}'
+    f'{row.name} is not in {printable(data_dir)}: {instructions(row)}. '
+    f'Known problems: {row.pitfalls}'
   )
 
 
-def open_published(row: Row, options: Options) -> Dataset:
-  """Opens one of the paper's datasets.
+def open_official(row: Row, options: Options) -> Dataset:
+  """Opens a dataset with official splits.
 
   Raises:
-    InputError: it is not there, or not whole, or not what it should be.
+    InputError: it is missing, incomplete, or another dataset.
   """
-  found = find(row, options.data_dir)
-  if found is None and options.prepare:
-    tfds_records.prepare(row.tfds, options.data_dir)
-    found = find(row, options.data_dir)
-  if found is None:
-    raise missing(row, options.data_dir)
-  contents = read(row, found, options)
-  notes = list(contents.notes) + check_counts(row, found, contents)
-  parts = divide(row, contents.parts, options)
-  made = [
-    _split(name, examples, digests)
-    for name, (examples, digests) in parts.items()
+  location = find_or_prepare(row, options)
+  if location is None:
+    raise not_found_error(row, options.data_dir)
+  contents = read(row, location, options)
+  notes = list(contents.notes) + check_counts(row, location, contents)
+  dataset_splits = [
+    _make_split(name, examples, digests)
+    for name, (examples, digests) in divide(
+      row, contents.splits, options
+    ).items()
   ]
   if options.cut_banner and row.name == 'aircraft':
-    made = [_without_banner(split) for split in made]
+    dataset_splits = [_without_banner(split) for split in dataset_splits]
     notes.append(f'the lowest {BANNER} rows of each image are cut off')
-  return complete(row.name, contents.classes, row.metric, made, notes)
+  return build_dataset(
+    row.name, contents.classes, row.metric, dataset_splits, notes
+  )
 
 
 def open_test(row: Row, options: Options) -> Split:
-  """Opens what a dataset is tested on and nothing else, as much as is there.
+  """Opens only the test split of a dataset, with the images that are there.
 
-  For networks that are not trained on it any more. Its train, of ImageNet
-  140 GB, is not read, and of a layout it need not be there.
+  This is for networks that are already trained on the dataset. Train, which is
+  140 GB of ImageNet, is not read, and may be missing from a layout.
 
   Raises:
-    InputError: it is not there, or classes are missing.
+    InputError: the dataset is missing, or classes are.
   """
-  found = find(row, options.data_dir)
-  if found is None:
-    raise missing(row, options.data_dir)
-  contents = read(row, found, options, wanted=('test',))
-  _check_classes(row, found, contents)
-  examples = contents.parts['test']
-  digests = digests_of(row.name, 'test', examples, options)
-  return _split('test', examples, digests)
+  location = find(row, options.data_dir)
+  if location is None:
+    raise not_found_error(row, options.data_dir)
+  contents = read(row, location, options, split_names=('test',))
+  _check_classes(row, location, contents)
+  examples = contents.splits['test']
+  digests = image_digests(row.name, 'test', examples, options)
+  return _make_split('test', examples, digests)
 
 
 def read(
   row: Row,
-  found: Found,
+  location: Location,
   options: Options,
-  wanted: Collection[str] | None = None,
+  split_names: Collection[str] | None = None,
 ) -> Contents:
-  """Reads what is where a dataset was found; no image, of a layout.
+  """Reads which examples a dataset holds; reads no image of a layout.
 
   Args:
     row: of the dataset.
-    found: where it is.
+    location: where it is.
     options: how it is opened.
-    wanted: the parts that matter, where reading others costs time.
+    split_names: official splits that are needed; None: all. Others may be read
+      too if that is quick.
+
+  Raises:
+    InputError: files are missing or damaged.
   """
-  if found.layout:
-    return LAYOUTS[row.name].read(found.path)
+  if location.has_layout:
+    return LAYOUTS[row.name].read(location.path)
   return tfds_records.read(
-    row, found.path, options.cache_dir, options.progress, wanted
+    row, location.path, options.cache_dir, options.progress, split_names
   )
 
 
-def _check_classes(row: Row, found: Found, contents: Contents) -> None:
+def _check_classes(row: Row, location: Location, contents: Contents) -> None:
+  """Raises an InputError if there are more or fewer classes than expected."""
   if len(contents.classes) != row.classes:
     raise InputError(
-      f'{row.name} in {shown(found.path)}: {len(contents.classes)} classes, '
-      f'expected {row.classes}: this is another dataset or another version of '
-      'it'
+      f'{row.name} in {printable(location.path)}: {len(contents.classes)} '
+      f'classes, expected {row.classes}: this is another dataset or another '
+      'version of it'
     )
 
 
-def check_counts(row: Row, found: Found, contents: Contents) -> list[str]:
-  """Compares classes and counts with the table.
+def check_counts(row: Row, location: Location, contents: Contents) -> list[str]:
+  """Compares the numbers of classes and images with the table's.
 
   Returns:
-    A note, where a dataset whose images get lost lacks some.
+    A note, if images are missing from a dataset that may be incomplete.
 
   Raises:
-    InputError: they differ.
+    InputError: the numbers differ.
   """
-  where = f'{row.name} in {shown(found.path)}'
-  _check_classes(row, found, contents)
-  official = official_counts(row)
-  counts = {part: len(examples) for part, examples in contents.parts.items()}
-  wrong = {part for part in official if counts.get(part) != official[part]}
-  if wrong and row.may_lack:
-    if any(counts[part] > official[part] for part in wrong):
-      raise _wrong_counts(where, counts, official, wrong)
-    return [
-      f'only {counts["train"]:,} of {official["train"]:,} images of train and '
-      f'val and {counts["test"]:,} of {official["test"]:,} of test survive; '
-      'these are what is used'
-    ]
-  if wrong:
-    raise _wrong_counts(where, counts, official, wrong)
-  return []
+  _check_classes(row, location, contents)
+  expected = official_counts(row)
+  counts = {name: len(examples) for name, examples in contents.splits.items()}
+  wrong = {name for name in expected if counts.get(name) != expected[name]}
+  if not wrong:
+    return []
+  if not row.may_be_incomplete or any(
+    counts[name] > expected[name] for name in wrong
+  ):
+    raise _wrong_counts_error(row, location, counts, wrong)
+  return [
+    f'only {counts["train"]:,} of {expected["train"]:,} images of train and '
+    f'val and {counts["test"]:,} of {expected["test"]:,} of test survive; '
+    'these are what is used'
+  ]
 
 
-def _wrong_counts(where, counts, official, wrong) -> InputError:
-  each = ', '.join(
-    f'{counts.get(part, 0):,} images of {part} where there should be '
-    f'{official[part]:,}'
-    for part in sorted(wrong)
+def _wrong_counts_error(
+  row: Row,
+  location: Location,
+  counts: Mapping[str, int],
+  wrong: Collection[str],
+) -> InputError:
+  """Returns the error to raise if official splits have wrong counts.
+
+  Args:
+    row: of the dataset.
+    location: where it is.
+    counts: images of each official split.
+    wrong: the splits whose counts are wrong.
+  """
+  expected = official_counts(row)
+  differences = ', '.join(
+    f'{counts.get(name, 0):,} images of {name} where there should be '
+    f'{expected[name]:,}'
+    for name in sorted(wrong)
   )
   return InputError(
-    f'{where}: {each}: an archive is perhaps half unpacked, or it is another '
-    'version; unpack or prepare it again'
+    f'{row.name} in {printable(location.path)}: {differences}: an archive is '
+    'perhaps half unpacked, or it is another version; unpack or prepare it '
+    'again'
   )
 
 
 def official_counts(row: Row) -> dict[str, int]:
-  """Images of each part that the authors define, from the table."""
+  """Returns the number of images of each official split, from the table."""
   counts = row.counts
-  if row.held_out is None:
+  if row.holdout is None:
     return dict(counts)
-  if row.held_out.test_from is not None:
+  if row.holdout.trainval_per_class is not None:
     return {'whole': sum(counts.values())}
   return {'train': counts['train'] + counts['val'], 'test': counts['test']}
 
 
-def digests_of(
-  name: str, part: str, examples: Examples, options: Options
+def image_digests(
+  name: str, split_name: str, examples: Examples, options: Options
 ) -> np.ndarray:
-  """The SHA-256 of every image, uint8 [N, 32], remembered if need be."""
+  """Returns the SHA-256 of every image, uint8 [N, 32]; uses the cache.
+
+  Args:
+    name: of the dataset.
+    split_name: of the official split.
+    examples: of the split.
+    options: how the dataset is opened.
+  """
   images = examples.images
-  label = f'{name} {part}'
-  if not isinstance(images, ImageFiles) or images.known is not None:
-    return images.digests(label, options.progress)
+  description = f'{name} {split_name}'
+  if not isinstance(images, ImageFiles) or images.known_digests is not None:
+    return images.digests(description, options.progress)
   return digest_cache.arrays(
     options.cache_dir,
     {'digests of': digest_cache.state(images.paths)},
-    lambda: {'digests': images.digests(label, options.progress)},
+    lambda: {'digests': images.digests(description, options.progress)},
   )['digests']
 
 
 def divide(
-  row: Row, parts: dict[str, Examples], options: Options
+  row: Row, official_splits: Mapping[str, Examples], options: Options
 ) -> dict[str, tuple[Examples, np.ndarray]]:
-  """Official parts -> train, val and test, each with its digests."""
-  digests = {
-    part: digests_of(row.name, part, examples, options)
-    for part, examples in parts.items()
+  """Divides official splits into train, val and test.
+
+  Args:
+    row: of the dataset.
+    official_splits: the examples of each.
+    options: how the dataset is opened.
+
+  Returns:
+    The examples of train, val and test, each with their digests.
+  """
+  divided = {
+    name: (examples, image_digests(row.name, name, examples, options))
+    for name, examples in official_splits.items()
   }
-  rule = row.held_out
-  divided = {part: (parts[part], digests[part]) for part in parts}
+  rule = row.holdout
   if rule is None:
     return divided
-  source = 'train' if rule.test_from is None else 'whole'
-  given, known = divided.pop(source)
-  ids = known
+  source = 'train' if rule.trainval_per_class is None else 'whole'
+  examples, digests = divided.pop(source)
+  ids = digests
   if rule.by == 'name':
-    ids = splits.content_digests([os.fsencode(name) for name in given.names])
-  for part, drawn in _draw(row, ids, given.labels, options.seed).items():
-    positions = np.flatnonzero(drawn)
-    divided[part] = given.take(positions), known[positions]
+    ids = splits.content_digests(os.fsencode(name) for name in examples.names)
+  masks = _draw(row, ids, examples.labels, options.seed)
+  for split_name, is_drawn in masks.items():
+    positions = np.flatnonzero(is_drawn)
+    divided[split_name] = examples.take(positions), digests[positions]
   return divided
 
 
 def _draw(
   row: Row, ids: np.ndarray, labels: np.ndarray, seed: int
 ) -> dict[str, np.ndarray]:
-  """Draws validation, and where it is not official test, by the row's rule.
+  """Draws validation, and test if it is not official, by the row's rule.
 
   Args:
-    row: with its rule.
-    ids: uint8 [N, 32], of the names or contents of all that may be drawn.
+    row: of the dataset.
+    ids: uint8 [N, 32], digests of the names or contents of all examples that
+      may be drawn.
     labels: int [N].
     seed: any integer.
 
   Returns:
-    bool [N] for each part that is drawn.
+    bool [N] for each split that is drawn.
   """
-  rule = row.held_out
-  if rule.each is None:
-    # Of what survives, the share that the whole would give.
-    whole = row.counts['train'] + row.counts['val']
-    count = round(row.counts['val'] * len(ids) / whole)
-    val = splits.lowest(ids, seed, count)
+  rule = row.holdout
+  if rule.per_class is None:
+    # If images are missing, the share that the complete dataset would give.
+    complete_count = row.counts['train'] + row.counts['val']
+    count = round(row.counts['val'] * len(ids) / complete_count)
+    val = splits.draw_lowest(ids, seed, count)
   else:
-    val = splits.lowest(ids, seed, rule.each, labels)
-  if rule.test_from is None:
+    val = splits.draw_lowest(ids, seed, rule.per_class, labels)
+  if rule.trainval_per_class is None:
     return {'train': ~val, 'val': val}
-  kept = splits.lowest(ids, seed, rule.test_from, labels)
-  return {'train': kept & ~val, 'val': val, 'test': ~kept}
+  trainval = splits.draw_lowest(ids, seed, rule.trainval_per_class, labels)
+  return {'train': trainval & ~val, 'val': val, 'test': ~trainval}
 
 
-def _split(name: str, examples: Examples, digests: np.ndarray) -> Split:
-  """A split in its fixed order: by label, then content, then name."""
-  order = splits.content_order(examples.labels, digests, examples.names)
+def _make_split(name: str, examples: Examples, digests: np.ndarray) -> Split:
+  """Makes a split in its fixed order: by label, then content, then name."""
+  order = splits.sort_order(examples.labels, digests, examples.names)
   examples = examples.take(order)
-  return split_of(name, examples.labels, digests[order], examples.images)
+  return make_split(name, examples.labels, digests[order], examples.images)
 
 
 def _without_banner(split: Split) -> Split:
-  """The same images with the lowest rows cut off, which are other images."""
+  """Cuts the lowest rows off the images, which gives them other digests."""
   suffix = f' without the lowest {BANNER} rows'.encode()
-  joined = b''.join(
-    hashlib.sha256(row.tobytes() + suffix).digest() for row in split.digests
+  digests = splits.content_digests(
+    row.tobytes() + suffix for row in split.digests
   )
-  digests = np.frombuffer(joined, np.uint8).reshape(len(split), -1)
   return dataclasses.replace(
     split,
     digests=digests,

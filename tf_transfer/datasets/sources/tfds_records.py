@@ -1,13 +1,11 @@
-"""Datasets as TensorFlow Datasets prepares them.
+"""Reads datasets from the record files that TensorFlow Datasets prepares.
 
-A prepared directory -> its record files -> where in them each encoded image
-is, with its label and name -> examples whose images are read from there. The
-images are not decoded by TensorFlow, so that they are, bit for bit, what the
-official files give; nor is TensorFlow imported to read them.
+Each record file is scanned once for the position, label and name of each
+encoded image. Images are then read from these positions. Neither TFDS nor
+TensorFlow decodes them, so that pixels are, to the bit, those of the official
+files; and TensorFlow need not be imported.
 """
 
-import contextlib
-import fcntl
 import hashlib
 import itertools
 import json
@@ -28,37 +26,48 @@ from tf_transfer.datasets.sources.image_files import (
   Examples,
   ImageFiles,
   Pixels,
+  printable,
+  read_error,
   read_text,
-  shown,
-  unreadable,
 )
 from tf_transfer.datasets.table import Row, Tfds
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files, tensorflow
 
-# A TFRecord: the length, a checksum of it, the data, a checksum of that.
+# A TFRecord consists of the length, its checksum, the data, and its checksum.
 _LENGTH = struct.Struct('<Q')
-_CHECKSUM = 4  # Bytes.
+_CHECKSUM_BYTES = 4
 
-# Datasets of which TFDS keeps pixels, encoded anew as PNG.
-_SMALL = ('cifar10', 'cifar100')
+# Datasets whose pixels TFDS encodes as PNG. The official files hold pixels.
+_STORED_AS_PIXELS = ('cifar10', 'cifar100')
 
 
 def directory(data_dir: str | None) -> str:
-  """Where TFDS looks: `data_dir`, or its own default."""
+  """Returns the directory of TFDS: `data_dir`, or its own default."""
   default = os.environ.get('TFDS_DATA_DIR', '~/tensorflow_datasets')
   return os.path.expanduser(data_dir or default)
 
 
-def prepared_in(source: Tfds, where: str) -> list[str]:
-  """Prepared versions of the right major number, the newest last."""
-  folder = os.path.join(where, *source.name.split('/'))
+def prepared_versions(source: Tfds, data_dir: str) -> list[str]:
+  """Lists the prepared versions of the right major number, the newest last.
+
+  Args:
+    source: the dataset in TFDS.
+    data_dir: the directory of TFDS.
+
+  Returns:
+    The directories of the versions.
+
+  Raises:
+    InputError: the dataset's directory cannot be read.
+  """
+  folder = os.path.join(data_dir, *source.name.split('/'))
   if not os.path.isdir(folder):
     return []
   try:
     names = os.listdir(folder)
   except OSError as error:
-    raise unreadable(folder, error) from error
+    raise read_error(folder, error) from error
   versions = []
   for name in names:
     numbers = re.fullmatch(r'(\d+)\.(\d+)\.(\d+)', name)
@@ -69,49 +78,47 @@ def prepared_in(source: Tfds, where: str) -> list[str]:
 
 
 def find(source: Tfds, data_dir: str | None) -> str | None:
-  """The newest prepared version, or None."""
-  return next(reversed(prepared_in(source, directory(data_dir))), None)
+  """Returns the directory of the newest prepared version, or None."""
+  versions = prepared_versions(source, directory(data_dir))
+  return versions[-1] if versions else None
 
 
 def prepare(source: Tfds, data_dir: str | None) -> None:
-  """Downloads and prepares a dataset with TFDS; two at once wait in line.
+  """Downloads and prepares a dataset with TFDS, in one process at a time.
+
+  Args:
+    source: the dataset in TFDS.
+    data_dir: the directory of TFDS; None: its default.
 
   Raises:
-    InputError: it cannot be downloaded, or the disk is full; nothing of it is
-      kept.
+    InputError: it cannot be downloaded, or the disk is full. Nothing of it is
+      kept then.
   """
-  where = files.make_directory(directory(data_dir))
-  tf = tensorflow.without_accelerator()
+  path = files.make_directory(directory(data_dir))
+  tf = tensorflow.import_without_gpu()
   import tensorflow_datasets as tfds
   from tensorflow_datasets.core.download import download_manager, extractor
   from tensorflow_datasets.core.download.util import DownloadError
 
-  # Importing this defines them, which is all that TFDS needs.
+  # Importing this module registers its builders with TFDS.
   from tf_transfer.datasets.sources import tfds_builders  # noqa: F401
 
   name = f'{source.name}:{source.major}.*.*'
   try:
-    with _locked(where / f'.{source.name.replace("/", "_")}.lock'):
+    with files.locked(path / f'.{source.name.replace("/", "_")}.lock'):
       if find(source, data_dir) is None:
-        tfds.builder(name, data_dir=where).download_and_prepare()
+        tfds.builder(name, data_dir=path).download_and_prepare()
   except (
     *(OSError, AssertionError, ImportError, DownloadError),
     *(download_manager.NonMatchingChecksumError, extractor.ExtractError),
-    # What its writers raise TFDS raises again as a RuntimeError.
+    # TFDS turns exceptions of its writers into RuntimeErrors.
     *(RuntimeError, tf.errors.OpError),
   ) as error:
     reason = ' '.join(str(error).split())
     raise InputError(
-      f'{source.name} cannot be prepared in {where}: {reason[:500]}. Nothing '
-      'of it is kept; mend that and start again, or use the official layout'
+      f'{source.name} cannot be prepared in {path}: {reason[:500]}. Nothing '
+      'of it is kept; solve this and start again, or use the official layout'
     ) from error
-
-
-@contextlib.contextmanager
-def _locked(path: os.PathLike) -> Iterator[None]:
-  with open(path, 'w') as lock:
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    yield
 
 
 def read(
@@ -119,63 +126,65 @@ def read(
   path: str,
   cache_dir: str | os.PathLike | None,
   progress: Progress,
-  wanted: Collection[str] | None = None,
+  split_names: Collection[str] | None = None,
 ) -> Contents:
-  """Reads what TFDS has prepared.
+  """Reads a dataset that TFDS has prepared.
 
   Args:
     row: of the dataset.
     path: the directory of the prepared version.
-    cache_dir: where it is remembered which image is where; None: nowhere.
-    progress: shows how far the reading is.
-    wanted: the parts that are read; None for all.
+    cache_dir: where to keep the positions of images; None: nowhere.
+    progress: a wrapper of iterables like tqdm.
+    split_names: the official splits to read; None: all.
 
   Raises:
     InputError: a file is missing, cut short, or of another format.
   """
-  info = _json(path, 'dataset_info.json')
-  label = 'labels' if row.metric == 'map11' else 'label'
-  classes = _class_names(path, label)
-  parts = {}
-  for part, names in row.tfds.parts.items():
-    if wanted is not None and part not in wanted:
-      continue
-    joined = [
-      _part(row, path, info, name, classes, cache_dir, progress)
-      for name in names
-    ]
-    parts[part] = _join(joined)
+  reader = _Reader(row, path, cache_dir, progress)
+  official_splits = {
+    name: _concatenate(list(map(reader.read_split, tfds_names)))
+    for name, tfds_names in row.tfds.splits.items()
+    if split_names is None or name in split_names
+  }
+  classes = reader.classes
   # Food-101's classes are in another order than in the official lists.
   if row.name == 'food101':
     order = sorted(range(len(classes)), key=classes.__getitem__)
     rank = np.argsort(order)
-    classes = tuple(classes[i] for i in order)
-    parts = {
+    classes = [classes[i] for i in order]
+    official_splits = {
       name: Examples(
-        part.names, rank[part.labels].astype(np.int32), part.images
+        examples.names,
+        rank[examples.labels].astype(np.int32),
+        examples.images,
       )
-      for name, part in parts.items()
+      for name, examples in official_splits.items()
     }
   notes = (row.tfds.note,) if row.tfds.note else ()
-  return Contents(tuple(classes), parts, notes)
+  return Contents(tuple(classes), official_splits, notes)
 
 
-def shards(path: str, info: dict[str, Any], name: str) -> list[str]:
-  """The record files of one split of TFDS.
+def record_files(path: str, info: dict[str, Any], name: str) -> list[str]:
+  """Lists the record files of one split of TFDS.
+
+  Args:
+    path: the directory of the prepared version.
+    info: its dataset_info.json.
+    name: of the split.
 
   Raises:
-    InputError: the split or a file of it is not there.
+    InputError: the split or one of its files is missing.
   """
   split = next((s for s in info['splits'] if s['name'] == name), None)
   if split is None:
     raise InputError(
-      f'{shown(path)}: no split {name}: prepare the dataset again'
+      f'{printable(path)}: no split {name}: prepare the dataset again'
     )
-  kind = info.get('fileFormat', 'tfrecord')
-  if kind != 'tfrecord':
+  file_format = info.get('fileFormat', 'tfrecord')
+  if file_format != 'tfrecord':
     raise InputError(
-      f'{shown(path)}: prepared as {kind}, of which only tfrecord can be '
-      'read here: prepare the dataset again with --file_format=tfrecord'
+      f'{printable(path)}: prepared as {file_format}, but only tfrecord '
+      'can be read: prepare the dataset again with --file_format=tfrecord'
     )
   count = len(split['shardLengths'])
   template = split.get(
@@ -194,82 +203,112 @@ def shards(path: str, info: dict[str, Any], name: str) -> list[str]:
   missing = [file for file in paths if not os.path.isfile(file)]
   if missing:
     raise InputError(
-      f'{shown(missing[0])}: not there, nor {len(missing) - 1} other of the '
-      f'{count} files of {name}: copy them, or prepare the dataset again'
+      f'{printable(missing[0])}: missing, as are {len(missing) - 1} others of '
+      f'the {count} files of {name}: copy them, or prepare the dataset again'
     )
   return paths
 
 
-def _json(path: str, name: str) -> dict[str, Any]:
+def _read_json(path: str, name: str) -> dict[str, Any]:
+  """Reads a JSON file of a directory.
+
+  Raises:
+    InputError: it cannot be read, or is no JSON.
+  """
   file = os.path.join(path, name)
   try:
     return json.loads(read_text(file))
   except ValueError as error:
     raise InputError(
-      f'{shown(file)}: {error}: prepare the dataset again'
+      f'{printable(file)}: {error}: prepare the dataset again'
     ) from error
 
 
-def _class_names(path: str, label: str) -> list[str]:
-  """The names of the classes, which TFDS keeps in a text file."""
-  return read_text(os.path.join(path, f'{label}.labels.txt')).splitlines()
+class _Reader:
+  """Reads the splits of one prepared version of a dataset."""
+
+  def __init__(
+    self,
+    row: Row,
+    path: str,
+    cache_dir: str | os.PathLike | None,
+    progress: Progress,
+  ):
+    """Reads the metadata; arguments and errors are those of `read`."""
+    self._row = row
+    self._path = path
+    self._cache_dir = cache_dir
+    self._progress = progress
+    self._info = _read_json(path, 'dataset_info.json')
+    label = 'labels' if row.metric == 'map11' else 'label'
+    self.classes = read_text(
+      os.path.join(path, f'{label}.labels.txt')
+    ).splitlines()
+
+  def read_split(self, name: str) -> Examples:
+    """Reads a split of TFDS, in the order of its records."""
+    row = self._row
+    paths = record_files(self._path, self._info, name)
+    index = digest_cache.arrays(
+      self._cache_dir,
+      {'records of': digest_cache.state(paths), 'dataset': row.name},
+      lambda: _index(row, paths, name, self._progress),
+    )
+    labels = index['labels']
+    self._check_labels(name, labels)
+    names = [bytes(n).decode() for n in index['names'].tolist()]
+    if row.name == 'caltech101':
+      names = [
+        f'{self.classes[i]}/{n}' for i, n in zip(labels, names, strict=True)
+      ]
+    names = [n.removeprefix('/') for n in names]
+    images = ImageFiles(
+      tuple(paths[i] for i in index['shards']),
+      tuple(f'{row.tfds.name} {name} {n or i}' for i, n in enumerate(names)),
+      index['offsets'],
+      index['sizes'],
+      index['digests'],
+    )
+    if row.name in _STORED_AS_PIXELS:
+      images = _decode(images)
+    return Examples(tuple(names), labels, images)
+
+  def _check_labels(self, name: str, labels: np.ndarray) -> None:
+    """Raises an InputError if a label of a split is no class."""
+    if labels.ndim == 1 and len(labels):
+      wrong = labels[(labels < 0) | (labels >= len(self.classes))]
+      if len(wrong):
+        raise InputError(
+          f'{printable(self._path)}: label {wrong[0]} in {name}, expected 0 to '
+          f'{len(self.classes) - 1}: prepare the dataset again'
+        )
 
 
-def _part(
-  row: Row,
-  path: str,
-  info: dict[str, Any],
-  name: str,
-  classes: list[str],
-  cache_dir: str | os.PathLike | None,
-  progress: Progress,
-) -> Examples:
-  """One split of TFDS, in the order of its records."""
-  paths = shards(path, info, name)
-  key = {'records of': digest_cache.state(paths), 'dataset': row.name}
-  index = digest_cache.arrays(
-    cache_dir, key, lambda: _index(row, paths, name, progress)
-  )
-  labels = index['labels']
-  if labels.ndim == 1 and len(labels):
-    odd = labels[(labels < 0) | (labels >= len(classes))]
-    if len(odd):
-      raise InputError(
-        f'{shown(path)}: label {odd[0]} in {name}, expected 0 to '
-        f'{len(classes) - 1}: prepare the dataset again'
-      )
-  names = [bytes(n).decode() for n in index['names'].tolist()]
-  if row.name == 'caltech101':
-    names = [f'{classes[i]}/{n}' for i, n in zip(labels, names, strict=True)]
-  names = [n.removeprefix('/') for n in names]
-  whats = tuple(
-    f'{row.tfds.name} {name} {n or number}' for number, n in enumerate(names)
-  )
-  found = ImageFiles(
-    tuple(paths[i] for i in index['shards']),
-    whats,
-    index['offsets'],
-    index['sizes'],
-    index['digests'],
-  )
-  if row.name in _SMALL:
-    found = _decoded(found)
-  return Examples(tuple(names), labels, found)
-
-
-def _decoded(stored: ImageFiles) -> Pixels:
-  """Small images, decoded: their identity is that of their pixels."""
+def _decode(images: ImageFiles) -> Pixels:
+  """Decodes all images, so that their digests are those of their pixels."""
   values = [
-    decoding.decode(stored.stored(i), stored.whats[i])
-    for i in range(len(stored))
+    decoding.decode(images.unverified_bytes(i), images.descriptions[i])
+    for i in range(len(images))
   ]
-  return Pixels(np.stack(values), stored.whats)
+  return Pixels(np.stack(values), images.descriptions)
 
 
 def _index(
   row: Row, paths: list[str], name: str, progress: Progress
 ) -> digest_cache.Arrays:
-  """Reads every record once: where its image is, its label, name, SHA-256."""
+  """Scans the record files of a split for its images.
+
+  Args:
+    row: of the dataset.
+    paths: the record files.
+    name: of the split, for the progress bar.
+    progress: a wrapper of iterables like tqdm.
+
+  Returns:
+    For each of N images: shards int64 [N], the position of its file in `paths`;
+    offsets and sizes int64 [N] of the image in that file, in bytes; labels
+    int32 [N] or [N, C]; names bytes [N]; digests uint8 [N, 32].
+  """
   records = itertools.chain.from_iterable(
     ((i, *record) for record in _records(file)) for i, file in enumerate(paths)
   )
@@ -277,27 +316,31 @@ def _index(
   for shard, offset, data in progress(
     records, desc=f'reading {row.name} {name}', unit='record'
   ):
-    image, label, written = _parse(row, paths[shard], offset, data)
+    image, label, image_name = _parse(row, paths[shard], offset, data)
     digest = hashlib.sha256(image).digest()
     start = offset + data.index(image)
-    rows.append((shard, start, len(image), label, written, digest))
+    rows.append((shard, start, len(image), label, image_name, digest))
   columns = list(zip(*rows, strict=True)) or [()] * 6
   shards, offsets, sizes = (np.array(c, np.int64) for c in columns[:3])
-  joined = np.frombuffer(b''.join(columns[5]), np.uint8)
+  digests = np.frombuffer(b''.join(columns[5]), np.uint8)
   return {
     'shards': shards,
     'offsets': offsets,
     'sizes': sizes,
     'labels': np.array(columns[3], np.int32),
     'names': np.array(columns[4], np.bytes_),
-    'digests': joined.reshape(-1, splits.DIGEST_SIZE),
+    'digests': digests.reshape(-1, splits.DIGEST_SIZE),
   }
 
 
 def _parse(
   row: Row, path: str, offset: int, data: bytes
 ) -> tuple[bytes, int | list[int], bytes]:
-  """Encoded image, label or labels, and name of a record."""
+  """Returns the encoded image, label or labels, and name of a record.
+
+  Raises:
+    InputError: the record is damaged.
+  """
   from google.protobuf.message import DecodeError
   from tensorflow_datasets.proto import tf_example_generated_pb2
 
@@ -309,13 +352,13 @@ def _parse(
     return image, _label(row, feature), names[0] if names else b''
   except (DecodeError, IndexError) as error:
     raise InputError(
-      f'{shown(path)}: the record at byte {offset} is broken: copy the file '
-      'again, or prepare the dataset again'
+      f'{printable(path)}: the record at byte {offset} is broken: copy the '
+      'file again, or prepare the dataset again'
     ) from error
 
 
 def _label(row: Row, feature: Any) -> int | list[int]:
-  """A class, or one of 1, 0 and -1 for each class."""
+  """Returns an example's label; several labels as 1, 0 or -1 per class."""
   if row.metric != 'map11':
     return feature['label'].int64_list.value[0]
   labels = [0] * row.classes
@@ -327,40 +370,47 @@ def _label(row: Row, feature: Any) -> int | list[int]:
 
 
 def _records(path: str) -> Iterator[tuple[int, bytes]]:
-  """The records of a file: where each begins, and its bytes."""
+  """Reads the records of a file.
+
+  Yields:
+    The offset of a record's data in the file, and the data.
+
+  Raises:
+    InputError: the file cannot be read or ends within a record.
+  """
   offset = 0
   try:
     size = os.path.getsize(path)
     with open(path, 'rb') as file:
       while offset < size:
-        header = file.read(_LENGTH.size + _CHECKSUM)
-        start = offset + _LENGTH.size + _CHECKSUM
+        header = file.read(_LENGTH.size + _CHECKSUM_BYTES)
+        start = offset + _LENGTH.size + _CHECKSUM_BYTES
         end = start + _LENGTH.unpack_from(header.ljust(_LENGTH.size))[0]
-        if end + _CHECKSUM > size:
+        if end + _CHECKSUM_BYTES > size:
           raise InputError(
-            f'{shown(path)}: ends inside a record: the file is cut short; copy '
-            'it again, or prepare the dataset again'
+            f'{printable(path)}: ends inside a record: the file is cut short; '
+            'copy it again, or prepare the dataset again'
           )
         yield start, file.read(end - start)
-        file.seek(_CHECKSUM, os.SEEK_CUR)
-        offset = end + _CHECKSUM
+        file.seek(_CHECKSUM_BYTES, os.SEEK_CUR)
+        offset = end + _CHECKSUM_BYTES
   except OSError as error:
-    raise unreadable(path, error) from error
+    raise read_error(path, error) from error
 
 
-def _join(parts: list[Examples]) -> Examples:
-  """Several splits of TFDS in a row, of a dataset that is in files."""
-  if len(parts) == 1:
-    return parts[0]
-  stored = [part.images for part in parts]
+def _concatenate(examples: list[Examples]) -> Examples:
+  """Concatenates splits of TFDS whose images are in files."""
+  if len(examples) == 1:
+    return examples[0]
+  images = [each.images for each in examples]
   return Examples(
-    sum((part.names for part in parts), ()),
-    np.concatenate([part.labels for part in parts]),
+    sum((each.names for each in examples), ()),
+    np.concatenate([each.labels for each in examples]),
     ImageFiles(
-      sum((s.paths for s in stored), ()),
-      sum((s.whats for s in stored), ()),
-      np.concatenate([s.offsets for s in stored]),
-      np.concatenate([s.sizes for s in stored]),
-      np.concatenate([s.known for s in stored]),
+      sum((each.paths for each in images), ()),
+      sum((each.descriptions for each in images), ()),
+      np.concatenate([each.offsets for each in images]),
+      np.concatenate([each.sizes_bytes for each in images]),
+      np.concatenate([each.known_digests for each in images]),
     ),
   )

@@ -1,31 +1,32 @@
-"""Records of one setting as arrays: networks × datasets."""
+"""Arranges the records of one setting as arrays: networks × datasets."""
 
 import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from absl import logging
 
 from tf_transfer.study.analysis import statistics
+from tf_transfer.study.schema import Record
 
-Record = Mapping[str, Any]
+# A line of a ledger, as `study.ledger` documents it.
 
-_HASH_SHOWN = 6  # digits that tell two weights of one network apart
-_FEWEST = 3  # Networks that have a correlation.
+_HASH_LETTERS = 6  # They tell the weights of one network apart.
+_MIN_NETWORKS = 3  # Fewer have no correlation.
 
 
 @dataclasses.dataclass(frozen=True)
-class Grid:
-  """What M networks reached on D datasets; NaN where there is no record.
+class AccuracyTable:
+  """The accuracies of M networks on D datasets; NaN where there is no record.
 
   Attributes:
     networks: M names.
     datasets: D names.
     imagenet_top1: [M], NaN where unknown.
     accuracy: [M, D] in 0 to 1, by each dataset's own metric.
-    examples: [M, D] of the test splits.
+    examples: [M, D] sizes of the test splits.
   """
 
   networks: tuple[str, ...]
@@ -36,11 +37,16 @@ class Grid:
 
   @property
   def log_odds(self) -> np.ndarray:
-    """[M, D], with the continuity correction."""
+    """The log-odds [M, D] of the accuracies, with continuity correction."""
     return statistics.log_odds(self.accuracy, self.examples)
 
-  def on(self, datasets: Sequence[str]) -> 'Grid':
-    """The grid of these datasets, in this order."""
+  @property
+  def present(self) -> np.ndarray:
+    """Whether there is a record: bool [M, D]."""
+    return ~np.isnan(self.accuracy)
+
+  def select_datasets(self, datasets: Sequence[str]) -> 'AccuracyTable':
+    """Returns the table of these datasets, in this order."""
     columns = [self.datasets.index(name) for name in datasets]
     return dataclasses.replace(
       self,
@@ -49,70 +55,74 @@ class Grid:
       examples=self.examples[:, columns],
     )
 
-  def keep(self, rows: np.ndarray) -> 'Grid':
-    """The grid of the networks for which `rows`, bool [M], is true."""
-    return Grid(
-      tuple(n for n, r in zip(self.networks, rows, strict=True) if r),
+  def select_networks(self, mask: np.ndarray) -> 'AccuracyTable':
+    """Returns the table of the networks where `mask`, bool [M], is true."""
+    return AccuracyTable(
+      _where(self.networks, mask),
       self.datasets,
-      self.imagenet_top1[rows],
-      self.accuracy[rows],
-      self.examples[rows],
+      self.imagenet_top1[mask],
+      self.accuracy[mask],
+      self.examples[mask],
     )
 
 
 def labels(networks: Sequence[tuple[str, str]]) -> list[str]:
-  """What to call each of (name, SHA-256 of its weights).
+  """Returns a label, no two alike, for each (name, SHA-256 of the weights).
 
-  The name; where several weights go by it, with the first digits of the hash.
+  The label is the name; where several weights share a name, the first letters
+  of the hash are added. A network without weights has the hash '', and its
+  name as label.
   """
-  weights = collections.defaultdict(set)
+  hashes = collections.defaultdict(set)
   for name, sha256 in networks:
-    weights[name].add(sha256)
+    if sha256:
+      hashes[name].add(sha256)
   return [
-    label_among_others(name, sha256) if len(weights[name]) > 1 else name
+    label_among_others(name, sha256) if len(hashes[name]) > 1 else name
     for name, sha256 in networks
   ]
 
 
 def label_among_others(name: str, sha256: str) -> str:
-  """What a network is called where others go by its name."""
-  return f'{name} ({sha256[:_HASH_SHOWN]})'
+  """Returns the label of a network whose name other weights share."""
+  return f'{name} ({sha256[:_HASH_LETTERS]})' if sha256 else name
 
 
 def distinct(records: Sequence[Record]) -> list[dict[str, Any]]:
-  """One record for each network, dataset and setting, in the order given.
+  """Returns the last record of each network, dataset and setting.
 
-  Several weights of one architecture are several networks: `labels` says what
-  they are called. Of several records of the same weights (of other splits, or
-  another search) the last counts; that others are left out is said.
+  Two weights of one architecture are two networks: their records get the
+  `labels` as network names. Of several records of the same weights (of other
+  splits, or another search) the last one counts; a warning tells how many
+  earlier ones are left out. The order of first appearance is kept.
 
   Args:
     records: of a ledger, in the order in which they were added; or the
       paper's, which have no weights.
   """
   names = labels([(r['network'], r.get('weights_sha256', '')) for r in records])
-  found, left_out = {}, {}
+  last, num_earlier = {}, collections.Counter()
   for record, name in zip(records, names, strict=True):
     cell = name, record['dataset'], record['setting']
-    if cell in found:
-      left_out[cell] = left_out.get(cell, 0) + 1
-    found[cell] = {**record, 'network': name}
-  for (network, dataset, setting), count in left_out.items():
-    logging.warning(
-      '%s on %s, %s: %d earlier records, of other splits or another search, '
-      'are left out',
-      network,
-      dataset,
-      setting,
-      count,
-    )
-  return list(found.values())
+    num_earlier[cell] += cell in last
+    last[cell] = {**record, 'network': name}
+  for (network, dataset, setting), count in num_earlier.items():
+    if count:
+      logging.warning(
+        '%s on %s, %s: %d earlier records, of other splits or another search, '
+        'are left out',
+        network,
+        dataset,
+        setting,
+        count,
+      )
+  return list(last.values())
 
 
-def of(records: Sequence[Record], setting: str) -> Grid:
-  """The grid of a setting, in the records' order.
+def build(records: Sequence[Record], setting: str) -> AccuracyTable:
+  """Builds the table of one setting, in the order of its records.
 
-  Of several records of a cell, that counts which `distinct` says.
+  Of several records of a cell the last one counts, as in `distinct`.
   """
   records = distinct([r for r in records if r['setting'] == setting])
   networks = tuple(dict.fromkeys(r['network'] for r in records))
@@ -127,62 +137,76 @@ def of(records: Sequence[Record], setting: str) -> Grid:
       top1[row] = record['imagenet_top1']
     accuracy[row, column] = record['test']['value']
     examples[row, column] = record['test']['examples']
-  return Grid(networks, datasets, top1, accuracy, examples)
+  return AccuracyTable(networks, datasets, top1, accuracy, examples)
 
 
 @dataclasses.dataclass(frozen=True)
-class Usable:
-  """The networks of a grid whose averages can be compared.
+class Comparable:
+  """The part of a table whose averages can be compared.
 
   Attributes:
-    found: their grid, without a gap.
-    unknown: networks that were left out, their ImageNet top-1 being unknown.
-    thin: datasets that were left out, too few networks being on them.
-    partial: networks that were left out, not being on all of the others.
+    table: networks that all have a record on each of its datasets.
+    without_imagenet: networks left out since their ImageNet top-1 is unknown.
+    sparse_datasets: datasets left out since too few networks are on them.
+    incomplete: networks left out since they lack one of the other datasets.
   """
 
-  found: Grid
-  unknown: tuple[str, ...]
-  thin: tuple[str, ...]
-  partial: tuple[str, ...]
+  table: AccuracyTable
+  without_imagenet: tuple[str, ...]
+  sparse_datasets: tuple[str, ...]
+  incomplete: tuple[str, ...]
 
 
-def usable(found: Grid) -> Usable:
-  """The networks whose averages can be compared, and what is left out.
+def select_comparable(table: AccuracyTable) -> Comparable:
+  """Selects networks and datasets whose averages can be compared.
 
   Averages over different datasets say nothing about networks, so a network
-  has to be on every dataset of the grid. Where that leaves too few of them,
-  as in a study that is half done, datasets that few networks have are left out
-  instead: those are kept on which the most cells stand side by side.
+  must have a record on every dataset of the table. Where too few networks have
+  that, as in a study that is half done, datasets that few networks have are
+  left out instead; kept are those that give the largest table without a gap.
 
-  Whoever averages asks here, so that figures and sentences are of the same.
+  All figures and sentences about averages use this selection, so that they
+  speak of the same networks.
   """
-  known = ~np.isnan(found.imagenet_top1)
-  unknown, found = _without(found.networks, known), found.keep(known)
-  there = ~np.isnan(found.accuracy)
-  kept = np.ones(len(found.datasets), bool)
-  if there.any():
-    kept = there.any(axis=0)
-    if there[:, kept].all(axis=1).sum() < _FEWEST:
-      kept = _side_by_side(there)
-  thin = _without(found.datasets, kept)
-  found = found.on([name for name in found.datasets if name not in thin])
-  whole = there[:, kept].all(axis=1)
-  partial = _without(found.networks, whole)
-  return Usable(found.keep(whole), unknown, thin, partial)
+  known = ~np.isnan(table.imagenet_top1)
+  without_imagenet = _where(table.networks, ~known)
+  table = table.select_networks(known)
+  present = table.present
+  kept = np.ones(len(table.datasets), bool)
+  if present.any():
+    kept = present.any(axis=0)
+    if present[:, kept].all(axis=1).sum() < _MIN_NETWORKS:
+      kept = _largest_complete_columns(present)
+  sparse = _where(table.datasets, ~kept)
+  table = table.select_datasets(_where(table.datasets, kept))
+  complete = table.present.all(axis=1)
+  return Comparable(
+    table.select_networks(complete),
+    without_imagenet,
+    sparse,
+    _where(table.networks, ~complete),
+  )
 
 
-def _without(names: Sequence[str], kept: np.ndarray) -> tuple[str, ...]:
-  return tuple(n for n, keep in zip(names, kept, strict=True) if not keep)
+def _where(names: Sequence[str], mask: np.ndarray) -> tuple[str, ...]:
+  """Returns the names where a mask is true."""
+  return tuple(n for n, is_true in zip(names, mask, strict=True) if is_true)
 
 
-def _side_by_side(there: np.ndarray) -> np.ndarray:
-  """The columns of bool [M, D] on which rows without a gap fill the most."""
-  order = np.argsort(-there.sum(axis=0), kind='stable')
-  filled = [
-    there[:, order[:count]].all(axis=1).sum() * count
+def _largest_complete_columns(present: np.ndarray) -> np.ndarray:
+  """Returns a mask [D] of the columns that give the most complete cells.
+
+  Columns are added in the order of how many rows they have; for each number of
+  columns the cells of the rows that have all of them are counted.
+
+  Args:
+    present: bool [M, D].
+  """
+  order = np.argsort(-present.sum(axis=0), kind='stable')
+  num_cells = [
+    present[:, order[:count]].all(axis=1).sum() * count
     for count in range(1, len(order) + 1)
   ]
   kept = np.zeros(len(order), bool)
-  kept[order[: int(np.argmax(filled)) + 1]] = True
+  kept[order[: int(np.argmax(num_cells)) + 1]] = True
   return kept

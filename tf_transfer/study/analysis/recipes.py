@@ -1,24 +1,30 @@
-"""Whether the networks of records were trained alike."""
+"""Tells whether the networks of records were pretrained alike."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from tf_transfer.networks import recipe as recipe_lib
+from tf_transfer.study.analysis import accuracy_table
+from tf_transfer.transfer import settings
 
-# What random values are trained from owes nothing to a recipe.
-_FRESH = 'random_init'
-
-
-def of(record: Mapping[str, Any]) -> recipe_lib.Recipe:
-  """The recipe of a record's network."""
-  found = record['recipe']
-  if isinstance(found, str):  # In records of before recipes had fields.
-    return recipe_lib.Recipe(notes=found)
-  return recipe_lib.Recipe.from_json(found)
+_HASH_LETTERS = 8
 
 
-def warning(records: Sequence[Mapping[str, Any]]) -> str:
-  """What to say beside results of networks that were not trained alike.
+def uses_weights(record: accuracy_table.Record) -> bool:
+  """Returns whether a record's network began with pretrained weights."""
+  setting = settings.SETTINGS.get(record['setting'])
+  return setting is None or setting.needs_weights
+
+
+def from_record(record: accuracy_table.Record) -> recipe_lib.Recipe:
+  """Returns the recipe by which a record's network was pretrained."""
+  recipe = record['recipe']
+  if isinstance(recipe, str):  # Before recipes had fields they were a text.
+    return recipe_lib.Recipe(notes=recipe)
+  return recipe_lib.Recipe.from_json(recipe)
+
+
+def warning(records: Sequence[accuracy_table.Record]) -> str:
+  """Returns a warning where networks were not pretrained alike.
 
   Args:
     records: of a ledger.
@@ -26,24 +32,26 @@ def warning(records: Sequence[Mapping[str, Any]]) -> str:
   Returns:
     A heading and a line for each factor that differs or is not known, or ''.
   """
-  found = {}
-  for record in records:
-    if record['setting'] != _FRESH:
-      found[record['network'], record['weights_sha256']] = of(record)
+  recipes = {
+    (record['network'], record['weights_sha256']): from_record(record)
+    for record in records
+    if uses_weights(record)
+  }
   return recipe_lib.warning(
-    {_name(key, found): given for key, given in found.items()}
+    {_label(key, recipes): recipe for key, recipe in recipes.items()}
   )
 
 
-def _name(
-  key: tuple[str, str], found: Mapping[tuple[str, str], recipe_lib.Recipe]
+def _label(
+  key: tuple[str, str],
+  recipes: Mapping[tuple[str, str], recipe_lib.Recipe],
 ) -> str:
-  """A network's name, with what tells it from others of this name."""
+  """Returns a network's name, and what tells it from others of this name."""
   network, sha256 = key
-  others = [r for k, r in found.items() if k[0] == network and k != key]
-  own = found[key].configuration
+  others = [r for k, r in recipes.items() if k[0] == network and k != key]
+  configuration = recipes[key].configuration
   if not others:
     return network
-  if own and own not in [r.configuration for r in others]:
-    return f'{network} ({own})'
-  return f'{network} ({sha256[:8]})'
+  if configuration and configuration not in [r.configuration for r in others]:
+    return f'{network} ({configuration})'
+  return f'{network} ({sha256[:_HASH_LETTERS]})'

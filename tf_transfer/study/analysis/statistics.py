@@ -1,4 +1,4 @@
-"""What accuracies say, in log-odds: section 6 of the protocol, on arrays.
+"""Computes statistics of accuracies, in log-odds: section 6 of the protocol.
 
 Letters in shapes: M networks, D datasets, N test examples, C classes.
 """
@@ -25,13 +25,13 @@ class Correlation:
     r: the coefficient.
     low: lower end of the interval.
     high: upper end.
-    points: how many.
+    num_points: of how many networks.
   """
 
   r: float
   low: float
   high: float
-  points: int
+  num_points: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Line:
   Attributes:
     slope: of y on x.
     intercept: y at x = 0.
-    y: [G] on the line, at the places asked for.
+    y: [G] on the line, at the positions asked for.
     low: [G] lower edge of the band, NaN where there are too few points.
     high: [G] upper edge.
   """
@@ -53,17 +53,17 @@ class Line:
   high: np.ndarray
 
 
-def off_the_ends(
+def clip_to_half_example(
   accuracy: np.ndarray | float, examples: np.ndarray | float
 ) -> np.ndarray:
-  """The continuity correction: 0 and 1 have no finite log-odds.
+  """Applies the continuity correction: 0 and 1 have no finite log-odds.
 
-  What is nearer to an end than half an example is held half an example away,
-  at 1 / 2n or 1 − 1 / 2n. Nothing else is moved.
+  Accuracies below 1 / 2n, half an example, are set to that, and those above
+  1 − 1 / 2n likewise. Others stay as they are.
 
   Args:
     accuracy: in 0 to 1.
-    examples: n, that broadcasts to it.
+    examples: n, which broadcasts to it.
   """
   half = 0.5 / np.asarray(examples, float)
   return np.clip(accuracy, half, 1 - half)
@@ -72,12 +72,12 @@ def off_the_ends(
 def log_odds(
   accuracy: np.ndarray | float, examples: np.ndarray | float | None = None
 ) -> np.ndarray:
-  """log(p / (1 − p)), natural logarithm.
+  """Returns log(p / (1 − p)), by the natural logarithm.
 
   Args:
     accuracy: in 0 to 1, of any metric; NaN stays NaN.
-    examples: n, for the continuity correction (see `off_the_ends`); None:
-      there is none.
+    examples: n, for the continuity correction (see `clip_to_half_example`);
+      None: there is none.
 
   Raises:
     InputError: an accuracy is not in 0 to 1, or is an end without `examples`.
@@ -89,7 +89,7 @@ def log_odds(
       f'{np.nanmax(p):g}: divide percentages by 100'
     )
   if examples is not None:
-    p = off_the_ends(p, examples)
+    p = clip_to_half_example(p, examples)
   elif np.any((p == 0) | (p == 1)):
     raise InputError(
       'an accuracy of 0 or 100 % has no log-odds: give the number of examples, '
@@ -99,12 +99,12 @@ def log_odds(
 
 
 def averages(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Each network's mean log-odds over datasets, with Morey's (2008) error.
+  """Returns each network's mean log-odds over datasets, with Morey's error.
 
-  The error is within subjects: the mean over networks is first taken off each
-  dataset, so that datasets' difficulty does not count; the standard error
-  over datasets (population SD / √D, as in the paper's figures) is multiplied
-  by √(M / (M − 1)) for what the subtraction took away.
+  Morey's (2008) error is within subjects: the mean over networks is first
+  subtracted from each dataset, so that datasets' difficulty does not count; the
+  standard error over datasets (population SD / √D, as in the paper's figures)
+  is multiplied by √(M / (M − 1)), which makes up for the subtraction.
 
   Args:
     values: [M, D] log-odds.
@@ -112,17 +112,17 @@ def averages(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   Returns:
     mean [M] and error [M]; the error is NaN for one network or one dataset.
   """
-  count, datasets = values.shape
+  num_networks, num_datasets = values.shape
   mean = values.mean(axis=1)
-  if count < 2 or datasets < 2:
-    return mean, np.full(count, np.nan)
-  centerd = values - values.mean(axis=0)
-  error = centerd.std(axis=1) / np.sqrt(datasets)
-  return mean, error * np.sqrt(count / (count - 1))
+  if num_networks < 2 or num_datasets < 2:
+    return mean, np.full(num_networks, np.nan)
+  centered = values - values.mean(axis=0)
+  error = centered.std(axis=1) / np.sqrt(num_datasets)
+  return mean, error * np.sqrt(num_networks / (num_networks - 1))
 
 
 def pearson(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-  """Pearson's r along an axis, NaN where x or y does not vary."""
+  """Returns Pearson's r along an axis, NaN where x or y does not vary."""
   x = x - x.mean(axis=axis, keepdims=True)
   y = y - y.mean(axis=axis, keepdims=True)
   squares = (x * x).sum(axis=axis) * (y * y).sum(axis=axis)
@@ -131,7 +131,7 @@ def pearson(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def spearman(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
-  """Pearson's r of the ranks, ties sharing theirs."""
+  """Returns Spearman's ρ along an axis; tied values share their rank."""
   return pearson(
     scipy.stats.rankdata(x, axis=axis),
     scipy.stats.rankdata(y, axis=axis),
@@ -140,6 +140,7 @@ def spearman(x: np.ndarray, y: np.ndarray, axis: int = -1) -> np.ndarray:
 
 
 def _check_points(x: np.ndarray, y: np.ndarray) -> None:
+  """Raises an InputError where points have no correlation."""
   if len(x) < 3:
     raise InputError(
       f'no correlation of {len(x)} network{"s" * (len(x) != 1)}: it takes '
@@ -157,11 +158,11 @@ def correlation(
   ranks: bool = False,
   resamples: int = RESAMPLES,
 ) -> Correlation:
-  """Pearson's r or Spearman's ρ, with its 95 % bootstrap interval.
+  """Returns Pearson's r or Spearman's ρ, with its 95 % bootstrap interval.
 
-  The interval is SciPy's BCa over resampled points, the same ones every time.
-  For 16 normal points it holds the truth in about 92 % of cases, not 95. A
-  resample of one point alone counts as what was observed.
+  The interval is SciPy's BCa over resampled points, with a fixed seed. For 16
+  normal points it holds the truth in about 92 % of cases, not 95. A resample of
+  one point alone has no coefficient and counts as the observed one.
 
   Args:
     x: [M], usually the log-odds of ImageNet top-1.
@@ -176,7 +177,7 @@ def correlation(
   coefficient = spearman if ranks else pearson
   observed = float(np.clip(coefficient(x, y), -1, 1))
   low = high = np.nan
-  # A perfect one is perfect in every resample.
+  # A perfect correlation is perfect in every resample.
   if len(x) >= _FEWEST_FOR_AN_INTERVAL and abs(observed) < 1 - 1e-12:
     low, high = scipy.stats.bootstrap(
       (x, y),
@@ -192,28 +193,28 @@ def correlation(
 def regression(
   x: np.ndarray,
   y: np.ndarray,
-  places: np.ndarray,
+  positions: np.ndarray,
   *,
   resamples: int = RESAMPLES,
 ) -> Line:
-  """A least-squares line of y on x, with its 95 % percentile bootstrap band.
+  """Fits a least-squares line of y on x, with its 95 % bootstrap band.
 
-  The band holds the true line in about 91 % of cases at 16 points and 92 % at
-  30, not 95.
+  The band is of percentiles. It holds the true line in about 91 % of cases at
+  16 points and 92 % at 30, not 95.
 
   Args:
     x: [M].
     y: [M].
-    places: [G] values of x where the line and its band are wanted.
-    resamples: of the points; those of one point alone are left out.
+    positions: [G] values of x at which the line and its band are computed.
+    resamples: of the bootstrap; those of one point alone are left out.
 
   Raises:
     InputError: fewer than three points, or all of one value.
   """
   _check_points(x, y)
   fit = scipy.stats.linregress(x, y)
-  line = fit.intercept + fit.slope * places
-  low = high = np.full(len(places), np.nan)
+  line = fit.intercept + fit.slope * positions
+  low = high = np.full(len(positions), np.nan)
   if len(x) >= _FEWEST_FOR_AN_INTERVAL:
     drawn = np.random.default_rng(0).integers(len(x), size=(resamples, len(x)))
     drawn = drawn[np.ptp(x[drawn], axis=1) > 0]
@@ -222,7 +223,7 @@ def regression(
     dx = xs - centers[0]
     slopes = (dx * ys).sum(axis=1, keepdims=True)
     slopes /= (dx * dx).sum(axis=1, keepdims=True)
-    lines = centers[1] + slopes * (places - centers[0])
+    lines = centers[1] + slopes * (positions - centers[0])
     low, high = np.quantile(lines, [0.025, 0.975], axis=0)
   return Line(float(fit.slope), float(fit.intercept), line, low, high)
 
@@ -230,14 +231,15 @@ def regression(
 def example_scores(
   metric: str, labels: np.ndarray, correct: np.ndarray
 ) -> np.ndarray:
-  """What each example adds to a metric: [N], whose sum is the metric.
+  """Returns the score of each example: [N], whose sum is the metric.
 
-  mAP is not a sum over examples: its place takes the share of right labels,
-  as in the paper's tests on VOC 2007.
+  mAP is not a sum over examples; the share of right labels stands in for it, as
+  in the paper's tests on VOC 2007.
 
   Args:
     metric: 'top1', 'mean_per_class' or 'map11'.
-    labels: [N] class numbers; of map11 [N, C] of 1, 0 and -1, see there.
+    labels: [N] class numbers; of map11 [N, C] of 1, 0 and -1 (difficult, does
+      not count).
     correct: [N] whether each was right; of map11 [N, C].
   """
   if metric == 'top1':
@@ -252,7 +254,7 @@ def example_scores(
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
-  """The exact two-sided p-value that two networks err equally often.
+  """Returns McNemar's exact two-sided p: two networks err equally often.
 
   Args:
     first: bool [N], whether the first network was right.
@@ -268,23 +270,24 @@ def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
 def permutation_test(
   first: np.ndarray, second: np.ndarray, *, resamples: int = RESAMPLES
 ) -> float:
-  """The two-sided p-value that swapping two networks makes no difference.
+  """Returns the two-sided p-value of a paired permutation test.
 
-  Each example's two scores are swapped or not. Every way is counted where
-  there are no more than `resamples`, else that many are drawn, the same ones
-  every time.
+  The null hypothesis is that swapping the two networks makes no difference: the
+  two scores of each example are swapped or not. All permutations are counted
+  where there are no more than `resamples`, else that many are drawn, with a
+  fixed seed.
 
   Args:
     first: [N] scores, as `example_scores` gives them.
     second: [N], of the second network on the same examples.
-    resamples: how many ways to swap are tried.
+    resamples: the number of permutations.
   """
-  # The others are the same whether swapped or not.
+  # Equal scores are the same whether swapped or not.
   difference = (first - second)[first != second]
   if not len(difference):
     return 1.0
   if len(difference) == 1:
-    return 1.0  # Both ways are equally far from zero; SciPy wants two.
+    return 1.0  # Both permutations are equally far from zero; SciPy needs two.
   return float(
     scipy.stats.permutation_test(
       (difference,),
@@ -304,7 +307,7 @@ def compare(
   first: np.ndarray,
   second: np.ndarray,
 ) -> float:
-  """The p-value that two networks do equally well on a dataset.
+  """Returns the p-value that two networks do equally well on a dataset.
 
   McNemar's test for top-1, the permutation test for the others.
 
@@ -331,7 +334,7 @@ def compare(
 
 
 def paired_t_test(first: np.ndarray, second: np.ndarray) -> float:
-  """The two-sided p-value that two networks do equally well on average.
+  """Returns the two-sided p of a paired t-test over datasets.
 
   Args:
     first: [D] log-odds of the first network.
@@ -351,9 +354,9 @@ def paired_t_test(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-  """Holm's (1979) adjusted p-values, in the order given.
+  """Returns Holm's (1979) adjusted p-values, in the order given.
 
-  To reject those of at most α keeps the chance of any wrong rejection at α.
+  Rejecting those of at most α keeps the chance of any wrong rejection below α.
   """
   p = np.asarray(p_values, float)
   order = np.argsort(p)
@@ -371,7 +374,7 @@ def tied_with_best(
   *,
   correct_with_holm: bool = False,
 ) -> np.ndarray:
-  """Which networks are not significantly worse than the best, p > 0.05.
+  """Returns which networks are not significantly worse than the best, p > 0.05.
 
   The paper's figure 2 has them in green; it did not correct for the number of
   comparisons.
@@ -399,7 +402,7 @@ def tied_with_best(
 def steps_to_share(
   steps: np.ndarray, accuracy: np.ndarray, share: float = 0.9
 ) -> int:
-  """The fewest steps whose odds reach a share of the greatest odds.
+  """Returns the fewest steps whose odds reach a share of the greatest odds.
 
   Args:
     steps: [S] step counts, ascending.

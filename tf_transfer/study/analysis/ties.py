@@ -1,9 +1,9 @@
-"""Which networks are as good as the best, from a ledger's predictions."""
+"""Finds the networks that are as good as the best, by their predictions."""
 
 import collections
 import pathlib
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from absl import logging
@@ -11,41 +11,52 @@ from absl import logging
 from tf_transfer.errors import InputError
 from tf_transfer.study.analysis import accuracy_table, statistics
 
+# (setting, dataset) -> the networks that are tied with the best.
+Ties = Mapping[tuple[str, str], Collection[str]]
 
-def of(
+
+def find_ties(
   records: Sequence[accuracy_table.Record],
   workdir: pathlib.Path,
   *,
   correct_with_holm: bool = False,
-) -> dict[tuple[str, str], frozenset[str]]:
-  """(setting, dataset) -> the networks tied with the best, itself included.
+) -> Ties:
+  """Finds the networks tied with the best, for each setting and dataset.
 
-  McNemar's exact test on what each test example was predicted to be, or the
-  permutation test (see `statistics.compare`), p > 0.05. Where predictions are
-  missing, or networks were not tested on the same examples, nothing is known:
-  that dataset is left out, and it is said why.
+  The best network is among them. The test is McNemar's exact one, or the
+  permutation test (see `statistics.compare`), on the predictions of each test
+  example; networks with p > 0.05 are tied. A dataset is left out, with a
+  warning, where predictions are missing or where networks were not tested on
+  the same examples.
 
   Args:
-    records: of a ledger; of several of a cell that counts which
-      `grid.distinct` says, and networks are called as there.
-    workdir: of the ledger, where the predictions lie.
+    records: of a ledger; of several of a cell the last one counts, and
+      networks are named as by `accuracy_table.distinct`.
+    workdir: of the ledger, which holds the files of predictions.
     correct_with_holm: whether p-values are adjusted for the number of networks.
   """
   groups = collections.defaultdict(list)
   for record in accuracy_table.distinct(records):
     groups[record['setting'], record['dataset']].append(record)
-  found = {}
+  ties = {}
   for key, group in groups.items():
     try:
-      found[key] = _tied(group, workdir, correct_with_holm)
+      ties[key] = _tied_with_best(group, workdir, correct_with_holm)
     except InputError as error:
-      logging.warning('not known who is tied with the best: %s', error)
-  return found
+      logging.warning(
+        'cannot tell which networks are tied with the best: %s', error
+      )
+  return ties
 
 
-def _predictions(
+def _read_predictions(
   record: accuracy_table.Record, workdir: pathlib.Path
 ) -> Mapping[str, np.ndarray]:
+  """Reads what a cell predicted: digest, label and correct of each example.
+
+  Raises:
+    InputError: the file is missing or damaged.
+  """
   path = workdir / record['predictions']
   try:
     with open(path, 'rb') as opened, np.load(opened) as file:
@@ -58,12 +69,18 @@ def _predictions(
     ) from error
 
 
-def _tied(
+def _tied_with_best(
   records: Sequence[accuracy_table.Record], workdir: pathlib.Path, holm: bool
 ) -> frozenset[str]:
-  found = [_predictions(record, workdir) for record in records]
-  for record, one in zip(records, found, strict=True):
-    if not np.array_equal(one['digest'], found[0]['digest']):
+  """Returns the networks tied with the best, of one setting and dataset.
+
+  Raises:
+    InputError: predictions are missing, or of different examples.
+  """
+  predictions = [_read_predictions(record, workdir) for record in records]
+  first = predictions[0]
+  for record, arrays in zip(records, predictions, strict=True):
+    if not np.array_equal(arrays['digest'], first['digest']):
       raise InputError(
         f'{record["dataset"]}: {records[0]["network"]} and '
         f'{record["network"]} were not tested on the same images in the same '
@@ -72,8 +89,8 @@ def _tied(
       )
   tied = statistics.tied_with_best(
     records[0]['metric'],
-    found[0]['label'],
-    [one['correct'] for one in found],
+    first['label'],
+    [arrays['correct'] for arrays in predictions],
     [record['test']['value'] for record in records],
     correct_with_holm=holm,
   )

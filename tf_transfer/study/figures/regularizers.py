@@ -1,4 +1,4 @@
-"""Figures of what the settings of pretraining do to transfer (3, 4 and 5)."""
+"""Draws what the settings of pretraining do to transfer: figures 3, 4, 5."""
 
 import dataclasses
 import pathlib
@@ -7,10 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib import ticker
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
 
 from tf_transfer.networks import recipe
+from tf_transfer.study import names
 from tf_transfer.study.figures import axes as axes_lib
-from tf_transfer.study.figures import panels as panels_lib
+from tf_transfer.study.figures import canvas, style
 
 _MARKERS = 'osD^vP*X'
 _CONFIGURATIONS = tuple(recipe.CONFIGURATIONS)
@@ -45,10 +48,10 @@ def training_settings(
   trained_on: str = 'imagenet',
   note: str = '',
 ) -> None:
-  """Figures 3 and 5: transfer of networks pretrained in C1 to C5.
+  """Draws figure 3 or 5: transfer of networks pretrained in C1 to C5.
 
   Args:
-    series: a row of panels each, by whose they are; the last row's accuracies
+    series: a row of panels each, by owner; the last row's accuracies
       are on ImageNet where there are several, as the paper's.
     setting: in which the networks were transferred.
     path: of the files, without .png and .pdf.
@@ -58,66 +61,66 @@ def training_settings(
   Raises:
     InputError: a file could not be written.
   """
-  rows = len(series)
-  with plt.rc_context(axes_lib.STYLE):
+  num_rows = len(series)
+  with plt.rc_context(canvas.RC_PARAMS):
     figure = plt.figure(
-      figsize=(9.6, 4.3 * rows + 0.3 * bool(note)), layout='constrained'
+      figsize=(9.6, 4.3 * num_rows + 0.3 * bool(note)), layout='constrained'
     )
-    if note:
-      figure.suptitle(note, fontsize=9, fontweight='bold')
-    parts = figure.subfigures(rows, 1, squeeze=False).flat
-    for number, (part, (name, points)) in enumerate(
-      zip(parts, series.items(), strict=True)
+    _write_note(figure, note)
+    rows = figure.subfigures(num_rows, 1, squeeze=False).flat
+    for number, (row, (name, points)) in enumerate(
+      zip(rows, series.items(), strict=True)
     ):
       dataset = 'imagenet' if number else trained_on
-      _row(part, points, name if rows > 1 else '', setting, dataset)
-    axes_lib.save(figure, path)
+      _draw_row(row, points, name if num_rows > 1 else '', setting, dataset)
+    canvas.save(figure, path)
 
 
-def _row(
-  part,
+def _write_note(figure: Figure, note: str) -> None:
+  """Writes a note, if there is one, above a figure."""
+  if note:
+    figure.suptitle(note, fontsize=9, fontweight='bold')
+
+
+def _draw_row(
+  row: SubFigure,
   points: Sequence[Configuration],
   name: str,
   setting: str,
   dataset: str,
 ) -> None:
-  """Transfer on the left, accuracy where it was pretrained on the right."""
-  left, right = part.subplots(1, 2)
+  """Draws transfer on the left, accuracy where it was pretrained on the right.
+
+  Args:
+    row: of the figure.
+    points: of one series.
+    name: of the series; '' where it is the only one.
+    setting: in which the networks were transferred.
+    dataset: on which they were pretrained.
+  """
+  left, right = row.subplots(1, 2)
   networks = list(dict.fromkeys(p.network for p in points))
   shades = plt.get_cmap('viridis')(np.linspace(0, 0.85, len(networks)))
   for network, shade, marker in zip(networks, shades, _MARKERS, strict=False):
-    own = [p for p in points if p.network == network]
-    x = [_CONFIGURATIONS.index(p.configuration) for p in own]
-    style = {'color': shade, 'marker': marker, 'markersize': 5}
-    for axis, values, errors in (
-      (left, [p.mean_log_odds for p in own], [p.error for p in own]),
-      (right, [p.top1 for p in own], [p.top1_error for p in own]),
-    ):
-      axis.errorbar(
-        x,
-        values,
-        yerr=errors if any(errors) else None,
-        capsize=2,
-        elinewidth=0.8,
-        label=panels_lib.display_name(network),
-        **style,
-      )
+    own_points = [p for p in points if p.network == network]
+    look = {'color': shade, 'marker': marker, 'markersize': 5}
+    _draw_network(left, right, own_points, look)
   prefix = f'{name}: ' if name else ''
-  text = panels_lib.STYLES[setting].text.lower()
+  text = style.style_of(setting).text.lower()
   left.set_title(f'{prefix}transfer, {text}')
   left.set_ylabel('Mean log-odds over datasets')
-  on = 'ImageNet' if dataset == 'imagenet' else panels_lib.display_name(dataset)
-  right.set_title(f'{prefix}{on}, where it was pretrained')
+  title = 'ImageNet' if dataset == 'imagenet' else names.display_name(dataset)
+  right.set_title(f'{prefix}{title}, where it was pretrained')
   right.set_ylabel('Top-1 accuracy')
-  digits = axes_lib.percent_digits(right.get_yticks())
-  right.yaxis.set_major_formatter(ticker.PercentFormatter(1, digits))
+  decimals = axes_lib.percent_decimals(right.get_yticks())
+  right.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals))
   for axis in (left, right):
     axis.set_xticks(range(len(_CONFIGURATIONS)), _CONFIGURATIONS)
     axis.grid(axis='y', alpha=0.25)
     axis.set_xlim(-0.3, len(_CONFIGURATIONS) - 0.7)
-    _tell_factors(axis, axis is left)
+    _write_factors(axis, with_names=axis is left)
   handles, texts = left.get_legend_handles_labels()
-  part.legend(
+  row.legend(
     handles,
     texts,
     loc='outside lower center',
@@ -126,19 +129,42 @@ def _row(
   )
 
 
-def _tell_factors(axis, headed: bool) -> None:
+def _draw_network(
+  left: Axes,
+  right: Axes,
+  points: Sequence[Configuration],
+  look: Mapping[str, object],
+) -> None:
+  """Draws the configurations of one network into both panels of a row."""
+  x = [_CONFIGURATIONS.index(p.configuration) for p in points]
+  for axis, values, errors in (
+    (left, [p.mean_log_odds for p in points], [p.error for p in points]),
+    (right, [p.top1 for p in points], [p.top1_error for p in points]),
+  ):
+    axis.errorbar(
+      x,
+      values,
+      yerr=errors if any(errors) else None,
+      capsize=2,
+      elinewidth=0.8,
+      label=names.display_name(points[0].network),
+      **look,
+    )
+
+
+def _write_factors(axis: Axes, *, with_names: bool) -> None:
   """Writes below the ticks what is on in each configuration."""
   for row, (factor, name) in enumerate(recipe.FACTORS.items()):
     texts = [
-      (at, '+' if on[factor] else '−', 'center')
-      for at, on in enumerate(recipe.CONFIGURATIONS.values())
+      (column, '+' if on[factor] else '−', 'center')
+      for column, on in enumerate(recipe.CONFIGURATIONS.values())
     ]
-    if headed:
+    if with_names:
       texts.append((-0.4, name, 'right'))
-    for at, text, alignment in texts:
+    for x, text, alignment in texts:
       axis.annotate(
         text,
-        (at, 0),
+        (x, 0),
         xycoords=axis.get_xaxis_transform(),
         xytext=(0, -23 - 11 * row),
         textcoords='offset points',
@@ -173,7 +199,7 @@ def embeddings(
   path: pathlib.Path,
   note: str = '',
 ) -> None:
-  """Figure 4: t-SNE of a dataset's features, a panel for each network.
+  """Draws figure 4: t-SNE of a dataset's features, a panel for each network.
 
   Args:
     panels: of the same images.
@@ -184,9 +210,7 @@ def embeddings(
   Raises:
     InputError: a file could not be written.
   """
-  shown = sorted(set(panels[0].labels.tolist()))
-  colors = plt.get_cmap('tab10')
-  with plt.rc_context(axes_lib.STYLE):
+  with plt.rc_context(canvas.RC_PARAMS):
     figure, axes = plt.subplots(
       1,
       len(panels),
@@ -194,31 +218,40 @@ def embeddings(
       squeeze=False,
       layout='constrained',
     )
-    if note:
-      figure.suptitle(note, fontsize=9, fontweight='bold')
+    _write_note(figure, note)
+    shown = sorted(set(panels[0].labels.tolist()))
     for axis, panel in zip(axes.flat, panels, strict=True):
-      for number, label in enumerate(shown):
-        own = panel.points[panel.labels == label]
-        axis.scatter(
-          *own.T,
-          s=14,
-          color=colors(number % 10),
-          marker=_MARKERS[number % len(_MARKERS)],
-          edgecolor='white',
-          linewidths=0.3,
-          label=classes[label],
-        )
-      axis.set_title(
-        f'{panel.title}\nnearest neighbor of the same class: '
-        f'{panel.neighbors:.0%}'
-      )
-      axis.set_xticks([])
-      axis.set_yticks([])
-      axis.set_box_aspect(1)
-      axis.spines[:].set_visible(True)
-      axis.spines[:].set_color('0.7')
+      _draw_embedding(axis, panel, shown, classes)
     handles, texts = axes.flat[0].get_legend_handles_labels()
     figure.legend(
       handles, texts, loc='outside lower center', ncols=5, fontsize=8
     )
-    axes_lib.save(figure, path)
+    canvas.save(figure, path)
+
+
+def _draw_embedding(
+  axis: Axes,
+  panel: Embedding,
+  shown: Sequence[int],
+  classes: Sequence[str],
+) -> None:
+  """Draws the images of one panel, a color and mark per class."""
+  colors = plt.get_cmap('tab10')
+  for number, label in enumerate(shown):
+    axis.scatter(
+      *panel.points[panel.labels == label].T,
+      s=14,
+      color=colors(number % 10),
+      marker=_MARKERS[number % len(_MARKERS)],
+      edgecolor='white',
+      linewidths=0.3,
+      label=classes[label],
+    )
+  axis.set_title(
+    f'{panel.title}\nnearest neighbor of the same class: {panel.neighbors:.0%}'
+  )
+  axis.set_xticks([])
+  axis.set_yticks([])
+  axis.set_box_aspect(1)
+  axis.spines[:].set_visible(True)
+  axis.spines[:].set_color('0.7')

@@ -1,4 +1,4 @@
-"""A record beside the paper's number, and why the two may differ.
+"""Compares records with the paper's numbers, and says why they may differ.
 
 Every reason is read off the record and the tables of networks, datasets and
 published numbers; what they do not say is not guessed.
@@ -6,14 +6,14 @@ published numbers; what they do not say is not guessed.
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 
 from tf_transfer import datasets
 from tf_transfer.networks import recipe as recipe_lib
+from tf_transfer.study import names
 from tf_transfer.study.analysis import accuracy_table, recipes
-from tf_transfer.study.figures import panels
 from tf_transfer.study.paper import numbers
 
 # The search of the paper (sections 4 and 5 of the protocol), as records of the
@@ -55,9 +55,9 @@ _SEARCHES: Mapping[str, Mapping[str, float | str]] = {
     'include_zero_weight_decay': False,
   },
 }
-# What stands in records for the same search: it only says more.
-_SAME = {'both': 'exhaustive'}
-_TRAINED = ('fine_tuned', 'random_init')
+# Another word for the same search: it only reports more.
+_SYNONYMS = {'both': 'exhaustive'}
+_MAX_LISTED = 5  # Values that are written out one by one.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,12 +75,12 @@ class Reason:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-  """A record beside the paper's number.
+  """How a record compares with the paper's number.
 
   Attributes:
     paper: the paper's accuracy in 0 to 1; None where it has no such cell.
     reading: how far that may be off, being read off a figure.
-    difference: ours less the paper's.
+    difference: ours minus the paper's.
     within: whether the paper's number, give or take the reading, lies in our
       95 % interval.
     reasons: why the two may differ; where there is no such cell, which part
@@ -96,18 +96,19 @@ class Comparison:
 
 @functools.cache
 def _published() -> Mapping[tuple[str, str, str], accuracy_table.Record]:
+  """Returns the paper's records by setting, network and dataset."""
   return {
     (r['setting'], r['network'], r['dataset']): r for r in numbers.records()
   }
 
 
-def of(record: accuracy_table.Record) -> Comparison:
+def compare(record: accuracy_table.Record) -> Comparison:
   """Compares a record of a ledger with the paper's number."""
   cell = record['setting'], record['network'], record['dataset']
-  theirs = _published().get(cell)
-  if theirs is None:
+  published = _published().get(cell)
+  if published is None:
     return Comparison(None, None, None, None, tuple(_not_in_the_paper(cell)))
-  paper, test = theirs['test']['value'], record['test']
+  paper, test = published['test']['value'], record['test']
   reading = float(numbers.reading_error(np.array(paper)))
   return Comparison(
     paper,
@@ -131,83 +132,79 @@ def of(record: accuracy_table.Record) -> Comparison:
 
 
 def _not_in_the_paper(cell: tuple[str, str, str]) -> list[Reason]:
+  """Returns which part of a cell the paper does not have."""
   setting, network, dataset = cell
-  _, networks, their_datasets = (
-    set(c) for c in zip(*_published(), strict=True)
+  published = zip(*_published(), strict=True)
+  titles = (
+    names.setting_text(setting),
+    names.display_name(network),
+    names.display_name(dataset),
   )
   return [
-    Reason(f'{what} not in the paper', f'its figure 2 has no {name}')
-    for what, name, has in (
-      (
-        'setting',
-        panels.setting_text(setting),
-        setting in numbers.SETTINGS,
-      ),
-      ('network', panels.display_name(network), network in networks),
-      ('dataset', panels.display_name(dataset), dataset in their_datasets),
+    Reason(f'{part} not in the paper', f'its figure 2 has no {title}')
+    for part, name, title, published_names in zip(
+      ('setting', 'network', 'dataset'), cell, titles, published, strict=True
     )
-    if not has
+    if name not in published_names
   ]
 
 
 def _weights(record: accuracy_table.Record) -> list[Reason]:
-  if record['setting'] == 'random_init':
-    return []  # No weights of others went into it.
-  theirs = numbers.imagenet_top1()[record['network']]
+  """Returns how the pretrained weights differ, if there are any."""
+  if not recipes.uses_weights(record):
+    return []
+  paper_top1 = numbers.imagenet_top1()[record['network']]
   top1 = record['imagenet_top1']
-  here = 'unknown' if top1 is None else f'{top1:.1%}'
-  given = recipes.of(record)
-  recipe = 'not recorded' if given == recipe_lib.UNKNOWN else given
+  top1_text = 'unknown' if top1 is None else f'{top1:.1%}'
+  recipe = recipes.from_record(record)
+  recipe_text = 'not recorded' if recipe == recipe_lib.UNKNOWN else recipe
   return [
     Reason(
       'weights',
-      f'the paper trained its own: ImageNet top-1 {here} here, {theirs:.1%} '
-      f'there. Recipe here: {recipe}. There: BN scale; no label smoothing, '
-      'dropout or auxiliary head',
+      f'the paper trained its own: ImageNet top-1 {top1_text} here, '
+      f'{paper_top1:.1%} there. Recipe here: {recipe_text}. There: BN scale; '
+      'no label smoothing, dropout or auxiliary head',
     )
   ]
 
 
 def _images(record: accuracy_table.Record) -> list[Reason]:
-  reasons = []
+  """Returns which images were left out or are not the paper's."""
+  texts = []
   expected = datasets.row(record['dataset']).counts['test']
-  found = record['test']['examples']
-  if found != expected:
-    reasons.append(
-      Reason('images', f'tested on {found:,} of {expected:,} images')
-    )
+  tested = record['test']['examples']
+  if tested != expected:
+    texts.append(f'tested on {tested:,} of {expected:,} images')
   if record['skipped']:
-    count = len(record['skipped'])
-    reasons.append(Reason('images', f'{count:,} corrupt images left out'))
-  reasons += [Reason('images', note) for note in record['notes']]
-  return reasons
+    texts.append(f'{len(record["skipped"]):,} corrupt images left out')
+  return [Reason('images', text) for text in (*texts, *record['notes'])]
 
 
 def _preprocessing(record: accuracy_table.Record) -> list[Reason]:
-  reasons = []
+  """Returns how images were prepared, and features taken, in another way."""
+  texts = []
   size = record['image_size']
-  if size and size != numbers.image_size()[record['network']]:
-    reasons.append(
-      f'images of {size} px, in the paper '
-      f'{numbers.image_size()[record["network"]]} px'
-    )
-  if record['setting'] not in _TRAINED:
+  paper_size = numbers.image_size()[record['network']]
+  if size and size != paper_size:
+    texts.append(f'images of {size} px, in the paper {paper_size} px')
+  if not record['trials']:  # On fixed features.
     if record['preprocessing'] != 'whole_image':
-      how = record['preprocessing'].replace('_', ' ')
-      reasons.append(f'images {how}, in the paper the whole image resized')
+      resize = record['preprocessing'].replace('_', ' ')
+      texts.append(f'images {resize}, in the paper the whole image resized')
     if record['layer']:
-      reasons.append(
+      texts.append(
         f'features of layer {record["layer"]}, in the paper those ahead of the '
         'logits'
       )
     if record['pyramid'] != [1]:
-      reasons.append(f'features over a pyramid of {record["pyramid"]} cells')
-  return [Reason('preprocessing', text) for text in reasons]
+      texts.append(f'features over a pyramid of {record["pyramid"]} cells')
+  return [Reason('preprocessing', text) for text in texts]
 
 
 def _splits(record: accuracy_table.Record) -> list[Reason]:
-  held_out = datasets.row(record['dataset']).held_out
-  if held_out is None:
+  """Returns which splits were drawn by us, where there are no official ones."""
+  holdout = datasets.row(record['dataset']).holdout
+  if holdout is None:
     return []
   reasons = [
     Reason(
@@ -215,11 +212,12 @@ def _splits(record: accuracy_table.Record) -> list[Reason]:
       'validation images are our draw: the paper’s are not published',
     )
   ]
-  if held_out.test_from is not None:
+  per_class = holdout.trainval_per_class
+  if per_class is not None:
     reasons.append(
       Reason(
         'test split',
-        f'{held_out.test_from} images of each class were drawn for training '
+        f'{per_class} images of each class were drawn for training '
         'and the rest is test: our draw, not the paper’s',
       )
     )
@@ -227,22 +225,31 @@ def _splits(record: accuracy_table.Record) -> list[Reason]:
 
 
 def _search(record: accuracy_table.Record) -> list[Reason]:
+  """Returns which fields of the search differ from the paper's."""
   search = record['search']
-  differ = [
-    f'{name.replace("_", " ")} {_plain(search[name])} (paper: {_plain(value)})'
+  texts = [
+    f'{_field_text(name)} {_value_text(search[name])} '
+    f'(paper: {_value_text(value)})'
     for name, value in _SEARCHES[record['setting']].items()
-    if name in search and _unlike(search[name], value)
+    if name in search and _differs(search[name], value)
   ]
-  return [Reason('search', ', '.join(differ))] if differ else []
+  return [Reason('search', ', '.join(texts))] if texts else []
 
 
-def _unlike(ours: float | str, theirs: float | str) -> bool:
-  if isinstance(theirs, str):
-    return _SAME.get(ours, ours) != theirs
-  return not np.isclose(float(ours), float(theirs), atol=0)
+def _differs(ours: float | str, papers: float | str) -> bool:
+  """Returns whether two values of a field of the search differ."""
+  if isinstance(papers, str):
+    return _SYNONYMS.get(ours, ours) != papers
+  return not np.isclose(float(ours), float(papers), atol=0)
 
 
-def _plain(value: float | bool | str) -> str:
+def _field_text(name: str) -> str:
+  """Returns the name of a field in words."""
+  return name.removeprefix('num_').replace('_', ' ')
+
+
+def _value_text(value: float | bool | str) -> str:
+  """Returns the value of a field in words."""
   if isinstance(value, str):
     return value
   if isinstance(value, bool):
@@ -251,30 +258,32 @@ def _plain(value: float | bool | str) -> str:
 
 
 def _convergence(record: accuracy_table.Record) -> list[Reason]:
+  """Returns which fits or trials did not converge, as reasons."""
   return [Reason('convergence', text) for text in unconverged(record)]
 
 
-def unconverged(record: accuracy_table.Record) -> Sequence[str]:
-  """What of a record's fits or trials did not reach an end, in words."""
-  found, solver = [], record['solver']
+def unconverged(record: accuracy_table.Record) -> list[str]:
+  """Returns which fits of a record did not converge, or trials diverged."""
+  texts, solver = [], record['solver']
   if solver and not solver['converged']:
-    found.append('the final fit did not converge')
+    texts.append('the final fit did not converge')
   if solver and solver['unconverged_penalties']:
     values = solver['unconverged_penalties']
-    listed = ', '.join(f'{value:.3g}' for value in values[:5])
-    more = f' and {len(values) - 5} more' * (len(values) > 5)
-    found.append(
+    listed = ', '.join(f'{value:.3g}' for value in values[:_MAX_LISTED])
+    num_more = len(values) - _MAX_LISTED
+    more = f' and {num_more} more' * (num_more > 0)
+    texts.append(
       f'{len(values)} of the fits on train did not converge (at {listed}{more})'
     )
   diverged = [t for t in record['trials'] if t['diverged'] is not None]
   if diverged:
-    found.append(f'{len(diverged)} of {len(record["trials"])} trials diverged')
-  return found
+    texts.append(f'{len(diverged)} of {len(record["trials"])} trials diverged')
+  return texts
 
 
-def at_the_end(record: accuracy_table.Record) -> Sequence[str]:
-  """The chosen hyperparameters that lie at an end of what was searched."""
-  found, search = [], record['search']
+def at_the_end(record: accuracy_table.Record) -> list[str]:
+  """Returns which chosen hyperparameters lie at an end of the search range."""
+  texts, search = [], record['search']
   for name, value in record['chosen'].items():
     if f'{name}_min' in search:
       ends = search[f'{name}_min'], search[f'{name}_max']
@@ -283,8 +292,7 @@ def at_the_end(record: accuracy_table.Record) -> Sequence[str]:
     else:
       continue
     if ends[0] < ends[1] and np.isclose(value, ends, atol=0).any():
-      found.append(
-        f'{name.replace("_", " ")} {value:.3g} is at the end of what was '
-        'searched'
+      texts.append(
+        f'{name.replace("_", " ")} {value:.3g} is at an end of the search range'
       )
-  return found
+  return texts

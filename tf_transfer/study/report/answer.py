@@ -1,4 +1,4 @@
-"""The study's question, answered in a sentence, or why it cannot be.
+"""Answers the study's question in a sentence, or says why it cannot.
 
 Do networks that are better on ImageNet transfer better? Pearson's r between
 the log-odds of ImageNet top-1 and the mean log-odds over datasets (section 6
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_transfer.errors import InputError
+from tf_transfer.study import names
 from tf_transfer.study.analysis import accuracy_table, statistics
-from tf_transfer.study.figures import panels
 from tf_transfer.study.paper import numbers
 
 YES, NO, CANNOT_SAY = 'Yes', 'No', 'Cannot say'
@@ -20,7 +20,7 @@ YES, NO, CANNOT_SAY = 'Yes', 'No', 'Cannot say'
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-  """What a setting's records say.
+  """The answer that the records of a setting give.
 
   Attributes:
     setting: its name.
@@ -43,103 +43,112 @@ class Answer:
 
 
 def number(value: float) -> str:
-  """A coefficient to two decimals, with a real minus sign."""
+  """Returns a coefficient to two decimals, with a real minus sign."""
   return f'{value:.2f}'.replace('-', '−')
 
 
-def _count(count: int, what: str) -> str:
-  return f'{count} {what}{"s" * (count != 1)}'
+def _count(count: int, noun: str) -> str:
+  """Returns a count with its noun, as '1 network' or '2 networks'."""
+  return f'{count} {noun}{"s" * (count != 1)}'
 
 
-def coefficient(found: statistics.Correlation, symbol: str = 'r') -> str:
-  """'r = 0.99, 95 % interval 0.97 to 1.00', or without the interval."""
-  text = f'{symbol} = {number(found.r)}'
-  if not np.isnan(found.low):
-    text += f', 95 % interval {number(found.low)} to {number(found.high)}'
+def coefficient(correlation: statistics.Correlation, symbol: str = 'r') -> str:
+  """Returns 'r = 0.99, 95 % interval 0.97 to 1.00', or without the interval."""
+  text = f'{symbol} = {number(correlation.r)}'
+  if not np.isnan(correlation.low):
+    low, high = number(correlation.low), number(correlation.high)
+    text += f', 95 % interval {low} to {high}'
   return text
 
 
-def _left_out(selected: accuracy_table.Usable) -> list[str]:
-  """What of a setting the answer does not speak of, and why."""
+def _left_out(comparable: accuracy_table.Comparable) -> list[str]:
+  """Returns which networks and datasets are left out, and why."""
   return [
-    f'Left out, {reason}: {", ".join(map(panels.display_name, names))}.'
-    for names, reason in (
-      (selected.unknown, 'their ImageNet top-1 being unknown'),
-      (selected.thin, 'too few networks being on them'),
-      (selected.partial, 'not being on all of the datasets'),
+    f'Left out, {reason}: {", ".join(map(names.display_name, left_out))}.'
+    for left_out, reason in (
+      (comparable.without_imagenet, 'their ImageNet top-1 being unknown'),
+      (comparable.sparse_datasets, 'too few networks being on them'),
+      (comparable.incomplete, 'not being on all of the datasets'),
     )
-    if names
+    if left_out
   ]
 
 
-def of(records: Sequence[accuracy_table.Record], setting: str) -> Answer:
-  """The answer of the records of one setting.
+def from_records(
+  records: Sequence[accuracy_table.Record], setting: str
+) -> Answer:
+  """Returns the answer that the records of one setting give.
 
   Args:
-    records: of several of a cell that counts which `grid.distinct` says.
+    records: of several of a cell the last one counts, as in
+      `accuracy_table.distinct`.
     setting: that is asked about.
   """
-  selected = accuracy_table.usable(accuracy_table.of(records, setting))
-  found, remarks = selected.found, _left_out(selected)
-  text = panels.setting_text(setting)
+  comparable = accuracy_table.select_comparable(
+    accuracy_table.build(records, setting)
+  )
+  table, remarks = comparable.table, _left_out(comparable)
   correlation = None
   try:
-    correlation = _correlation(found)
+    correlation = _correlation(table)
   except InputError as error:
     verdict, reason = CANNOT_SAY, f'{error}.'
   else:
-    verdict, reason = _verdict(correlation, len(found.datasets))
-    ranks = coefficient(_correlation(found, ranks=True), 'ρ')
+    verdict, reason = _verdict(correlation, len(table.datasets))
+    ranks = coefficient(_correlation(table, ranks=True), 'ρ')
     remarks.append(f"By ranks alone, Spearman's {ranks}.")
   return Answer(
     setting,
     verdict,
-    f'{text}: {reason}',
-    (*remarks, *_of_the_paper(setting, found.datasets)),
+    f'{names.setting_text(setting)}: {reason}',
+    (*remarks, *_papers_correlation(setting, table.datasets)),
     correlation,
-    found.networks,
-    found.datasets,
+    table.networks,
+    table.datasets,
   )
 
 
 def _correlation(
-  found: accuracy_table.Grid, *, ranks: bool = False
+  table: accuracy_table.AccuracyTable, *, ranks: bool = False
 ) -> statistics.Correlation:
+  """Returns the correlation of ImageNet top-1 with the mean log-odds."""
   return statistics.correlation(
-    statistics.log_odds(found.imagenet_top1),
-    found.log_odds.mean(axis=1),
+    statistics.log_odds(table.imagenet_top1),
+    table.log_odds.mean(axis=1),
     ranks=ranks,
   )
 
 
-def _verdict(found: statistics.Correlation, datasets: int) -> tuple[str, str]:
-  over = f'over {_count(found.points, "network")} and '
-  over += _count(datasets, 'dataset')
-  if np.isnan(found.low):
+def _verdict(
+  correlation: statistics.Correlation, num_datasets: int
+) -> tuple[str, str]:
+  """Returns the verdict by a correlation, and the reason in words."""
+  over = f'over {_count(correlation.num_points, "network")} and '
+  over += _count(num_datasets, 'dataset')
+  text = coefficient(correlation)
+  if np.isnan(correlation.low):
     return CANNOT_SAY, (
-      f'{coefficient(found)} {over}, without an interval: so few networks '
+      f'{text} {over}, without an interval: so few networks '
       'show nothing, however well they line up.'
     )
-  if found.low > 0:
+  if correlation.low > 0:
     meaning = 'networks that are better on ImageNet transfer better'
-    return YES, f'{meaning}, {coefficient(found)}, {over}.'
-  if found.high < 0:
+    return YES, f'{meaning}, {text}, {over}.'
+  if correlation.high < 0:
     meaning = 'networks that are better on ImageNet transfer worse'
-    return NO, f'{meaning}, {coefficient(found)}, {over}.'
-  return CANNOT_SAY, f'{coefficient(found)}, {over}: zero is not excluded.'
+    return NO, f'{meaning}, {text}, {over}.'
+  return CANNOT_SAY, f'{text}, {over}: zero is not excluded.'
 
 
-def _of_the_paper(setting: str, datasets: Sequence[str]) -> list[str]:
-  """What the paper's networks show on those datasets that it has too."""
-  if setting not in numbers.SETTINGS:
-    return []
-  theirs = accuracy_table.of(numbers.records(), setting)
-  shared = [name for name in datasets if name in theirs.datasets]
+def _papers_correlation(setting: str, datasets: Sequence[str]) -> list[str]:
+  """Returns the paper's correlation on those of the datasets that it has."""
+  table = accuracy_table.build(numbers.records(), setting)
+  shared = [name for name in datasets if name in table.datasets]
   if not shared:
     return []
-  found = _correlation(theirs.on(shared))
-  where = 'the same' if len(shared) == len(datasets) else 'the shared'
+  correlation = _correlation(table.select_datasets(shared))
+  which = 'the same' if len(shared) == len(datasets) else 'the shared'
   return [
-    f"The paper's {_count(found.points, 'network')} on {where} "
-    f'{_count(len(shared), "dataset")}: {coefficient(found)}.'
+    f"The paper's {_count(correlation.num_points, 'network')} on {which} "
+    f'{_count(len(shared), "dataset")}: {coefficient(correlation)}.'
   ]

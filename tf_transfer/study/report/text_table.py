@@ -1,13 +1,68 @@
-"""Records as a table of text."""
+"""Prints tables as text, those of records among them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import tabulate
+
 from tf_transfer.study.analysis import recipes
+
+_HEADERS = (
+  'network',
+  'dataset',
+  'setting',
+  'ImageNet',
+  'val',
+  'test',
+  '95 % interval',
+  'images',
+  'chosen',
+  'converged',
+)
+_ALIGNMENT = 'lllr'  # The first three hold text, the others numbers.
+_METRIC_NAMES = {
+  'top1': 'top-1 accuracy',
+  'mean_per_class': 'mean per-class accuracy',
+  'map11': '11-point mean average precision',
+}
+# Tabulate's 'simple' makes each column two letters wider than its header.
+_FORMAT = tabulate.TableFormat(
+  lineabove=None,
+  linebelowheader=tabulate.Line('', '-', '  ', ''),
+  linebetweenrows=None,
+  linebelow=None,
+  headerrow=tabulate.DataRow('', '  ', ''),
+  datarow=tabulate.DataRow('', '  ', ''),
+  padding=0,
+  with_header_hide=None,
+)
+
+
+def aligned(
+  rows: Sequence[Sequence[str]],
+  headers: Sequence[str],
+  alignment: str = 'lr',
+) -> str:
+  """Returns a table with its columns aligned and a rule below its headers.
+
+  Args:
+    rows: of cells.
+    headers: one per column.
+    alignment: 'l' (left) or 'r' (right) for each column, header included; the
+      last letter holds for all further columns.
+  """
+  letters = alignment.ljust(len(headers), alignment[-1])
+  return tabulate.tabulate(
+    # As a row, so that a header is aligned as its column is.
+    [headers, tabulate.SEPARATING_LINE, *rows],
+    tablefmt=_FORMAT,
+    colalign=[{'l': 'left', 'r': 'right'}[letter] for letter in letters],
+    disable_numparse=True,
+  )
 
 
 def chosen(record: Mapping[str, Any]) -> str:
-  """The hyperparameters that did best on val, in words."""
+  """Returns the hyperparameters that did best on val, in words."""
   return ', '.join(
     f'{name} {value}' if isinstance(value, str) else f'{name} {value:.3g}'
     for name, value in record['chosen'].items()
@@ -15,6 +70,7 @@ def chosen(record: Mapping[str, Any]) -> str:
 
 
 def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
+  """Returns the cells of a record."""
   top1, test = record['imagenet_top1'], record['test']
   return (
     record['network'],
@@ -31,47 +87,25 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _converged(solver: Mapping[str, Any]) -> str:
+  """Returns whether all fits converged; '-' for settings without a solver."""
   if not solver:
     return '-'
   converged = solver['converged'] and not solver['unconverged_penalties']
   return 'yes' if converged else 'NO'
 
 
-_HEADINGS = (
-  'network',
-  'dataset',
-  'setting',
-  'ImageNet',
-  'val',
-  'test',
-  '95 % interval',
-  'images',
-  'chosen',
-  'converged',
-)
-_METRIC_NAMES = {
-  'top1': 'top-1 accuracy',
-  'mean_per_class': 'mean per-class accuracy',
-  'map11': '11-point mean average precision',
-}
-_TEXT_COLUMNS = 3  # left-aligned; the others hold numbers
-
-
 def render(records: Sequence[Mapping[str, Any]]) -> str:
-  """A line per record; below them, whether the networks can be compared."""
-  rows = [_HEADINGS, *(_row(record) for record in records)]
-  widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-  lines = [
-    '  '.join(
-      text.ljust(width) if i < _TEXT_COLUMNS else text.rjust(width)
-      for i, (text, width) in enumerate(zip(row, widths, strict=True))
-    )
-    for row in rows
-  ]
-  lines.insert(1, '  '.join('-' * width for width in widths))
+  """Returns a table with one record per row.
+
+  Below it stand the metrics, and a warning where the networks were trained by
+  different recipes and can therefore not be compared.
+  """
   metrics = sorted({record['metric'] for record in records})
-  lines.append(
-    'val and test: ' + ' or '.join(_METRIC_NAMES[metric] for metric in metrics)
+  names = ' or '.join(_METRIC_NAMES[metric] for metric in metrics)
+  return '\n'.join(
+    (
+      aligned([_row(record) for record in records], _HEADERS, _ALIGNMENT),
+      f'val and test: {names}',
+      *recipes.warning(records).splitlines(),
+    )
   )
-  lines += recipes.warning(records).splitlines()
-  return '\n'.join(line.rstrip() for line in lines)

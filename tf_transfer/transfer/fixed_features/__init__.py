@@ -1,1 +1,1 @@
-"""Transfers by a classifier on the features of a frozen network."""
+"""Transfers a frozen network by a classifier on its features."""

@@ -1,75 +1,83 @@
-"""Classifiers on fixed features, all behind one face.
+"""Lists the classifiers on fixed features, all with the same interface.
 
-Logistic regression is the paper's. Its appendix has the linear SVM and the
-nearest neighbors; ridge regression is what few-shot evaluations use. Each is
-fitted for a grid of one hyperparameter, larger values being smoother, and
-gives scores [N, C]: the class with the largest is predicted; where labels are
-[N, C], the classes whose score is positive are.
+Each row is also a setting: a new classifier is its module and a row here, and
+its fields in configs/base.py.
+
+Logistic regression is the paper's. The linear SVM and the nearest neighbors
+are in its appendix; ridge regression is what few-shot evaluations use. Each is
+fitted for a grid of one hyperparameter, whose larger values give smoother
+classifiers, and computes scores [N, C]. With labels [N] the class of largest
+score is predicted; with labels [N, C] every class of positive score is.
 """
 
 import dataclasses
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import ml_collections
 import numpy as np
-import scipy.linalg
-import sklearn.exceptions
-import sklearn.svm
-from threadpoolctl import threadpool_limits
 
 from tf_transfer.errors import InputError
-from tf_transfer.transfer.logistic import path as path_lib
+from tf_transfer.transfer.fixed_features import (
+  fitted,
+  linear_svm,
+  logistic_regression,
+  nearest_neighbors,
+  ridge,
+)
 
-_BLOCK = 1024  # rows that are converted or compared at once
 
+class Fit(Protocol):
+  """The function that fits a classifier for each value of a grid."""
 
-class Fitted(Protocol):
-  """A classifier fitted for each value of a grid.
+  def __call__(
+    self,
+    features: np.ndarray,
+    labels: np.ndarray,
+    grid: np.ndarray,
+    config: ml_collections.ConfigDict,
+    num_classes: int,
+    *,
+    start: tuple[Any, int] | None = None,
+    progress: Callable[[int], None] | None = None,
+  ) -> fitted.Fitted:
+    """Fits the classifier.
 
-  Attributes:
-    converged: bool [P].
-    evaluations: passes over the examples, in all.
-    certificate: of the last fit; more that is known of how good it is.
-  """
+    Args:
+      features: [N, D], of a float type.
+      labels: int [N], classes from 0; or [N, C] of 0, 1 and -1 (ignored).
+      grid: [P], values of the hyperparameter.
+      config: the classifier's part of the job's config.
+      num_classes: C.
+      start: what an earlier fit returned and the position of its best value,
+        for classifiers that can start from it.
+      progress: called with the number of grid values that are done.
 
-  converged: np.ndarray
-  evaluations: int
-  certificate: Mapping[str, float]
-
-  def scores(self, features: np.ndarray) -> Iterator[np.ndarray]:
-    """Of features [N, D]: [N, C] for each value of the grid."""
+    Raises:
+      InputError: the features or labels cannot be fitted.
+    """
     ...
 
 
 @dataclasses.dataclass(frozen=True)
-class Linear:
-  """Weights [P, D, C] and bias [P, C]; otherwise as `Fitted`."""
+class Classifier:
+  """A way to classify fixed features.
 
-  weights: np.ndarray
-  bias: np.ndarray
-  converged: np.ndarray
-  evaluations: int = 0
-  certificate: Mapping[str, float] = dataclasses.field(default_factory=dict)
-  normalized: bool = False
+  Attributes:
+    title: for people.
+    hyperparameter: the name of the values of the grid.
+    grid: computes the grid [P] from the classifier's part of the config.
+    fit: fits the classifier.
+  """
 
-  def scores(self, features: np.ndarray) -> Iterator[np.ndarray]:
-    """Of features [N, D]: [N, C] for each value of the grid."""
-    if self.normalized:
-      features = normalize(features)
-    for weights, bias in zip(self.weights, self.bias, strict=True):
-      yield path_lib.logits(weights, bias, features)
+  title: str
+  hyperparameter: str
+  grid: Callable[[ml_collections.ConfigDict], np.ndarray]
+  fit: Fit
 
 
-def normalize(features: np.ndarray) -> np.ndarray:
-  """Each row [D] divided by its L2 norm; a row of zeros stays."""
-  norms = np.linalg.norm(features, axis=1, keepdims=True)
-  return features / np.where(norms > 0, norms, 1)
-
-
-def penalties(config: ml_collections.ConfigDict) -> np.ndarray:
-  """The grid [P], ascending, evenly spaced in the logarithm."""
+def penalty_grid(config: ml_collections.ConfigDict) -> np.ndarray:
+  """Computes penalties [P], ascending, evenly spaced in the logarithm."""
   return np.logspace(
     np.log10(config.penalty_min),
     np.log10(config.penalty_max),
@@ -77,282 +85,45 @@ def penalties(config: ml_collections.ConfigDict) -> np.ndarray:
   )
 
 
-# What all `fit` take. start is (an earlier fit's Fitted, the position of its
-# best), or None; progress is called with the number of grid values done.
-_Fit = Callable[..., Fitted]
-
-
-def _logistic_regression(
-  features: np.ndarray,
-  labels: np.ndarray,
-  grid: np.ndarray,
-  config: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  start: tuple[Linear, int] | None = None,
-  progress: Callable[[int], None] | None = None,
-) -> Linear:
-  """½λ‖W‖² on the sum of the losses; see `logistic`.
-
-  A fit that starts from another is the last one, and has its tolerance.
-  """
-  path = path_lib.fit_path(
-    features,
-    labels,
-    grid,
-    num_classes=num_classes,
-    initial=start and (start[0].weights[start[1]], start[0].bias[start[1]]),
-    tolerance=config.tolerance if start is None else config.refit_tolerance,
-    max_evaluations=config.max_evaluations,
-    progress=progress and (lambda done, _: progress(done)),
-  )
-  return Linear(
-    path.weights,
-    path.bias,
-    path.converged,
-    int(path.evaluations.sum()),
-    {
-      name: float(getattr(path, name)[-1])
-      for name in ('gradient_norm', 'objective', 'bound')
-    },
-  )
-
-
-def _linear_svm(
-  features: np.ndarray,
-  labels: np.ndarray,
-  grid: np.ndarray,
-  config: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  start: tuple[Linear, int] | None = None,
-  progress: Callable[[int], None] | None = None,
-) -> Linear:
-  """½λ‖w‖² on the sum of squared hinge losses, a class against the rest.
-
-  By LIBLINEAR (C = 1/λ), on L2-normalized features, each in double precision
-  beside LIBLINEAR's own copy: five times the memory of the features. It
-  penalizes the bias like a weight, and cannot start from an earlier fit.
-  """
-  del start
-  features = normalize(path_lib.check_features(features)).astype(np.float64)
-  targets, mask = path_lib.check_labels(labels, len(features), num_classes)
-  weights = np.zeros((len(grid), features.shape[1], num_classes))
-  bias = np.full((len(grid), num_classes), -np.inf)
-  iterations = np.zeros(len(grid), int)
-  for p, penalty in enumerate(grid):
-
-    def fit(rows, labels, penalty=penalty):
-      model = sklearn.svm.LinearSVC(
-        C=1 / penalty,
-        tol=config.tolerance,
-        max_iter=config.max_evaluations,
-        # Fewer unknowns, and far faster where there are more than examples.
-        dual=len(labels) < features.shape[1],
-        random_state=0,
-      )
-      with warnings.catch_warnings():
-        # Said by `converged`.
-        warnings.simplefilter('ignore', sklearn.exceptions.ConvergenceWarning)
-        return model.fit(features[rows], labels)
-
-    if mask is None:
-      if np.sum(targets.any(axis=1)) < 2:
-        raise InputError(
-          'all labels are of one class; a classifier needs at least two'
-        )
-      model = fit(slice(None), labels)
-      signs = [[-1], [1]] if len(model.classes_) == 2 else 1
-      weights[p][:, model.classes_] = (model.coef_ * signs).T
-      bias[p, model.classes_] = np.ravel(model.intercept_ * signs)
-      iterations[p] = model.n_iter_
-    for c in range(num_classes if mask is not None else 0):
-      counted = targets[c][mask[c]]
-      if counted.all() or not counted.any():
-        # No example to tell it by: all scores alike.
-        bias[p, c] = np.inf if counted.any() else -np.inf
-        continue
-      model = fit(mask[c], counted)
-      weights[p, :, c], bias[p, c] = model.coef_[0], model.intercept_[0]
-      iterations[p] = max(iterations[p], model.n_iter_)
-    if progress:
-      progress(p + 1)
-  return Linear(
-    weights,
-    bias,
-    iterations < config.max_evaluations,
-    int(iterations.sum()),
-    normalized=True,
-  )
-
-
-# The bias is the weight of a column of this, so hardly penalized.
-_RIDGE_BIAS = 100.0
-
-
-def _ridge(
-  features: np.ndarray,
-  labels: np.ndarray,
-  grid: np.ndarray,
-  config: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  start: tuple[Linear, int] | None = None,
-  progress: Callable[[int], None] | None = None,
-) -> Linear:
-  """λ‖W‖² on the sum of squares, to targets of −1 and 1, in closed form.
-
-  As in big_vision's few-shot evaluation: features standardized by mean and
-  standard deviation + 10⁻⁵, and a bias column of 100. One eigendecomposition,
-  of features or of examples, whichever are fewer, serves all penalties; where
-  classes ignore different examples, one for each such set.
-  """
-  del config, start
-  features = path_lib.check_features(features)
-  targets, mask = path_lib.check_labels(labels, len(features), num_classes)
-  weights = np.zeros((len(grid), features.shape[1], num_classes))
-  bias = np.zeros((len(grid), num_classes))
-  if mask is None:
-    problems = [(slice(None), np.arange(num_classes))]
-  else:
-    sets, which = np.unique(mask, axis=0, return_inverse=True)
-    problems = [(s, np.flatnonzero(which == i)) for i, s in enumerate(sets)]
-  for rows, classes in problems:
-    weights[..., classes], bias[:, classes] = _ridge_path(
-      features[rows], 2.0 * targets[classes][:, rows].T - 1, grid
-    )
-  if progress:
-    progress(len(grid))
-  return Linear(weights, bias, np.ones(len(grid), bool), len(problems))
-
-
-def _ridge_path(features, targets, grid):
-  """Weights [P, D, C] and bias [P, C] for features [N, D], targets [N, C]."""
-  mean = features.mean(axis=0, dtype=np.float64)
-  blocks = range(0, len(features), _BLOCK)
-
-  def centerd(start):
-    return features[start : start + _BLOCK] - mean
-
-  variance = sum((centerd(i) ** 2).sum(axis=0) for i in blocks)
-  std = np.sqrt(variance / len(features)) + 1e-5
-  with threadpool_limits(1, user_api='blas'):
-    if len(features) < features.shape[1]:
-      # (XᵀX + λ)⁻¹ Xᵀ = Xᵀ (XXᵀ + λ)⁻¹.
-      x = (features - mean) / std
-      values, vectors = scipy.linalg.eigh(x @ x.T)
-      left, right = x.T @ vectors, vectors.T @ targets
-    else:
-      gram = sum(_gram(centerd(i) / std) for i in blocks)
-      values, left = scipy.linalg.eigh(gram)
-      right = left.T @ sum(
-        (centerd(i) / std).T @ targets[i : i + _BLOCK] for i in blocks
-      )
-    inverse = 1 / (np.maximum(values, 0) + grid[:, None])
-    weights = left @ (inverse[:, :, None] * right) / std[:, None]
-  # Standardized features sum to zero, so the bias is a problem of its own.
-  square = _RIDGE_BIAS**2
-  bias = square * targets.sum(axis=0) / (
-    square * len(features) + grid[:, None]
-  ) - np.einsum('d,pdc->pc', mean, weights)
-  return weights, bias
-
-
-def _gram(x: np.ndarray) -> np.ndarray:
-  return x.T @ x
-
-
-@dataclasses.dataclass(frozen=True)
-class _Neighbors:
-  """The examples themselves, L2-normalized, and the votes [N, C] of each."""
-
-  features: np.ndarray
-  votes: np.ndarray
-  grid: np.ndarray
-  converged: np.ndarray
-  evaluations: int = 0
-  certificate: Mapping[str, float] = dataclasses.field(default_factory=dict)
-
-  def scores(self, features: np.ndarray) -> Iterator[np.ndarray]:
-    """Of features [N, D]: [N, C] for each value of the grid."""
-    features = normalize(path_lib.check_features(features))
-    most = self.grid.max()
-    nearest = np.empty((len(features), most), np.int64)
-    for start in range(0, len(features), _BLOCK):
-      cosines = features[start : start + _BLOCK] @ self.features.T
-      top = np.argpartition(-cosines, most - 1, axis=1)[:, :most]
-      top.sort(axis=1)  # Equal ones in the order of the examples.
-      order = np.argsort(
-        -np.take_along_axis(cosines, top, axis=1), axis=1, kind='stable'
-      )
-      nearest[start : start + _BLOCK] = np.take_along_axis(top, order, axis=1)
-    for k in self.grid:
-      total = np.zeros((len(features), self.votes.shape[1]))
-      for rank in range(k):
-        total += self.votes[nearest[:, rank]]
-      yield total / k
-
-
-def _nearest_neighbors(
-  features: np.ndarray,
-  labels: np.ndarray,
-  grid: np.ndarray,
-  config: ml_collections.ConfigDict,
-  num_classes: int,
-  *,
-  start: tuple[Fitted, int] | None = None,
-  progress: Callable[[int], None] | None = None,
-) -> _Neighbors:
-  """The k examples of largest cosine, a vote each; equal ones: first class.
-
-  By cosine is by distance of L2-normalized features. Of labels [N, C] a
-  neighbor votes 1 or −1 for a class, or 0 where it does not count.
-  """
-  del config, start
-  features = normalize(path_lib.check_features(features))
-  targets, mask = path_lib.check_labels(labels, len(features), num_classes)
-  if grid.max() > len(features):
-    raise InputError(
-      f'config.nearest_neighbors.neighbors: {grid.max()} of only '
-      f'{len(features)} training examples; name smaller numbers'
-    )
-  votes = 2 * targets.T.astype(np.int8) - 1
-  if mask is not None:
-    votes *= mask.T
-  if progress:
-    progress(len(grid))
-  return _Neighbors(features, votes, grid, np.ones(len(grid), bool))
-
-
-@dataclasses.dataclass(frozen=True)
-class Classifier:
-  """One way to classify fixed features.
-
-  Attributes:
-    hyperparameter: what the grid is of.
-    grid: [P], from its part of the config.
-    fit: from features [N, D], labels [N] or [N, C] and a grid.
-  """
-
-  hyperparameter: str
-  grid: Callable[[ml_collections.ConfigDict], np.ndarray]
-  fit: _Fit
-
-
-def _neighbors(config: ml_collections.ConfigDict) -> np.ndarray:
+def neighbor_grid(config: ml_collections.ConfigDict) -> np.ndarray:
+  """Returns the numbers of neighbors [P], in the config's order."""
   return np.array(config.neighbors)
 
 
 CLASSIFIERS: Mapping[str, Classifier] = {
-  'logistic_regression': Classifier('penalty', penalties, _logistic_regression),
-  'linear_svm': Classifier('penalty', penalties, _linear_svm),
-  'nearest_neighbors': Classifier('neighbors', _neighbors, _nearest_neighbors),
-  'ridge': Classifier('penalty', penalties, _ridge),
+  'logistic_regression': Classifier(
+    title='Logistic regression',
+    hyperparameter='penalty',
+    grid=penalty_grid,
+    fit=logistic_regression.fit,
+  ),
+  'linear_svm': Classifier(
+    title='Linear SVM',
+    hyperparameter='penalty',
+    grid=penalty_grid,
+    fit=linear_svm.fit,
+  ),
+  'nearest_neighbors': Classifier(
+    title='Nearest neighbors',
+    hyperparameter='neighbors',
+    grid=neighbor_grid,
+    fit=nearest_neighbors.fit,
+  ),
+  'ridge': Classifier(
+    title='Ridge',
+    hyperparameter='penalty',
+    grid=penalty_grid,
+    fit=ridge.fit,
+  ),
 }
 
 
 def check(name: str, config: ml_collections.ConfigDict) -> None:
-  """Finds what is wrong with a classifier's part of a config.
+  """Checks a classifier's part of the config.
+
+  Args:
+    name: of the classifier.
+    config: its part of the job's config.
 
   Raises:
     InputError: a number is out of range.

@@ -1,10 +1,13 @@
-"""The paper's first setting: a classifier on fixed features.
+"""Transfers a network by a classifier on fixed features, the first setting.
 
-Features of train and val -> a classifier, fitted on train for each value of
-its hyperparameter -> the value that does best on val -> refitted on train +
-val -> features of test, read for the first time -> tested once. (Section 4 of
-the protocol; its appendix for other classifiers than logistic regression.)
+The classifier is fitted on the features of train for each value of its
+hyperparameter. The value that does best on val is chosen, and the classifier is
+fitted again on train + val. Only then are the features of test read, and the
+classifier is tested once. (Section 4 of the paper; its appendix for other
+classifiers than logistic regression.)
 """
+
+from typing import Any
 
 import ml_collections
 import numpy as np
@@ -12,7 +15,7 @@ import numpy as np
 from tf_transfer import datasets, errors
 from tf_transfer.runtime import progress
 from tf_transfer.transfer import metrics, result
-from tf_transfer.transfer.fixed_features import classifiers
+from tf_transfer.transfer.fixed_features import classifiers, fitted
 from tf_transfer.transfer.fixed_features import features as features_lib
 
 
@@ -23,83 +26,119 @@ def evaluate(
   config: ml_collections.ConfigDict,
   description: str,
 ) -> result.CellResult:
-  """Runs a cell.
+  """Transfers a network to a dataset by a classifier on its features.
 
   Args:
     extract: the network's feature extractor.
-    dataset: what it is transferred to.
-    setting: a name of `classifiers.CLASSIFIERS`.
-    config: the part of this name of the job's config.
-    description: of the cell, for the progress bars.
+    dataset: what the network is transferred to.
+    setting: a name in `classifiers.CLASSIFIERS`.
+    config: the classifier's part of the job's config.
+    description: of the cell, for the progress bar.
+
+  Raises:
+    InputError: the features, labels or config cannot be used, or the dataset's
+      metric is not defined on val.
   """
   classifier = classifiers.CLASSIFIERS[setting]
-  train, val, both = features_lib.together(
+  train, val, train_and_val = features_lib.extract_pair(
     extract,
     (dataset.splits['train'], f'{dataset.name} train'),
     (dataset.splits['val'], f'{dataset.name} val'),
   )
-  last = both if dataset.val_is_trained_on else train
   grid = classifier.grid(config)
-  classes = len(dataset.classes)
+  num_classes = len(dataset.classes)
+  path = _fit_path(classifier, train, grid, config, num_classes, description)
+  best, curve, val_predictions = _select(path, grid, val, dataset)
+  refit_examples = train_and_val if dataset.val_is_trained_on else train
+  refit = classifier.fit(
+    refit_examples.values,
+    refit_examples.labels,
+    grid[best : best + 1],
+    config,
+    num_classes,
+    start=(path, best),
+  )
+  test = extract(dataset.splits['test'], f'{dataset.name} test')
+  predictions = result.predictions(dataset, next(refit.scores(test.values)))
+  return result.CellResult(
+    validation=metrics.measure(dataset.metric, val.labels, val_predictions),
+    test=metrics.measure(dataset.metric, test.labels, predictions),
+    curve=curve,
+    chosen={classifier.hyperparameter: grid[best].item()},
+    solver=_summarize_solver(path, refit, grid),
+    predictions=result.per_example(
+      dataset.splits['test'], test.indices, test.labels, predictions
+    ),
+    skipped=train_and_val.skipped + test.skipped,
+  )
+
+
+def _fit_path(
+  classifier: classifiers.Classifier,
+  train: features_lib.Features,
+  grid: np.ndarray,
+  config: ml_collections.ConfigDict,
+  num_classes: int,
+  description: str,
+) -> fitted.Fitted:
+  """Fits a classifier for each value of its grid, with a progress bar."""
   with progress.bar(
     total=len(grid), desc=f'{description}: {classifier.hyperparameter}'
   ) as bar:
-    path = classifier.fit(
+    return classifier.fit(
       train.values,
       train.labels,
       grid,
       config,
-      classes,
-      progress=lambda done: bar.update(done - bar.n),
+      num_classes,
+      progress=lambda num_done: bar.update(num_done - bar.n),
     )
-  index, curve, on_val = _select(path, grid, val, dataset)
-  final = classifier.fit(
-    last.values,
-    last.labels,
-    grid[index : index + 1],
-    config,
-    classes,
-    start=(path, index),
-  )
-  test = extract(dataset.splits['test'], f'{dataset.name} test')
-  predicted = result.predictions(dataset, next(final.scores(test.values)))
-  return result.CellResult(
-    validation=metrics.measure(dataset.metric, val.labels, on_val),
-    test=metrics.measure(dataset.metric, test.labels, predicted),
-    curve=curve,
-    chosen={classifier.hyperparameter: grid[index].item()},
-    solver={
-      'converged': bool(final.converged[0]),
-      **final.certificate,
-      'evaluations': path.evaluations + final.evaluations,
-      'unconverged_penalties': [float(p) for p in grid[~path.converged]],
-    },
-    predictions=result.per_example(
-      dataset.splits['test'], test.kept, test.labels, predicted
-    ),
-    skipped=both.skipped + test.skipped,
-  )
 
 
 def _select(
-  path: classifiers.Fitted,
+  path: fitted.Fitted,
   grid: np.ndarray,
   val: features_lib.Features,
   dataset: datasets.Dataset,
 ) -> tuple[int, np.ndarray, np.ndarray]:
-  """The position that does best on val; the curve [P]; its predictions.
+  """Selects the value of the grid that does best on val.
 
-  Of those that do equally well, the largest value of the grid is taken.
+  If several do equally well, the largest of them is selected.
+
+  Args:
+    path: the classifier fitted for each value.
+    grid: the values [P].
+    val: the features of val.
+    dataset: its metric decides.
+
+  Returns:
+    The value's position, the metric on val [P], and the predictions on val with
+    the selected value.
+
+  Raises:
+    InputError: the metric is not defined on val.
   """
-  best, kept, curve = None, None, np.empty(len(grid))
+  best, best_predictions, curve = None, None, np.empty(len(grid))
   for i, scores in enumerate(path.scores(val.values)):
-    predicted = result.predictions(dataset, scores)
-    curve[i] = metrics.METRICS[dataset.metric](val.labels, predicted)
+    predictions = result.predictions(dataset, scores)
+    curve[i] = metrics.METRICS[dataset.metric](val.labels, predictions)
     if np.isnan(curve[i]):
       raise errors.InputError(
-        f'{dataset.name}: {dataset.metric} on val is not defined; a class '
-        'without an example there does that to some metrics'
+        f'{dataset.name}: {dataset.metric} on val is not defined; some metrics '
+        'need an example of each class there'
       )
     if best is None or (curve[i], grid[i]) > (curve[best], grid[best]):
-      best, kept = i, predicted
-  return best, curve, kept
+      best, best_predictions = i, predictions
+  return best, curve, best_predictions
+
+
+def _summarize_solver(
+  path: fitted.Fitted, refit: fitted.Fitted, grid: np.ndarray
+) -> dict[str, Any]:
+  """Summarizes how well the optimum was reached, for the record."""
+  return {
+    'converged': bool(refit.converged[0]),
+    **refit.certificate,
+    'evaluations': path.evaluations + refit.evaluations,
+    'unconverged_penalties': [float(p) for p in grid[~path.converged]],
+  }

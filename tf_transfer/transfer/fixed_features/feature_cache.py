@@ -1,22 +1,24 @@
-"""Feature matrices on disk: in shards, checked when read, within a budget.
+"""Caches feature matrices on disk: sharded, verified, within a budget.
 
   ROOT/
-    lock        held while something is written or removed
+    lock        locked while something is written or removed
     KEY/        one entry, the features of one split; KEY is a hash of
-      key.json    all that determines them
-      in_use      held, shared, while the entry is read or filled; its time is
-                  that of the last use
-      00000000-00002048.shard   the rows of these examples
+      key.json    everything that determines them
+      in_use      locked, shared, while the entry is read or filled; its
+                  modification time is the time of the last use
+      00000000-00002048.shard   the rows of examples 0 to 2047
 
-A shard is little-endian float32 [n, D], then a byte [n] that says which rows
-are good, then the SHA-256 of its place in the cache and of both. So one that
-was cut short, changed by a bit, or put in another's place is found out, and
-computed again. A shard appears under its name when it is complete; two
-processes that fill an entry at the same time both end with right ones.
+A shard is little-endian float32 [n, D]; then a byte [n], 1 for the rows that
+are valid; then the SHA-256 of both and of the shard's place in the cache. A
+shard that is cut short, altered by a bit, or in another shard's place is
+therefore detected, and computed again. A shard gets its name when it is
+complete. Two processes that fill an entry at the same time both end with
+correct shards.
 
-What was not used for longest makes room, a whole entry at a time, and never
-one that some process has in use. An entry's key.json and in_use stay, some
-hundred bytes: removing what others may be about to lock would be a race.
+The least recently used entries make room for new shards. An entry is removed
+with all its shards, and never while a process uses it. Its key.json and in_use
+stay, a few hundred bytes: removing files that other processes may be about to
+lock would be a race.
 """
 
 import contextlib
@@ -24,7 +26,7 @@ import hashlib
 import json
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import ml_collections
@@ -32,36 +34,39 @@ import numpy as np
 from absl import logging
 
 from tf_transfer import errors
-from tf_transfer.runtime import files
+from tf_transfer.runtime import files, units
 
 
 class FeatureCache:
-  """All entries under one directory."""
+  """The entries under one directory."""
 
-  def __init__(self, root: pathlib.Path, budget: float):
-    """Touches nothing yet.
+  def __init__(self, root: pathlib.Path, budget_bytes: float) -> None:
+    """Sets the directory and the budget; no file is touched yet.
 
     Args:
       root: the directory, made when it is first used.
-      budget: bytes that all shards together may take.
+      budget_bytes: how many bytes all shards together may take.
 
     Raises:
       InputError: the budget is negative.
     """
-    if not budget >= 0:
+    if not budget_bytes >= 0:
       raise errors.InputError(
-        'config.features.cache_gib: expected 0 or more gigabytes, not '
-        f'{budget / 1e9:g}'
+        'config.features.cache_gib: expected 0 or more GiB, not '
+        f'{budget_bytes / units.GIB:g}'
       )
     self._root = root
-    self._budget = budget
+    self._budget_bytes = budget_bytes
 
   @contextlib.contextmanager
   def entry(self, key: Mapping[str, Any]) -> Iterator['Entry']:
-    """The entry of a key, kept from removal until the block ends.
+    """Opens the entry of a key; it is not removed until the block ends.
 
     Args:
-      key: all that determines the features, as JSON can hold it.
+      key: everything that determines the features, as JSON can hold it.
+
+    Yields:
+      The entry.
 
     Raises:
       InputError: the cache cannot be written.
@@ -76,40 +81,58 @@ class FeatureCache:
           file.write(text)
       yield Entry(self, directory)
 
-  def write(self, path: pathlib.Path, parts: tuple[bytes | np.ndarray, ...]):
-    """Writes a file if it fits the budget; returns whether it did."""
-    size = sum(memoryview(part).nbytes for part in parts)
+  def write(
+    self, path: pathlib.Path, chunks: Sequence[bytes | np.ndarray]
+  ) -> bool:
+    """Writes a file if it fits the budget.
+
+    Args:
+      path: of the file.
+      chunks: its content, one after the other.
+
+    Returns:
+      Whether the file was written.
+
+    Raises:
+      InputError: the cache cannot be written.
+    """
+    num_bytes = sum(memoryview(chunk).nbytes for chunk in chunks)
     with files.locked(self._root / 'lock'):
       path.unlink(missing_ok=True)
-      if not self._make_room(size):
+      if not self._make_room(num_bytes):
         return False
       with files.atomic_write(path) as file:
-        for part in parts:
-          file.write(part)
+        for chunk in chunks:
+          file.write(chunk)
     return True
 
-  def _make_room(self, size: int) -> bool:
-    """Removes entries until so many bytes are free; the lock is held."""
-    # Only the lock's holder writes: these were left by one that was killed.
+  def _make_room(self, num_bytes: int) -> bool:
+    """Removes entries until so many bytes are free; needs the lock.
+
+    Returns:
+      Whether so many bytes are free.
+    """
+    # Only the lock's holder writes, so a killed process left these.
     for leftover in self._root.glob('*/.*.shard.*.partial'):
       leftover.unlink()
     sizes: dict[pathlib.Path, int] = {}
     for shard in self._root.glob('*/*.shard'):
       sizes.setdefault(shard.parent, 0)
       sizes[shard.parent] += shard.stat().st_size
-    free = self._budget - sum(sizes.values())
+    free_bytes = self._budget_bytes - sum(sizes.values())
     for directory in sorted(sizes, key=_last_use):
-      if free >= size:
+      if free_bytes >= num_bytes:
         break
       with files.locked(directory / 'in_use', wait=False) as unused:
         if unused:
           for shard in directory.glob('*.shard'):
             shard.unlink()
-          free += sizes[directory]
-    return free >= size
+          free_bytes += sizes[directory]
+    return free_bytes >= num_bytes
 
 
 def _last_use(directory: pathlib.Path) -> int:
+  """Returns when an entry was last used, in ns; 0 if that is not known."""
   try:
     return (directory / 'in_use').stat().st_mtime_ns
   except FileNotFoundError:
@@ -117,89 +140,103 @@ def _last_use(directory: pathlib.Path) -> int:
 
 
 class Entry:
-  """The features of one split, as far as they are there."""
+  """The cached shards of one split's features."""
 
-  def __init__(self, cache: FeatureCache, directory: pathlib.Path):
+  def __init__(self, cache: FeatureCache, directory: pathlib.Path) -> None:
     self._cache = cache
     self._directory = directory
     self._full = False
 
   @property
   def full(self) -> bool:
-    """Whether a shard was not kept, for want of room."""
+    """Whether a shard was not cached because there was no room."""
     return self._full
 
   def read(self, start: int, values: np.ndarray) -> np.ndarray | None:
-    """Reads a shard, if it is there and whole.
+    """Reads a shard into memory, if it is cached and undamaged.
 
-    The file is mapped, so that its rows are in memory once only: where they
-    are wanted. What is checked is that copy, not the file behind it.
+    The file is mapped, so its rows are in memory only once, in `values`. That
+    copy is verified, not the file behind it.
 
     Args:
-      start: its first example.
-      values: float32 [n, D], contiguous, to be filled; if the shard is not
-        there, what it holds afterwards has no meaning.
+      start: the shard's first example.
+      values: float32 [n, D], contiguous, filled with the shard's rows. If None
+        is returned, it may hold anything.
 
     Returns:
-      bool [n], which rows are good, or None.
+      bool [n], which rows are valid; None if there is no undamaged shard.
     """
     path = self._path(start, len(values))
     try:
       mapped = np.memmap(path, np.uint8, mode='r')
-      rows, good, digest = np.split(
+      rows, valid, digest = np.split(
         mapped, [values.nbytes, values.nbytes + len(values)]
       )
       values[...] = rows.view('<f4').reshape(values.shape)
-      good = good == 1
-      if digest.tobytes() == self._digest(path, values, good):
-        return good
+      valid = valid == 1
+      if digest.tobytes() == self._digest(path, values, valid):
+        return valid
       problem = 'its checksum is wrong'
     except FileNotFoundError:
       return None
-    # A file of another length: no map of it, or no rows of this shape.
+    # A file of the wrong length: it cannot be mapped, or not be reshaped.
     except (OSError, ValueError) as error:
       problem = str(error)
     logging.warning(
-      '%s is damaged (%s): not used, computed again', path, problem
+      '%s is damaged (%s): it is not used, its features are computed again',
+      path,
+      problem,
     )
     return None
 
-  def write(self, start: int, values: np.ndarray, good: np.ndarray) -> None:
-    """Keeps a shard, if the budget allows it.
+  def write(self, start: int, values: np.ndarray, valid: np.ndarray) -> None:
+    """Caches a shard if it fits the budget.
 
     Args:
-      start: its first example.
+      start: the shard's first example.
       values: float32 [n, D], contiguous.
-      good: bool [n].
+      valid: bool [n], which rows are valid.
 
     Raises:
       InputError: the cache cannot be written.
     """
     path = self._path(start, len(values))
-    digest = self._digest(path, values, good)
-    parts = values.astype('<f4', copy=False), good.astype(np.uint8), digest
-    if not self._cache.write(path, parts) and not self._full:
+    digest = self._digest(path, values, valid)
+    chunks = values.astype('<f4', copy=False), valid.astype(np.uint8), digest
+    if not self._cache.write(path, chunks) and not self._full:
       self._full = True
       logging.warning(
-        'the feature cache %s is full, and what is in it is in use: these '
-        'features are not kept. Raise --config.features.cache_gib, or name '
-        'another --config.features.cache_dir',
+        'the feature cache %s is full, and all its entries are in use: these '
+        'features are not cached. Increase --config.features.cache_gib, or '
+        'choose another --config.features.cache_dir',
         self._directory.parent,
       )
 
   def _path(self, start: int, count: int) -> pathlib.Path:
+    """Returns the path of the shard of `count` examples from `start`."""
     return self._directory / f'{start:08d}-{start + count:08d}.shard'
 
-  def _digest(self, path: pathlib.Path, values, good) -> bytes:
+  def _digest(
+    self, path: pathlib.Path, values: np.ndarray, valid: np.ndarray
+  ) -> bytes:
+    """Computes the SHA-256 of a shard's place in the cache and its content."""
     digest = hashlib.sha256(f'{path.parent.name}/{path.name}'.encode())
     digest.update(values.astype('<f4', copy=False))
-    digest.update(good.astype(np.uint8))
+    digest.update(valid.astype(np.uint8))
     return digest.digest()
 
 
-def of_config(
+def from_config(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> FeatureCache:
-  """The cache that `features` of a job's config asks for."""
+  """Makes the cache that `features` of a job's config describes.
+
+  Args:
+    config: `features` of the job's config.
+    workdir: the cache is in `features` below it if `cache_dir` is ''.
+
+  Raises:
+    InputError: `cache_gib` is negative.
+  """
   root = pathlib.Path(config.cache_dir or workdir / 'features')
-  return FeatureCache(root, config.cache_gib * 1e9)
+  return FeatureCache(root, config.cache_gib * units.GIB)

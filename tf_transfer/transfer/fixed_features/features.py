@@ -1,29 +1,32 @@
-"""A frozen network × a split -> feature matrix, cached on disk.
+"""Extracts the features of a split with a frozen network, cached on disk.
 
-Images of a split -> batches of uint8 pixels, whole image at the network's
-input size -> scaled on the device -> features [N, D] float32. The split is
-cut into shards; a shard is kept once it is complete, so an interrupted
-extraction goes on from the last one. (Section 4 of the protocol: the features
-that feed the logits layer, batch norm in inference mode, no augmentation, no
-normalization.) Options beyond the paper's: any layer in their place, pooled
+Images of a split -> batches of uint8 pixels at the network's input size ->
+scaled on the device -> features [N, D] float32. The split is cut into shards.
+Each shard is cached once it is complete, so an interrupted extraction resumes
+after the last complete one.
+
+As in section 4 of the paper, the features are those that feed the logits layer,
+with batch norm in inference mode, without augmentation and without
+normalization. Beyond the paper, they can be the output of any layer, pooled
 over the cells of a spatial pyramid.
 """
 
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 import ml_collections
 import numpy as np
+import tqdm
 
 from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import pipeline
 from tf_transfer.runtime import devices, progress
-from tf_transfer.transfer.fixed_features import feature_cache
+from tf_transfer.transfer.fixed_features import feature_cache, pooling
 
 # Part of every cache key: raise it when what is computed changes.
 _VERSION = 1
@@ -36,119 +39,71 @@ class Features:
 
   Attributes:
     values: [N, D] float32, in the order of the split.
-    labels: [N] int32, or [N, C] where several count.
-    kept: [N] int, the examples' numbers in the split.
-    skipped: names of the corrupt images that were left out.
-    computed: how many images went through the network just now; the others
-      came from the cache.
+    labels: [N] int32; or [N, C] if an example can have several labels.
+    indices: [N] int, the examples' positions in the split.
+    skipped: names of the corrupt images that are left out.
+    num_computed: how many images went through the network in this call; the
+      others came from the cache.
   """
 
   values: np.ndarray
   labels: np.ndarray
-  kept: np.ndarray
+  indices: np.ndarray
   skipped: tuple[str, ...]
-  computed: int
+  num_computed: int
 
   def __len__(self) -> int:
     return len(self.values)
 
 
-def together(
-  extract: 'Extractor',
-  first: tuple[datasets.Split, str],
-  second: tuple[datasets.Split, str],
-) -> tuple[Features, Features, Features]:
-  """Features of two splits, and of the one followed by the other.
-
-  They share one matrix: at Food-101's size it takes 620 MB.
-
-  Args:
-    extract: what is called with each.
-    first: a split and its name, as for `Extractor.__call__`.
-    second: another.
-  """
-  size = len(first[0]) + len(second[0])
-  values = devices.empty((size, extract.feature_dim), np.float32)
-  one = extract(*first, out=values[: len(first[0])])
-  two = extract(*second, out=values[len(one) :][: len(second[0])])
-  both = Features(
-    values[: len(one) + len(two)],
-    np.concatenate([one.labels, two.labels]),
-    np.concatenate([one.kept, two.kept]),
-    one.skipped + two.skipped,
-    one.computed + two.computed,
-  )
-  return one, two, both
-
-
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Which features, `config.features` of a job.
+  """Which features are extracted: `config.features` of a job.
 
   Attributes:
-    resize: how images become the network's input, as for `batches`.
-    layer: a name in `Network.layers`; '' is what feeds the logits layer.
-    pyramid: for each level the number of cells n; a layer's output is averaged
-      over the n × n cells of each. Only (1,), the average over all, goes
-      without a layer.
+    resize: how images are resized to the network's input size; one of
+      `pipeline.RESIZES`.
+    layer: a name in `Network.layers`; '' for the features that feed the logits
+      layer.
+    pyramid: the numbers of cells per side, n, of each level. The output of
+      `layer` is averaged over each of the n × n cells. Without a layer it is
+      (1,), the average over the whole image.
+
+  Raises:
+    InputError: the pyramid is not as above.
   """
 
   resize: str = 'whole_image'
   layer: str = ''
   pyramid: tuple[int, ...] = (1,)
 
-  def __post_init__(self):
+  def __post_init__(self) -> None:
     if not self.pyramid or min(self.pyramid) < 1:
       raise errors.InputError(
-        'config.features.pyramid: expected cells per side of each level, as '
-        f'(1, 2, 4), not {self.pyramid}'
+        'config.features.pyramid: expected the cells per side of each level, '
+        f'such as (1, 2, 4), not {self.pyramid}'
       )
     if self.pyramid != (1,) and not self.layer:
       raise errors.InputError(
-        'config.features.pyramid: the features ahead of the logits are pooled '
+        'config.features.pyramid: the features that feed the logits are pooled '
         'already; name a layer with --config.features.layer'
       )
 
   @classmethod
-  def of_config(cls, config: ml_collections.ConfigDict) -> 'Options':
-    """Those of `features` of a job's config; may raise InputError."""
+  def from_config(cls, config: ml_collections.ConfigDict) -> 'Options':
+    """Returns the options in `features` of a job's config.
+
+    Raises:
+      InputError: the pyramid is not as the attribute says.
+    """
     return cls(config.resize, config.layer, tuple(config.pyramid))
 
 
-def pyramid_pool(x: jax.Array, pyramid: Sequence[int]) -> jax.Array:
-  """Averages over the cells of a spatial pyramid (Lazebnik et al., 2006).
-
-  Cell i of n covers the positions from floor(i H / n) to ceil((i + 1) H / n),
-  as in SPP-net (He et al., 2014), so any size has any number of cells.
-
-  Args:
-    x: [B, H, W, C].
-    pyramid: cells per side of each level.
-
-  Returns:
-    [B, sum of n² × C]: level by level, cell by cell, row by row.
-  """
-
-  def cell(i: int, n: int, size: int) -> slice:
-    return slice(i * size // n, -(-(i + 1) * size // n))
-
-  _, height, width, _ = x.shape
-  return jnp.concatenate(
-    [
-      x[:, cell(i, n, height), cell(j, n, width)].mean(axis=(1, 2))
-      for n in pyramid
-      for i in range(n)
-      for j in range(n)
-    ],
-    axis=-1,
-  )
-
-
 def feature_dim(net: networks.Network, options: Options) -> int:
-  """The width of the features that these options ask of a network.
+  """Returns the width D of a network's features.
 
   Raises:
-    InputError: it has no such layer.
+    InputError: the network has no such layer.
   """
   if not options.layer:
     return net.feature_dim
@@ -157,31 +112,36 @@ def feature_dim(net: networks.Network, options: Options) -> int:
     raise errors.unknown_name(
       f'layer of {net.name}',
       options.layer,
-      # Not the hundreds that these consist of.
+      # The layers inside of these, hundreds, are not listed.
       [name for name in layers if '/' not in name],
     )
   return layers[options.layer][-1] * sum(n**2 for n in options.pyramid)
 
 
-def pixels(
-  given: contract_lib.Contract, options: Options
+def pixel_contract(
+  contract: contract_lib.Contract, options: Options
 ) -> contract_lib.Contract:
-  """What decides the pixels that a network is shown, ahead of scaling.
+  """Returns the part of a contract that determines a network's pixels.
 
-  Networks for which it is the same can share decoded, resized images.
+  Networks for which it is equal can share decoded and resized images: they
+  differ in how pixels are scaled, at most. The other fields have fixed values.
   """
-  whole = options.resize == 'whole_image'
+  whole_image = options.resize == 'whole_image'
   return dataclasses.replace(
-    given,
+    contract,
     mean=(0.0,) * 3,
     std=(1.0,) * 3,
     channels='rgb',
-    crop_fraction=1.0 if whole else given.crop_fraction,
+    crop_fraction=1.0 if whole_image else contract.crop_fraction,
   )
 
 
 class Extractor:
-  """Extracts features with one network, compiled once for all splits."""
+  """Extracts features with one network, compiled once for all splits.
+
+  Attributes:
+    feature_dim: D, the width of the features.
+  """
 
   def __init__(
     self,
@@ -192,17 +152,18 @@ class Extractor:
     batch_size: int = 64,
     corrupt: str = 'error',
     mesh: jax.sharding.Mesh | None = None,
-  ):
-    """Prepares the extraction.
+  ) -> None:
+    """Puts the network on the devices.
 
     Args:
       net: the network.
-      cache: where feature matrices are kept.
-      options: which features.
-      batch_size: images at once on all devices together, rounded up to a
-        multiple of their number. It does not change the features.
-      corrupt: 'error', or 'skip' to leave out what cannot be decoded.
-      mesh: the devices; default all.
+      cache: where feature matrices are cached.
+      options: which features are extracted.
+      batch_size: images per batch on all devices together, rounded up to a
+        multiple of the number of devices. The features do not depend on it.
+      corrupt: what to do with an image that cannot be decoded: 'error' raises,
+        'skip' leaves it out.
+      mesh: the devices; None for all.
 
     Raises:
       InputError: the network has no such layer.
@@ -214,7 +175,7 @@ class Extractor:
     self.feature_dim = feature_dim(net, options)
     mesh = devices.data_mesh() if mesh is None else mesh
     self._batch_size = -(-batch_size // mesh.size) * mesh.size
-    self._data = devices.sharding(mesh, devices.BATCH)
+    self._data_sharding = devices.sharding(mesh, devices.BATCH)
     self._variables = jax.device_put(
       net.variables, devices.sharding(mesh, devices.REPLICATED)
     )
@@ -229,15 +190,20 @@ class Extractor:
       compiler_options=devices.compiler_options(),
     )
 
-  def _features(self, variables, image: jax.Array) -> jax.Array:
-    x = self._net.contract.scale(image)
+  def _features(
+    self, variables: Mapping[str, Any], images: jax.Array
+  ) -> jax.Array:
+    """Computes features [B, D] of images uint8 [B, S, S, 3]."""
+    x = self._net.contract.scale(images)
     if not self._options.layer:
       return self._net.apply_features(variables, x)
-    pool = functools.partial(pyramid_pool, pyramid=self._options.pyramid)
+    pool = functools.partial(
+      pooling.pyramid_pool, pyramid=self._options.pyramid
+    )
     return self._net.apply_layer(variables, x, self._options.layer, pool)
 
   def key(self, split: datasets.Split) -> dict[str, object]:
-    """Everything that determines the features of a split."""
+    """Returns everything that determines the features of a split."""
     return {
       'version': _VERSION,
       'weights': self._net.sha256,
@@ -249,59 +215,105 @@ class Extractor:
       'split': split.hash,
     }
 
+  def cache_entry(
+    self, split: datasets.Split
+  ) -> contextlib.AbstractContextManager[feature_cache.Entry]:
+    """Opens the cache's entry for the features of a split."""
+    return self._cache.entry(self.key(split))
+
+  def load_batches(
+    self, split: datasets.Split, start: int, stop: int
+  ) -> Iterator[pipeline.Batch]:
+    """Loads the examples from start to stop, as the network takes them."""
+    return pipeline.batches(
+      split,
+      self._net.contract,
+      self._batch_size,
+      resize=self._options.resize,
+      start=start,
+      stop=stop,
+      corrupt=self._corrupt,
+    )
+
+  def to_devices(self, images: np.ndarray) -> jax.Array:
+    """Transfers images [B, S, S, 3] to the devices, B / devices to each."""
+    return jax.device_put(images, self._data_sharding)
+
+  def apply(self, images: jax.Array) -> jax.Array:
+    """Computes features [B, D] of images [B, S, S, 3] on the devices.
+
+    Returns at once, as JAX does; the array is ready later.
+    """
+    return self._apply(self._variables, images)
+
   def __call__(
     self, split: datasets.Split, name: str, out: np.ndarray | None = None
   ) -> Features:
-    """Features of a split, from the cache where they are in it.
+    """Extracts the features of a split; cached shards are not computed again.
 
     Args:
       split: the examples.
-      name: of dataset and split, for the progress bar.
-      out: float32 [len(split), feature_dim] whose first rows the features
-        become, contiguous; else new memory.
+      name: of the dataset and split, for the progress bar.
+      out: float32 [len(split), feature_dim], contiguous. The features become
+        its first rows. None allocates new memory.
 
     Raises:
-      InputError: an image is corrupt and `corrupt` is 'error', or the cache
-        cannot be written.
+      InputError: an image is corrupt and `corrupt` is 'error', no image can be
+        decoded, a feature is not finite, or the cache cannot be written.
     """
     if out is None:
       out = np.empty((len(split), self.feature_dim), np.float32)
-    good = np.zeros(len(split), bool)
-    computed = 0
+    valid = np.zeros(len(split), bool)
+    num_computed = 0
     with (
-      self._cache.entry(self.key(split)) as entry,
+      self.cache_entry(split) as entry,
       progress.bar(
         total=len(split), desc=f'{self._net.name}: {name}', unit=' images'
       ) as bar,
     ):
       for start in range(0, len(split), _SHARD_SIZE):
         values = out[start : start + _SHARD_SIZE]
-        found = entry.read(start, values)
-        if found is None:
-          found = self._compute(split, start, values, bar)
-          entry.write(start, values, found)
-          computed += len(values)
+        shard_valid = entry.read(start, values)
+        if shard_valid is None:
+          shard_valid = _compute_shard([self], split, start, [values], bar)
+          entry.write(start, values, shard_valid)
+          num_computed += len(values)
         else:
           bar.update(len(values))
-        good[start : start + len(values)] = found
-    return self._checked(split, out, good, computed)
+        valid[start : start + len(values)] = shard_valid
+    return self._select_valid(split, out, valid, num_computed)
 
-  def _checked(
-    self, split: datasets.Split, values, good, computed: int
+  def _select_valid(
+    self,
+    split: datasets.Split,
+    values: np.ndarray,
+    valid: np.ndarray,
+    num_computed: int,
   ) -> Features:
-    skipped = tuple(split.describe(int(i)) for i in np.flatnonzero(~good))
+    """Drops the rows of corrupt images and checks that the rest is finite.
+
+    Args:
+      split: the examples.
+      values: [len(split), D], overwritten: valid rows move up.
+      valid: bool [len(split)], False for corrupt images.
+      num_computed: for `Features`.
+
+    Raises:
+      InputError: as in `__call__`.
+    """
+    skipped = tuple(split.describe(int(i)) for i in np.flatnonzero(~valid))
     if skipped and self._corrupt == 'error':
-      # Cached by a run that was allowed to skip; this one is not.
+      # A run with corrupt='skip' has cached the shard.
       raise errors.InputError(
-        f'{skipped[0]} cannot be decoded ({len(skipped)} such in all). Mend '
-        "or remove it, or set --config.data.corrupt='skip'."
+        f'{skipped[0]} cannot be decoded ({len(skipped)} such images in all). '
+        "Repair or remove it, or set --config.data.corrupt='skip'"
       )
-    if not good.any():
+    if not valid.any():
       raise errors.InputError('no image of the split can be decoded')
-    kept = np.flatnonzero(good)
+    indices = np.flatnonzero(valid)
     # In place and in blocks: rows only move up, and no second matrix is made.
-    for start in range(0, len(kept), _SHARD_SIZE):
-      rows = kept[start : start + _SHARD_SIZE]
+    for start in range(0, len(indices), _SHARD_SIZE):
+      rows = indices[start : start + _SHARD_SIZE]
       block = values[start : start + len(rows)]
       if skipped:
         block[...] = values[rows]
@@ -312,28 +324,63 @@ class Extractor:
           f'{split.describe(int(rows[~finite][0]))}'
         )
     return Features(
-      values[: len(kept)], split.labels[kept], kept, skipped, computed
+      values[: len(indices)],
+      split.labels[indices],
+      indices,
+      skipped,
+      num_computed,
     )
 
-  def _compute(
-    self, split: datasets.Split, start: int, values: np.ndarray, bar
-  ) -> np.ndarray:
-    """Fills a shard's rows, those of corrupt images with 0; which are good."""
-    return _compute([self], split, start, [values], bar)
 
+def extract_pair(
+  extract: Extractor,
+  first: tuple[datasets.Split, str],
+  second: tuple[datasets.Split, str],
+) -> tuple[Features, Features, Features]:
+  """Extracts the features of two splits into one matrix.
 
-def fill(
-  extractors: Sequence[Extractor], split: datasets.Split, name: str
-) -> None:
-  """Computes what the cache lacks of a split, for several networks together.
-
-  Each image is decoded once for all of them. What the cache has no room for
-  is left to `Extractor.__call__`.
+  The matrix, 620 MB for Food-101, is thus in memory once only, though it is
+  needed whole and in parts.
 
   Args:
-    extractors: of networks whose `pixels` are the same, with the same options.
+    extract: the network's extractor.
+    first: a split and its name, as for `Extractor.__call__`.
+    second: likewise.
+
+  Returns:
+    The features of the first split, of the second, and of the first followed by
+    the second. Their values share memory.
+  """
+  num_first, num_second = len(first[0]), len(second[0])
+  values = devices.empty_aligned(
+    (num_first + num_second, extract.feature_dim), np.float32
+  )
+  one = extract(*first, out=values[:num_first])
+  # Corrupt images may have left the first part shorter.
+  two = extract(*second, out=values[len(one) :][:num_second])
+  both = Features(
+    values[: len(one) + len(two)],
+    np.concatenate([one.labels, two.labels]),
+    np.concatenate([one.indices, two.indices]),
+    one.skipped + two.skipped,
+    one.num_computed + two.num_computed,
+  )
+  return one, two, both
+
+
+def prefetch(
+  extractors: Sequence[Extractor], split: datasets.Split, name: str
+) -> None:
+  """Computes the features of a split for several networks, into their caches.
+
+  Each image is decoded once for all networks. Shards in the cache are not
+  computed again. Shards that do not fit the cache are left to
+  `Extractor.__call__`.
+
+  Args:
+    extractors: of networks with equal `pixel_contract`, with equal options.
     split: the examples.
-    name: of dataset and split, for the progress bar.
+    name: of the dataset and split, for the progress bar.
 
   Raises:
     InputError: an image is corrupt and `corrupt` is 'error', or the cache
@@ -341,8 +388,8 @@ def fill(
   """
   with contextlib.ExitStack() as stack:
     entries = [
-      stack.enter_context(one._cache.entry(one.key(split)))
-      for one in extractors
+      stack.enter_context(extractor.cache_entry(split))
+      for extractor in extractors
     ]
     bar = stack.enter_context(
       progress.bar(
@@ -353,60 +400,64 @@ def fill(
     )
     for start in range(0, len(split), _SHARD_SIZE):
       count = min(_SHARD_SIZE, len(split) - start)
-      lacking = []
-      for one, entry in zip(extractors, entries, strict=True):
-        values = np.empty((count, one.feature_dim), np.float32)
+      missing = []
+      for extractor, entry in zip(extractors, entries, strict=True):
+        values = np.empty((count, extractor.feature_dim), np.float32)
         if not entry.full and entry.read(start, values) is None:
-          lacking.append((one, entry, values))
-      if not lacking:
+          missing.append((extractor, entry, values))
+      if not missing:
         bar.update(count)
         continue
-      computing, _, matrices = zip(*lacking, strict=True)
-      good = _compute(computing, split, start, matrices, bar)
-      for _, entry, values in lacking:
-        entry.write(start, values, good)
+      missing_extractors, _, matrices = zip(*missing, strict=True)
+      valid = _compute_shard(missing_extractors, split, start, matrices, bar)
+      for _, entry, values in missing:
+        entry.write(start, values, valid)
 
 
-def _compute(
+def _compute_shard(
   extractors: Sequence[Extractor],
   split: datasets.Split,
   start: int,
   matrices: Sequence[np.ndarray],
-  bar,
+  bar: tqdm.tqdm,
 ) -> np.ndarray:
-  """Fills the rows of a shard for each network; which of them are good."""
+  """Computes a shard's features with each network.
+
+  Args:
+    extractors: of networks with equal `pixel_contract`, with equal options.
+    split: the examples.
+    start: the shard's first example.
+    matrices: for each network float32 [n, D], filled with the features of the
+      n examples from start; the rows of corrupt images with 0.
+    bar: advanced by the number of examples.
+
+  Returns:
+    bool [n], False for corrupt images.
+  """
   for values in matrices:
     values[...] = 0
-  good = np.zeros(len(matrices[0]), bool)
-  for batch, results in _results(extractors, split, start, start + len(good)):
-    valid = batch['mask']
-    rows = batch['index'][valid] - start
-    for values, result in zip(matrices, results, strict=True):
-      values[rows] = np.asarray(result)[valid]
-    good[rows] = True
+  valid = np.zeros(len(matrices[0]), bool)
+  stop = start + len(valid)
+  for batch, outputs in _compute_batches(extractors, split, start, stop):
+    mask = batch['mask']
+    rows = batch['index'][mask] - start
+    for values, output in zip(matrices, outputs, strict=True):
+      values[rows] = np.asarray(output)[mask]
+    valid[rows] = True
     bar.update(int(np.sum(batch['index'] >= 0)))
-  return good
+  return valid
 
 
-def _results(
+def _compute_batches(
   extractors: Sequence[Extractor], split: datasets.Split, start: int, stop: int
-) -> Iterator[tuple[dict[str, np.ndarray], list[jax.Array]]]:
-  """Batches with each network's features, one batch ahead of the consumer."""
-  first = extractors[0]
+) -> Iterator[tuple[pipeline.Batch, list[jax.Array]]]:
+  """Yields batches with each network's features, computed one batch ahead."""
   pending = None
-  for batch in pipeline.batches(
-    split,
-    first._net.contract,
-    first._batch_size,
-    resize=first._options.resize,
-    start=start,
-    stop=stop,
-    corrupt=first._corrupt,
-  ):
-    image = jax.device_put(batch['image'], first._data)
-    results = [one._apply(one._variables, image) for one in extractors]
+  for batch in extractors[0].load_batches(split, start, stop):
+    images = extractors[0].to_devices(batch['image'])
+    outputs = [extractor.apply(images) for extractor in extractors]
     if pending is not None:
       yield pending
-    pending = batch, results
+    pending = batch, outputs
   if pending is not None:
     yield pending

@@ -1,403 +1,307 @@
-"""The numerical core of `logistic`: Newton's method along the penalties.
+"""Minimizes the objective for one penalty by Newton's method.
 
-Everything here is jitted JAX on arrays and is meant to be called with 64-bit
-types enabled.
+Each step is found by preconditioned conjugate gradients, whose products with
+the Hessian (`hessian`) cost as much as a gradient. Products run in float32,
+objectives and gradients in float64: an inexact product costs one more step at
+worst, an inexact gradient would cost the certificate (`objective`).
 
-What makes the path cheap:
+Conjugate gradients stop
 
-*Newton steps by conjugate gradients.* A product with the Hessian costs as much
-as a gradient. The products run in float32, gradients and objectives in
-float64: an inexact product costs at worst one more step, an inexact gradient
-would cost the certificate. The bias is eliminated from each linear system (a
-Schur complement of C × C), and the same elimination yields the certificate;
-see `evaluate`.
+- when the residual r of Newton's system, measured by r . M r with the
+  preconditioner M, has fallen to the part that an inexact Newton method needs
+  for its fast convergence: eta^2 with eta = min(0.1, (g . M g / F)^(1/4)), or
+- when |r|^2 / (2 penalty) is half of the bound that is asked for. To first
+  order, r is the gradient after the step, and that term is the larger part of
+  the bound there.
 
-*A preconditioner that grows with what is asked of it*; see
-`logistic_preconditioner`.
-
-*Extrapolation.* The solution is a smooth function of the penalty's logarithm:
-a cubic through the last four solutions starts the next one so near that one or
-two Newton steps are left.
-
-With fewer examples than features the problem is solved in the row space, which
-holds the minimizer, so nothing is lost.
+A line search halves the step until the objective falls.
 """
 
-import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.typing import ArrayLike
 
-from tf_transfer.transfer.logistic import preconditioner
-from tf_transfer.transfer.logistic import problem as problem_lib
-from tf_transfer.transfer.logistic.preconditioner import (
-  Leading,
-  Memory,
-  Spectrum,
-  Whole,
+from tf_transfer.transfer.logistic import (
+  bfgs,
+  hessian,
+  preconditioner,
 )
-from tf_transfer.transfer.logistic.problem import Point, Problem
+from tf_transfer.transfer.logistic import objective as objective_lib
+from tf_transfer.transfer.logistic.bfgs import BfgsHistory
+from tf_transfer.transfer.logistic.block_cholesky import BlockCholesky
+from tf_transfer.transfer.logistic.leading_examples import LeadingExamples
+from tf_transfer.transfer.logistic.objective import Point
+from tf_transfer.transfer.logistic.problem import Problem
+from tf_transfer.transfer.logistic.spectrum import Spectrum
 
-# Solutions that the extrapolation looks back on: cubic. Quartic and quintic
-# were worse, since they magnify what the tolerance leaves.
-HISTORY = 4
+# Products with the Hessian in one Newton step. What float32 has not reached by
+# then it reaches sooner from a new point.
+MAX_PRODUCTS = 250
+
+# Halvings of a step. The attempt after the last one has length zero.
+_MAX_HALVINGS = 30
+
+# The part of the fall that the slope promises which a step must bring.
+_SUFFICIENT_DECREASE = 1e-4
+
+# Objectives are equal up to this part, which is rounding.
+OBJECTIVE_ROUNDING = 1e-12
 
 
-# Products with the Hessian in one Newton step: what float32 has not reached by
-# then, it reaches sooner from a new point.
-MOST_PRODUCTS = 250
+class _ConjugateGradients(NamedTuple):
+  """The state of conjugate gradients.
 
-
-class _Search(NamedTuple):
-  """Conjugate gradients' state; `energy` is residual · preconditioned."""
+  Attributes:
+    step: [C, R], the solution so far.
+    bias_change: [C], what the step adds to the bias's own step.
+    residual: [C, R], of Newton's system.
+    direction: [C, R], the next one.
+    energy: residual . preconditioned residual.
+    num_products: with the Hessian.
+    failed: whether rounding has made direction . Hessian direction, or the
+      energy, negative or not a number.
+    directions: [K, C R] float32, the last ones, of length one in the Hessian.
+    images: [K, C R] float32, their products with the losses' Hessian.
+  """
 
   step: jax.Array
-  share: jax.Array
+  bias_change: jax.Array
   residual: jax.Array
   direction: jax.Array
   energy: jax.Array
-  count: jax.Array
-  broken: jax.Array
+  num_products: jax.Array
+  failed: jax.Array
   directions: jax.Array
   images: jax.Array
-
-
-def newton_step(
-  problem: Problem,
-  spectrum: Spectrum,
-  memory: Memory,
-  known: Leading | Whole | None,
-  point: Point,
-  penalty,
-  target,
-  limit,
-):
-  """Solves Newton's system by preconditioned conjugate gradients.
-
-  Args:
-    target: the bound that the step should reach; solving on is no use.
-    limit: most products with the Hessian.
-
-  Returns:
-    Steps of the weights [C, R] and bias [C], the products spent, and the
-    memory with what they taught.
-  """
-  product = problem_lib.hessian_product(problem, point, penalty)
-  prepare = preconditioner.preconditioner(
-    problem, spectrum, memory, known, point, penalty
-  )
-  descent = -point.gradient
-  direction = prepare(descent)
-  start = jnp.vdot(descent, direction)
-  forcing = jnp.minimum(0.1, (start / point.objective) ** 0.25) ** 2
-  places = len(memory.directions)
-
-  def unfinished(state):
-    left = jnp.sum(state.residual**2) / (2 * penalty)
-    wanted = (state.energy > forcing * start) & (left > 0.5 * target)
-    limited = state.count < jnp.minimum(limit, MOST_PRODUCTS)
-    return wanted & limited & ~state.broken
-
-  def iterate(state):
-    image, share = product(state.direction)
-    bend = jnp.vdot(state.direction, image)
-    broken = ~(bend > 0)
-    length = jnp.where(broken, 0, state.energy / bend)
-    residual = state.residual - length * image
-    prepared = prepare(residual)
-    energy = jnp.vdot(residual, prepared)
-    broken |= ~(energy >= 0)
-    directions, images = state.directions, state.images
-    if places:
-      unit = jnp.where(broken, 0, lax.rsqrt(jnp.where(bend > 0, bend, 1)))
-      taught = unit * (image - penalty * state.direction)
-      place = state.count % places
-      directions = preconditioner.keep(
-        directions, unit * state.direction, place
-      )
-      images = preconditioner.keep(images, taught, place)
-    return _Search(
-      state.step + length * state.direction,
-      state.share + length * share,
-      residual,
-      prepared + energy / state.energy * state.direction,
-      energy,
-      state.count + 1,
-      broken,
-      directions,
-      images,
-    )
-
-  first = _Search(
-    jnp.zeros_like(descent),
-    jnp.zeros_like(point.bias),
-    descent,
-    direction,
-    start,
-    jnp.zeros((), jnp.int32),
-    jnp.zeros((), bool),
-    jnp.zeros_like(memory.directions),
-    jnp.zeros_like(memory.images),
-  )
-  last = lax.while_loop(unfinished, iterate, first)
-  if places:
-    memory = preconditioner.remember(
-      memory, point, last.directions, last.images, last.count
-    )
-  return last.step, last.share + point.shift, last.count, memory
-
-
-def line_search(problem: Problem, point: Point, penalty, step, bias_step):
-  """Halves the step until the objective falls enough.
-
-  Returns:
-    The new point (the old one if no length helps), the evaluations spent, and
-    whether the point is new.
-  """
-  slope = jnp.vdot(point.gradient, step) + point.shift @ point.imbalance
-  weights, bias = point.weights, point.bias
-  objective, bound = point.objective, point.bound
-
-  def unfinished(state):
-    _, _, count, found = state
-    return ~found & (count < 31)
-
-  # Evaluated in one place, as compiling that is what takes long. The last
-  # attempt has length zero: the old point, whose residuals are gone by then.
-  def attempt(state):
-    length, _, count, _ = state
-    length = jnp.where(count < 30, length, 0)
-    new = problem_lib.evaluate(
-      problem, weights + length * step, bias + length * bias_step, penalty
-    )
-    fell = new.objective <= objective + 1e-4 * length * slope
-    # Near the optimum the fall drowns in rounding, but the bound does not.
-    level = new.objective <= objective * (1 + 1e-12)
-    found = (fell | (level & (new.bound < 0.5 * bound))) & (count < 30)
-    return length / 2, new, count + 1, found
-
-  first = jnp.ones(()), point, jnp.zeros((), jnp.int32), jnp.zeros((), bool)
-  _, new, count, found = lax.while_loop(unfinished, attempt, first)
-  return new, count, found
 
 
 def minimize(
   problem: Problem,
   spectrum: Spectrum,
-  memory: Memory,
+  history: BfgsHistory,
+  approximation: LeadingExamples | BlockCholesky | None,
   point: Point,
-  penalty,
-  tolerance,
-  limit,
-  number: int,
-  known: Whole | None,
-):
-  """Newton's method from `point`; returns solution, evaluations, memory."""
-  if number:
-    # Found once for a penalty: it changes little on the way.
-    known = preconditioner.leading(problem, spectrum, point, penalty, number)
+  penalty: ArrayLike,
+  tolerance: ArrayLike,
+  max_evaluations: ArrayLike,
+) -> tuple[Point, jax.Array, BfgsHistory]:
+  """Runs Newton's method from a point.
 
-  def unfinished(state):
-    point, count, moved, _ = state
-    wanted = ~(point.bound <= tolerance * point.objective)
-    return wanted & moved & (count < limit)
+  Args:
+    problem: what is fitted.
+    spectrum: of its rows.
+    history: earlier products with the Hessian.
+    approximation: of the Hessian, for the preconditioner.
+    point: where to start.
+    penalty: of the objective.
+    tolerance: of the bound, relative to the objective.
+    max_evaluations: gradients and products with the Hessian, at most.
 
-  def iterate(state):
-    point, count, _, memory = state
+  Returns:
+    The solution, the number of evaluations, and the history with what the
+    products showed.
+  """
+
+  def is_unfinished(state: tuple) -> jax.Array:
+    point, num_evaluations, moved, _ = state
+    # Written so that a bound that is not a number counts as too large.
+    too_large = ~(point.bound <= tolerance * point.objective)
+    return too_large & moved & (num_evaluations < max_evaluations)
+
+  def iterate(state: tuple) -> tuple:
+    point, num_evaluations, _, history = state
     target = tolerance * point.objective
-    step, bias_step, products, memory = newton_step(
+    step, bias_step, num_products, history = newton_step(
       problem,
       spectrum,
-      memory,
-      known,
+      history,
+      approximation,
       point,
       penalty,
       target,
-      limit - count,
+      max_evaluations - num_evaluations,
     )
-    point, tries, moved = line_search(problem, point, penalty, step, bias_step)
-    return point, count + products + tries, moved, memory
-
-  start = point, jnp.zeros((), jnp.int32), jnp.ones((), bool), memory
-  point, count, _, memory = lax.while_loop(unfinished, iterate, start)
-  return point, count, memory
-
-
-class Trail(NamedTuple):
-  """The last solutions, newest first, that the next one is guessed from.
-
-  Attributes:
-    penalties: [HISTORY] logarithms.
-    weights, bias: [HISTORY, C, R], [HISTORY, C].
-    loss: the newest one's.
-    count: how many of the HISTORY are solutions.
-    memory: what the products on the way here taught.
-  """
-
-  penalties: jax.Array
-  weights: jax.Array
-  bias: jax.Array
-  loss: jax.Array
-  count: jax.Array
-  memory: Memory
-
-
-class Solution(NamedTuple):
-  """A solution and how good it is.
-
-  Attributes:
-    weights, bias: [C, R], [C].
-    objective, gradient_norm, bound: as `logistic.Path` has them.
-  """
-
-  weights: jax.Array
-  bias: jax.Array
-  objective: jax.Array
-  gradient_norm: jax.Array
-  bound: jax.Array
-
-
-def guess(trail: Trail, log_penalty):
-  """The polynomial through the trail's solutions, at `log_penalty`."""
-  known = jnp.arange(HISTORY) < trail.count
-  gaps = trail.penalties[:, None] - trail.penalties[None]
-  ours = log_penalty - trail.penalties[None]
-  pairs = known[:, None] & known[None] & ~jnp.eye(HISTORY, dtype=bool)
-  factors = jnp.where(pairs, ours / jnp.where(pairs, gaps, 1), 1)
-  shares = jnp.where(known, jnp.prod(factors, axis=1), 0)
-  weights = jnp.tensordot(shares, trail.weights, 1)
-  return weights, shares @ trail.bias
-
-
-def first_point(problem: Problem, trail: Trail, log_penalty, penalty):
-  """The guess, or the last solution if that is better; and evaluations."""
-  last = trail.weights[0], trail.bias[0]
-  objective = trail.loss + penalty / 2 * jnp.sum(last[0] ** 2)
-
-  def attempt(state):
-    count, candidate, _ = state
-    return (
-      count + 1,
-      last,
-      problem_lib.evaluate(problem, *candidate, penalty),
+    point, num_attempts, moved = line_search(
+      problem, point, penalty, step, bias_step
     )
+    spent = num_evaluations + num_products + num_attempts
+    return point, spent, moved, history
 
-  def unfinished(state):
-    count, _, point = state
-    # Written so that a guess that overflowed counts as worse.
-    worse = ~(point.objective <= objective * (1 + 1e-12))
-    return (count == 0) | (worse & (count == 1))
-
-  blank = jax.tree.map(
-    lambda leaf: jnp.zeros(leaf.shape, leaf.dtype),
-    jax.eval_shape(problem_lib.evaluate, problem, *last, penalty),
+  initial = point, jnp.zeros((), jnp.int32), jnp.ones((), bool), history
+  point, num_evaluations, _, history = lax.while_loop(
+    is_unfinished, iterate, initial
   )
-  first = jnp.zeros((), jnp.int32), guess(trail, log_penalty), blank
-  count, _, point = lax.while_loop(unfinished, attempt, first)
-  return point, count
+  return point, num_evaluations, history
 
 
-def _judged(problem: Problem, point: Point) -> Solution:
-  return Solution(
-    point.weights,
-    point.bias,
-    point.objective,
-    problem_lib.gradient_norm(problem, point),
-    point.bound,
-  )
-
-
-@functools.partial(jax.jit, static_argnames='number', donate_argnames='trail')
-def advance(
+def newton_step(
   problem: Problem,
   spectrum: Spectrum,
-  trail: Trail,
-  log_penalty,
-  tolerance,
-  limit,
-  number: int,
-  known: Whole | None,
-):
-  """Solves for the next penalty.
+  history: BfgsHistory,
+  approximation: LeadingExamples | BlockCholesky | None,
+  point: Point,
+  penalty: ArrayLike,
+  target: ArrayLike,
+  max_products: ArrayLike,
+) -> tuple[jax.Array, jax.Array, jax.Array, BfgsHistory]:
+  """Solves Newton's system by preconditioned conjugate gradients.
 
   Args:
-    log_penalty: natural logarithm, below those before.
-    tolerance: of the bound relative to the objective.
-    limit: most evaluations.
-    number: of the preconditioner's leading examples, 0 for none.
-    known: the whole Hessian near here, instead of those.
+    problem: what is fitted.
+    spectrum: of its rows.
+    history: earlier products with the Hessian.
+    approximation: of the Hessian, for the preconditioner.
+    point: where.
+    penalty: of the objective.
+    target: the bound that is asked for; a more exact step would be a waste.
+    max_products: with the Hessian.
 
   Returns:
-    The trail, the `Solution`, and the evaluations.
+    Steps of the weights [C, R] and the bias [C], the number of products, and
+    the history with what they showed.
   """
-  penalty = jnp.exp(log_penalty)
-  point, spent = first_point(problem, trail, log_penalty, penalty)
-  point, count, memory = minimize(
-    problem,
-    spectrum,
-    trail.memory,
-    point,
-    penalty,
-    tolerance,
-    limit - spent,
-    number,
-    known,
+  multiply = hessian.hessian_product(problem, point, penalty)
+  precondition = preconditioner.build_preconditioner(
+    problem, spectrum, history, approximation, point, penalty
   )
-  trail = Trail(
-    jnp.roll(trail.penalties, 1).at[0].set(log_penalty),
-    jnp.roll(trail.weights, 1, axis=0).at[0].set(point.weights),
-    jnp.roll(trail.bias, 1, axis=0).at[0].set(point.bias),
-    point.loss,
-    jnp.minimum(trail.count + 1, HISTORY),
-    memory,
-  )
-  return trail, _judged(problem, point), count + spent
+  initial = _start_conjugate_gradients(point, precondition, history)
+  forcing = jnp.minimum(0.1, (initial.energy / point.objective) ** 0.25) ** 2
+
+  def is_unfinished(state: _ConjugateGradients) -> jax.Array:
+    bound = jnp.sum(state.residual**2) / (2 * penalty)
+    is_inexact = (state.energy > forcing * initial.energy) & (
+      bound > 0.5 * target
+    )
+    may_go_on = state.num_products < jnp.minimum(max_products, MAX_PRODUCTS)
+    return is_inexact & may_go_on & ~state.failed
+
+  def iterate(state: _ConjugateGradients) -> _ConjugateGradients:
+    return _iterate_conjugate_gradients(state, multiply, precondition, penalty)
+
+  last = lax.while_loop(is_unfinished, iterate, initial)
+  if len(history.directions):
+    history = bfgs.update_history(
+      history, point, last.directions, last.images, last.num_products
+    )
+  bias_step = last.bias_change + point.bias_step
+  return last.step, bias_step, last.num_products, history
 
 
-@jax.jit
-def judge(problem: Problem, weights, bias, penalty) -> Solution:
-  """Evaluates weights [C, R] and bias [C]."""
-  point = problem_lib.evaluate(problem, weights, bias, penalty)
-  return _judged(problem, point)
-
-
-@functools.partial(jax.jit, static_argnames='places')
-def start(problem: Problem, weights, bias, log_penalty, places: int) -> Trail:
-  """A trail of one guess: the better of the one given and the zero weights.
+def line_search(
+  problem: Problem,
+  point: Point,
+  penalty: ArrayLike,
+  step: jax.Array,
+  bias_step: jax.Array,
+) -> tuple[Point, jax.Array, jax.Array]:
+  """Halves a step until the objective falls enough.
 
   Args:
-    weights, bias: [C, R], [C].
-    log_penalty: that of the first solution wanted.
-    places: directions that are kept.
+    problem: what is fitted.
+    point: where the step begins.
+    penalty: of the objective.
+    step: [C, R], of the weights.
+    bias_step: [C].
+
+  Returns:
+    The new point (the old one if no length helps), the number of evaluations,
+    and whether the point is new.
   """
-  if problem.mask is None:
-    # What all classes share changes no loss and only costs penalty.
-    weights = weights - jnp.mean(weights, axis=0)
-  penalty = jnp.exp(log_penalty)
-  mask = problem.mask
-  counted = jnp.broadcast_to(
-    problem.counted if mask is None else mask, problem.targets.shape
-  )
-  share = jnp.sum(problem.targets & counted, axis=1) / jnp.sum(counted, axis=1)
-  prior = jnp.log(share) - (0 if mask is None else jnp.log1p(-share))
-  weights = jnp.stack([jnp.zeros_like(weights), weights])
-  bias = jnp.stack([prior, bias])
-  loss = lax.map(
-    lambda one: problem_lib.total_loss(problem, *one), (weights, bias)
-  )
-  best = jnp.argmin(loss + penalty / 2 * jnp.sum(weights**2, axis=(1, 2)))
+  slope = jnp.vdot(point.gradient, step) + point.bias_step @ point.bias_gradient
+  weights, bias = point.weights, point.bias
+  objective, bound = point.objective, point.bound
 
-  def stack(array):
-    return jnp.zeros((HISTORY, *array.shape)).at[0].set(array)
+  def is_unfinished(state: tuple) -> jax.Array:
+    _, _, num_attempts, accepted = state
+    return ~accepted & (num_attempts < _MAX_HALVINGS + 1)
 
-  return Trail(
-    # Far from every penalty and from each other: weights of guesses are finite.
-    log_penalty + jnp.arange(1.0, HISTORY + 1),
-    stack(weights[best]),
-    stack(bias[best]),
-    loss[best],
-    jnp.ones((), jnp.int32),
-    preconditioner.no_memory(places, weights[0].size),
+  # There is one call of `evaluate`, since compiling it is what takes long. The
+  # last attempt has length zero: it restores the old point's curvature, which
+  # is not kept.
+  def attempt(state: tuple) -> tuple:
+    length, _, num_attempts, _ = state
+    length = jnp.where(num_attempts < _MAX_HALVINGS, length, 0)
+    new = objective_lib.evaluate(
+      problem, weights + length * step, bias + length * bias_step, penalty
+    )
+    falls = new.objective <= objective + _SUFFICIENT_DECREASE * length * slope
+    # Near the optimum the fall drowns in rounding, but that of the bound does
+    # not.
+    is_level = new.objective <= objective * (1 + OBJECTIVE_ROUNDING)
+    accepted = (falls | (is_level & (new.bound < 0.5 * bound))) & (
+      num_attempts < _MAX_HALVINGS
+    )
+    return length / 2, new, num_attempts + 1, accepted
+
+  initial = jnp.ones(()), point, jnp.zeros((), jnp.int32), jnp.zeros((), bool)
+  _, new, num_attempts, accepted = lax.while_loop(
+    is_unfinished, attempt, initial
+  )
+  return new, num_attempts, accepted
+
+
+def _start_conjugate_gradients(
+  point: Point,
+  precondition: Callable[[jax.Array], jax.Array],
+  history: BfgsHistory,
+) -> _ConjugateGradients:
+  """Returns the state before the first product: a step of zero."""
+  residual = -point.gradient
+  direction = precondition(residual)
+  return _ConjugateGradients(
+    step=jnp.zeros_like(residual),
+    bias_change=jnp.zeros_like(point.bias),
+    residual=residual,
+    direction=direction,
+    energy=jnp.vdot(residual, direction),
+    num_products=jnp.zeros((), jnp.int32),
+    failed=jnp.zeros((), bool),
+    directions=jnp.zeros_like(history.directions),
+    images=jnp.zeros_like(history.images),
+  )
+
+
+def _iterate_conjugate_gradients(
+  state: _ConjugateGradients,
+  multiply: Callable[[jax.Array], tuple[jax.Array, jax.Array]],
+  precondition: Callable[[jax.Array], jax.Array],
+  penalty: ArrayLike,
+) -> _ConjugateGradients:
+  """Does one iteration of conjugate gradients.
+
+  Args:
+    state: ahead of it.
+    multiply: by the Hessian; see `hessian.hessian_product`.
+    precondition: see `preconditioner.build_preconditioner`.
+    penalty: of the objective.
+  """
+  image, bias_change = multiply(state.direction)
+  square = jnp.vdot(state.direction, image)
+  failed = ~(square > 0)
+  length = jnp.where(failed, 0, state.energy / square)
+  residual = state.residual - length * image
+  preconditioned = precondition(residual)
+  energy = jnp.vdot(residual, preconditioned)
+  failed |= ~(energy >= 0)
+  directions, images = state.directions, state.images
+  if len(directions):
+    unit = jnp.where(failed, 0, lax.rsqrt(jnp.where(square > 0, square, 1)))
+    loss_image = unit * (image - penalty * state.direction)
+    index = state.num_products % len(directions)
+    directions = bfgs.write_row(directions, unit * state.direction, index)
+    images = bfgs.write_row(images, loss_image, index)
+  return _ConjugateGradients(
+    step=state.step + length * state.direction,
+    bias_change=state.bias_change + length * bias_change,
+    residual=residual,
+    direction=preconditioned + energy / state.energy * state.direction,
+    energy=energy,
+    num_products=state.num_products + 1,
+    failed=failed,
+    directions=directions,
+    images=images,
   )

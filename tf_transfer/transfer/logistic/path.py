@@ -1,4 +1,4 @@
-"""L2-regularized logistic regression over the whole path of penalties.
+"""Fits L2-regularized logistic regression for a whole path of penalties.
 
 The paper's section 3 fits it to fixed features, with 45 penalties per dataset.
 The objective is
@@ -11,43 +11,61 @@ is a row of zeros and ones (VOC 2007: independent classes, one penalty).
 
     path = fit_path(features, labels)
     val_logits = logits(path.weights, path.bias, val_features)
-    index = ...  # What does best on val; of equals, the largest penalty.
+    index = ...  # The best on val; of equals, the largest penalty.
     final = refit(all_features, all_labels, path.penalties[index],
                   initial=(path.weights[index], path.bias[index]))
 
 Every solution comes with `bound`, a proven upper bound on how far its
-objective is from the optimum, and nothing else counts as converged.
+objective is from the optimum, and nothing else counts as converged. The proof
+is in `objective`.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import devices
-from tf_transfer.transfer.logistic import newton, preconditioner, schedule
+from tf_transfer.transfer.logistic import (
+  block_cholesky,
+  blocks,
+  continuation,
+  schedule,
+)
 from tf_transfer.transfer.logistic import problem as problem_lib
+from tf_transfer.transfer.logistic import spectrum as spectrum_lib
+from tf_transfer.transfer.logistic.continuation import Solution
+from tf_transfer.transfer.logistic.problem import Problem
+from tf_transfer.transfer.logistic.spectrum import RowSpace, Spectrum
+from tf_transfer.transfer.logistic.validation import (
+  check_features,
+  check_initial,
+  check_labels,
+  check_penalties,
+  fitted_classes,
+  unfitted_bias,
+)
 
 PENALTIES = 10 ** np.linspace(-6, 5, 45)
 """The paper's: 10^-6 to 10^5, four to a decade (appendix on fixed features)."""
 
-IGNORED = -1
-"""A label [N, C] that counts neither way (VOC's difficult objects)."""
+# The most rows of the BFGS history. More save next to no evaluations, and are
+# read in each.
+MAX_DIRECTIONS = 24
 
-# Values of the features that make a further device worth its messages.
-SIZE_PER_DEVICE = 2**24
-
-# More save next to no evaluations, and are read in each.
-MOST_DIRECTIONS = 24
+# What the solver aims at, as a part of the tolerance. The rest is for rounding.
+_TARGET = 0.9
 
 
 class Path(NamedTuple):
-  """Solutions, one a penalty, in the order that the penalties were given.
+  """Solutions, one per penalty, in the order that the penalties were given.
 
   Attributes:
     penalties: [P].
@@ -72,13 +90,25 @@ class Path(NamedTuple):
   converged: np.ndarray
 
 
+class _Limits(NamedTuple):
+  """When a penalty is done.
+
+  Attributes:
+    tolerance: of the bound, relative to the objective.
+    max_evaluations: after which the solver gives up.
+  """
+
+  tolerance: float
+  max_evaluations: int
+
+
 def fit_path(
-  features,
-  labels,
-  penalties=PENALTIES,
+  features: ArrayLike,
+  labels: ArrayLike,
+  penalties: ArrayLike = PENALTIES,
   *,
   num_classes: int | None = None,
-  initial: tuple[np.ndarray, np.ndarray] | None = None,
+  initial: tuple[ArrayLike, ArrayLike] | None = None,
   tolerance: float = 1e-9,
   max_evaluations: int = 5000,
   device_memory: float | None = None,
@@ -91,88 +121,43 @@ def fit_path(
     features: [N, D], any float type.
     labels: [N] classes from 0, or [N, C] zeros and ones, -1 where ignored.
     penalties: [P], positive, in any order.
-    num_classes: how many classes [N] labels count to; by default what the
-      largest of them says.
+    num_classes: C for labels [N]; by default the largest label plus one.
     initial: weights [D, C] and bias [C] to start the largest penalty from.
     tolerance: a solution has converged when its bound is at most this part of
       its objective.
     max_evaluations: per penalty.
-    device_memory: bytes that the features may take on each device. Larger ones
-      stay in the host's memory and pass in blocks, at each evaluation anew; by
-      default half of what the device has. (With fewer examples than values
-      they are on the device once, whatever this says.)
+    device_memory: bytes that the features may take on each device; by default
+      half of what the device has. Larger ones stay in the host's memory, and
+      are copied block by block at each evaluation. (With fewer examples than
+      values all are copied once, whatever this says.)
     mesh: one axis, `data`, over which the examples are spread; by default this
       process's devices, as many as have enough to do.
-    progress: called with how many penalties are done, and of how many.
+    progress: called with the number of penalties done and of all.
 
   Raises:
-    InputError: something is not as above; the message says what.
+    InputError: an argument is not as above; the message says which.
   """
   features = check_features(features)
-  targets, mask = check_labels(labels, len(features), num_classes)
+  labels = check_labels(labels, len(features), num_classes)
   penalties = check_penalties(penalties)
   if not tolerance > 0:
     raise InputError(f'tolerance must be positive, not {tolerance}')
-  fitted = _fitted_classes(targets, mask)
-  dim, classes = features.shape[1], len(targets)
-  initial = _check_initial(initial, dim, classes)
-  mesh = mesh or _mesh(features.size)
-  streamed = dim <= len(features) and _is_too_large(
-    features.nbytes / mesh.size, device_memory, mesh
-  )
-  distinct, position = np.unique(-penalties, return_inverse=True)
-  # LAPACK on CPUs (the eigenbasis) is OpenBLAS, whose threads spin: where
-  # another process wants the cores, two were up to twenty times slower than
-  # one. XLA's own threads, which do all else, are not limited by this.
-  # Products of float32 are to be that exact on accelerators too.
-  with (
-    jax.enable_x64(True),
-    jax.default_matmul_precision('highest'),
-    threadpool_limits(1, user_api='blas'),
-  ):
-    problem = _problem(
-      features,
-      targets[fitted],
-      None if mask is None else mask[fitted],
-      mesh,
-      streamed,
-    )
-    # Each solution goes where it is returned and nowhere else: 45 of them are
-    # not little memory.
-    count = len(penalties)
-    path = Path(
-      penalties=penalties,
-      weights=np.zeros((count, dim, classes)),
-      bias=np.tile(_unfitted_bias(targets, mask), (count, 1)),
-      objective=np.zeros(count),
-      gradient_norm=np.zeros(count),
-      bound=np.zeros(count),
-      evaluations=np.zeros(count, int),
-      converged=np.zeros(count, bool),
-    )
-    solutions = _solutions(
-      problem,
-      len(features),
-      -distinct,
-      (initial[0][fitted], initial[1][fitted]),
-      (tolerance, max_evaluations),
-    )
-    for number, (found, evaluations) in enumerate(solutions):
-      for index in np.flatnonzero(position == number):
-        path.weights[index][:, fitted] = found.weights.T
-        path.bias[index, fitted] = found.bias
-        path.objective[index] = found.objective
-        path.gradient_norm[index] = found.gradient_norm
-        path.bound[index] = found.bound
-        path.evaluations[index] = evaluations
-      if progress:
-        progress(number + 1, len(distinct))
+  limits = _Limits(tolerance, max_evaluations)
+  fitted = fitted_classes(*labels)
+  initial = check_initial(initial, features.shape[1], len(labels[0]))
+  path = _empty_path(penalties, features.shape[1], *labels)
+  with _exact_arithmetic():
+    problem = _build_problem(features, labels, fitted, device_memory, mesh)
+    initial = tuple(array[fitted] for array in initial)
+    _fill(path, fitted, problem, len(features), initial, limits, progress)
   path.converged[:] = path.bound <= tolerance * path.objective
   return path
 
 
-def refit(features, labels, penalty: float, **options) -> Path:
-  """Fits one penalty; a path of length one, with the same certificate.
+def refit(
+  features: ArrayLike, labels: ArrayLike, penalty: float, **options: Any
+) -> Path:
+  """Fits one penalty; returns a path of length one.
 
   Args:
     features: [N, D].
@@ -183,11 +168,18 @@ def refit(features, labels, penalty: float, **options) -> Path:
   return fit_path(features, labels, [penalty], **options)
 
 
-def logits(weights, bias, features) -> np.ndarray:
-  """Features [N, D] times weights, plus bias: [N, C].
+def logits(
+  weights: ArrayLike, bias: ArrayLike, features: ArrayLike
+) -> np.ndarray:
+  """Computes logits [N, C], or [P, N, C] for a whole path.
 
-  With the path's weights [P, D, C] and bias [P, C], for all penalties:
-  [P, N, C].
+  Args:
+    weights: [D, C], or the path's [P, D, C].
+    bias: [C], or the path's [P, C].
+    features: [N, D].
+
+  Raises:
+    InputError: the features have another number of values than the weights.
   """
   weights, bias = np.asarray(weights), np.asarray(bias)
   features = check_features(features)
@@ -199,262 +191,226 @@ def logits(weights, bias, features) -> np.ndarray:
   return features @ weights + bias[..., None, :]
 
 
-def check_features(features) -> np.ndarray:
-  """Features [N, D], finite; raises InputError otherwise."""
-  features = np.asarray(features)
-  if features.ndim != 2:
-    raise InputError(
-      'features must be a matrix [examples, values], not an array of shape '
-      f'{list(features.shape)}; pool or flatten them first'
-    )
-  if not np.issubdtype(features.dtype, np.floating):
-    raise InputError(
-      f'features must be of a float type, not {features.dtype}; convert them '
-      'first'
-    )
-  if 0 in features.shape:
-    raise InputError(
-      f'features have shape {list(features.shape)}: there is nothing to fit; '
-      'is the split empty?'
-    )
-  # In blocks: what says it for all values at once takes a quarter of them.
-  bad = np.concatenate(
-    [
-      np.count_nonzero(~np.isfinite(features[i : i + 4096]), axis=1)
-      for i in range(0, len(features), 4096)
-    ]
+def _empty_path(
+  penalties: np.ndarray,
+  dim: int,
+  targets: np.ndarray,
+  label_mask: np.ndarray | None,
+) -> Path:
+  """Returns a path to be filled in, with the biases of trivial classes.
+
+  Each solution is written to where it is returned and nowhere else: 45 of them
+  take much memory.
+  """
+  num_penalties, num_classes = len(penalties), len(targets)
+  bias = unfitted_bias(targets, label_mask)
+  return Path(
+    penalties=penalties,
+    weights=np.zeros((num_penalties, dim, num_classes)),
+    bias=np.tile(bias, (num_penalties, 1)),
+    objective=np.zeros(num_penalties),
+    gradient_norm=np.zeros(num_penalties),
+    bound=np.zeros(num_penalties),
+    evaluations=np.zeros(num_penalties, int),
+    converged=np.zeros(num_penalties, bool),
   )
-  if bad.any():
-    rows = np.flatnonzero(bad)
-    raise InputError(
-      f'{bad.sum()} values of the features, in {len(rows)} of {len(features)} '
-      f'rows, are NaN or infinite; the first such row is {rows[0]}. Compute '
-      'the features again'
-    )
-  return features
 
 
-def check_labels(labels, count: int, num_classes: int | None):
-  """Labels as targets [C, N] bool and a mask [C, N] bool (None for [N])."""
-  labels = np.asarray(labels)
-  if labels.ndim not in (1, 2):
-    raise InputError(
-      'labels must be classes [N] or zeros and ones [N, C], not an array of '
-      f'shape {list(labels.shape)}'
-    )
-  if len(labels) != count:
-    raise InputError(f'{count} rows of features but {len(labels)} labels')
-  if labels.ndim == 1:
-    return _check_classes(labels, num_classes), None
-  if num_classes not in (None, labels.shape[1]):
-    raise InputError(
-      f'num_classes is {num_classes} but labels have {labels.shape[1]} columns'
-    )
-  odd = ~np.isin(labels, (0, 1, IGNORED))
-  if odd.any():
-    row, column = np.argwhere(odd)[0]
-    raise InputError(
-      f'labels [N, C] must be 0, 1 or {IGNORED} (ignored); row {row} has '
-      f'{labels[row, column]} for class {column}'
-    )
-  return labels.T == 1, labels.T != IGNORED
+@contextlib.contextmanager
+def _exact_arithmetic() -> Iterator[None]:
+  """Enables 64-bit types and exact products, and limits LAPACK to a thread.
 
-
-def _check_classes(labels, num_classes: int | None) -> np.ndarray:
-  if not np.issubdtype(labels.dtype, np.integer):
-    raise InputError(f'labels [N] must be integers, not {labels.dtype}')
-  top = labels.max() + 1 if num_classes is None else num_classes
-  bad = (labels < 0) | (labels >= top)
-  if bad.any():
-    row = bad.argmax()
-    raise InputError(
-      f'labels must be classes from 0 to {top - 1}; row {row} has '
-      f'{labels[row]}' + (' (and more rows)' if bad.sum() > 1 else '')
-    )
-  return labels == np.arange(top)[:, None]
-
-
-def check_penalties(penalties) -> np.ndarray:
-  """Penalties [P] as float64; raises InputError unless all are positive."""
-  penalties = np.atleast_1d(np.asarray(penalties, np.float64))
-  if penalties.ndim != 1 or not penalties.size:
-    raise InputError('penalties must be a list of at least one number')
-  bad = ~((penalties > 0) & np.isfinite(penalties))
-  if bad.any():
-    raise InputError(
-      f'penalties must be positive and finite, not {penalties[bad][0]:g}; '
-      'without a penalty separable classes have no solution'
-    )
-  return penalties
-
-
-def _fitted_classes(targets, mask) -> np.ndarray:
-  """Indices of the classes whose weights are not zero for a trivial reason."""
-  if mask is None:
-    fitted = np.flatnonzero(targets.any(axis=1))
-  else:
-    fitted = np.flatnonzero((targets).any(1) & (~targets & mask).any(1))
-  if mask is None and len(fitted) < 2:
-    raise InputError(
-      f'all {targets.shape[1]} labels are class {fitted[0]}; a classifier '
-      'needs at least two'
-    )
-  if not len(fitted):
-    raise InputError('no class has both examples with it and without it')
-  return fitted
-
-
-def _unfitted_bias(targets, mask) -> np.ndarray:
-  """[C], the optimal bias of classes that `_fitted_classes` leaves out."""
-  if mask is None:
-    return np.full(len(targets), -np.inf)
-  positive, negative = targets.any(1), (~targets & mask).any(1)
-  return np.where(positive, np.inf, np.where(negative, -np.inf, 0))
-
-
-def _check_initial(initial, dim: int, classes: int):
-  """Weights [C, D] and bias [C] to start from."""
-  if initial is None:
-    return np.zeros((classes, dim)), np.zeros(classes)
-  weights, bias = (np.asarray(part, np.float64) for part in initial)
-  if weights.shape != (dim, classes) or bias.shape != (classes,):
-    raise InputError(
-      f'initial weights and bias have shapes {list(weights.shape)} and '
-      f'{list(bias.shape)}; expected [{dim}, {classes}] and [{classes}]'
-    )
-  # Infinite biases belong to classes that were missing then.
-  weights = np.where(np.isfinite(weights), weights, 0).T
-  return weights, np.where(np.isfinite(bias), bias, 0)
-
-
-def _solutions(problem, count, penalties, initial, limits):
-  """Yields a `Solution` and its evaluations for each of falling penalties."""
-  weights, bias = initial
-  reduced, basis = problem, None
-  if count < problem.rows.shape[1]:
-    rows, spectrum, basis = preconditioner.row_space(problem.rows[:count])
-    bias, weights = bias + weights @ basis.mean, weights @ basis.axes
-    reduced = dataclasses.replace(
-      problem,
-      rows=_spread(rows, problem.mesh, devices.BATCH, axis=0),
-      single=_spread(
-        rows.astype(jnp.float32), problem.mesh, devices.BATCH, axis=0
-      ),
-      mean=jnp.zeros(count),
-      varies=jnp.ones(count, bool),
-    )
-  else:
-    mean = problem_lib.mean_row(problem)
-    problem = reduced = dataclasses.replace(problem, mean=mean)
-    spectrum = preconditioner.spectrum(problem)
-  trail = newton.start(
-    reduced,
-    weights,
-    bias,
-    np.log(penalties[0]),
-    _places(*reduced.rows.shape, len(bias)),
-  )
-  for penalty, (found, evaluations) in zip(
-    penalties,
-    _along((reduced, spectrum, trail), penalties, limits),
-    strict=True,
+  LAPACK on CPUs (the eigenbasis) is OpenBLAS, whose threads spin: where another
+  process uses the cores, two were up to twenty times slower than one. XLA's own
+  threads, which do all else, are not limited by this. Accelerators would
+  otherwise compute products of float32 in fewer bits.
+  """
+  with (
+    jax.enable_x64(True),
+    jax.default_matmul_precision('highest'),
+    threadpool_limits(1, user_api='blas'),
   ):
-    if basis is not None:
-      weights = found.weights @ basis.axes.T
-      bias = found.bias - weights @ basis.mean
-      found = newton.judge(problem, weights, bias, penalty)
-    yield jax.tree.map(np.asarray, found), int(evaluations)
+    yield
 
 
-def _along(given, penalties, limits):
-  """Solves for a penalty after the other."""
-  problem, spectrum, trail = given
-  tolerance, max_evaluations = limits
-  plan = schedule.Plan(
-    *problem.rows.shape, len(problem.targets), problem.mask is None
+def _build_problem(
+  features: np.ndarray,
+  labels: tuple[np.ndarray, np.ndarray | None],
+  fitted: np.ndarray,
+  device_memory: float | None,
+  mesh: jax.sharding.Mesh | None,
+) -> Problem:
+  """Puts features and the labels of fitted classes where they are used.
+
+  Args:
+    features: [N, D].
+    labels: targets and mask, as `check_labels` returns them.
+    fitted: indices of the classes to fit.
+    device_memory: as in `fit_path`.
+    mesh: as in `fit_path`.
+  """
+  targets, label_mask = labels
+  mesh = mesh or problem_lib.choose_mesh(features.size)
+  num_examples, dim = features.shape
+  streamed = dim <= num_examples and problem_lib.exceeds_device_memory(
+    features.nbytes / mesh.size, device_memory, mesh
   )
-  whole = None
+  return problem_lib.build_problem(
+    features,
+    targets[fitted],
+    None if label_mask is None else label_mask[fitted],
+    mesh,
+    streamed,
+  )
+
+
+def _fill(
+  path: Path,
+  fitted: np.ndarray,
+  problem: Problem,
+  num_examples: int,
+  initial: tuple[np.ndarray, np.ndarray],
+  limits: _Limits,
+  progress: Callable[[int, int], None] | None,
+) -> None:
+  """Solves for all penalties, the largest first, and fills in the path.
+
+  Args:
+    path: its arrays are written to, but for `converged`.
+    fitted: indices of the problem's classes in the path's.
+    problem: what is fitted.
+    num_examples: without padding.
+    initial: weights [C, D] and bias [C].
+    limits: when a penalty is done.
+    progress: as in `fit_path`.
+  """
+  distinct, position = np.unique(-path.penalties, return_inverse=True)
+  solutions = _solve(problem, num_examples, -distinct, initial, limits)
+  for number, (solution, evaluations) in enumerate(solutions):
+    for index in np.flatnonzero(position == number):
+      path.weights[index][:, fitted] = solution.weights.T
+      path.bias[index, fitted] = solution.bias
+      path.objective[index] = solution.objective
+      path.gradient_norm[index] = solution.gradient_norm
+      path.bound[index] = solution.bound
+      path.evaluations[index] = evaluations
+    if progress:
+      progress(number + 1, len(distinct))
+
+
+def _solve(
+  problem: Problem,
+  num_examples: int,
+  penalties: np.ndarray,
+  initial: tuple[np.ndarray, np.ndarray],
+  limits: _Limits,
+) -> Iterator[tuple[Solution, int]]:
+  """Yields the solution of each penalty, with its number of evaluations.
+
+  With fewer examples than features the problem is solved in the row space, and
+  each solution is evaluated anew in terms of the features: its certificate is
+  that of the weights which are returned.
+
+  Args:
+    problem: what is fitted.
+    num_examples: without padding.
+    penalties: [P], falling.
+    initial: weights [C, D] and bias [C].
+    limits: when a penalty is done.
+  """
+  if num_examples >= problem.rows.shape[1]:
+    mean = blocks.mean_row(problem)
+    problem = dataclasses.replace(problem, mean=mean)
+    spectrum = spectrum_lib.compute_spectrum(problem)
+    solutions = _follow(problem, spectrum, penalties, initial, limits)
+    for solution, evaluations in solutions:
+      yield jax.tree.map(np.asarray, solution), evaluations
+    return
+  reduced, spectrum, row_space = _reduce(problem, num_examples)
+  weights, bias = initial
+  initial = weights @ row_space.axes, bias + weights @ row_space.mean
+  solutions = _follow(reduced, spectrum, penalties, initial, limits)
+  for penalty, (solution, evaluations) in zip(
+    penalties, solutions, strict=True
+  ):
+    weights = solution.weights @ row_space.axes.T
+    bias = solution.bias - weights @ row_space.mean
+    solution = continuation.evaluate_solution(problem, weights, bias, penalty)
+    yield jax.tree.map(np.asarray, solution), evaluations
+
+
+def _reduce(
+  problem: Problem, num_examples: int
+) -> tuple[Problem, Spectrum, RowSpace]:
+  """Returns the problem in the row space, for fewer examples than features."""
+  rows, spectrum, row_space = spectrum_lib.reduce_to_row_space(
+    problem.rows[:num_examples]
+  )
+  rows_float32 = rows.astype(jnp.float32)
+  reduced = dataclasses.replace(
+    problem,
+    rows=problem_lib.spread(rows, problem.mesh, devices.BATCH, axis=0),
+    rows_float32=problem_lib.spread(
+      rows_float32, problem.mesh, devices.BATCH, axis=0
+    ),
+    mean=jnp.zeros(num_examples),
+    varies=jnp.ones(num_examples, bool),
+  )
+  return reduced, spectrum, row_space
+
+
+def _follow(
+  problem: Problem,
+  spectrum: Spectrum,
+  penalties: np.ndarray,
+  initial: tuple[jax.Array, jax.Array],
+  limits: _Limits,
+) -> Iterator[tuple[Solution, int]]:
+  """Yields solutions along falling penalties, each started from the last.
+
+  Args:
+    problem: what is fitted.
+    spectrum: of its rows.
+    penalties: [P], falling.
+    initial: weights [C, R] and bias [C].
+    limits: when a penalty is done.
+  """
+  num_classes = len(problem.targets)
+  history = continuation.start_history(
+    problem,
+    *initial,
+    np.log(penalties[0]),
+    _num_directions(*problem.rows.shape, num_classes),
+  )
+  preconditioner_schedule = schedule.PreconditionerSchedule(
+    *problem.rows.shape, num_classes, problem.is_softmax
+  )
+  cholesky = None
   for penalty in penalties:
-    if plan.factor_now:
-      # The old one is let go of first.
-      whole = None
-      whole = preconditioner.whole(
-        problem, spectrum, trail.weights[0], trail.bias[0], penalty
+    if preconditioner_schedule.factor_now:
+      # The old factor's memory is freed before a new one is made.
+      cholesky = None
+      cholesky = block_cholesky.factor_hessian(
+        problem, spectrum, history.weights[0], history.bias[0], penalty
       )
-    # A tenth of the tolerance is left for rounding.
-    trail, found, evaluations = newton.advance(
+    history, solution, evaluations = continuation.solve_next(
       problem,
       spectrum,
-      trail,
+      history,
       np.log(penalty),
-      0.9 * tolerance,
-      max_evaluations,
-      plan.number,
-      whole,
+      _TARGET * limits.tolerance,
+      limits.max_evaluations,
+      preconditioner_schedule.num_leading,
+      cholesky,
     )
-    yield found, evaluations
-    plan.took(int(evaluations))
+    yield solution, int(evaluations)
+    preconditioner_schedule.update(int(evaluations))
 
 
-def _problem(features, targets, mask, mesh, streamed):
-  """Arrays on the devices of a mesh, or features in the host's memory."""
-  by_class = problem_lib.CLASSES_BY_EXAMPLES
-  kind = 'pinned_host' if streamed else None
-  rows = _spread(features, mesh, devices.BATCH, 0, kind)
-  single = rows
-  if rows.dtype != jnp.float32:
-    single = _spread(features.astype(np.float32), mesh, devices.BATCH, 0, kind)
-  return problem_lib.Problem(
-    rows=rows,
-    single=single,
-    mean=jnp.zeros(features.shape[1]),
-    varies=jnp.asarray(_varies(features)),
-    targets=_spread(targets, mesh, by_class, 1),
-    mask=None if mask is None else _spread(mask, mesh, by_class, 1),
-    counted=_spread(np.ones(len(features), bool), mesh, devices.BATCH, 0),
-    mesh=mesh,
-    streamed=streamed,
-  )
+def _num_directions(num_examples: int, dim: int, num_classes: int) -> int:
+  """Returns how many rows the BFGS history has.
 
-
-def _varies(features) -> np.ndarray:
-  """[D] bool, False where all rows have the same value."""
-  varies = np.zeros(features.shape[1], bool)
-  for i in range(0, len(features), 4096):
-    varies |= (features[i : i + 4096] != features[0]).any(axis=0)
-    if varies.all():
-      break
-  return varies
-
-
-def _spread(array, mesh, spec, axis, memory_kind=None) -> jax.Array:
-  """Over the mesh, filled up with zeros where the devices ask for that."""
-  lacking = -array.shape[axis] % mesh.size
-  if lacking:
-    pads = [(0, lacking if i == axis else 0) for i in range(array.ndim)]
-    array = np.pad(array, pads)
-  sharding = jax.sharding.NamedSharding(mesh, spec, memory_kind=memory_kind)
-  return jax.device_put(array, sharding, may_alias=True)
-
-
-def _mesh(size: int) -> jax.sharding.Mesh:
-  """This process's devices, as many as have enough to do."""
-  local = jax.local_devices()
-  wanted = max(1, size // SIZE_PER_DEVICE)
-  return devices.data_mesh(local[: min(wanted, len(local))])
-
-
-def _is_too_large(size: float, limit: float | None, mesh) -> bool:
-  """Whether features of so many bytes a device stay with the host."""
-  if limit is None:
-    # CPUs do not say, and have nothing to gain.
-    memory = mesh.devices.flat[0].memory_stats() or {}
-    limit = memory.get('bytes_limit', np.inf) / 2
-  return size > limit
-
-
-def _places(count: int, dim: int, classes: int) -> int:
-  """How many directions the solver keeps: reading them must cost little
-  beside reading the features, and so must holding them."""
-  fitting = max(2**23, count * dim // 16) // (4 * classes * dim)
-  return int(np.clip(min(count // 64, fitting), 2, MOST_DIRECTIONS))
+  To read and to hold them must cost little beside the features.
+  """
+  affordable = max(2**23, num_examples * dim // 16) // (4 * num_classes * dim)
+  return int(np.clip(min(num_examples // 64, affordable), 2, MAX_DIRECTIONS))

@@ -1,7 +1,8 @@
-"""Inception's distortion of colors, on the devices.
+"""Distorts colors as TF-Slim does for Inception, on the devices.
 
-On a GPU it costs next to nothing; on the host it would take longer than to
-decode the image. What it draws at random comes with the batch.
+On a GPU it costs next to nothing; on the host it would take longer than
+decoding the image. Its random numbers are drawn on the host and come with the
+batch.
 """
 
 import functools
@@ -17,7 +18,7 @@ def distort(image: jax.Array, color: jax.Array) -> jax.Array:
 
   Args:
     image: [B, H, W, 3], RGB in 0 to 255.
-    color: [B, 5], what `augmentation.draw_color` gives for each image.
+    color: [B, 5], from `augmentation.draw_color` for each image.
 
   Returns:
     float32 [B, H, W, 3] in 0 to 255.
@@ -28,70 +29,75 @@ def distort(image: jax.Array, color: jax.Array) -> jax.Array:
 
 
 def _distort(pixels: jax.Array, color: jax.Array) -> jax.Array:
-  """One image [H, W, 3] of 0 to 1, which may leave that range."""
-  by = dict(zip(_CHANGES, color[1:], strict=True))
+  """Distorts one image [H, W, 3] of 0 to 1, which may leave that range."""
+  amounts = dict(zip(_CHANGES, color[1:], strict=True))
 
-  def in_order(order: tuple[str, ...], pixels: jax.Array) -> jax.Array:
+  def apply(order: tuple[str, ...], pixels: jax.Array) -> jax.Array:
     for name in order:
-      pixels = _CHANGES[name](pixels, by[name])
+      pixels = _CHANGES[name](pixels, amounts[name])
     return pixels
 
   branches = [
-    functools.partial(in_order, order) for order in augmentation.COLOUR_ORDERS
+    functools.partial(apply, order) for order in augmentation.COLOR_ORDERS
   ]
   return jax.lax.switch(color[0].astype(jnp.int32), branches, pixels)
 
 
-def _brighten(pixels: jax.Array, by: jax.Array) -> jax.Array:
-  return pixels + by
+def _change_brightness(pixels: jax.Array, delta: jax.Array) -> jax.Array:
+  """Adds to all values."""
+  return pixels + delta
 
 
-def _saturate(pixels: jax.Array, factor: jax.Array) -> jax.Array:
+def _change_saturation(pixels: jax.Array, factor: jax.Array) -> jax.Array:
+  """Multiplies the saturation, which stays in 0 to 1."""
   hue, value, spread = _to_hue(pixels)
   saturation = jnp.where(value > 0, spread / jnp.where(value > 0, value, 1), 0)
   return _to_rgb(hue, value, value * jnp.clip(saturation * factor, 0, 1))
 
 
-def _turn_hue(pixels: jax.Array, by: jax.Array) -> jax.Array:
+def _change_hue(pixels: jax.Array, delta: jax.Array) -> jax.Array:
+  """Adds to the hue, in turns of the color circle."""
   hue, value, spread = _to_hue(pixels)
-  return _to_rgb((hue + by) % 1, value, spread)
+  return _to_rgb((hue + delta) % 1, value, spread)
 
 
-def _contrast(pixels: jax.Array, factor: jax.Array) -> jax.Array:
+def _change_contrast(pixels: jax.Array, factor: jax.Array) -> jax.Array:
+  """Multiplies the distance of values from their mean."""
   mean = pixels.mean(axis=(0, 1))
   return (pixels - mean) * factor + mean
 
 
 _CHANGES = {
-  'brightness': _brighten,
-  'saturation': _saturate,
-  'hue': _turn_hue,
-  'contrast': _contrast,
+  'brightness': _change_brightness,
+  'saturation': _change_saturation,
+  'hue': _change_hue,
+  'contrast': _change_contrast,
 }
 
 
 def _to_hue(pixels: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Of RGB [H, W, 3] the hue in turns, the largest value and the spread.
+  """Converts RGB [H, W, 3] to hue, value and spread [H, W].
 
-  The spread, from the smallest value to the largest, is saturation times
-  value; unlike it, it is of use where values are negative.
+  Hue is in turns of the color circle. Value is the largest of the three. The
+  spread, from the smallest to the largest, is saturation times value; unlike
+  saturation, it works for negative values.
   """
   red, green, blue = jnp.moveaxis(pixels, -1, 0)
   value = pixels.max(axis=-1)
   spread = value - pixels.min(axis=-1)
-  some = jnp.where(spread > 0, spread, 1)
+  divisor = jnp.where(spread > 0, spread, 1)
   sixths = jnp.where(
     value == red,
-    (green - blue) / some,
+    (green - blue) / divisor,
     jnp.where(
-      value == green, (blue - red) / some + 2, (red - green) / some + 4
+      value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4
     ),
   )
   return jnp.where(spread > 0, sixths / 6 % 1, 0), value, spread
 
 
 def _to_rgb(hue: jax.Array, value: jax.Array, spread: jax.Array) -> jax.Array:
-  """The inverse of `_to_hue`."""
+  """Inverts `_to_hue`."""
   sixths = (jnp.array([5, 3, 1]) + hue[..., None] * 6) % 6
   below = jnp.clip(jnp.minimum(sixths, 4 - sixths), 0, 1)
   return value[..., None] - spread[..., None] * below

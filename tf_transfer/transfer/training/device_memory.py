@@ -1,4 +1,4 @@
-"""What the devices' memory holds, and what to say where it is not enough."""
+"""Estimates the devices' memory, and advises where it is not enough."""
 
 import contextlib
 import dataclasses
@@ -8,133 +8,161 @@ from collections.abc import Callable, Iterator
 import jax
 
 from tf_transfer import errors
+from tf_transfer.runtime import units
 
 _EXHAUSTED = 'RESOURCE_EXHAUSTED'
-# Of what there is; some of it goes to what the allocator cannot join.
+# Share of a device's memory; the allocator cannot join all of its free pieces.
 _USABLE = 0.9
-_GIGABYTE = 2**30
-# Trials at once where the limit is not known, as on a CPU.
-_WITHOUT_LIMIT = 8
+# Concurrent trials where the limit is not known, as on a CPU.
+_DEFAULT_TRIALS = 8
 
 
 @dataclasses.dataclass(frozen=True)
-class Need:
-  """Bytes on each device: fixed ones, and those of each image there."""
+class MemoryEstimate:
+  """Estimates the bytes that a step takes on each device.
 
-  fixed: float
-  per_image: float
+  Attributes:
+    fixed_bytes: whatever the batch size.
+    per_image_bytes: for each image on the device.
+  """
+
+  fixed_bytes: float
+  per_image_bytes: float
 
   @classmethod
-  def of(cls, measure: Callable[[int], float], images: int) -> 'Need':
-    """From what two small batches take.
+  def from_measurements(
+    cls, measure: Callable[[int], float], images: int
+  ) -> 'MemoryEstimate':
+    """Extrapolates from two small batches.
 
     Args:
-      measure: images on each device -> bytes on each.
-      images: of the smaller; the other is twice as large.
+      measure: maps images on each device to bytes on each.
+      images: of the smaller batch; the other is twice as large.
     """
     small, large = measure(images), measure(2 * images)
-    per_image = max(large - small, 0) / images
-    return cls(small - images * per_image, per_image)
+    per_image_bytes = max(large - small, 0) / images
+    return cls(small - images * per_image_bytes, per_image_bytes)
 
-  def fitting(self, limit: float) -> int:
-    """How many images fit on each device; 0 where not even one does."""
-    left = _USABLE * limit - self.fixed
-    return max(0, math.floor(left / self.per_image)) if self.per_image else 0
+  def max_images(self, limit: float) -> int:
+    """Returns how many images fit on each device, possibly 0.
+
+    Args:
+      limit: bytes of the device.
+    """
+    available = _USABLE * limit - self.fixed_bytes
+    if not self.per_image_bytes:
+      return 0
+    return max(0, math.floor(available / self.per_image_bytes))
 
 
-def of_compiled(compiled: jax.stages.Compiled) -> int:
-  """Bytes that a compiled program takes on each device, all in all."""
-  found = compiled.memory_analysis()
+def program_bytes(compiled: jax.stages.Compiled) -> int:
+  """Returns the bytes that a compiled program takes on each device in all."""
+  analysis = compiled.memory_analysis()
   return (
-    found.argument_size_in_bytes
-    + found.output_size_in_bytes
-    + found.temp_size_in_bytes
-    - found.alias_size_in_bytes
+    analysis.argument_size_in_bytes
+    + analysis.output_size_in_bytes
+    + analysis.temp_size_in_bytes
+    - analysis.alias_size_in_bytes
   )
 
 
 def device_limit() -> int | None:
-  """Bytes of a device's memory; None where it does not say."""
+  """Returns the bytes of a device's memory; None if it does not say."""
   stats = jax.local_devices()[0].memory_stats() or {}
   return stats.get('bytes_limit')
 
 
-def trials_at_once(step: int, state: int, limit: int | None) -> int:
-  """How many trials fit on a device when they take turns; at least one.
+def num_concurrent_trials(
+  step_bytes: int, state_bytes: int, limit: int | None
+) -> int:
+  """Returns how many trials fit on a device when they take turns, at least 1.
 
   Args:
-    step: bytes of a step, the state of the one trial that goes included.
-    state: bytes of a trial's state.
-    limit: bytes of the device; None, where it does not say, is as a few.
+    step_bytes: of a step, with the state of the trial whose turn it is.
+    state_bytes: of a trial's state.
+    limit: bytes of the device; None, where it does not say, gives a few.
   """
   if limit is None:
-    return _WITHOUT_LIMIT
-  return 1 + max(0, math.floor((_USABLE * limit - step) / state))
+    return _DEFAULT_TRIALS
+  available = _USABLE * limit - step_bytes
+  return 1 + max(0, math.floor(available / state_bytes))
 
 
-def advice(
-  need: Need, limit: int | None, batch: int, devices: int, together: int
+def advise(
+  estimate: MemoryEstimate,
+  limit: int | None,
+  batch_size: int,
+  num_devices: int,
+  num_trials: int,
 ) -> str:
-  """What to change so that a step fits.
+  """Says what to change so that a step fits.
 
   Args:
-    need: of a step, without the other trials.
-    limit: bytes of each device; None where that is not known.
-    batch: images of a step on all devices.
-    devices: how many there are.
-    together: trials that train at once.
+    estimate: of a step, without the other trials.
+    limit: bytes of each device; None if that is not known.
+    batch_size: images of a step on all devices.
+    num_devices: how many there are.
+    num_trials: trials that train at once.
   """
-  each = math.ceil(batch / devices)
-  wanted = need.fixed + each * need.per_image
+  images_per_device = math.ceil(batch_size / num_devices)
+  required = estimate.fixed_bytes + images_per_device * estimate.per_image_bytes
   text = (
-    f'a step of {batch} images takes about {wanted / _GIGABYTE:.2f} GiB on '
-    f'each of {devices} devices'
+    f'a step of {batch_size} images takes about {required / units.GIB:.2f} GiB '
+    f'on each of {num_devices} devices'
   )
   if limit is None:
     return (
       f'{text}; set a smaller batch_size, or a larger '
       'gradient_accumulation_steps'
     )
-  text += f', which has {limit / _GIGABYTE:.2f}'
-  fits = need.fitting(limit)
-  if fits >= each:
+  text += f', which has {limit / units.GIB:.2f}'
+  max_images = estimate.max_images(limit)
+  if max_images >= images_per_device:
     return (
-      f'{text}: alone it would fit, {together} trials at once do not: set '
-      f'concurrent_trials to less than {together}'
+      f'{text}: one trial would fit, {num_trials} trials at once do not: set '
+      f'concurrent_trials to less than {num_trials}'
     )
-  if not fits:
+  if not max_images:
     return f'{text}: not even one image fits; set precision to bfloat16'
-  parts = next(
-    parts
-    for parts in range(1, batch + 1)
-    if batch % (parts * devices) == 0 and batch // parts <= fits * devices
+  max_batch_size = max_images * num_devices
+  num_microbatches = next(
+    count
+    for count in range(1, batch_size + 1)
+    if batch_size % (count * num_devices) == 0
+    and batch_size // count <= max_batch_size
   )
   return (
-    f'{text}: a batch of {fits * devices} would fit; set batch_size to at most '
-    f'that, or gradient_accumulation_steps={parts} to pass {batch} through in '
-    f'parts of {batch // parts}'
+    f'{text}: a batch of {max_batch_size} would fit; set batch_size to at most '
+    f'that, or gradient_accumulation_steps={num_microbatches} to process the '
+    f'{batch_size} images in parts of {batch_size // num_microbatches}'
   )
 
 
 @contextlib.contextmanager
-def explained(description: str, explain: Callable[[], str]) -> Iterator[None]:
-  """Makes one clear error of the devices' memory running out.
+def report_exhaustion(
+  description: str, advise: Callable[[], str]
+) -> Iterator[None]:
+  """Turns the error of exhausted device memory into one that says what to do.
 
   Args:
     description: of what ran.
-    explain: says what to change; it may compile.
+    advise: says what to change; it may compile.
+
+  Raises:
+    InputError: the devices' memory ran out.
   """
   try:
     yield
   except jax.errors.JaxRuntimeError as error:
     if _EXHAUSTED not in str(error):
       raise
-    found = error
+    exhaustion = error
   else:
     return
-  # Outside of the handler, whose traceback holds what filled the memory.
-  found = found.with_traceback(None)
+  # Raised outside of the handler and without the traceback, both of which
+  # hold the arrays that filled the memory.
+  exhaustion = exhaustion.with_traceback(None)
   raise errors.InputError(
-    f'{description}: out of device memory: {explain()}. What was finished is '
-    'kept.'
-  ) from found
+    f'{description}: out of device memory: {advise()}. Finished trials and '
+    'cells are kept.'
+  ) from exhaustion

@@ -1,4 +1,4 @@
-"""The weights file of a network that was trained in one of the two settings."""
+"""Writes the weights file of a network that was trained on a dataset."""
 
 import dataclasses
 import pathlib
@@ -8,31 +8,37 @@ from tf_transfer import errors, networks
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.networks import weights
 from tf_transfer.transfer import result as result_lib
-from tf_transfer.transfer.training import search
+from tf_transfer.transfer.training import grid
+from tf_transfer.transfer.training.search_spec import Search
 
 
 def save(
   path: pathlib.Path,
-  given: search.Search,
+  search: Search,
   net: networks.Network,
-  outcome: result_lib.CellResult,
+  result: result_lib.CellResult,
 ) -> None:
-  """Writes the network that a search gave.
+  """Writes the network that a search trained.
 
   Args:
     path: of the .safetensors file.
-    given: the search.
-    net: what came of it, for inference.
-    outcome: what else came of it.
+    search: the search.
+    net: the network it returned, for inference.
+    result: the result it returned.
 
   Raises:
-    InputError: it could not be written.
+    InputError: the file could not be written.
   """
-  weights.save(path, header_of(given, outcome), net.variables)
+  weights.save(path, build_header(search, result), net.variables)
 
 
 def holds(path: pathlib.Path, identity: str) -> bool:
-  """Whether a file is that of a cell, by the cell's identity."""
+  """Returns whether a file holds the network of a cell.
+
+  Args:
+    path: of the file, which may be missing.
+    identity: of the cell.
+  """
   try:
     details = weights.read_header(path).recipe.details
   except errors.InputError:
@@ -40,81 +46,86 @@ def holds(path: pathlib.Path, identity: str) -> bool:
   return details.get('identity') == identity
 
 
-def header_of(
-  given: search.Search, outcome: result_lib.CellResult
+def build_header(
+  search: Search, result: result_lib.CellResult
 ) -> weights.Header:
-  """What the weights file says of itself.
+  """Builds the header of the weights file.
 
-  What was trained from random values has nothing of the weights file that
-  its architecture was read from.
+  A network that was trained from random values takes nothing from the weights
+  file from which its architecture was read.
   """
-  before = given.net.header
-  name = given.dataset.name
-  if given.pretrained:
+  original = search.net.header
+  name = search.dataset.name
+  if search.pretrained:
     source = (
-      f'fine-tuned here on {name}, from {before.source or before.network}'
+      f'fine-tuned here on {name}, from {original.source or original.network}'
     )
   else:
     source = f'trained here on {name}, from random values'
   return dataclasses.replace(
-    before,
-    num_classes=len(given.dataset.classes),
+    original,
+    num_classes=len(search.dataset.classes),
     background=False,
     imagenet_top1=None,
     imagenet_top1_source='',
-    recipe=_recipe(given, outcome),
+    recipe=_build_recipe(search, result),
     source=source,
-    source_sha256=before.source_sha256 if given.pretrained else '',
-    license=before.license if given.pretrained else '',
+    source_sha256=original.source_sha256 if search.pretrained else '',
+    license=original.license if search.pretrained else '',
   )
 
 
-def _recipe(
-  given: search.Search, outcome: result_lib.CellResult
+def _build_recipe(
+  search: Search, result: result_lib.CellResult
 ) -> recipe_lib.Recipe:
-  config = given.config.to_dict()
-  on = 'train + val' if given.trained_on_val else 'train'
+  """Describes how the network was trained."""
+  config = search.config.to_dict()
+  splits = 'train + val' if search.trained_on_val else 'train'
   details = {
-    'identity': given.identity,
+    'identity': search.identity,
     'splits_sha256': {
-      name: split.hash for name, split in given.dataset.splits.items()
+      name: split.hash for name, split in search.dataset.splits.items()
     },
-    given.setting: {
-      k: v for k, v in config.items() if k not in search.OPERATIONAL
+    search.setting: {
+      k: v for k, v in config.items() if k not in grid.OPERATIONAL
     },
-    'chosen': dict(outcome.chosen),
-    'metric': given.dataset.metric,
-    'test': dataclasses.asdict(outcome.test),
-    'skipped': list(outcome.skipped),
+    'chosen': dict(result.chosen),
+    'metric': search.dataset.metric,
+    'test': dataclasses.asdict(result.test),
+    'skipped': list(result.skipped),
   }
-  if given.pretrained:
+  if search.pretrained:
     details['begun_with'] = {
-      'weights_sha256': given.net.sha256,
-      'source': given.net.header.source,
-      'recipe': given.net.header.recipe.to_json(),
+      'weights_sha256': search.net.sha256,
+      'source': search.net.header.source,
+      'recipe': search.net.header.recipe.to_json(),
     }
   return recipe_lib.Recipe(
-    **_factors(given),
-    trained_on=given.dataset.name,
-    notes=f'{given.setting} on {on} of {given.dataset.name}',
+    **_factors(search),
+    trained_on=search.dataset.name,
+    notes=f'{search.setting} on {splits} of {search.dataset.name}',
     details=details,
   )
 
 
-def _factors(given: search.Search) -> dict[str, Any]:
-  """Which regularizers the network was ever trained with; None: not known."""
-  config = given.config
-  now = {
-    'bn_scale': given.net.header.options.get('use_scale', True),
+def _factors(search: Search) -> dict[str, Any]:
+  """Returns with which regularizers the network was ever trained.
+
+  None stands for what is not known of the pretraining.
+  """
+  config = search.config
+  factors = {
+    'bn_scale': search.net.header.options.get('use_scale', True),
     'label_smoothing': config.label_smoothing > 0,
     'dropout': config.dropout > 0,
     'auxiliary_head': config.auxiliary_head,
   }
-  if not given.pretrained:
-    return now
-  before = given.net.header.recipe.factors
-  # The architecture's stays; of the others what was on left its mark.
+  if not search.pretrained:
+    return factors
+  pretraining_factors = search.net.header.recipe.factors
+  # Batch norm's scale belongs to the architecture. The other factors left
+  # their mark if pretraining had them.
   return {
-    name: on if on or name == 'bn_scale' else before[name]
-    for name, on in now.items()
+    name: is_on if is_on or name == 'bn_scale' else pretraining_factors[name]
+    for name, is_on in factors.items()
   }

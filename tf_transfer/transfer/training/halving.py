@@ -1,7 +1,7 @@
-"""Successive halving (Jamieson and Talwalkar, 2016): which trials go on.
+"""Chooses by successive halving (Jamieson and Talwalkar, 2016) who goes on.
 
-All trials go to the first rung; at each rung the best on val go on to the
-next, the last of which is the end. Pure functions of what trials scored.
+All trials are trained to the first rung. At each rung the best on val go on to
+the next; the last rung is the end. These are pure functions of trials' scores.
 """
 
 import dataclasses
@@ -9,81 +9,89 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-# After so many steps: the best value on val in any view.
+# The best value on val in any view, by the number of steps before it.
 Scores = Mapping[int, float]
 
 
 def rungs(steps: int, first: float, keep: float) -> tuple[int, ...]:
-  """The steps of the rungs, the last of which is all of them.
+  """Returns the steps of the rungs; the last is all of them.
 
   Args:
     steps: of a trial that goes on to the end.
     first: share of the steps up to the first rung, above 0 and below 1.
-    keep: share of the trials that go on from one; the steps grow by its
+    keep: share of the trials that go on from a rung; the steps grow by its
       inverse.
   """
-  found, share = [], first
+  result, share = [], first
   while (step := math.ceil(share * steps)) < steps:
-    if not found or step > found[-1]:
-      found.append(step)
+    if not result or step > result[-1]:
+      result.append(step)
     share /= keep
-  return (*found, steps)
+  return (*result, steps)
 
 
 def steps_taken(
-  trials: int, stops: Iterable[int], keep: float, before: int = 0
+  num_trials: int, stops: Iterable[int], keep: float, start: int = 0
 ) -> int:
-  """Steps of all trials together.
+  """Returns the number of steps of all trials together.
 
   Args:
-    trials: how many set out to the first stop after `before`.
-    stops: the steps at which trials stop, as `rungs` gives them.
-    keep: share of the trials that go on from one.
-    before: steps that each of them has taken.
+    num_trials: how many are trained to the first stop after `start`.
+    stops: the steps at which trials stop, as `rungs` returns them.
+    keep: share of the trials that go on from a stop.
+    start: steps that each of them has taken.
   """
   total = 0
   for stop in stops:
-    if stop > before:
-      total += trials * (stop - before)
-      trials = math.ceil(trials * keep)
-      before = stop
+    if stop > start:
+      total += num_trials * (stop - start)
+      num_trials = math.ceil(num_trials * keep)
+      start = stop
   return total
 
 
 def scores(evaluations: Iterable[Mapping[str, Any]]) -> dict[int, float]:
-  """The scores of a trial's evaluations, of which each has step and views."""
+  """Returns a trial's scores by step.
+
+  Args:
+    evaluations: each with `step`, and `views`, the metric by view.
+  """
   return {
     evaluation['step']: max(v['value'] for v in evaluation['views'].values())
     for evaluation in evaluations
   }
 
 
-def ranked(trials: Mapping[int, Scores], step: int) -> list[int]:
-  """The trials that have come to a step, best first; of equals the first."""
-  there = [number for number, found in trials.items() if step in found]
-  return sorted(there, key=lambda number: (-trials[number][step], number))
+def rank(scores_by_trial: Mapping[int, Scores], step: int) -> list[int]:
+  """Ranks the trials that have reached a step, best first.
+
+  Of equals, the one with the smaller number comes first.
+  """
+  reached = [n for n, scores in scores_by_trial.items() if step in scores]
+  return sorted(reached, key=lambda n: (-scores_by_trial[n][step], n))
 
 
 def survivors(
-  trials: Mapping[int, Scores], step: int, keep: float
+  scores_by_trial: Mapping[int, Scores], step: int, keep: float
 ) -> list[int]:
-  """The trials that go on from a rung: a share of those that set out to it.
+  """Returns the trials that go on from a rung.
 
-  One that diverged on the way has no score there, and its place goes to
-  another.
+  They are a share of those that were trained towards it. A trial that diverged
+  on the way has no score there, and another takes its place.
   """
-  return sorted(ranked(trials, step)[: math.ceil(keep * len(trials))])
+  num_places = math.ceil(keep * len(scores_by_trial))
+  return sorted(rank(scores_by_trial, step)[:num_places])
 
 
 @dataclasses.dataclass(frozen=True)
 class Replay:
-  """What halving would have come to.
+  """Holds what halving would have chosen.
 
   Attributes:
     chosen: the trial; None where all that it kept diverged.
     score: of this trial at the end.
     best: the greatest score of any trial at the end.
-    cost: steps, as a share of those that all trials have gone through.
+    cost: steps, as a share of those that all trials took.
   """
 
   chosen: int | None
@@ -93,26 +101,29 @@ class Replay:
 
 
 def replay(
-  trials: Mapping[int, Scores], given: Sequence[int], keep: float
+  scores_by_trial: Mapping[int, Scores], rungs: Sequence[int], keep: float
 ) -> Replay:
-  """What halving would have come to, from trials that all went to the end.
+  """Finds what halving would have chosen, from trials trained to the end.
 
   Args:
-    trials: the scores of every one at every rung that it came to; one without
-      a score at the end diverged. It counts as if it cost all steps up to the
+    scores_by_trial: of every trial at every rung that it reached; one without
+      a score at the end diverged. Its cost is counted as all steps up to the
       rung that it did not reach.
-    given: the steps of the rungs.
+    rungs: their steps.
     keep: as for `survivors`.
   """
-  going, spent, before = list(trials), 0, 0
-  for step in given:
-    spent += len(going) * (step - before)
-    before = step
-    if step != given[-1]:
-      going = survivors({n: trials[n] for n in going}, step, keep)
-  cost = spent / (len(trials) * given[-1])
-  left = ranked({n: trials[n] for n in going}, given[-1])
-  everyone = ranked(trials, given[-1])
-  best = trials[everyone[0]][given[-1]] if everyone else math.nan
-  score = trials[left[0]][given[-1]] if left else math.nan
-  return Replay(left[0] if left else None, score, best, cost)
+  end = rungs[-1]
+  remaining, total_steps, start = list(scores_by_trial), 0, 0
+  for step in rungs:
+    total_steps += len(remaining) * (step - start)
+    start = step
+    if step != end:
+      remaining = survivors(
+        {n: scores_by_trial[n] for n in remaining}, step, keep
+      )
+  cost = total_steps / (len(scores_by_trial) * end)
+  kept = rank({n: scores_by_trial[n] for n in remaining}, end)
+  complete = rank(scores_by_trial, end)
+  best = scores_by_trial[complete[0]][end] if complete else math.nan
+  score = scores_by_trial[kept[0]][end] if kept else math.nan
+  return Replay(kept[0] if kept else None, score, best, cost)

@@ -1,7 +1,7 @@
-"""What is seen of trials while they train: curves, speed, memory, a profile.
+"""Shows trials while they train: curves, speed, memory and a profile.
 
-Each trial has event files of its own, so that TensorBoard lays their curves
-over each other and lists them under HParams.
+Each trial has event files of its own, so that TensorBoard overlays their curves
+and lists the trials under HParams.
 """
 
 import dataclasses
@@ -15,81 +15,114 @@ from typing import Any, TypeVar
 import jax
 import numpy as np
 
-from tf_transfer.runtime import devices, writers
+from tf_transfer.runtime import devices, tensorflow, units, writers
 
 T = TypeVar('T')
 
-# Steps ahead of a profile: the first compile, and fill what is read ahead.
+# The metrics of a step, by the position of each trial that is still trained.
+Metrics = Mapping[int, Mapping[str, Any]]
+
+# Steps before a profile: the first compiles, the others fill the read-ahead.
 _UNPROFILED = 10
-_GIGABYTE = 2**30
 
 
-@dataclasses.dataclass
-class Watcher:
-  """What a job shows of all its trials.
+@dataclasses.dataclass(frozen=True)
+class MonitorConfig:
+  """Says what is shown of a job's trials.
 
   Attributes:
-    directory: of the event files and the profile; None: neither is written.
+    directory: of the event files and the profile; None writes neither.
     curves: whether event files are written.
-    every: steps between two points of a curve.
-    profile_steps: how many steps are profiled, once; 0: none.
-    progress: is told of steps that were done, and says how long is left.
+    log_every: steps between two points of a curve.
+    profile_steps: how many steps are profiled, once; 0 profiles none.
   """
 
   directory: pathlib.Path | None = None
   curves: bool = False
-  every: int = 100
+  log_every: int = 100
   profile_steps: int = 0
-  progress: Callable[[int], str] | None = None
+
+
+class JobMonitor:
+  """Makes the monitors of a job's groups of trials.
+
+  Attributes:
+    progress: is told how many steps were done, and says how long is left; None
+      says nothing.
+  """
+
+  def __init__(self, config: MonitorConfig):
+    self.config = config
+    self.progress: Callable[[int], str] | None = None
+    self._is_profiled = not (config.profile_steps and config.directory)
 
   def trials(
     self,
     names: Sequence[str],
     hparams: Sequence[Mapping[str, Any]],
-    images: int,
-  ) -> 'Watch':
-    """Watches trials that train together.
+    batch_size: int,
+  ) -> 'TrialMonitor':
+    """Returns a monitor of trials that train together.
 
     Args:
-      names: of the trials, as folders are called.
-      hparams: of each.
-      images: of a step of one of them.
+      names: of the trials, which name their folders.
+      hparams: of each trial.
+      batch_size: images of a step of one trial.
     """
-    events = []
-    if self.curves and self.directory and devices.leading():
-      events = [writers.Events(self.directory / name) for name in names]
+    events, directory = [], self.config.directory
+    if self.config.curves and directory and devices.is_leader():
+      events = [writers.EventWriter(directory / name) for name in names]
       for writer, values in zip(events, hparams, strict=True):
         writer.hparams(values)
-    return Watch(self, events, images)
+    return TrialMonitor(self, events, batch_size)
+
+  def start_profiler(self) -> '_Profiler | None':
+    """Returns a profiler, unless the job has been profiled or is not to be."""
+    if self._is_profiled:
+      return None
+    return _Profiler(self.config.directory, self.config.profile_steps)
+
+  def finish_profile(self) -> None:
+    """Profiles no further trials."""
+    self._is_profiled = True
 
 
-class Watch:
-  """Watches trials that train together."""
+class TrialMonitor:
+  """Monitors trials that train together.
+
+  Measures by hand what `clu.periodic_actions.ReportProgress` does not: it
+  counts the steps of the loop, not the images of all trials that still train,
+  and it gives the time spent waiting for data since the start, not since the
+  last report.
+  """
 
   def __init__(
-    self, watcher: Watcher, events: Sequence[writers.Events], images: int
+    self,
+    job_monitor: JobMonitor,
+    events: Sequence[writers.EventWriter],
+    batch_size: int,
   ):
-    self._watcher = watcher
+    self._job_monitor = job_monitor
     self._events = events
-    self._images = images
-    self._profiled = 0  # steps since the first
-    self._metrics: list[dict[int, Mapping[str, Any]]] = []
-    self._since = time.monotonic()
-    self._waited = 0.0
+    self._batch_size = batch_size
+    self._profiler = job_monitor.start_profiler()
+    self._metrics: list[Metrics] = []
+    self._last_report = time.monotonic()
+    self._seconds_waited = 0.0
     self._speed = ''
-    self._left = ''
+    self._time_left = ''
 
-  def __enter__(self) -> 'Watch':
+  def __enter__(self) -> 'TrialMonitor':
     return self
 
-  def __exit__(self, *_) -> None:
-    if self._profiled > _UNPROFILED and self._watcher.profile_steps:
-      self._end_profile()
+  def __exit__(self, *_: object) -> None:
+    if self._profiler is not None and self._profiler.stop():
+      self._job_monitor.finish_profile()
     for writer in self._events:
       writer.close()
 
-  def waiting(self, batches: Iterable[T]) -> Iterator[T]:
-    """The same batches; how long each is waited for is noted."""
+  def time_waiting(self, batches: Iterable[T]) -> Iterator[T]:
+    """Yields the same batches, and measures how long each is waited for."""
     iterator = iter(batches)
     while True:
       started = time.monotonic()
@@ -97,38 +130,44 @@ class Watch:
         batch = next(iterator)
       except StopIteration:
         return
-      self._waited += time.monotonic() - started
+      self._seconds_waited += time.monotonic() - started
       yield batch
 
-  def step(self, done: int, metrics: dict[int, Mapping[str, Any]]) -> None:
-    """Takes what a step gave, of each trial that goes on by its position."""
+  def step(self, step: int, metrics: Metrics) -> None:
+    """Takes the metrics of a step.
+
+    Args:
+      step: steps that are done.
+      metrics: of each trial that is still trained, by its position.
+    """
     self._metrics.append(metrics)
-    self._profile(metrics)
-    if self._watcher.progress is not None:
-      self._left = self._watcher.progress(len(metrics))
-    if done % self._watcher.every == 0:
-      self._report(done)
+    if self._profiler is not None and self._profiler.step(metrics):
+      self._job_monitor.finish_profile()
+    if self._job_monitor.progress is not None:
+      self._time_left = self._job_monitor.progress(len(metrics))
+    if step % self._job_monitor.config.log_every == 0:
+      self._report(step)
 
   def evaluated(
-    self, done: int, found: Sequence[Mapping[str, Mapping[str, Any]]]
+    self, step: int, evaluations: Sequence[Mapping[str, Mapping[str, Any]]]
   ) -> None:
-    """Takes the metric on val of each trial by view; none where diverged."""
-    for writer, views in zip(self._events, found, strict=False):
+    """Takes each trial's metric on val by view; empty where it diverged."""
+    for writer, views in zip(self._events, evaluations, strict=False):
       writer.scalars(
-        done, {f'validation/{view}': v['value'] for view, v in views.items()}
+        step, {f'validation/{view}': v['value'] for view, v in views.items()}
       )
 
   def summary(self) -> str:
-    """Speed, and how long all will take, in words."""
-    return ', '.join(filter(None, (self._speed, self._left)))
+    """Says the speed, and how long the job will still take."""
+    return ', '.join(filter(None, (self._speed, self._time_left)))
 
-  def _report(self, done: int) -> None:
-    """Writes the means since the last report, and begins anew."""
-    seconds = time.monotonic() - self._since
-    steps = sum(map(len, self._metrics))
+  def _report(self, step: int) -> None:
+    """Writes means since the last report, and starts the next ones."""
+    seconds = time.monotonic() - self._last_report
+    num_steps = sum(map(len, self._metrics))
     shared = {
-      'speed/images_per_second': steps * self._images / seconds,
-      'speed/share_of_time_waiting_for_data': self._waited / seconds,
+      'speed/images_per_second': num_steps * self._batch_size / seconds,
+      'speed/share_of_time_waiting_for_data': self._seconds_waited / seconds,
       **_memory(),
     }
     self._speed = (
@@ -137,50 +176,67 @@ class Watch:
     )
     if self._events:
       for number, values in _means(self._metrics).items():
-        self._events[number].scalars(done, {**values, **shared})
-    self._metrics, self._waited = [], 0.0
-    self._since = time.monotonic()
+        self._events[number].scalars(step, {**values, **shared})
+    self._metrics, self._seconds_waited = [], 0.0
+    self._last_report = time.monotonic()
 
-  def _profile(self, metrics: dict[int, Mapping[str, Any]]) -> None:
-    watcher = self._watcher
-    if not watcher.profile_steps or not watcher.directory:
-      return
-    if self._profiled == _UNPROFILED:
+
+class _Profiler:
+  """Profiles some steps by CLU, after the first ones."""
+
+  def __init__(self, directory: pathlib.Path, num_steps: int):
+    # CLU imports TensorFlow, which takes seconds.
+    tensorflow.import_without_gpu()
+    from clu import periodic_actions
+
+    self._profile = periodic_actions.Profile(
+      logdir=directory,
+      num_profile_steps=num_steps,
+      profile_duration_ms=None,
+      first_profile=_UNPROFILED,
+      every_secs=None,
+    )
+    self._last_step = _UNPROFILED + num_steps
+    self._step = 0
+
+  def step(self, metrics: Metrics) -> bool:
+    """Counts a step, starts or ends the profile; whether that ended it."""
+    self._step += 1
+    if self._step in (_UNPROFILED, self._last_step):
+      # The devices run behind, and the profile is of whole steps.
       jax.block_until_ready(metrics)
-      jax.profiler.start_trace(str(watcher.directory))
-    self._profiled += 1
-    if self._profiled > _UNPROFILED + watcher.profile_steps:
-      jax.block_until_ready(metrics)
-      self._end_profile()
+    self._profile(self._step)
+    return self._step == self._last_step
 
-  def _end_profile(self) -> None:
-    jax.profiler.stop_trace()
-    self._watcher.profile_steps = 0
+  def stop(self) -> bool:
+    """Ends a profile whose trials ended first; whether there was one."""
+    # CLU ends a profile when it hears of a step after the last, and otherwise
+    # not at all.
+    self._profile(self._last_step + 1)
+    return self._step >= _UNPROFILED
 
 
-def _means(
-  steps: Sequence[dict[int, Mapping[str, Any]]],
-) -> dict[int, dict[str, float]]:
-  """The mean of each metric of the trials that are still there."""
-  host = jax.device_get(list(steps))
+def _means(steps: Sequence[Metrics]) -> dict[int, dict[str, float]]:
+  """Averages each metric over steps, for the trials of the last step."""
+  on_host = jax.device_get(list(steps))
   return {
     number: {
-      f'training/{name}': float(np.mean([s[number][name] for s in host]))
+      f'training/{name}': float(np.mean([s[number][name] for s in on_host]))
       for name in last
     }
-    for number, last in host[-1].items()
+    for number, last in on_host[-1].items()
   }
 
 
 def _memory() -> dict[str, float]:
-  """Gigabytes in use: of the first device, if it says so, and of the host."""
-  # Kilobytes, but for macOS, which counts bytes.
+  """Returns the GiB in use on the host, and on the first device if known."""
+  # Kilobytes, except on macOS, which counts bytes.
   unit = 1 if sys.platform == 'darwin' else 1024
   peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-  found = {'memory/host_peak_gib': peak / _GIGABYTE}
+  memory = {'memory/host_peak_gib': peak / units.GIB}
   stats = jax.local_devices()[0].memory_stats() or {}
   for name in ('bytes_in_use', 'peak_bytes_in_use'):
     if name in stats:
       label = name.replace('bytes', 'device').replace('_in_use', '_gib')
-      found[f'memory/{label}'] = stats[name] / _GIGABYTE
-  return found
+      memory[f'memory/{label}'] = stats[name] / units.GIB
+  return memory

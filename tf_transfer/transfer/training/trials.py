@@ -1,14 +1,13 @@
-"""Trials that train together: on the same batches, each decoded once.
+"""Trains several trials at once, on the same batches, each decoded once.
 
-They take turns on every batch, so each computes to the bit what it would
-alone. One that has diverged is left out from then on. Where they stand is
-written every so many steps, and when the job is told to end. They may be
-evaluated on the way, and may go through a part of the steps at a time.
+The trials take turns on every batch, so each computes to the bit what it would
+alone. A trial that diverges is trained no further. Checkpoints are written
+every so many steps, and when the job is told to end. Trials may be evaluated on
+the way, and may be trained in segments of their steps.
 """
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,79 +16,37 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from tf_transfer import contract as contract_lib
-from tf_transfer import datasets, errors, networks
+from tf_transfer import datasets, errors
 from tf_transfer.datasets import pipeline
 from tf_transfer.runtime import checkpoints as checkpoints_lib
 from tf_transfer.runtime import devices, progress
-from tf_transfer.transfer.training import monitor, train_step
-
-# In this part of the steps losses are averaged, and looked at.
-_WINDOWS = 50
-_SHORTEST_WINDOW = 5  # steps
-# From this window on, a tenth of the way, a mean loss so many times that of the
-# first step says that the trial has diverged. One that learns slowly or late
-# stays about where it started, now above and now below.
-_JUDGED_FROM = 5
-_DIVERGED_FROM = 1.5
-
-# What a network is tested on: the better of the two on validation (section 5
-# of the protocol).
-VIEWS = ('whole_image', 'central')
-_CENTRAL = 0.875  # of each side
-
-
-@dataclasses.dataclass
-class Course:
-  """What became of a trial so far.
-
-  Attributes:
-    start: the loss of the first step.
-    losses: the mean loss of each window.
-    measured: step and value of each measurement on the way.
-    diverged: after how many steps it was found to have diverged, or None.
-    evaluations: in order, each with `step`, how many were done, and `views`,
-      the metric on val by view.
-  """
-
-  start: float | None = None
-  losses: list[float] = dataclasses.field(default_factory=list)
-  measured: list[tuple[int, float]] = dataclasses.field(default_factory=list)
-  diverged: int | None = None
-  evaluations: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-
-  def add(self, losses: Sequence[float], step: int) -> None:
-    """Takes the losses of a window that ends with `step`."""
-    if self.start is None:
-      self.start = losses[0]
-    mean = float(np.mean(losses))
-    late = len(self.losses) >= _JUDGED_FROM
-    self.losses.append(mean)
-    if not math.isfinite(mean) or (late and mean > _DIVERGED_FROM * self.start):
-      self.diverged = step
+from tf_transfer.transfer.training import history as history_lib
+from tf_transfer.transfer.training import monitor as monitor_lib
+from tf_transfer.transfer.training import train_step
 
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-  """What is trained, on what.
+  """Describes a training: the network, the examples and how it is trained.
 
   Attributes:
     model: the network's architecture.
     contract: what it expects of its input.
-    recipe: of the training.
-    split: that is trained on.
+    train_config: hyperparameters that all trials share.
+    split: the examples that are trained on.
     variables: initial ones, on the host.
     mesh: the devices.
     corrupt: 'error', or 'skip' for images that cannot be decoded.
-    checkpoint_every: steps.
+    checkpoint_every: steps between checkpoints.
     color: whether colors are distorted.
-    measure: maps the number of steps done and the variables to a value, on
-      the way; None measures nothing.
-    measure_every: steps; the last one is measured too.
+    measure: maps the steps done and the variables to a value that is recorded
+      on the way; None measures nothing.
+    measure_every: steps between measurements; the last step is measured too.
   """
 
   model: Any
   contract: contract_lib.Contract
-  recipe: train_step.Recipe
+  train_config: train_step.TrainConfig
   split: datasets.Split
   variables: Any
   mesh: jax.sharding.Mesh
@@ -100,105 +57,104 @@ class Job:
   measure_every: int = 0
 
   def compile(self) -> train_step.Step:
+    """Compiles the job's training step."""
     return train_step.compile_step(
-      self.model, self.contract.scale, self.recipe, self.mesh
+      self.model, self.contract.scale, self.train_config, self.mesh
     )
 
 
-# The metric on val of each trial by view, of the variables of each; where
-# those are None, as of one that has diverged, it is empty.
+@dataclasses.dataclass(frozen=True)
+class TrainedTrials:
+  """Holds the result of training trials together.
+
+  Attributes:
+    states: of each trial, on the devices; None where it diverged.
+    histories: of each trial.
+    skipped: positions of the training images that could not be decoded.
+  """
+
+  states: list[train_step.State | None]
+  histories: list[history_lib.TrialHistory]
+  skipped: list[int]
+
+  @property
+  def variables(self) -> list[Any]:
+    """The variables to evaluate of each trial; None where it diverged."""
+    return [state and state.variables for state in self.states]
+
+
+# Maps the variables of each trial to its metrics on val by view. The variables
+# of a trial that diverged are None, and its metrics are empty.
 Evaluate = Callable[[Sequence[Any]], list[dict[str, dict[str, Any]]]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-  """Which of the steps trials go through, and what is done on the way.
+  """Describes a segment of the steps, and what is evaluated in it.
 
   Attributes:
-    stop: the step after the last; None: all steps are gone through.
-    begin: gives where each trial has come, all of them after as many steps;
-      None: they begin with the first.
-    evaluate: what measures them.
-    evaluate_at: after which steps; a checkpoint is written then, but at stop.
-    best_of: after which of these the best may be found, which is kept beside
-      the last.
+    stop: the step after the last; None trains all steps.
+    restore: returns the trials at the segment's first step, which all have
+      reached; None starts at the first step of all.
+    evaluate: evaluates the trials.
+    evaluate_at: the steps after which it does; a checkpoint is written then,
+      except at `stop`.
+    best_of: the steps among which the best is looked for; its checkpoint is
+      kept beside the last.
   """
 
   stop: int | None = None
-  begin: Callable[[], 'Trained'] | None = None
+  restore: Callable[[], TrainedTrials] | None = None
   evaluate: Evaluate | None = None
   evaluate_at: Container[int] = ()
   best_of: Container[int] = ()
 
 
-def window(steps: int) -> int:
-  """How many steps a mean loss is over."""
-  return max(_SHORTEST_WINDOW, steps // _WINDOWS)
-
-
 @dataclasses.dataclass
-class _Standing:
-  """Where the trials stand.
+class LoopState:
+  """Holds what the training loop changes, all of which checkpoints hold.
 
   Attributes:
-    done: steps.
+    step: steps that are done.
     states: of each trial; None where it has diverged.
-    courses: of each trial.
-    losses: of each trial since the last look; scalars on the devices.
+    histories: of each trial.
+    losses: of each trial in the current window; scalars on the devices.
     skipped: positions of the training images that could not be decoded.
   """
 
-  done: int
+  step: int
   states: list[train_step.State | None]
-  courses: list[Course]
+  histories: list[history_lib.TrialHistory]
   losses: list[list[Any]]
   skipped: set[int]
 
   def notes(self) -> dict[str, Any]:
+    """Returns all but the states, as checkpoints hold it."""
     return {
-      'courses': [dataclasses.asdict(c) for c in self.courses],
+      'courses': [dataclasses.asdict(h) for h in self.histories],
       'losses': [[float(x) for x in losses] for losses in self.losses],
       'skipped': sorted(self.skipped),
     }
 
   @classmethod
-  def of(
+  def from_checkpoint(
     cls,
-    done: int,
+    step: int,
     states: list[train_step.State | None],
     notes: Mapping[str, Any],
-  ) -> '_Standing':
-    """What a checkpoint says."""
+  ) -> 'LoopState':
+    """Returns the state that a checkpoint holds."""
     return cls(
-      done,
+      step,
       states,
-      [Course(**c) for c in notes['courses']],
+      [history_lib.TrialHistory(**h) for h in notes['courses']],
       notes['losses'],
       set(notes['skipped']),
     )
 
-  def trained(self) -> 'Trained':
-    return Trained(self.states, self.courses, sorted(self.skipped))
-
-
-@dataclasses.dataclass(frozen=True)
-class Trained:
-  """What came of trials.
-
-  Attributes:
-    states: of each on the devices; None where it diverged.
-    courses: of each.
-    skipped: positions of the training images that could not be decoded.
-  """
-
-  states: list[train_step.State | None]
-  courses: list[Course]
-  skipped: list[int]
-
-  @property
-  def variables(self) -> list[Any]:
-    """What is evaluated of each; None where it diverged."""
-    return [state and state.variables for state in self.states]
+  def result(self) -> TrainedTrials:
+    """Returns the trials as they are now."""
+    return TrainedTrials(self.states, self.histories, sorted(self.skipped))
 
 
 def train(
@@ -207,319 +163,269 @@ def train(
   trials: Sequence[train_step.Trial],
   checkpoints: checkpoints_lib.Checkpoints,
   description: str,
-  part: Segment | None = None,
-  watch: monitor.Watch | None = None,
-) -> Trained:
-  """Trains, from where a job that was killed had come.
+  segment: Segment | None = None,
+  monitor: monitor_lib.TrialMonitor | None = None,
+) -> TrainedTrials:
+  """Trains trials from the last checkpoint on, or from the start.
 
   Args:
-    job: what is trained, on what.
-    step: what `job.compile` gave.
-    trials: what each has of its own.
-    checkpoints: of this job, these trials and this part.
+    job: the network, the examples and how it is trained.
+    step: from `job.compile`.
+    trials: the hyperparameters of each trial.
+    checkpoints: of this job, these trials and this segment.
     description: for the progress bar.
-    part: which of the steps; None: all, without evaluation.
-    watch: what is shown of them; None: the bar alone.
+    segment: of the steps; None trains all of them without evaluation.
+    monitor: of these trials; None shows the progress bar alone.
 
   Raises:
     InputError: an image cannot be read.
-    Preempted: SIGTERM came; where the trials stand is written.
+    Preempted: SIGTERM came; a checkpoint is written.
   """
-  part = part or Segment()
-  watch = watch or monitor.Watcher().trials((), (), job.recipe.batch_size)
-  total = job.recipe.steps if part.stop is None else part.stop
-  at = _begin(job, trials, checkpoints, part)
+  segment = segment or Segment()
+  if monitor is None:
+    silent = monitor_lib.JobMonitor(monitor_lib.MonitorConfig())
+    monitor = silent.trials((), (), job.train_config.batch_size)
+  stop = job.train_config.steps if segment.stop is None else segment.stop
+  state = _restore_or_start(job, trials, checkpoints, segment)
   with (
-    checkpoints_lib.termination() as terminated,
+    checkpoints_lib.catch_sigterm() as terminated,
     progress.bar(
-      total=total, initial=at.done, desc=description, unit=' steps'
+      total=stop, initial=state.step, desc=description, unit=' steps'
     ) as bar,
   ):
-    for batch in watch.waiting(_batches(job, at, total)):
-      watch.step(at.done + 1, _advance(step, at, trials, batch))
+    for batch in monitor.time_waiting(_batches(job, state, stop)):
+      monitor.step(state.step + 1, _advance(step, state, trials, batch))
       bar.update()
-      looking = at.done % window(job.recipe.steps) == 0 or at.done == total
-      if looking:
-        _look(at)
-        words = _summary(at.courses), watch.summary()
-        bar.set_postfix_str(', '.join(filter(None, words)))
-      if job.measure and (at.done % job.measure_every == 0 or at.done == total):
-        _measure(job.measure, at)
-      if not any(at.states):
+      is_window_end = _at_window_end(state, job, stop)
+      if is_window_end:
+        fold_losses(state)
+        bar.set_postfix_str(_summarize(state, monitor))
+      _measure_if_due(job, state, stop)
+      if not any(state.states):
         break
-      score = _evaluated(at, part, watch)
-      # Processes may only leave the loop together.
-      ending = (looking or jax.process_count() == 1) and _any(terminated())
-      due = at.done % job.checkpoint_every == 0 or at.done in part.evaluate_at
-      if ending or score is not None or (due and at.done < total):
-        at.skipped = _in_any_process(at.skipped, job)
-        checkpoints.save(at.done, at.states, at.notes(), score)
-      if ending:
+      score = _evaluate_if_due(state, segment, monitor)
+      # Processes may only leave the loop together, and so ask each other.
+      is_ending = (is_window_end or jax.process_count() == 1) and _any_process(
+        terminated()
+      )
+      is_due = _checkpoint_is_due(job, state, segment, stop)
+      if is_ending or score is not None or is_due:
+        state.skipped = _skipped_by_all(state.skipped, job)
+        checkpoints.save(state.step, state.states, state.notes(), score)
+      if is_ending:
         checkpoints.wait()
-        raise errors.Preempted(f'{description}: {at.done} of {total} steps')
-  at.skipped = _in_any_process(at.skipped, job)
-  return at.trained()
+        raise errors.Preempted(f'{description}: {state.step} of {stop} steps')
+  state.skipped = _skipped_by_all(state.skipped, job)
+  return state.result()
 
 
-def best(
+def restore_best(
   job: Job, checkpoints: checkpoints_lib.Checkpoints
-) -> tuple[int, Trained] | None:
-  """The best checkpoint, where one was kept: its step, and the trials."""
-  found = checkpoints.best(functools.partial(_like, job))
-  return found and (found[0], _Standing.of(*found).trained())
+) -> tuple[int, TrainedTrials] | None:
+  """Restores the best checkpoint's step and trials; None if there is none."""
+  checkpoint = checkpoints.best(functools.partial(_state_template, job))
+  if checkpoint is None:
+    return None
+  return checkpoint[0], LoopState.from_checkpoint(*checkpoint).result()
 
 
-def save(checkpoints: checkpoints_lib.Checkpoints, trained: Trained) -> None:
-  """Writes where trials have come, for `saved`, if it does not stand there."""
-  (done,) = {int(state.step) for state in trained.states}
-  at = _Standing(
-    done,
+def save(
+  checkpoints: checkpoints_lib.Checkpoints, trained: TrainedTrials
+) -> None:
+  """Writes trials that stand at the same step, unless they are written."""
+  (step,) = {int(state.step) for state in trained.states}
+  state = LoopState(
+    step,
     trained.states,
-    trained.courses,
+    trained.histories,
     [[] for _ in trained.states],
     set(trained.skipped),
   )
-  if done not in checkpoints.steps():
-    checkpoints.save(done, at.states, at.notes())
+  if step not in checkpoints.steps():
+    checkpoints.save(step, state.states, state.notes())
     checkpoints.wait()
 
 
-def saved(job: Job, checkpoints: checkpoints_lib.Checkpoints) -> Trained | None:
-  """What `save` has written."""
-  found = checkpoints.latest(functools.partial(_like, job))
-  return found and _Standing.of(*found).trained()
+def restore(
+  job: Job, checkpoints: checkpoints_lib.Checkpoints
+) -> TrainedTrials | None:
+  """Restores what `save` wrote; None if there is nothing."""
+  checkpoint = checkpoints.latest(functools.partial(_state_template, job))
+  return checkpoint and LoopState.from_checkpoint(*checkpoint).result()
 
 
 def _batches(
-  job: Job, at: _Standing, stop: int
+  job: Job, state: LoopState, stop: int
 ) -> Iterator[dict[str, jax.Array]]:
-  """The batches that are left, on the devices; notes what is skipped."""
-  made = pipeline.training_batches(
+  """Yields the remaining batches on the devices; records skipped images."""
+  batches = pipeline.training_batches(
     job.split,
     job.contract,
-    job.recipe.batch_size,
-    seed=job.recipe.seed,
-    start=at.done,
+    job.train_config.batch_size,
+    seed=job.train_config.seed,
+    start=state.step,
     stop=stop,
     process=(jax.process_index(), jax.process_count()),
     color=job.color,
     corrupt=job.corrupt,
   )
 
-  def noted():
-    for batch in made:
-      at.skipped.update(batch['index'][~batch['mask']].tolist())
+  def record_skipped() -> Iterator[dict[str, np.ndarray]]:
+    for batch in batches:
+      state.skipped.update(batch['index'][~batch['mask']].tolist())
       yield batch
 
-  return devices.on_devices(noted(), devices.sharding(job.mesh, devices.BATCH))
+  sharding = devices.sharding(job.mesh, devices.BATCH)
+  return devices.prefetch_to_devices(record_skipped(), sharding)
 
 
-def _any(flag: bool) -> bool:
-  """Whether it is so in any process."""
+def _any_process(flag: bool) -> bool:
+  """Returns whether a flag is set in any process."""
   if jax.process_count() == 1:
     return flag
   return bool(np.any(multihost_utils.process_allgather(np.array(flag))))
 
 
-def _in_any_process(skipped: set[int], job: Job) -> set[int]:
-  """What was skipped in this process or another; each reads images of its own.
+def _skipped_by_all(skipped: set[int], job: Job) -> set[int]:
+  """Joins the skipped positions of all processes, which read other images.
 
-  To be called by all processes together.
+  All processes must call it together.
   """
   if jax.process_count() == 1 or job.corrupt != 'skip':
     return skipped
-  marked = np.isin(np.arange(len(job.split)), list(skipped))
-  everywhere = multihost_utils.process_allgather(marked)
-  return set(np.flatnonzero(everywhere.any(axis=0)).tolist())
+  is_skipped = np.isin(np.arange(len(job.split)), list(skipped))
+  by_process = multihost_utils.process_allgather(is_skipped)
+  return set(np.flatnonzero(by_process.any(axis=0)).tolist())
 
 
 def _advance(
   step: train_step.Step,
-  at: _Standing,
+  state: LoopState,
   trials: Sequence[train_step.Trial],
   batch: dict[str, jax.Array],
 ) -> dict[int, Mapping[str, Any]]:
-  """A step of every trial that goes on; waits for the step before it.
+  """Makes a step of every trial that has not diverged.
+
+  Waits for each trial's step before.
 
   Returns:
     The metrics by the trial's position.
   """
-  found = {}
+  metrics_by_trial = {}
   for number, trial in enumerate(trials):
-    if at.states[number] is None:
+    if state.states[number] is None:
       continue
-    at.states[number], metrics = step(
-      at.states[number], dataclasses.asdict(trial), batch
+    state.states[number], metrics = step(
+      state.states[number], dataclasses.asdict(trial), batch
     )
-    if at.losses[number]:
+    if state.losses[number]:
       # Batches would pile up on the devices otherwise.
-      jax.block_until_ready(at.losses[number][-1])
-    at.losses[number].append(metrics['loss'])
-    found[number] = metrics
-  at.done += 1
-  return found
+      jax.block_until_ready(state.losses[number][-1])
+    state.losses[number].append(metrics['loss'])
+    metrics_by_trial[number] = metrics
+  state.step += 1
+  return metrics_by_trial
 
 
-def _look(at: _Standing) -> None:
-  """Moves the losses since the last look to the courses."""
-  for number, course in enumerate(at.courses):
-    if at.states[number] is None:
+def _at_window_end(state: LoopState, job: Job, stop: int) -> bool:
+  """Returns whether a window of losses ends with the last step."""
+  length = history_lib.window_length(job.train_config.steps)
+  return state.step % length == 0 or state.step == stop
+
+
+def _summarize(state: LoopState, monitor: monitor_lib.TrialMonitor) -> str:
+  """Says losses, speed and the time left, for the progress bar."""
+  summaries = history_lib.summarize(state.histories), monitor.summary()
+  return ', '.join(filter(None, summaries))
+
+
+def _checkpoint_is_due(
+  job: Job, state: LoopState, segment: Segment, stop: int
+) -> bool:
+  """Returns whether a checkpoint is written whatever else happens.
+
+  None is at the end, whose trials the caller has.
+  """
+  if state.step >= stop:
+    return False
+  is_periodic = state.step % job.checkpoint_every == 0
+  return is_periodic or state.step in segment.evaluate_at
+
+
+def fold_losses(state: LoopState) -> None:
+  """Moves a window's losses to the histories; drops trials that diverged."""
+  for number, history in enumerate(state.histories):
+    if state.states[number] is None:
       continue
-    course.add([float(x) for x in at.losses[number]], at.done)
-    at.losses[number] = []
-    if course.diverged is not None:
-      at.states[number] = None
+    history.add_window([float(x) for x in state.losses[number]], state.step)
+    state.losses[number] = []
+    if history.diverged is not None:
+      state.states[number] = None
 
 
-def _measure(measure: Callable[[int, Any], float], at: _Standing) -> None:
-  for state, course in zip(at.states, at.courses, strict=True):
-    if state is not None:
-      course.measured.append((at.done, measure(at.done, state.variables)))
+def _measure_if_due(job: Job, state: LoopState, stop: int) -> None:
+  """Records the job's measurement of each trial, if it is time for it."""
+  if not job.measure:
+    return
+  if state.step % job.measure_every and state.step != stop:
+    return
+  for trial_state, history in zip(state.states, state.histories, strict=True):
+    if trial_state is not None:
+      value = job.measure(state.step, trial_state.variables)
+      history.measured.append((state.step, value))
 
 
-def _evaluated(
-  at: _Standing, part: Segment, watch: monitor.Watch
+def _evaluate_if_due(
+  state: LoopState, segment: Segment, monitor: monitor_lib.TrialMonitor
 ) -> float | None:
-  """Measures the trials if it is time; the score of the best, if it counts."""
-  if part.evaluate is None or at.done not in part.evaluate_at:
+  """Evaluates the trials if it is time; the best score, if it may be kept."""
+  if segment.evaluate is None or state.step not in segment.evaluate_at:
     return None
-  found = part.evaluate([state and state.variables for state in at.states])
-  watch.evaluated(at.done, found)
-  for course, views in zip(at.courses, found, strict=True):
+  evaluations = segment.evaluate([s and s.variables for s in state.states])
+  monitor.evaluated(state.step, evaluations)
+  for history, views in zip(state.histories, evaluations, strict=True):
     if views:
-      course.evaluations.append({'step': at.done, 'views': views})
-  values = [view['value'] for views in found for view in views.values()]
-  return max(values) if at.done in part.best_of else None
+      history.evaluations.append({'step': state.step, 'views': views})
+  values = [v['value'] for views in evaluations for v in views.values()]
+  return max(values) if state.step in segment.best_of else None
 
 
-def _summary(courses: Sequence[Course]) -> str:
-  going = [c.losses[-1] for c in courses if c.diverged is None]
-  text = f'loss {min(going):.3f}' if going else 'none left'
-  diverged = len(courses) - len(going)
-  return f'{text}, {diverged} diverged' if diverged else text
-
-
-def _begin(
+def _restore_or_start(
   job: Job,
   trials: Sequence[train_step.Trial],
   checkpoints: checkpoints_lib.Checkpoints,
-  part: Segment,
-) -> _Standing:
-  """Where the last checkpoint stood, or the beginning."""
-  found = checkpoints.latest(functools.partial(_like, job))
-  if found is not None:
-    return _Standing.of(*found)
+  segment: Segment,
+) -> LoopState:
+  """Restores the last checkpoint; without one, starts the segment."""
+  checkpoint = checkpoints.latest(functools.partial(_state_template, job))
+  if checkpoint is not None:
+    return LoopState.from_checkpoint(*checkpoint)
   losses = [[] for _ in trials]
-  if part.begin is not None:
-    given = part.begin()
-    (done,) = {int(state.step) for state in given.states}
-    return _Standing(
-      done, list(given.states), given.courses, losses, set(given.skipped)
+  if segment.restore is not None:
+    restored = segment.restore()
+    (step,) = {int(state.step) for state in restored.states}
+    return LoopState(
+      step,
+      list(restored.states),
+      restored.histories,
+      losses,
+      set(restored.skipped),
     )
   states = [
-    train_step.new_state(job.variables, job.recipe, job.mesh) for _ in trials
+    train_step.new_state(job.variables, job.train_config, job.mesh)
+    for _ in trials
   ]
-  return _Standing(0, states, [Course() for _ in trials], losses, set())
+  histories = [history_lib.TrialHistory() for _ in trials]
+  return LoopState(0, states, histories, losses, set())
 
 
-def _like(job: Job, notes: Mapping[str, Any]) -> list[train_step.State | None]:
-  """What a checkpoint with such notes holds, as `Checkpoints` asks for it."""
+def _state_template(
+  job: Job, notes: Mapping[str, Any]
+) -> list[train_step.State | None]:
+  """Returns the shapes and shardings of a checkpoint with these notes."""
   replicated = devices.sharding(job.mesh, devices.REPLICATED)
   state = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated),
-    train_step.host_state(job.variables, job.recipe),
+    train_step.host_state(job.variables, job.train_config),
   )
-  return [state if c['diverged'] is None else None for c in notes['courses']]
-
-
-def view_of(
-  view: str, contract: contract_lib.Contract
-) -> tuple[str, contract_lib.Contract]:
-  """The resize and the contract with which `pipeline.batches` makes a view."""
-  if view == 'whole_image':
-    return 'whole_image', contract
-  return 'crop_then_resize', dataclasses.replace(
-    contract, crop_fraction=_CENTRAL
-  )
-
-
-Predict = Callable[[Any, Any], tuple[jax.Array, jax.Array, jax.Array]]
-
-
-def compile_predict(net: networks.Network, mesh: jax.sharding.Mesh) -> Predict:
-  """Compiles what maps variables and a batch to the logits of its rows.
-
-  Returns:
-    (variables, batch) -> logits [B, C], index [B] and mask [B], all rows of
-    all processes on every device.
-  """
-
-  def logits(variables, image):
-    return net.apply_logits(variables, net.contract.scale(image))
-
-  # Each device works on its own images alone.
-  sharded = jax.shard_map(
-    logits,
-    mesh=mesh,
-    in_specs=(devices.REPLICATED, devices.BATCH),
-    out_specs=devices.BATCH,
-  )
-
-  def predict(variables, batch):
-    return sharded(variables, batch['image']), batch['index'], batch['mask']
-
-  return jax.jit(
-    predict,
-    out_shardings=devices.sharding(mesh, devices.REPLICATED),
-    compiler_options=devices.compiler_options(),
-  )
-
-
-def predictions(
-  predict: Predict,
-  contract: contract_lib.Contract,
-  variables: Sequence[Any],
-  split: datasets.Split,
-  view: str,
-  mesh: jax.sharding.Mesh,
-  *,
-  batch_size: int,
-  corrupt: str,
-  description: str,
-) -> tuple[list[np.ndarray], np.ndarray]:
-  """The logits of several trials for every example of a split.
-
-  Args:
-    predict: what `compile_predict` gave.
-    contract: of the network.
-    variables: of each trial.
-    split: the examples.
-    view: one of VIEWS.
-    mesh: the devices.
-    batch_size: examples at once on all devices, rounded up to a multiple of
-      their number.
-    corrupt: 'error', or 'skip' to leave out what cannot be decoded.
-    description: for the progress bar.
-
-  Returns:
-    [N, C] of each trial, and [N] the examples' positions in the split.
-  """
-  resize, contract = view_of(view, contract)
-  made = pipeline.batches(
-    split,
-    contract,
-    -(-batch_size // mesh.size) * mesh.size,
-    resize=resize,
-    process=(jax.process_index(), jax.process_count()),
-    corrupt=corrupt,
-  )
-  found, kept = [[] for _ in variables], []
-  sharding = devices.sharding(mesh, devices.BATCH)
-  with progress.bar(total=len(split), desc=description, unit=' images') as bar:
-    for batch in devices.on_devices(made, sharding):
-      for number, values in enumerate(variables):
-        logits, index, mask = map(np.asarray, predict(values, batch))
-        found[number].append(logits[mask])
-      kept.append(index[mask])
-      bar.update(int(np.sum(index >= 0)))
-  return [np.concatenate(rows) for rows in found], np.concatenate(kept)
+  return [state if h['diverged'] is None else None for h in notes['courses']]

@@ -1,0 +1,105 @@
+"""Images in files: reading, and files that are missing or change."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.datasets.sources.test_folder import animals, open_at, png, write
+from tf_transfer.datasets.images.decoding import CorruptImage, decode
+from tf_transfer.datasets.sources import image_files
+from tf_transfer.errors import InputError
+
+
+def test_a_link_to_nowhere(tmp_path):
+  write(tmp_path, animals())
+  os.symlink(tmp_path / 'gone', tmp_path / 'cat' / 'x.png')
+  with pytest.raises(InputError, match=r'cat/x\.png: cannot be read \(No such'):
+    open_at(tmp_path)
+
+
+def test_a_pipe(tmp_path):
+  write(tmp_path, animals())
+  os.mkfifo(tmp_path / 'cat' / 'x.png')
+  with pytest.raises(InputError, match=r'cat/x\.png: not a regular file'):
+    open_at(tmp_path)
+
+
+def test_a_file_that_vanishes(tmp_path):
+  part = open_at(write(tmp_path, animals())).splits['train']
+  os.remove(part.describe(2))
+  with pytest.raises(InputError, match='cannot be read') as raised:
+    part.read(2)
+  assert part.describe(2) in str(raised.value)
+  shutil.rmtree(tmp_path / 'dog')
+  with pytest.raises(InputError, match='cannot be read'):
+    part.read(len(part) - 1)
+
+
+def test_a_file_that_changes(tmp_path):
+  part = open_at(write(tmp_path, animals())).splits['train']
+  with open(part.describe(2), 'wb') as file:
+    file.write(png(60_000))
+  with pytest.raises(InputError, match='has changed since') as raised:
+    part.read(2)
+  assert not isinstance(raised.value, CorruptImage)
+
+
+def test_a_corrupt_file_is_named_when_it_is_read(tmp_path):
+  write(tmp_path, animals())
+  (tmp_path / 'cat' / 'bad.png').write_bytes(png(1)[:40])
+  dataset = open_at(tmp_path)
+  named = 0
+  for part in dataset.splits.values():
+    for i in range(len(part)):
+      if part.describe(i).endswith('bad.png'):
+        with pytest.raises(CorruptImage, match=r'cat/bad\.png: not a read'):
+          part.read(i)
+        named += 1
+  assert named == 1
+
+
+def test_the_encoded_image_is_the_file(tmp_path):
+  write(tmp_path, animals())
+  files = {png(number) for number in animals().values()}
+  split = open_at(tmp_path).splits['train']
+  for i in range(len(split)):
+    data = split.encoded(i)
+    assert data in files
+    np.testing.assert_array_equal(decode(data, 'x'), split.read(i))
+
+
+def test_names_that_are_no_text(tmp_path):
+  root = write(tmp_path, animals())
+  odd = os.path.join(os.fsencode(root), b'd\xffg')
+  os.rename(root / 'dog', odd)
+  dataset = open_at(root)
+  assert dataset.classes == ('cat', 'd\\xffg')
+  label = int(dataset.splits['test'].labels[-1])
+  assert dataset.classes[label] == 'd\\xffg'
+  dataset.splits['test'].describe(len(dataset.splits['test']) - 1).encode()
+
+
+def test_read_bytes_of_a_part(tmp_path):
+  path = tmp_path / 'file'
+  path.write_bytes(b'0123456789')
+  assert image_files.read_bytes(str(path)) == b'0123456789'
+  assert image_files.read_bytes(str(path), 3, 4) == b'3456'
+  with pytest.raises(InputError, match=r'ends after 10 bytes, but 12 were'):
+    image_files.read_bytes(str(path), 8, 4)
+
+
+def test_take_keeps_what_belongs_to_an_image(tmp_path):
+  path = tmp_path / 'file'
+  path.write_bytes(b'aabbbc')
+  images = image_files.ImageFiles(
+    (str(path),) * 3,
+    ('first', 'second', 'third'),
+    np.array([0, 2, 5]),
+    np.array([2, 3, 1]),
+  )
+  taken = images.take(np.array([2, 1]))
+  assert len(taken) == 2
+  assert taken.descriptions == ('third', 'second')
+  assert [taken.unverified_bytes(i) for i in range(2)] == [b'c', b'bbb']

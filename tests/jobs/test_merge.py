@@ -1,0 +1,148 @@
+"""The job that merges ledgers: agreement, conflicts, failures."""
+
+import numpy as np
+import pytest
+
+from tf_transfer import errors
+from tf_transfer.configs import merge as merge_config
+from tf_transfer.jobs import merge as merge_job
+from tf_transfer.study import failures, ledger, schema, shards
+
+
+def record(name, value=0.5, **more):
+  return {
+    'identity': name,
+    'version': schema.VERSION,
+    'schema': schema.SCHEMA,
+    'network': f'network_{name}',
+    'weights_sha256': 8 * name,
+    'dataset': 'pets',
+    'setting': 'ridge',
+    'chosen': {'penalty': 0.1},
+    'test': {'value': value, 'examples': 100},
+    'predictions': f'predictions/{name}.npz',
+    'seconds': 3.0,
+    'device': '1 x cpu',
+    **more,
+  }
+
+
+def write_ledger(workdir, *records, part=None):
+  workdir.mkdir(exist_ok=True)
+  merged = ledger.Ledger(workdir, part)
+  for one in records:
+    merged.add(one, {'correct': np.arange(100) < 100 * one['test']['value']})
+  return merged
+
+
+def run(workdir, *sources, prefer=''):
+  config = merge_config.get_config(','.join(map(str, sources)))
+  config.prefer = str(prefer)
+  merge_job.run(config.lock(), workdir)
+
+
+def values(workdir):
+  return {
+    name: one['test']['value']
+    for name, one in ledger.Ledger(workdir).read().items()
+  }
+
+
+def test_ledgers_of_two_machines(tmp_path, capsys):
+  a, b, into = (tmp_path / name for name in ('a', 'b', 'into'))
+  write_ledger(a, record('x', 0.1), record('y', 0.2))
+  # The same result of another machine, at another speed, is no conflict.
+  write_ledger(
+    b, record('y', 0.2, seconds=9.0, device='8 x TPU'), record('z', 0.3)
+  )
+  run(into, a, b)
+  assert values(into) == {'x': 0.1, 'y': 0.2, 'z': 0.3}
+  with np.load(into / 'predictions' / 'z.npz') as predictions:
+    assert predictions['correct'].sum() == 30
+  assert f'{a / "results.jsonl"}: 2 records were new' in capsys.readouterr().out
+  before = (into / 'results.jsonl').read_bytes()
+  run(into, b, a)
+  assert (into / 'results.jsonl').read_bytes() == before
+
+
+def test_conflicts_are_shown_and_not_settled(tmp_path, capsys):
+  a, b, into = (tmp_path / name for name in ('a', 'b', 'into'))
+  write_ledger(a, record('x', 0.1), record('y', 0.2))
+  write_ledger(b, record('x', 0.4, chosen={'penalty': 1.0}), record('z', 0.3))
+  with pytest.raises(errors.InputError, match='1 cells have different'):
+    run(into, a, b)
+  out = capsys.readouterr().out
+  assert 'network_x, pets, ridge' in out
+  assert 'test 0.1 and 0.4' in out
+  assert "chosen {'penalty': 0.1} and {'penalty': 1.0}" in out
+  assert values(into) == {'x': 0.1, 'y': 0.2, 'z': 0.3}
+  run(into, a, b, prefer=b)
+  assert 'kept: the second' in capsys.readouterr().out
+  assert values(into)['x'] == 0.4
+  with np.load(into / 'predictions' / 'x.npz') as predictions:
+    assert predictions['correct'].sum() == 40
+
+
+def test_parts_of_one_workdir_and_of_another(tmp_path):
+  one, other = tmp_path / 'one', tmp_path / 'other'
+  write_ledger(one, record('a', 0.1), part=shards.Shard(1, 2))
+  write_ledger(one, record('b', 0.2), part=shards.Shard(2, 2))
+  write_ledger(other, record('c', 0.3), part=shards.Shard(4, 16))
+  run(one, other)
+  assert values(one) == {'a': 0.1, 'b': 0.2, 'c': 0.3}
+
+
+def test_failures_are_merged_unless_the_cell_has_a_record(tmp_path):
+  a, b, into = (tmp_path / name for name in ('a', 'b', 'into'))
+  write_ledger(a, record('x'))
+  write_ledger(b, record('y'))
+  failures.Failures(a).add(('network_y', 'pets', 'ridge'), 'no memory')
+  failures.Failures(a).add(('network_z', 'pets', 'ridge'), 'no weights')
+  run(into, a, b)
+  (failure,) = failures.Failures(into).read()
+  assert failure['error'] == 'no weights'
+
+
+def test_failures_of_two_weights_of_one_network(tmp_path):
+  """A plan that has both calls them by their hashes, another by the name."""
+  a, b, into = (tmp_path / name for name in ('a', 'b', 'into'))
+  y = {'network': 'n', 'weights_sha256': 8 * 'y'}
+  write_ledger(a, record('x', network='n'), record('v', network='alone'))
+  write_ledger(b, record('y', **y), record('z', **y, dataset='dtd'))
+  for network, dataset in (
+    *(('n (xxxxxx)', 'pets'), ('n (xxxxxx)', 'dtd'), ('n (yyyyyy)', 'pets')),
+    *(('alone (vvvvvv)', 'pets'), ('alone (wwwwww)', 'pets')),
+    *(('n', 'pets'), ('n', 'dtd')),
+  ):
+    failures.Failures(a).add((network, dataset, 'ridge'), 'no memory')
+  run(into, a, b)
+  left = {failures.key(f)[:2] for f in failures.Failures(into).read()}
+  # On dtd it is not known which of the two was meant, and one has no record.
+  assert left == {
+    *(('n (xxxxxx)', 'dtd'), ('alone (wwwwww)', 'pets'), ('n', 'dtd')),
+  }
+
+
+@pytest.mark.parametrize(
+  ('sources', 'prefer', 'message'),
+  [
+    (('none',), '', r'no results\.jsonl in .*none'),
+    (('a',), 'b', 'prefer: .* is none of'),
+  ],
+)
+def test_sources_that_cannot_be_merged(tmp_path, sources, prefer, message):
+  write_ledger(tmp_path / 'a', record('x'))
+  with pytest.raises(errors.InputError, match=message):
+    run(
+      tmp_path / 'into',
+      *(tmp_path / name for name in sources),
+      prefer=prefer and tmp_path / prefer,
+    )
+
+
+def test_predictions_that_are_missing(tmp_path):
+  write_ledger(tmp_path / 'a', record('x'))
+  (tmp_path / 'a' / 'predictions' / 'x.npz').unlink()
+  with pytest.raises(errors.InputError, match=r'x\.npz is missing'):
+    run(tmp_path / 'into', tmp_path / 'a')
+  assert values(tmp_path / 'into') == {}

@@ -1,0 +1,27 @@
+import ml_collections
+import pytest
+
+from tests.study.report import page_records
+from tf_transfer import errors, main
+from tf_transfer.jobs import report
+
+
+def test_the_report_is_written_and_its_answers_are_printed(tmp_path, capsys):
+  assert main._JOBS['report'] == report.__name__
+  config = ml_collections.ConfigDict(
+    {'ledger': str(tmp_path / 'none'), 'correct_with_holm': False}
+  )
+  with pytest.raises(errors.InputError, match='no records in'):
+    report.run(config, tmp_path / 'page')
+  page_records.write(
+    tmp_path / 'study', [page_records.cell('network', 0.7, 0.7)]
+  )
+  config.ledger = str(tmp_path / 'study')
+  report.run(config, tmp_path / 'page')
+  printed = capsys.readouterr().out
+  assert printed.startswith(
+    'Cannot say. Logistic regression: no correlation of 1'
+  )
+  page = tmp_path / 'page' / 'report.html'
+  assert printed.endswith(f'report  {page}\n')
+  assert page.stat().st_size > 1_000_000

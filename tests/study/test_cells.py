@@ -1,0 +1,100 @@
+"""The cells of a study, and what cannot be run."""
+
+import pytest
+
+from tests.transfer.training import small
+from tf_transfer import errors, networks
+from tf_transfer.configs import base
+from tf_transfer.jobs import study
+from tf_transfer.study import cells as cells_lib
+
+
+def test_a_study_without_a_runnable_cell_is_refused(tmp_path, tiny_config):
+  tiny_config.datasets = ('dtd', 'folder:none')
+  with pytest.raises(errors.InputError, match='folder:none|no such directory'):
+    study.run(tiny_config, tmp_path / 'work')
+  tiny_config.datasets = ('digits',)
+  tiny_config.leave_out = (('*', 'digits', '*'),)
+  with pytest.raises(errors.InputError, match='no cell'):
+    study.run(tiny_config, tmp_path / 'work')
+  assert not (tmp_path / 'work').exists()
+
+
+def list_random_init(config, workdir):
+  cells, obstacles = cells_lib.list_cells(config, workdir)
+  return (
+    [cell for cell in cells if cell.setting.name == 'random_init'],
+    [cell for cell in cells if cell.setting.name != 'random_init'],
+    obstacles,
+  )
+
+
+@pytest.fixture
+def with_random_init(tiny_config):
+  tiny_config.unlock()
+  tiny_config.random_init = base.fine_tuned_fields()
+  tiny_config.settings = ('ridge', 'random_init')
+  return tiny_config.lock()
+
+
+def test_random_init_needs_no_weights_beside_settings_that_do(
+  tmp_path, with_random_init
+):
+  with_random_init.networks = ('tiny', 'resnet50')
+  random_init, others, obstacles = list_random_init(
+    with_random_init, tmp_path / 'work'
+  )
+  assert [cell.label for cell in random_init] == ['tiny', 'resnet50']
+  assert [cell.label for cell in others] == ['tiny']
+  (obstacle,) = obstacles
+  assert obstacle.key == ('resnet50', 'digits', 'ridge')
+  assert 'no weights of resnet50' in obstacle.reason
+
+
+def test_random_init_takes_nothing_from_a_weights_file(
+  tmp_path, with_random_init
+):
+  """Two weights of one architecture have one cell, with its defaults."""
+  with_random_init.networks = tuple(
+    str(tmp_path / 'weights' / f'{name}.safetensors')
+    for name in ('tinier', 'other')
+  )
+  random_init, others, _ = list_random_init(with_random_init, tmp_path / 'work')
+  (cell,) = random_init
+  assert cell.label == 'tinier'
+  assert cell.network.sha256 == ''
+  assert cell.network.header.options == {}
+  assert cell.network.contract == networks.untrained('tinier').contract
+  assert len({cell.label for cell in others}) == 2
+
+
+def test_identity_of_random_init_without_weights_is_as_before(
+  tmp_path, with_random_init
+):
+  """Where random_init was the only setting, no weights file was read."""
+  with_random_init.networks = ('resnet50',)
+  with_random_init.settings = ('random_init',)
+  alone, _, _ = list_random_init(with_random_init, tmp_path / 'alone')
+  with_random_init.settings = ('ridge', 'random_init')
+  beside, _, _ = list_random_init(with_random_init, tmp_path / 'beside')
+  assert alone[0].identity == beside[0].identity
+
+
+def test_fine_tuning_does_not_depend_on_the_layer_of_features(
+  tmp_path, tiny_config
+):
+  tiny_config.networks = ('tiny',)
+  tiny_config.settings = ('ridge', 'fine_tuned')
+  default, _ = cells_lib.list_cells(tiny_config, tmp_path / 'work')
+  layer = next(
+    name
+    for name in default[0].network.layers(small.SIZE)
+    if name and '/' not in name
+  )
+  tiny_config.features.layer = layer
+  other, _ = cells_lib.list_cells(tiny_config, tmp_path / 'work')
+  same = {
+    cell.setting.name: cell.identity == cell_again.identity
+    for cell, cell_again in zip(default, other, strict=True)
+  }
+  assert same == {'ridge': False, 'fine_tuned': True}

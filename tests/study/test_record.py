@@ -1,0 +1,77 @@
+"""The record of a cell."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tf_transfer import datasets
+from tf_transfer.study import record, schema
+from tf_transfer.study.report import text_table
+from tf_transfer.transfer import metrics, settings
+from tf_transfer.transfer import result as result_lib
+from tf_transfer.transfer.setting import Cell
+
+
+@pytest.fixture
+def cell(small_lite0, small_config):
+  dataset = datasets.open('digits')
+  setting = settings.SETTINGS['ridge']
+  identity = record.identity(small_lite0, dataset, setting, small_config)
+  return Cell(small_lite0, dataset, setting, identity, 'efficientnet_lite0')
+
+
+def make_result():
+  measurement = metrics.Measurement(0.9, 0.8, 0.95, 367)
+  return result_lib.CellResult(
+    validation=measurement,
+    test=measurement,
+    curve=np.array([0.5, np.nan, 0.9]),
+    chosen={'penalty': 10.0},
+    solver={'converged': True, 'unconverged_penalties': []},
+    predictions={},
+    skipped=('a.png',),
+  )
+
+
+def test_a_record_is_json_with_the_identity_of_its_fields(cell, small_config):
+  fields = record.build(cell, small_config, make_result(), 1.234)
+  again = json.loads(json.dumps(fields))
+  assert again == fields
+  assert fields['identity'] == cell.identity
+  assert (fields['version'], fields['schema']) == (
+    schema.VERSION,
+    schema.SCHEMA,
+  )
+  assert fields['setting'] == 'ridge'
+  assert fields['search'] == small_config.ridge.to_dict()
+  assert fields['weights_sha256'] == cell.network.sha256
+  assert fields['predictions'] == f'predictions/{cell.identity}.npz'
+  assert fields['seconds'] == 1.23
+  # JSON has no NaN.
+  assert fields['validation_curve'] == [0.5, None, 0.9]
+
+
+def test_identity_depends_on_what_determines_numbers(
+  cell, small_lite0, small_config
+):
+  def identity():
+    return record.identity(
+      small_lite0, cell.dataset, cell.setting, small_config
+    )
+
+  assert identity() == cell.identity
+  small_config.features.batch_size += 1
+  small_config.report = not small_config.report
+  assert identity() == cell.identity
+  small_config.ridge.num_penalties += 1
+  assert identity() != cell.identity
+
+
+def test_the_line_that_is_printed(cell, small_config):
+  fields = record.build(cell, small_config, make_result(), 1.234)
+  assert record.describe_result(fields) == (
+    'efficientnet_lite0 on digits: 90.00% [80.00%, 95.00%] on 367 test images, '
+    'penalty 10, 1 s'
+  )
+  assert 'penalty 10' in text_table.render([fields])

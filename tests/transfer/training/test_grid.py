@@ -1,0 +1,69 @@
+"""Checks the grid of trials, the steps and the config of a search."""
+
+import numpy as np
+import pytest
+
+from tf_transfer import errors
+from tf_transfer.configs import base
+from tf_transfer.transfer.training import grid
+
+
+def test_grids_are_the_papers():
+  tuned = grid.build_trials(base.fine_tuned_fields())
+  assert len(tuned) == 56
+  rates = sorted({t.learning_rate for t in tuned})
+  np.testing.assert_allclose(np.log10(rates), np.linspace(-4, -1, 7))
+  decays = sorted({t.weight_decay for t in tuned})
+  assert decays[0] == 0
+  np.testing.assert_allclose(np.log10(decays[1:]), np.linspace(-6, -3, 7))
+  fresh = grid.build_trials(base.random_init_fields())
+  assert len(fresh) == 56
+  rates = sorted({t.learning_rate for t in fresh})
+  np.testing.assert_allclose(np.log10(rates), np.linspace(-3, 0, 7), atol=1e-12)
+  decays = sorted({t.weight_decay for t in fresh})
+  np.testing.assert_allclose(np.log10(decays), np.linspace(-5, -1.5, 8))
+
+
+def test_steps_and_epochs():
+  config = base.fine_tuned_fields()
+  assert grid.build_train_config(config, 1000).steps == 20_000
+  config.update({'steps': 1000, 'min_epochs': 100, 'batch_size': 64})
+  assert grid.build_train_config(config, 102).steps == 1000
+  # 102,000 / 64, rounded up
+  assert grid.build_train_config(config, 1020).steps == 1594
+
+
+@pytest.mark.parametrize(
+  ('search', 'rungs', 'stops'),
+  [
+    ('exhaustive', (100,), (100,)),
+    ('halving', (25, 50, 100), (25, 50, 100)),
+    ('both', (25, 50, 100), (100,)),
+  ],
+)
+def test_rungs_and_stops(search, rungs, stops):
+  config = base.fine_tuned_fields()
+  config.update({'search': search, 'halving_first': 0.25})
+  assert grid.rungs(config, 100) == rungs
+  assert grid.stops(config, 100) == stops
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'search': 'half'}, 'did you mean halving'),
+    ({'halving_keep': 1.0}, 'halving_keep: expected above 0 and'),
+    ({'early_stopping': True}, 'set evaluate_every'),
+    ({'learning_rate_min': 0.0}, 'fine_tuned: expected 0 < learn'),
+    ({'num_weight_decays': 0}, 'fine_tuned.num_weight_decays: expected 1'),
+    ({'concurrent_trials': -1}, 'fine_tuned.concurrent_trials: expected 0'),
+    ({'steps': 0}, 'fine_tuned: steps: expected 1'),
+    ({'precision': 'half'}, 'unknown precision'),
+  ],
+)
+def test_config_out_of_range(change, message):
+  config = base.fine_tuned_fields()
+  grid.check('fine_tuned', config)
+  config.update(change)
+  with pytest.raises(errors.InputError, match=message):
+    grid.check('fine_tuned', config)

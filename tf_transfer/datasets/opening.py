@@ -1,0 +1,258 @@
+"""Finds and opens datasets by name."""
+
+import os
+
+import ml_collections
+
+from tf_transfer.datasets import table
+from tf_transfer.datasets.dataset import (
+  Dataset,
+  Progress,
+  Split,
+  few_examples,
+  no_progress,
+)
+from tf_transfer.datasets.sources import official
+from tf_transfer.datasets.sources.digits import open_digits
+from tf_transfer.datasets.sources.fashion_mnist import (
+  find_directory,
+  open_fashion_mnist,
+)
+from tf_transfer.datasets.sources.folder import check_folder, open_folder
+from tf_transfer.datasets.splits import RandomSplit
+from tf_transfer.datasets.table import FOLDER, Row
+from tf_transfer.errors import InputError, unknown_name
+from tf_transfer.runtime import progress as progress_lib
+
+
+def names() -> tuple[str, ...]:
+  """Returns the names that `open` accepts; PATH stands for a directory."""
+  return (*(row.name for row in table.TABLE), f'{FOLDER.name}PATH')
+
+
+def check_name(name: str) -> None:
+  """Checks that a name is one of a dataset.
+
+  Raises:
+    InputError: it is not.
+  """
+  _find_row(name)
+
+
+def available(data_dir: str | None = None) -> tuple[str, ...]:
+  """Returns the names of the datasets that have files on this machine.
+
+  A dataset counts even if some of its files are missing. ImageNet never
+  counts: networks come from it and are not transferred to it.
+
+  Args:
+    data_dir: the directory of the datasets; None: that of TFDS.
+
+  Raises:
+    InputError: `data_dir` is no directory.
+  """
+  return tuple(row.name for row in table.TABLE if _is_available(row, data_dir))
+
+
+def _is_available(row: Row, data_dir: str | None) -> bool:
+  """Returns whether a dataset has files on this machine; see `available`."""
+  if row.name == 'imagenet':
+    return False
+  if row.official:
+    directory = official.directory(data_dir)
+    return official.find(row, data_dir) is not None or any(
+      os.path.isdir(path) for path in official.layout_paths(row.name, directory)
+    )
+  if row.name == 'fashion_mnist':
+    return find_directory(data_dir) is not None or os.path.isdir(
+      os.path.join(official.directory(data_dir), 'fashion_mnist')
+    )
+  return True
+
+
+def check(
+  name: str, data_dir: str | None = None, prepare: bool = False
+) -> None:
+  """Checks quickly, without reading data, whether `open` can succeed.
+
+  Args:
+    name: of the table, or 'folder:PATH'.
+    data_dir: the directory of the datasets; None: that of TFDS.
+    prepare: whether TFDS may download a dataset that is missing.
+
+  Raises:
+    InputError: there is no such dataset, or its files are missing.
+  """
+  row = _find_row(name)
+  if row is FOLDER:
+    check_folder(name.removeprefix(FOLDER.name))
+  elif row.name == 'fashion_mnist':
+    find_directory(data_dir)
+  elif row.official and official.find(row, data_dir) is None and not prepare:
+    raise official.not_found_error(row, data_dir)
+
+
+def open(
+  name: str,
+  *,
+  data_dir: str | None = None,
+  seed: int = 0,
+  val_fraction: float = 0.2,
+  test_fraction: float = 0.2,
+  cut_banner: bool = False,
+  prepare: bool = False,
+  cache_dir: str | os.PathLike | None = None,
+  progress: Progress = no_progress,
+) -> Dataset:
+  """Opens a dataset.
+
+  Args:
+    name: of the table, or 'folder:PATH'.
+    data_dir: the directory of named datasets; None: that of TFDS.
+    seed: of the random draw of splits that are not official.
+    val_fraction: share of validation in `digits` and folders. For other
+      datasets the protocol fixes it.
+    test_fraction: share of test in `digits` and in folders without a test
+      split.
+    cut_banner: whether to cut off the banner of the images of `aircraft`.
+    prepare: whether TFDS may download a dataset of the paper that is missing.
+    cache_dir: where to keep the digests of images, so that later runs need not
+      read all images again; None: nowhere.
+    progress: a wrapper of iterables like tqdm.
+
+  Raises:
+    InputError: there is no such dataset, or its data cannot be used.
+  """
+  row = _find_row(name)
+  random_split = RandomSplit(seed, val_fraction, test_fraction)
+  if row.official:
+    options = official.Options(
+      data_dir, seed, cache_dir, prepare, cut_banner, progress
+    )
+    return official.open_official(row, options)
+  common = {
+    'metric': row.metric,
+    'random_split': random_split,
+    'progress': progress,
+  }
+  if row is FOLDER:
+    return open_folder(name, name.removeprefix(FOLDER.name), **common)
+  opener = {'digits': open_digits, 'fashion_mnist': open_fashion_mnist}[name]
+  return opener(name, data_dir=data_dir, **common)
+
+
+def open_test(
+  name: str,
+  *,
+  data_dir: str | None = None,
+  cache_dir: str | os.PathLike | None = None,
+  progress: Progress = no_progress,
+) -> Split:
+  """Opens only the test split of a dataset of the paper, or of ImageNet.
+
+  This is for networks that are already trained on the dataset. Images may be
+  missing: the split holds those that are there.
+
+  Args:
+    name: of the table.
+    data_dir: the directory of the datasets; None: that of TFDS.
+    cache_dir: where to keep the digests of images; None: nowhere.
+    progress: a wrapper of iterables like tqdm.
+
+  Raises:
+    InputError: there is no such dataset, or its data cannot be used.
+  """
+  row = _find_row(name)
+  if not row.official:
+    raise InputError(f"{name}: expected one of the paper's datasets")
+  options = official.Options(
+    data_dir,
+    seed=0,
+    cache_dir=cache_dir,
+    prepare=False,
+    cut_banner=False,
+    progress=progress,
+  )
+  return official.open_test(row, options)
+
+
+def open_from_config(
+  name: str,
+  data: ml_collections.ConfigDict,
+  digest_cache_dir: str | os.PathLike,
+) -> Dataset:
+  """Opens a dataset as a job's config says, and prints what it holds.
+
+  Every job opens datasets with this function. All of them see the same
+  examples then, and share one cache of digests.
+
+  Args:
+    name: of the table, or 'folder:PATH'.
+    data: the `data` of the config: dir, split_seed, val_fraction,
+      test_fraction, cut_banner, prepare, cache_dir, examples_per_class and
+      subset_seed.
+    digest_cache_dir: where to keep the digests of images if `data.cache_dir`
+      is empty.
+
+  Raises:
+    InputError: there is no such dataset, or its data cannot be used.
+  """
+  dataset = open(
+    name,
+    data_dir=data.dir or None,
+    seed=data.split_seed,
+    val_fraction=data.val_fraction,
+    test_fraction=data.test_fraction,
+    cut_banner=data.cut_banner,
+    prepare=data.prepare,
+    cache_dir=data.cache_dir or digest_cache_dir,
+    progress=progress_lib.bar,
+  )
+  if data.examples_per_class:
+    dataset = few_examples(dataset, data.examples_per_class, data.subset_seed)
+  counts = ', '.join(
+    f'{len(split):,} {split_name}'
+    for split_name, split in dataset.splits.items()
+  )
+  print(f'{name}: {len(dataset.classes)} classes, {counts}')
+  for note in dataset.notes:
+    print(f'  note: {note}')
+  return dataset
+
+
+def open_test_from_config(
+  name: str,
+  data: ml_collections.ConfigDict,
+  digest_cache_dir: str | os.PathLike,
+) -> Split:
+  """Opens only a test split as a job's config says; see `open_test`.
+
+  Args:
+    name: of the table.
+    data: the `data` of the config: dir and cache_dir.
+    digest_cache_dir: where to keep the digests of images if `data.cache_dir`
+      is empty.
+
+  Raises:
+    InputError: there is no such dataset, or its data cannot be used.
+  """
+  return open_test(
+    name,
+    data_dir=data.dir or None,
+    cache_dir=data.cache_dir or digest_cache_dir,
+    progress=progress_lib.bar,
+  )
+
+
+def _find_row(name: str) -> Row:
+  """Returns the row of a dataset.
+
+  Raises:
+    InputError: there is no such name.
+  """
+  if name.startswith(FOLDER.name):
+    return FOLDER
+  row = table.row(name)
+  if row is None:
+    raise unknown_name('dataset', name, names())
+  return row

@@ -1,0 +1,54 @@
+"""Runs the job of configs/merge.py: several ledgers become one."""
+
+import pathlib
+
+import ml_collections
+
+from tf_transfer import errors
+from tf_transfer.runtime import files
+from tf_transfer.study import failures as failures_lib
+from tf_transfer.study import ledger as ledger_lib
+from tf_transfer.study import merge, shards
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+  """Merges the ledgers of other workdirs into that of a workdir.
+
+  Args:
+    config: of the job, as `configs/merge.py` documents.
+    workdir: whose ledger the others are added to; created if it is missing.
+
+  Raises:
+    InputError: a source has no ledger; or results differ, after all that
+      agrees was merged.
+  """
+  sources = [pathlib.Path(source).expanduser() for source in config.sources]
+  for source in sources:
+    if not any(source.glob('results*.jsonl')):
+      raise errors.InputError(
+        f'config.sources: no results.jsonl in {source}; expected the workdir '
+        'of a study'
+      )
+  prefer = config.prefer and pathlib.Path(config.prefer).expanduser().resolve()
+  if prefer and prefer not in [source.resolve() for source in sources]:
+    raise errors.InputError(
+      f'config.prefer: {config.prefer} is none of config.sources'
+    )
+  workdir = files.make_directory(workdir)
+  conflicts = [(c, False) for c in merge.absorb_shards(workdir)]
+  into = ledger_lib.Ledger(workdir)
+  for source in sources:
+    for shard in (None, *shards.find_shards(source)):
+      replace = source.resolve() == prefer
+      ledger = ledger_lib.Ledger(source, shard)
+      count, new_conflicts = merge.merge(ledger, into, replace=replace)
+      conflicts += [(conflict, replace) for conflict in new_conflicts]
+      if ledger.path.exists():
+        print(f'{ledger.path}: {count} records were new')
+      merge.merge_failures([failures_lib.Failures(source, shard)], into)
+  print(f'{into.path}: {len(into.read())} records')
+  for conflict, replaced in conflicts:
+    merge.print_conflict(conflict, replaced=replaced)
+  merge.raise_conflicts(
+    [conflict for conflict, replaced in conflicts if not replaced]
+  )

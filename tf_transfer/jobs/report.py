@@ -1,0 +1,41 @@
+"""Writes the report of a ledger, and prints its answers."""
+
+import pathlib
+
+import ml_collections
+
+from tf_transfer.errors import InputError
+from tf_transfer.runtime import files
+from tf_transfer.study import ledger
+from tf_transfer.study.report import answer, page
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+  """Writes the report of a ledger, and prints its answers.
+
+  Args:
+    config: of the job, as `configs/report.py` documents.
+    workdir: where the page is written.
+
+  Raises:
+    InputError: there is no ledger, or the page could not be written.
+  """
+  source = (
+    pathlib.Path(config.ledger).expanduser() if config.ledger else workdir
+  )
+  records = list(ledger.read_all(source).values())
+  if not records:
+    raise InputError(
+      f'no records in {ledger.Ledger(source).path}: name the workdir of a '
+      'study with --config.ledger'
+    )
+  path = page.write(
+    records,
+    source,
+    files.make_directory(workdir) / 'report.html',
+    correct_with_holm=config.correct_with_holm,
+  )
+  for name in dict.fromkeys(record['setting'] for record in records):
+    result = answer.from_records(records, name)
+    print(f'{result.verdict}. {result.sentence}')
+  print(f'report  {path}')

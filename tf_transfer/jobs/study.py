@@ -1,0 +1,103 @@
+"""Runs a study: its missing cells are run, and all are shown.
+
+Config -> plan -> features, network by network, and what is fitted on them;
+then what is trained -> a record for each cell in the ledger, or the reason why
+there is none -> table, figures and report. A study remembers nothing but its
+records: it can be killed at any moment, and the same command goes on.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ml_collections
+
+from tf_transfer import errors
+from tf_transfer.runtime import devices
+from tf_transfer.study import cells as cells_lib
+from tf_transfer.study import check, cost_model, merge, shards
+from tf_transfer.study import conclude as conclude_lib
+from tf_transfer.study import failures as failures_lib
+from tf_transfer.study import ledger as ledger_lib
+from tf_transfer.study import plan as plan_lib
+from tf_transfer.study import runner as runner_lib
+from tf_transfer.transfer import settings
+from tf_transfer.transfer.setting import Cell
+
+
+def run(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> list[dict[str, Any]]:
+  """Runs the missing cells of a study and shows all of them.
+
+  Args:
+    config: of the study, as `configs/base.py` documents.
+    workdir: where everything is written.
+
+  Returns:
+    The records of the cells that this config plans, and of no others in the
+    ledger. None in a process that does not lead, which may be ahead of it.
+
+  Raises:
+    InputError: an input cannot be used, or cells failed, in which case all
+      others were run. What is finished stays finished.
+  """
+  devices.connect()
+  check.check_config(config)
+  shard = shards.Shard.from_config(config.part)
+  if any(settings.row(name).trains for name in config.settings):
+    devices.enable_compilation_cache(workdir / 'compiled')
+  cells, obstacles = cells_lib.list_cells(config, workdir)
+  conflicts = []
+  if shard is None and devices.is_leader():
+    conflicts = merge.absorb_shards(workdir)
+    for conflict in conflicts:
+      merge.print_conflict(conflict)
+  recorded = ledger_lib.read_all(workdir)
+  ledger_lib.remove_stale_locks(workdir, recorded)
+  costs = cost_model.cell_operations(cells, config) if shard else {}
+  selected = shards.select_cells(cells, costs, workdir, shard)
+  pending = [cell for cell in selected if cell.identity not in recorded]
+  plan = plan_lib.make(cells, obstacles, pending, recorded, config)
+  plan_lib.show(plan)
+  if config.only_plan:
+    return []
+  check.check_export(config, selected, recorded, workdir)
+  runner = runner_lib.Runner(config, workdir, shard, plan.estimates)
+  runner.run(plan, pending)
+  records = []
+  if devices.is_leader():
+    records = _records_of(cells if shard is None else selected, workdir)
+    conclude_lib.conclude(records, config, workdir)
+  if runner.num_elsewhere:
+    print(f'{runner.num_elsewhere} cells are being run by other processes')
+  failures_path = failures_lib.Failures(workdir, shard).path
+  _raise_failures(runner.failures, failures_path)
+  merge.raise_conflicts(conflicts)
+  return records
+
+
+def _records_of(
+  cells: Sequence[Cell], workdir: pathlib.Path
+) -> list[dict[str, Any]]:
+  """Reads the records of cells, where there are any."""
+  recorded = ledger_lib.read_all(workdir)
+  return [
+    recorded[cell.identity] for cell in cells if cell.identity in recorded
+  ]
+
+
+def _raise_failures(
+  failures: Mapping[failures_lib.Key, str], path: pathlib.Path
+) -> None:
+  """Raises an InputError if cells failed."""
+  if not failures:
+    return
+  reasons = failures_lib.render(failures)
+  if len(set(failures.values())) > 1:
+    print(f'\nfailed:\n{reasons}', flush=True)
+    raise errors.InputError(
+      f'{len(failures)} cells have no record; the reasons are above and in '
+      f'{path}'
+    )
+  raise errors.InputError(reasons.strip())

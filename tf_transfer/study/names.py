@@ -1,0 +1,16 @@
+"""Names networks, datasets and settings as people write them."""
+
+from tf_transfer import datasets, networks
+from tf_transfer.transfer import settings
+
+
+def display_name(name: str) -> str:
+  """Returns the title of a network or dataset; of a folder its last part."""
+  return (
+    networks.title(name) if name in networks.TABLE else datasets.title(name)
+  )
+
+
+def setting_text(setting: str) -> str:
+  """Returns the title of a setting."""
+  return settings.title(setting)

@@ -1,0 +1,141 @@
+"""Builds the record of a cell: one JSON line of the ledger."""
+
+import dataclasses
+import datetime
+import importlib.metadata
+import pathlib
+import platform
+from typing import Any
+
+import ml_collections
+import numpy as np
+
+import tf_transfer
+from tf_transfer import datasets, networks
+from tf_transfer.runtime import devices, writers
+from tf_transfer.study import schema
+from tf_transfer.study.report import text_table
+from tf_transfer.study.schema import Record
+from tf_transfer.transfer import result as result_lib
+from tf_transfer.transfer.setting import Cell, Setting
+
+_PACKAGES = ('jax', 'flax', 'numpy', 'pillow', 'scipy')
+
+
+def identity(
+  network: networks.Network,
+  dataset: datasets.Dataset,
+  setting: Setting,
+  config: ml_collections.ConfigDict,
+) -> str:
+  """Returns the identity of a cell, before it is run."""
+  return schema.cell_identity(_determinants(network, dataset, setting, config))
+
+
+def _determinants(
+  network: networks.Network,
+  dataset: datasets.Dataset,
+  setting: Setting,
+  config: ml_collections.ConfigDict,
+) -> dict[str, Any]:
+  """Returns everything that determines the numbers of a cell, and no more."""
+  return {
+    'network': network.name,
+    'weights_sha256': network.sha256,
+    'dataset': dataset.name,
+    'splits_sha256': {
+      name: split.hash for name, split in dataset.splits.items()
+    },
+    'setting': setting.name,
+    'metric': dataset.metric,
+    'image_size': config.image_size,
+    # Present only where it differs from the rule, so that the identities of
+    # all other cells stay as they were before this field existed.
+    **({} if dataset.val_is_trained_on else {'last_fit_on': 'train'}),
+    'corrupt': config.data.corrupt,
+    **setting.determinants(config),
+  }
+
+
+def build(
+  cell: Cell,
+  config: ml_collections.ConfigDict,
+  result: result_lib.CellResult,
+  seconds: float,
+) -> dict[str, Any]:
+  """Builds the record of a finished cell.
+
+  Args:
+    cell: the cell.
+    config: of the study.
+    result: of the cell.
+    seconds: that the cell took.
+  """
+  header = cell.network.header
+  return {
+    'identity': cell.identity,
+    'version': schema.VERSION,
+    'schema': schema.SCHEMA,
+    **_determinants(cell.network, cell.dataset, cell.setting, config),
+    'num_classes': len(cell.dataset.classes),
+    'split_seed': config.data.split_seed,
+    'examples_per_class': config.data.examples_per_class,
+    'subset_seed': config.data.subset_seed,
+    'imagenet_top1': header.imagenet_top1,
+    'imagenet_top1_source': header.imagenet_top1_source,
+    'recipe': header.recipe.to_json(),
+    'chosen': dict(result.chosen),
+    'validation': dataclasses.asdict(result.validation),
+    'validation_curve': [
+      float(v) if np.isfinite(v) else None for v in result.curve
+    ],
+    'test': dataclasses.asdict(result.test),
+    'solver': dict(result.solver),
+    'trials': [dict(trial) for trial in result.trials],
+    'losses': list(result.losses),
+    'skipped': list(result.skipped),
+    'notes': list(cell.dataset.notes),
+    'predictions': f'predictions/{cell.identity}.npz',
+    'versions': {
+      'tf_transfer': tf_transfer.__version__,
+      'python': platform.python_version(),
+      **{name: importlib.metadata.version(name) for name in _PACKAGES},
+    },
+    'device': devices.describe(),
+    'seconds': round(seconds, 2),
+    'finished': datetime.datetime.now(datetime.UTC).isoformat(
+      timespec='seconds'
+    ),
+  }
+
+
+def write_events(record: Record, workdir: pathlib.Path) -> None:
+  """Writes the validation curve and hyperparameters for TensorBoard."""
+  directory = workdir / 'tensorboard' / record['identity']
+  with writers.open_curve_writer(directory) as writer:
+    metric = record['metric']
+    curve = record['validation_curve']
+    writer.curve(
+      f'validation/{metric}', [np.nan if v is None else v for v in curve]
+    )
+    writer.curve('loss/refit', record['losses'])
+    writer.curve(f'test/{metric}', [record['test']['value']])
+    writer.summary(
+      {
+        'network': record['network'],
+        'dataset': record['dataset'],
+        'setting': record['setting'],
+        **record['chosen'],
+      },
+      text_table.render([record]),
+    )
+
+
+def describe_result(record: Record) -> str:
+  """Says in a line what accuracy a cell reached."""
+  test = record['test']
+  return (
+    f'{record["network"]} on {record["dataset"]}: {test["value"]:.2%} '
+    f'[{test["low"]:.2%}, {test["high"]:.2%}] on {test["examples"]:,} test '
+    f'images, {text_table.chosen(record)}, {record["seconds"]:.0f} s'
+  )

@@ -1,0 +1,86 @@
+"""Names the records of a ledger for the page and adds the paper's numbers."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from tf_transfer.study import names
+from tf_transfer.study.analysis import accuracy_table
+from tf_transfer.study.paper import differences
+
+_HASH_LETTERS = 8  # They tell two identities apart on a page.
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedCell:
+  """A record with the names that the page gives it.
+
+  Attributes:
+    record: as the ledger has it.
+    network: as people write it, with a hash where several weights share it.
+    dataset: as people write it; a folder's whole path where two end alike.
+    comparison: with the paper's number.
+    current: whether it counts: a later record of the same cell, of other
+      splits or another search, takes its place.
+  """
+
+  record: accuracy_table.Record
+  network: str
+  dataset: str
+  comparison: differences.Comparison
+  current: bool
+
+  @property
+  def setting(self) -> str:
+    """The setting as people write it."""
+    return names.setting_text(self.record['setting'])
+
+  @property
+  def name(self) -> tuple[str, str, str]:
+    """Network, dataset and setting, as people write them."""
+    return self.network, self.dataset, self.setting
+
+
+def name_cells(records: Sequence[accuracy_table.Record]) -> list[NamedCell]:
+  """Names all records of a ledger, in its order."""
+  labels = accuracy_table.labels(
+    [(r['network'], r['weights_sha256']) for r in records]
+  )
+  current = {record['identity'] for record in accuracy_table.distinct(records)}
+  datasets = _dataset_names(records)
+  return [
+    NamedCell(
+      record,
+      _network_name(record['network'], label),
+      datasets[record['dataset']],
+      differences.compare(record),
+      record['identity'] in current,
+    )
+    for record, label in zip(records, labels, strict=True)
+  ]
+
+
+def _dataset_names(records: Iterable[accuracy_table.Record]) -> dict[str, str]:
+  """Returns a short name for each dataset; the whole where two end alike."""
+  titles = {r['dataset']: names.display_name(r['dataset']) for r in records}
+  all_titles = list(titles.values())
+  return {
+    name: title if all_titles.count(title) == 1 else name
+    for name, title in titles.items()
+  }
+
+
+def _network_name(name: str, label: str) -> str:
+  """Returns a network's title, with the hash that its label has, if any."""
+  return names.display_name(name) + label.removeprefix(name)
+
+
+def unique_names(cells: Sequence[NamedCell]) -> list[str]:
+  """Returns a name for each cell, no two alike.
+
+  A cell that does not count gets its identity, too.
+  """
+  return [
+    ', '.join(cell.name)
+    + ('' if cell.current else f' ({cell.record["identity"][:_HASH_LETTERS]})')
+    for cell in cells
+  ]

@@ -1,0 +1,122 @@
+"""Defines what a setting is, and a cell, which a setting runs."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import ml_collections
+
+from tf_transfer import datasets, networks
+from tf_transfer.transfer import result as result_lib
+from tf_transfer.transfer.fixed_features import features
+
+Record = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+  """One network on one dataset in one setting.
+
+  Attributes:
+    network: the network; without weights where the setting needs none.
+    dataset: the dataset.
+    setting: the row of the setting.
+    identity: the hash of everything that determines the cell's numbers.
+    label: the network's name among the networks of the study.
+  """
+
+  network: networks.Network
+  dataset: datasets.Dataset
+  setting: 'Setting'
+  identity: str
+  label: str
+
+  @property
+  def key(self) -> tuple[str, str, str]:
+    """Network, dataset and setting, as plans and failures name them."""
+    return self.label, self.dataset.name, self.setting.name
+
+  @property
+  def description(self) -> str:
+    """Names network and dataset in progress bars and messages."""
+    return f'{self.label} on {self.dataset.name}'
+
+
+@dataclasses.dataclass(frozen=True)
+class RunContext:
+  """What a cell needs to run, beside itself.
+
+  Attributes:
+    config: of the study.
+    workdir: where checkpoints and event files are written.
+    extract: the network's feature extractor, for settings that use features.
+  """
+
+  config: ml_collections.ConfigDict
+  workdir: pathlib.Path
+  extract: features.Extractor | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+  """What is said about a finished cell beyond its accuracy.
+
+  Attributes:
+    lines: facts.
+    warnings: what the user should change, or not rely on.
+  """
+
+  lines: tuple[str, ...] = ()
+  warnings: tuple[str, ...] = ()
+
+
+class _Run(Protocol):
+  def __call__(self, cell: Cell, context: RunContext) -> result_lib.CellResult:
+    """Runs a cell."""
+
+
+class _Cost(Protocol):
+  def __call__(
+    self,
+    net: networks.Network,
+    dataset: datasets.Dataset,
+    config: ml_collections.ConfigDict,
+  ) -> float:
+    """Returns operations, without those of extracting features."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """One row of the table of settings.
+
+  Attributes:
+    name: as configs and records name it; the study's config has a field of
+      this name with the setting's own fields.
+    title: for people.
+    needs_weights: whether the network starts from pretrained weights. One that
+      does not is built with its architecture's defaults.
+    uses_features: whether it works on the features of the frozen network.
+      Otherwise it trains the network.
+    check_config: raises an InputError if a field is out of range.
+    determinants: everything in the study's config that determines the numbers
+      of the setting and is not common to all settings.
+    cost: estimates operations.
+    run: runs a cell.
+    summarize: says what is notable about a record.
+  """
+
+  name: str
+  title: str
+  needs_weights: bool
+  uses_features: bool
+  check_config: Callable[[ml_collections.ConfigDict], None]
+  determinants: Callable[[ml_collections.ConfigDict], Mapping[str, Any]]
+  cost: _Cost
+  run: _Run
+  summarize: Callable[[Record], Summary]
+
+  @property
+  def trains(self) -> bool:
+    """Whether it trains the network, which can then be exported."""
+    return not self.uses_features

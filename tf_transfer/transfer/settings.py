@@ -1,0 +1,239 @@
+"""The table of settings: how a network is transferred to a dataset.
+
+A row knows everything that differs between settings. Plan, runner, records,
+report and figures ask the row; no other module looks at a setting's name. A
+new setting is one row and the module that it runs: a row of
+`fixed_features.classifiers`, each of which is a setting, or a row here.
+"""
+
+import functools
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import ml_collections
+import numpy as np
+
+from tf_transfer import datasets, errors, networks
+from tf_transfer.runtime import devices, files
+from tf_transfer.transfer import operations
+from tf_transfer.transfer import result as result_lib
+from tf_transfer.transfer.fixed_features import classifiers
+from tf_transfer.transfer.fixed_features import evaluate as evaluate_lib
+from tf_transfer.transfer.setting import (
+  Cell,
+  Record,
+  RunContext,
+  Setting,
+  Summary,
+)
+from tf_transfer.transfer.training import export, grid, search, search_spec
+
+
+def row(name: str) -> Setting:
+  """Returns the row of a setting.
+
+  Raises:
+    InputError: there is no such setting.
+  """
+  if name not in SETTINGS:
+    raise errors.unknown_name('setting', name, SETTINGS)
+  return SETTINGS[name]
+
+
+def title(name: str) -> str:
+  """Returns a setting's title; for another name, the name in words."""
+  if name in SETTINGS:
+    return SETTINGS[name].title
+  return name.replace('_', ' ').capitalize()
+
+
+def search_directory(cell: Cell, workdir: pathlib.Path) -> pathlib.Path:
+  """Returns where a cell that trains keeps its checkpoints until it is done."""
+  return workdir / 'searches' / cell.identity
+
+
+def export_path(config: ml_collections.ConfigDict) -> pathlib.Path:
+  """Returns the weights file that `config.export` names."""
+  return pathlib.Path(config.export).expanduser()
+
+
+# Classifiers on fixed features.
+
+
+def _check_classifier(name: str, config: ml_collections.ConfigDict) -> None:
+  if jax.process_count() > 1:
+    raise errors.InputError(
+      f'config.settings: {name} runs in one process, not in '
+      f'{jax.process_count()}'
+    )
+  classifiers.check(name, config[name])
+
+
+def _classifier_determinants(
+  name: str, config: ml_collections.ConfigDict
+) -> dict[str, Any]:
+  return {
+    'preprocessing': config.features.resize,
+    'layer': config.features.layer,
+    'pyramid': list(config.features.pyramid),
+    'search': config[name].to_dict(),
+  }
+
+
+def _classifier_cost(
+  name: str,
+  net: networks.Network,
+  dataset: datasets.Dataset,
+  config: ml_collections.ConfigDict,
+) -> float:
+  hyperparameters = classifiers.CLASSIFIERS[name].grid(config[name])
+  return operations.classifier(net, dataset, hyperparameters)
+
+
+def _run_classifier(
+  name: str, cell: Cell, context: RunContext
+) -> result_lib.CellResult:
+  return evaluate_lib.evaluate(
+    context.extract,
+    cell.dataset,
+    name,
+    context.config[name],
+    cell.description,
+  )
+
+
+def _summarize_classifier(name: str, record: Record) -> Summary:
+  cell = f'{record["network"]} on {record["dataset"]}'
+  solver, search_fields = record['solver'], record['search']
+  warnings = []
+  if not solver['converged']:
+    warnings.append(
+      f'{cell}: the final fit did NOT converge; raise '
+      f'--config.{name}.max_evaluations'
+    )
+  unconverged = solver['unconverged_penalties']
+  if unconverged:
+    penalties = ', '.join(f'{penalty:.0e}' for penalty in unconverged)
+    warnings.append(
+      f'{cell}: {len(unconverged)} of the fits on train did not converge, at '
+      f'penalties {penalties}'
+    )
+  penalty = record['chosen'].get('penalty')
+  if penalty:
+    ends = [search_fields['penalty_min'], search_fields['penalty_max']]
+    if np.isclose(penalty, ends).any():
+      warnings.append('the chosen penalty is at the end of the grid: widen it')
+  return Summary(warnings=tuple(warnings))
+
+
+def _classifier(name: str, classifier: classifiers.Classifier) -> Setting:
+  """Returns the row of a classifier on fixed features."""
+  return Setting(
+    name=name,
+    title=classifier.title,
+    needs_weights=True,
+    uses_features=True,
+    check_config=functools.partial(_check_classifier, name),
+    determinants=functools.partial(_classifier_determinants, name),
+    cost=functools.partial(_classifier_cost, name),
+    run=functools.partial(_run_classifier, name),
+    summarize=functools.partial(_summarize_classifier, name),
+  )
+
+
+# Settings that train the network.
+
+
+def _check_training(name: str, config: ml_collections.ConfigDict) -> None:
+  grid.check(name, config[name])
+
+
+def _training_determinants(
+  name: str, config: ml_collections.ConfigDict
+) -> dict[str, Any]:
+  return {
+    'preprocessing': search.PREPROCESSING,
+    'search': {
+      field: value
+      for field, value in config[name].to_dict().items()
+      if field not in grid.OPERATIONAL
+    },
+  }
+
+
+def _training_cost(
+  name: str,
+  net: networks.Network,
+  dataset: datasets.Dataset,
+  config: ml_collections.ConfigDict,
+) -> float:
+  return operations.training(net, dataset, config[name])
+
+
+def _run_training(
+  name: str, pretrained: bool, cell: Cell, context: RunContext
+) -> result_lib.CellResult:
+  """Searches, refits and tests; writes the network if `export` asks for it."""
+  config, workdir = context.config, context.workdir
+  search_job = search_spec.Search(
+    net=cell.network,
+    dataset=cell.dataset,
+    config=config[name],
+    setting=name,
+    pretrained=pretrained,
+    corrupt=config.data.corrupt,
+    directory=files.make_directory(search_directory(cell, workdir)),
+    identity=cell.identity,
+    description=f'{cell.description}, {name}',
+    mesh=devices.data_mesh(),
+    log_dir=workdir / 'tensorboard' / cell.identity,
+    curves=config.tensorboard,
+  )
+  result, net = search.run(search_job)
+  if config.export and devices.is_leader():
+    export.save(export_path(config), search_job, net, result)
+    print(f'weights  {config.export}')
+  return result
+
+
+def _summarize_training(record: Record) -> Summary:
+  trials = record['trials']
+  diverged = [trial for trial in trials if trial['diverged'] is not None]
+  lines = []
+  if diverged:
+    lines.append(f'{len(diverged)} of {len(trials)} trials diverged')
+  warnings = []
+  for field in ('learning_rate', 'weight_decay'):
+    values = {trial[field] for trial in trials}
+    ends = {min(values), max(values)} - {0.0}
+    if len(values) > 2 and record['chosen'][field] in ends:
+      warnings.append(f'the chosen {field} is at the end of the grid: widen it')
+  return Summary(tuple(lines), tuple(warnings))
+
+
+def _training(name: str, title: str, *, pretrained: bool) -> Setting:
+  """Returns the row of a setting that trains the network."""
+  return Setting(
+    name=name,
+    title=title,
+    needs_weights=pretrained,
+    uses_features=False,
+    check_config=functools.partial(_check_training, name),
+    determinants=functools.partial(_training_determinants, name),
+    cost=functools.partial(_training_cost, name),
+    run=functools.partial(_run_training, name, pretrained),
+    summarize=_summarize_training,
+  )
+
+
+# In the order of the paper's protocol.
+SETTINGS: Mapping[str, Setting] = {
+  setting.name: setting
+  for setting in (
+    *(_classifier(*row) for row in classifiers.CLASSIFIERS.items()),
+    _training('fine_tuned', 'Fine-tuned', pretrained=True),
+    _training('random_init', 'Random initialization', pretrained=False),
+  )
+}

@@ -1,0 +1,206 @@
+"""Reads the config of a pretraining: its schedule, factors and network."""
+
+import dataclasses
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+
+from tf_transfer import errors, networks
+from tf_transfer.networks import recipe as recipe_lib
+from tf_transfer.transfer.training import train_step
+
+# The batch size for which a config gives the learning rate.
+REFERENCE_BATCH_SIZE = 4096
+# Fields of the config that change where and when, but no result.
+OPERATIONAL = ('checkpoint_every', 'image_cache_gib')
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainConfig(train_step.TrainConfig):
+  """Adds pretraining's schedule and warm-up of the moving average.
+
+  Attributes:
+    steps_per_epoch: of the schedule.
+    warmup_epochs: in which the rate grows linearly to that of the trial.
+    decay_per_epoch: what the rate is multiplied by after each later epoch.
+    ema_warmup: whether the average forgets faster at first, as TF-Slim's does:
+      after n steps its decay is at most (1 + n) / (10 + n).
+  """
+
+  steps_per_epoch: float = 1.0
+  warmup_epochs: float = 0.0
+  decay_per_epoch: float = 1.0
+  ema_warmup: bool = False
+
+  def __post_init__(self) -> None:
+    super().__post_init__()
+    if not (self.warmup_epochs >= 0 and 0 < self.decay_per_epoch <= 1):
+      raise errors.InputError(
+        'expected warmup_epochs of 0 or more and decay_per_epoch above 0 and '
+        f'up to 1, found {self.warmup_epochs} and {self.decay_per_epoch}'
+      )
+
+  def learning_rate(self, initial: Any, step: Any) -> jax.Array:
+    """Returns the learning rate of a step; that of the first is above 0."""
+    warmup_steps = self.warmup_epochs * self.steps_per_epoch
+    warmup = (step + 1) / max(warmup_steps, 1)
+    epochs = jnp.floor(
+      jnp.maximum(step - warmup_steps, 0) / self.steps_per_epoch
+    )
+    return initial * jnp.minimum(warmup, self.decay_per_epoch**epochs)
+
+  def ema_decay_at(self, step: Any) -> Any:
+    """Returns the share of the old moving average that a step keeps."""
+    if not self.ema_warmup:
+      return self.ema_decay
+    num_steps = step + 1
+    return jnp.minimum(self.ema_decay, (1 + num_steps) / (10 + num_steps))
+
+
+def build_train_config(
+  config: ml_collections.ConfigDict, num_examples: int
+) -> PretrainConfig:
+  """Returns the hyperparameters of a pretraining.
+
+  Args:
+    config: `pretrain` of a job's config.
+    num_examples: of the split that is trained on.
+
+  Raises:
+    InputError: a field is out of range.
+  """
+  steps_per_epoch = num_examples / config.batch_size
+  fields = {
+    field.name: config[field.name]
+    for field in dataclasses.fields(PretrainConfig)
+    if field.name in config
+  }
+  return PretrainConfig(
+    **fields,
+    steps=math.ceil(config.epochs * steps_per_epoch),
+    steps_per_epoch=steps_per_epoch,
+  )
+
+
+def build_trial(config: ml_collections.ConfigDict) -> train_step.Trial:
+  """Returns the learning rate, scaled with the batch size, and weight decay."""
+  rate = config.learning_rate * config.batch_size / REFERENCE_BATCH_SIZE
+  # A trial's weight decay is multiplied by the learning rate already.
+  return train_step.Trial(rate, config.weight_decay * rate)
+
+
+def check(name: str, config: ml_collections.ConfigDict) -> None:
+  """Checks a config before anything slow begins.
+
+  Args:
+    name: of the network.
+    config: `pretrain` of a job's config.
+
+  Raises:
+    InputError: a field is out of range, or the network has no place for an
+      auxiliary head.
+  """
+  networks.build(
+    name, auxiliary_head=config.auxiliary_head, use_scale=config.bn_scale
+  )
+  for field in ('epochs', 'evaluate_every_epochs', 'checkpoint_every'):
+    if not config[field] > 0:
+      raise errors.InputError(
+        f'config.pretrain.{field}: expected more than 0, found {config[field]}'
+      )
+  try:
+    build_train_config(config, num_examples=config.batch_size)
+    build_trial(config)
+  except errors.InputError as error:
+    raise errors.InputError(f'config.pretrain: {error}') from error
+
+
+def factors(config: ml_collections.ConfigDict) -> dict[str, bool]:
+  """Returns which of the paper's four factors are on (section 3)."""
+  return {
+    'bn_scale': config.bn_scale,
+    'label_smoothing': config.label_smoothing > 0,
+    'dropout': config.dropout > 0,
+    'auxiliary_head': config.auxiliary_head,
+  }
+
+
+def configuration(name: str, config: ml_collections.ConfigDict) -> str | None:
+  """Names the paper's configuration, 'C1' to 'C5', that a config has.
+
+  Args:
+    name: of the network. For one without a place for an auxiliary head, C4 is
+      C5.
+    config: `pretrain` of a job's config.
+
+  Returns:
+    None if it is none of the five.
+  """
+  return next(reversed(_configurations(name, config)), None)
+
+
+def describe_missing_auxiliary_head(
+  name: str, config: ml_collections.ConfigDict
+) -> str:
+  """Says that a network has no place for the auxiliary head.
+
+  Args:
+    name: of the network.
+    config: `pretrain` of a job's config.
+
+  Returns:
+    A line; '' if the network has a place, or no configuration is meant.
+  """
+  configurations = _configurations(name, config)
+  if networks.has_auxiliary(name) or not configurations:
+    return ''
+  consequence = 'is trained without one'
+  if len(configurations) > 1:
+    consequence = 'are the same'
+  return (
+    f'{name} has no place for an auxiliary head: '
+    f'{" and ".join(configurations)} {consequence}'
+  )
+
+
+def _configurations(
+  name: str, config: ml_collections.ConfigDict
+) -> tuple[str, ...]:
+  """Names all configurations that a config has.
+
+  The auxiliary head does not distinguish them where the network has no place
+  for one.
+  """
+  distinguishing = set(recipe_lib.FACTORS)
+  if not networks.has_auxiliary(name):
+    distinguishing.remove('auxiliary_head')
+  is_on = factors(config)
+  return tuple(
+    configuration
+    for configuration, expected in recipe_lib.CONFIGURATIONS.items()
+    if all(is_on[factor] == expected[factor] for factor in distinguishing)
+  )
+
+
+def untrained_network(
+  name: str, image_size: int, config: ml_collections.ConfigDict
+) -> networks.Network:
+  """Returns the network that is trained, without variables.
+
+  Args:
+    name: in the table of networks.
+    image_size: pixels; 0 is the network's default.
+    config: `pretrain` of a job's config.
+  """
+  options = {} if config.bn_scale else {'use_scale': False}
+  net = networks.untrained(name)
+  size = image_size or net.contract.image_size
+  header = dataclasses.replace(
+    net.header,
+    options=options,
+    contract=dataclasses.replace(net.contract, image_size=size),
+  )
+  return dataclasses.replace(net, header=header)
