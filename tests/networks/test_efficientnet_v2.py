@@ -1,10 +1,12 @@
-"""Tests of EfficientNetV2: drop path in training, and scaled widths."""
+"""Tests of EfficientNetV2: drop path, widths, and each source's outputs."""
 
 import functools
 
 import jax
 import numpy as np
+import pytest
 
+from tests.networks import parity
 from tf_transfer.networks import efficientnet_v2
 
 
@@ -38,3 +40,19 @@ def test_scaled_widths_may_fall_below_nine_tenths():
   assert [stage.features for stage in stages] == [16, 40, 56, 112, 136, 232]
   assert [stage.repeats for stage in stages] == [2, 3, 3, 5, 7, 12]
   assert (efficientnet_v2.B3.stem, efficientnet_v2.B3.top) == (40, 1536)
+
+
+@pytest.mark.parametrize(
+  ('source', 'network'), parity.cases(efficientnet_v2.EfficientNetV2)
+)
+def test_golden_outputs(source, network, golden_input):
+  parity.check_golden_outputs(source, network, golden_input)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('source', 'network', 'wrong'),
+  [('keras', 'efficientnet_v2_b0', {'epsilon': 1e-5})],
+)
+def test_comparison_sees_a_wrong_option(source, network, wrong, golden_input):
+  parity.check_wrong_option_is_seen(source, network, wrong, golden_input)

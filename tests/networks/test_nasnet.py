@@ -1,4 +1,4 @@
-"""Tests of NASNet: its drop path."""
+"""Tests of NASNet: its drop path, and the outputs of each source."""
 
 import jax
 import jax.numpy as jnp
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from tests.networks import parity
 from tf_transfer.networks import nasnet
 
 COUNT, RATE = 400, 0.25
@@ -84,3 +85,20 @@ def test_drop_path_leaves_evaluation_alone(combination):
   np.testing.assert_array_equal(
     combination(RATE, train=False), combination(None, train=False)
   )
+
+
+@pytest.mark.parametrize(('source', 'network'), parity.cases(nasnet.NASNet))
+def test_golden_outputs(source, network, golden_input):
+  parity.check_golden_outputs(source, network, golden_input)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('source', 'network', 'wrong'),
+  [
+    ('slim', 'nasnet_mobile', {'reduction_pools': 'zeros_average'}),
+    ('keras', 'nasnet_mobile', {'reduction_pools': 'zeros_average'}),
+  ],
+)
+def test_comparison_sees_a_wrong_option(source, network, wrong, golden_input):
+  parity.check_wrong_option_is_seen(source, network, wrong, golden_input)

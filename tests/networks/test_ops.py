@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.networks import arrays
-from tf_transfer.networks import layers, ops
+from tf_transfer.networks import layers, ops, windows
 
 
 def native(x, kernel, strides, padding, groups):
@@ -231,7 +231,7 @@ def test_average_pool_keeps_the_type_of_its_input(dtype, count_padding):
 def test_gradient_of_max_pool(window, strides, padding, fill):
   """Of equal ones the first takes it all, as XLA's own has it."""
   x = jnp.round(arrays.random((2, 7, 8, 3))) - 1
-  pads = ops.explicit_padding(x, (window, window), strides, padding)
+  pads = windows.explicit_padding(x, (window, window), strides, padding)
 
   def theirs(x):
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)

@@ -1,7 +1,8 @@
-"""Tests of where a ResNet has its strides."""
+"""Tests of ResNets: strides, depths, and the outputs of each source."""
 
 import pytest
 
+from tests.networks import parity
 from tf_transfer.networks import resnet
 
 
@@ -34,3 +35,21 @@ def test_blocks_with_strides(stride_in, strided):
 def test_number_of_layers(depths, layers):
   """Three convolutions a bottleneck, the first one, and the logits."""
   assert 3 * sum(depths) + 2 == layers
+
+
+@pytest.mark.parametrize(('source', 'network'), parity.cases(resnet.ResNet))
+def test_golden_outputs(source, network, golden_input):
+  parity.check_golden_outputs(source, network, golden_input)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  ('source', 'network', 'wrong'),
+  [
+    ('torchvision', 'resnet50', {'stride_in': 'first_1x1'}),
+    ('torchvision', 'resnet50', {'stride_in': 'last_3x3'}),
+    ('torchvision', 'resnet50', {'stem_pool': 'same'}),
+  ],
+)
+def test_comparison_sees_a_wrong_option(source, network, wrong, golden_input):
+  parity.check_wrong_option_is_seen(source, network, wrong, golden_input)

@@ -43,16 +43,23 @@ def digest(variables):
   return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
 
 
+def test_every_network_has_a_digest():
+  digests = json.loads(SNAPSHOT.read_text())
+  assert digests.keys() == networks.TABLE.keys(), (
+    f'{SNAPSHOT.name} has other networks than the table: test_parameter_paths_'
+    'stay prints the line of a new one'
+  )
+
+
 @pytest.mark.parametrize('name', networks.TABLE)
 def test_parameter_paths_stay(name):
-  """Weights files hold them: those of before would not load any more.
-
-  Of a new network, or where a change is meant, the digest that was found goes
-  into the file.
-  """
-  snapshot = json.loads(SNAPSHOT.read_text())
-  assert snapshot.keys() == networks.TABLE.keys()
-  assert snapshot[name] == digest(drawn.shapes(name))
+  """Weights files hold them: those of before would not load any more."""
+  actual = digest(drawn.shapes(name))
+  assert json.loads(SNAPSHOT.read_text()).get(name) == actual, (
+    f'the variables of {name} are not those of {SNAPSHOT.name}. If the network '
+    f'is new, or the change is meant, its line there is\n'
+    f'  "{name}": "{actual}"'
+  )
 
 
 def test_digest_sees_a_path_and_a_shape():

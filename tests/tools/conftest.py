@@ -7,6 +7,11 @@ import pytest
 from tests.tools import checkpoint_files
 from tf_transfer import networks
 
+# Failures of the shared comparisons show their values.
+pytest.register_assert_rewrite(
+  'tests.networks.parity', 'tests.tools.golden_files'
+)
+
 
 @pytest.fixture
 def fake_torch():

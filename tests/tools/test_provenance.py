@@ -53,7 +53,10 @@ def test_another_file_than_torchvisions(tmp_path):
   claims_nothing(header)
   (line,) = said
   assert 'not known to be mobilenet_v2-b0353104.pth' in line
-  assert f'SHA-256 begins with {files.sha256(path)[:8]}' in line
+  assert 'Expected a SHA-256 that begins with b0353104;' in line
+  assert f'its SHA-256 begins with {files.sha256(path)[:8]}.' in line
+  assert 'Its ImageNet top-1, recipe and license are recorded as' in line
+  assert 'scaled as for mobilenet_v2-b0353104.pth.' in line
   assert '--imagenet_top1=' in line
   # What the variables need in order to be the same network stays.
   row = sources.get_source('mobilenet_v2', 'torchvision')
@@ -80,8 +83,16 @@ def test_file_of_torchvision_or_timm_needs_its_source(tmp_path):
   path = written(tmp_path / 'pytorch_model.bin', 'timm', 'densenet121')
   with pytest.raises(errors.InputError) as caught:
     converted('densenet121', path)
-  assert '--source=torchvision (densenet121-a639ec97.pth)' in str(caught.value)
-  assert '--source=timm (timm/densenet121.ra_in1k)' in str(caught.value)
+  message = str(caught.value)
+  assert f'SHA-256 begins with {files.sha256(path)[:8]}' in message
+  assert (
+    '--source=torchvision (densenet121-a639ec97.pth): expected a SHA-256 that '
+    'begins with a639ec97'
+  ) in message
+  assert (
+    '--source=timm (timm/densenet121.ra_in1k): expected densenet121.ra_in1k '
+    'in its name or that of one of the 3 folders above'
+  ) in message
   for source in ('torchvision', 'timm'):
     header, said = converted('densenet121', path, source)
     claims_nothing(header)
@@ -111,7 +122,7 @@ def test_timms_files_are_told_by_their_tags(tmp_path, file, known):
     assert said == []
   else:
     claims_nothing(header)
-    assert 'not known to be densenet121.ra_in1k (neither' in said[0]
+    assert 'not known to be densenet121.ra_in1k. Neither' in said[0]
 
 
 def test_hubs_cache_is_searched_as_deep_as_it_is(tmp_path):
@@ -145,7 +156,7 @@ def test_top1_can_be_stated(tmp_path):
   assert header.imagenet_top1 == 0.72154
   assert header.imagenet_top1_source == 'stated when it was converted'
   assert header.recipe.label_smoothing is None
-  assert 'its recipe and license are recorded as unknown' in said[0]
+  assert 'Its recipe and license are recorded as unknown.' in said[0]
   assert 'top' not in said[0].partition('is not known')[2]
   for wrong in (72.154, 0.0):
     with pytest.raises(errors.InputError, match='a share between 0 and 1'):

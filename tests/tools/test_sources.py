@@ -1,7 +1,10 @@
-"""Tests of looking sources up; test_parity.py tells them by variables."""
+"""Tests of looking sources up, by name and by a file's variables."""
+
+import pathlib
 
 import pytest
 
+from tests.golden import rule
 from tf_transfer import errors
 from tf_transfer.convert_weights import sources, table
 
@@ -31,3 +34,20 @@ def test_recognize_without_a_known_name_takes_the_first_of_the_best(tmp_path):
   """None of the names fits: an error about the variables is the better one."""
   source = sources.recognize('resnet50', ['a', 'b'], tmp_path / 'a.pth', '')
   assert source.name == 'torchvision'
+
+
+SUFFIX = {'timm': '.safetensors', 'keras': '.h5', 'slim': '.ckpt'}
+
+
+@pytest.mark.parametrize(('source', 'network'), rule.pairs())
+def test_source_is_told_by_its_variables(source, network):
+  """Or, where those are of two sources, by the published name and hash."""
+  row = sources.get_source(network, source)
+  path = pathlib.Path('file').with_suffix(SUFFIX.get(source, '.pth'))
+  sha256 = ''
+  if source == 'timm':
+    path = pathlib.Path(row.file) / path
+  elif source == 'torchvision':
+    sha256 = row.file.removesuffix('.pth').rpartition('-')[2]
+  names = rule.shapes(source, network)
+  assert sources.recognize(network, names, path, sha256).name == source

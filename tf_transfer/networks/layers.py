@@ -17,10 +17,10 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
-from tf_transfer.networks import ops
+from tf_transfer.networks import ops, windows
 
 Array = jax.Array
-Padding = ops.Padding
+Padding = windows.Padding
 
 
 @jax.custom_jvp
@@ -177,7 +177,7 @@ def max_pool(
   Returns:
     [B, H', W', C].
   """
-  pads = ops.explicit_padding(x, (window, window), strides, padding)
+  pads = windows.explicit_padding(x, (window, window), strides, padding)
 
   def in_shifts(x: Array) -> Array:
     return ops.maximum(
@@ -215,7 +215,7 @@ def average_pool(
     [B, H', W', C].
   """
   shape = (window, window)
-  pads = ops.explicit_padding(x, shape, strides, padding)
+  pads = windows.explicit_padding(x, shape, strides, padding)
 
   def on_cpu(x: Array) -> Array:
     sum_windows = functools.partial(

@@ -17,16 +17,16 @@ convolution of a network, whose three channels leave most of a matrix unit idle.
 
 import functools
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from tf_transfer.networks import windows
+from tf_transfer.networks.windows import Padding, Pads
+
 Array = jax.Array
-Padding = str | Sequence[tuple[int, int]]
-# Rows before and after, and columns before and after.
-Pads = tuple[tuple[int, int], tuple[int, int]]
 
 
 def native_convolution(
@@ -48,131 +48,6 @@ def native_convolution(
   )
 
 
-def explicit_padding(
-  x: Array, window: Sequence[int], strides: int, padding: Padding
-) -> Pads:
-  """Returns a padding as numbers of rows and columns before and after."""
-  if isinstance(padding, str):
-    padding = lax.padtype_to_pads(
-      x.shape[1:3], window, (strides, strides), padding
-    )
-  rows, columns = padding
-  return tuple(rows), tuple(columns)
-
-
-def _shifted_copies(
-  x: Array,
-  window: Sequence[int],
-  *,
-  strides: int,
-  padding: Padding,
-  fill: float = 0.0,
-) -> Iterator[Array]:
-  """Yields the pixels under each cell of a sliding window.
-
-  Of a window of 3×3 these are nine copies of the image, each shifted by some
-  rows and columns.
-
-  Args:
-    x: [B, H, W, C].
-    window: its rows and columns.
-    strides: of both spatial axes.
-    padding: as for `layers.convolution`.
-    fill: what the padding holds.
-
-  Yields:
-    [B, H', W', C] for each cell of the window, row by row.
-  """
-  height, width = window
-  pads = explicit_padding(x, window, strides, padding)
-  x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
-  rows = (x.shape[1] - height) // strides + 1
-  columns = (x.shape[2] - width) // strides + 1
-  for i in range(height):
-    for j in range(width):
-      yield lax.slice(
-        x,
-        (0, i, j, 0),
-        (
-          x.shape[0],
-          i + (rows - 1) * strides + 1,
-          j + (columns - 1) * strides + 1,
-          x.shape[3],
-        ),
-        (1, strides, strides, 1),
-      )
-
-
-def _pad_spatial(
-  array: Array, before: Sequence[int], sizes: Sequence[int]
-) -> Array:
-  """Pads rows and columns: `before` of them, and behind up to `sizes`."""
-  pads = [
-    (first, max(0, size - n))
-    for first, size, n in zip(before, sizes, array.shape[1:3], strict=True)
-  ]
-  return jnp.pad(array, ((0, 0), *pads, (0, 0)))
-
-
-def _sum_over_windows(
-  term: Callable[..., Array],
-  arrays: Sequence[Array],
-  shape: Sequence[int],
-  window: Sequence[int],
-  strides: int,
-  pads: Pads,
-) -> Array:
-  """Sums gradients over the windows in which each pixel lies.
-
-  This is the transpose of `_shifted_copies`. Pixels of the padded image that
-  are a multiple of the strides apart lie under the same cells of their windows.
-  Such pixels are computed together, and interleaved with the others at the end.
-
-  Args:
-    term: (cell, *arrays) -> the gradient of the pixel under a cell of the
-      window, numbered row by row; zero where the arrays are.
-    arrays: [B, H', W', C] each, an entry for each window.
-    shape: [B, H, W, C], of the image.
-    window: its rows and columns.
-    strides: of both spatial axes.
-    pads: of the image.
-
-  Returns:
-    [B, H, W, C], for each pixel the sum of its terms.
-  """
-  sizes = [n + sum(pad) for n, pad in zip(shape[1:3], pads, strict=True)]
-  counts = [-(-size // strides) for size in sizes]
-  # A pixel's windows begin up to this many strides before it.
-  reach = [(side - 1) // strides for side in window]
-  padded = [_pad_spatial(array, reach, counts) for array in arrays]
-
-  def sum_phase(first_row: int, first_column: int) -> Array:
-    """Sums for the pixels a multiple of the strides from this first one."""
-    terms = []
-    for row in range(first_row, window[0], strides):
-      for column in range(first_column, window[1], strides):
-        top, left = reach[0] - row // strides, reach[1] - column // strides
-        shifted = [
-          array[:, top : top + counts[0], left : left + counts[1]]
-          for array in padded
-        ]
-        terms.append(term(row * window[1] + column, *shifted))
-    if not terms:  # Strides longer than the window.
-      like = jax.eval_shape(term, 0, *arrays)
-      return jnp.zeros((shape[0], *counts, shape[3]), like.dtype)
-    return functools.reduce(operator.add, terms)
-
-  rows = [
-    jnp.stack([sum_phase(i, j) for j in range(strides)], axis=3)
-    for i in range(strides)
-  ]  # [B, rows, columns, strides, C] each
-  image = jnp.stack(rows, axis=2).reshape(
-    shape[0], counts[0] * strides, counts[1] * strides, shape[3]
-  )
-  top, left = pads[0][0], pads[1][0]
-  return image[:, top : top + shape[1], left : left + shape[2]]
-
-
 # Networks repeat their shapes: one trace serves all layers of a shape.
 @functools.partial(jax.jit, static_argnames=('strides', 'padding'))
 def depthwise(
@@ -189,7 +64,7 @@ def depthwise(
   Returns:
     [B, H', W', C].
   """
-  pads = explicit_padding(x, kernel.shape[:2], strides, padding)
+  pads = windows.explicit_padding(x, kernel.shape[:2], strides, padding)
   return _shifted_products(strides, pads, x, kernel)
 
 
@@ -199,7 +74,9 @@ def _shifted_products(
 ) -> Array:
   """Sums the shifted copies of x, each times its cell of the kernel."""
   cells = kernel.reshape(-1, kernel.shape[-1])
-  copies = _shifted_copies(x, kernel.shape[:2], strides=strides, padding=pads)
+  copies = windows.shifted_copies(
+    x, kernel.shape[:2], strides=strides, padding=pads
+  )
   return functools.reduce(
     operator.add, (copy * cells[i] for i, copy in enumerate(copies))
   )
@@ -219,7 +96,7 @@ def _products_backward(
   x, kernel = residuals
   cells = kernel.reshape(-1, kernel.shape[-1])
   window = kernel.shape[:2]
-  x_gradient = _sum_over_windows(
+  x_gradient = windows.sum_over_windows(
     lambda cell, array: array * cells[cell],
     [gradient],
     x.shape,
@@ -232,7 +109,7 @@ def _products_backward(
   precise = jnp.promote_types(x.dtype, jnp.float32)
   products = [
     copy.astype(precise) * gradient
-    for copy in _shifted_copies(x, window, strides=strides, padding=pads)
+    for copy in windows.shifted_copies(x, window, strides=strides, padding=pads)
   ]
   sums = []
   for start in range(0, len(products), window[1]):
@@ -292,7 +169,7 @@ def sum_of_products(
   Returns:
     [B, H', W', D].
   """
-  copies = _shifted_copies(
+  copies = windows.shifted_copies(
     x, kernel.shape[:2], strides=strides, padding=padding
   )
   matrices = kernel.reshape(-1, *kernel.shape[2:])
@@ -320,7 +197,7 @@ def in_blocks(
     [B, H', W', D].
   """
   window = kernel.shape[:2]
-  pads = explicit_padding(x, window, 2, padding)
+  pads = windows.explicit_padding(x, window, 2, padding)
   counts = [
     (n + sum(pad) - side) // 2 + 1
     for n, pad, side in zip(x.shape[1:3], pads, window, strict=True)
@@ -387,7 +264,7 @@ def winograd(x: Array, kernel: Array, *, padding: Padding) -> Array:
   Returns:
     [B, H', W', D].
   """
-  pads = explicit_padding(x, (3, 3), 1, padding)
+  pads = windows.explicit_padding(x, (3, 3), 1, padding)
   return _convolve_tiles(pads, x, kernel)
 
 
@@ -401,7 +278,7 @@ def _convolve_tiles(pads: Pads, x: Array, kernel: Array) -> Array:
     (before, after + n % 2)
     for (before, after), n in zip(pads, (height, width), strict=True)
   ]
-  cells = list(_shifted_copies(x, (4, 4), strides=2, padding=even))
+  cells = list(windows.shifted_copies(x, (4, 4), strides=2, padding=even))
   tiles = _transformed(_TO_TILE, [cells[4 * i : 4 * i + 4] for i in range(4)])
   kernels = _transformed(_TO_KERNEL, kernel)
   products = [
@@ -452,7 +329,7 @@ def _shifted_maximum(
   window: int, strides: int, pads: Pads, fill: float, x: Array
 ) -> Array:
   """Computes the maximum of the shifted copies."""
-  copies = _shifted_copies(
+  copies = windows.shifted_copies(
     x, (window, window), strides=strides, padding=pads, fill=fill
   )
   return functools.reduce(jnp.maximum, copies)
@@ -480,13 +357,13 @@ def _maximum_backward(
   other devices.
   """
   x, largest = residuals
-  copies = _shifted_copies(
+  copies = windows.shifted_copies(
     x, (window, window), strides=strides, padding=pads, fill=fill
   )
   first = jnp.zeros(largest.shape, jnp.int32)
   for cell, copy in reversed(list(enumerate(copies))):
     first = jnp.where(copy == largest, cell, first)
-  x_gradient = _sum_over_windows(
+  x_gradient = windows.sum_over_windows(
     lambda cell, array, first: jnp.where(first == cell, array, 0),
     [gradient, first],
     x.shape,
@@ -512,7 +389,9 @@ def _shifted_sum(
 ) -> Array:
   """Computes the sum of the shifted copies; `shape` is that of x."""
   del shape  # Only the gradient needs it.
-  copies = _shifted_copies(x, (window, window), strides=strides, padding=pads)
+  copies = windows.shifted_copies(
+    x, (window, window), strides=strides, padding=pads
+  )
   return functools.reduce(operator.add, copies)
 
 
@@ -533,7 +412,7 @@ def _sum_backward(
 ) -> tuple[Array]:
   """Returns the gradient of x."""
   del residuals
-  x_gradient = _sum_over_windows(
+  x_gradient = windows.sum_over_windows(
     lambda cell, array: array,
     [gradient],
     shape,

@@ -1,7 +1,15 @@
 """The table of networks.
 
-A network is added with a row of this table, a backbone in a file of its
-architecture, and the rules by which the converter renames its public weights.
+To add a network:
+
+1. Write its backbone, in the file of its architecture in this folder.
+2. Add its row to `TABLE`.
+3. Add its variables' digest to tests/networks/parameter_paths.json. The test
+   that compares them prints it.
+4. Where weights of it are public, add their sources to
+   tools/convert_weights/table.py. If its blocks are new there, write rules that
+   rename its variables, in the module of its family in tools/convert_weights.
+   Record golden outputs of each source in tests/golden.
 """
 
 import dataclasses

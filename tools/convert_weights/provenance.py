@@ -42,6 +42,17 @@ def is_published(
   return None
 
 
+def expected_evidence(source: publishers.Source) -> str:
+  """Returns what tells the published file of a row, as a phrase."""
+  hashed = _HASHED.fullmatch(source.file)
+  if hashed:
+    return f'a SHA-256 that begins with {hashed[1]}'
+  if source.file.startswith('timm/'):
+    name = source.file.removeprefix('timm/')
+    return f'{name} in its name or that of one of the {_FOLDERS} folders above'
+  return f'{source.file}, which nothing in it tells'
+
+
 def _tag(model: str, path: pathlib.Path) -> str | None:
   """Returns the tag behind a model's name in a path, the file's name first."""
   pattern = re.compile(rf'(?<![\w.]){re.escape(model)}\.(\w+)')
@@ -69,7 +80,7 @@ def explain_doubt(
   sha256: str,
   top1_is_stated: bool,
 ) -> str:
-  """Returns a line that says that a file is not the one of the row, and why.
+  """Returns why a file is not taken for the row's, and what follows.
 
   Args:
     source: the row.
@@ -78,18 +89,22 @@ def explain_doubt(
     top1_is_stated: whether the user stated its ImageNet top-1.
   """
   name = source.file.removeprefix('timm/')
-  reason = 'neither it nor its folder has that name'
+  reason = (
+    f'Neither the file nor one of the {_FOLDERS} folders above it has that '
+    'name.'
+  )
   if _HASHED.fullmatch(source.file):
-    reason = f'its SHA-256 begins with {sha256[:8]}'
-  unknown = 'recipe and license are'
-  hint = ''
+    reason = (
+      f'Expected {expected_evidence(source)}; its SHA-256 begins with '
+      f'{sha256[:8]}.'
+    )
+  unknown, hint = 'recipe and license', ''
   if not top1_is_stated:
     unknown = f'ImageNet top-1, {unknown}'
-    hint = '; --imagenet_top1=0.75 states the first'
+    hint = ' State the top-1, if you know it, with --imagenet_top1=0.75.'
   return (
-    f'{path} is not known to be {name} ({reason}): its {unknown} recorded as '
-    "unknown, and its images are taken to be scaled as that one's"
-    f'{hint}'
+    f'{path} is not known to be {name}. {reason} Its {unknown} are recorded as '
+    f'unknown. Its images are assumed to be scaled as for {name}.{hint}'
   )
 
 

@@ -1,6 +1,8 @@
 """Rules of ResNets: TF-Slim, Keras and PyTorch.
 
-torchvision and timm name the variables alike.
+torchvision and timm name the variables alike. All blocks are bottlenecks of
+three convolutions: another ResNet of such blocks needs only its depths, in a
+row of table.py. One of other blocks, as ResNet-18, needs rules of its own.
 """
 
 from collections.abc import Iterator, Sequence

@@ -92,10 +92,15 @@ def recognize(
     if provenance.is_published(source, path, sha256)
   ]
   if len(published) != 1:
-    options = ' or '.join(f'--source={s.name} ({s.file})' for s in candidates)
+    expected = '\n'.join(
+      f'  --source={s.name} ({s.file}): expected '
+      f'{provenance.expected_evidence(s)}'
+      for s in candidates
+    )
     raise errors.InputError(
-      f'{path}: neither its variables nor its SHA-256 or name tell which '
-      f'weights of {network} they are, and images are prepared differently '
-      f'for each: say {options}'
+      f'{path}: which weights of {network} are these? Several have the same '
+      'variables, and images are prepared differently for each. The '
+      f"file's SHA-256 begins with {sha256[:8]}. Neither that nor its name "
+      f'tells: name one of\n{expected}'
     )
   return published[0]
