@@ -9,12 +9,13 @@ os.environ['XLA_FLAGS'] = (
 )
 os.environ['JAX_PLATFORMS'] = 'cpu'
 # Most of the time goes into compiling, so each program is compiled once for all
-# workers, subprocesses and later runs. With a maximum size JAX locks the cache.
-os.environ.setdefault(
-  'JAX_COMPILATION_CACHE_DIR',
-  str(pathlib.Path(__file__).parents[1] / '.pytest_cache' / 'compiled'),
-)
-os.environ.setdefault('JAX_COMPILATION_CACHE_MAX_SIZE', str(4 * 2**30))
+# workers, subprocesses and later runs. With a maximum size JAX locks the cache;
+# an entry that was written without one would make it fail.
+if 'JAX_COMPILATION_CACHE_DIR' not in os.environ:
+  os.environ['JAX_COMPILATION_CACHE_DIR'] = str(
+    pathlib.Path(__file__).parents[1] / '.pytest_cache' / 'compiled'
+  )
+  os.environ['JAX_COMPILATION_CACHE_MAX_SIZE'] = str(4 * 2**30)
 os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
 
 import dataclasses

@@ -51,3 +51,12 @@ def test_one_network_is_exported_not_all(tmp_path, tiny_config):
   tiny_config.export = str(tmp_path / 'tuned.safetensors')
   with pytest.raises(errors.InputError, match='must be one network'):
     study.run(tiny_config, tmp_path / 'work')
+
+
+def test_fields_of_a_setting_that_are_missing(tmp_path, tiny_config):
+  tiny_config.settings = ('fine_tuned',)
+  tiny_config.unlock()
+  del tiny_config.fine_tuned
+  with pytest.raises(errors.InputError, match=r'configs/base\.py'):
+    study.run(tiny_config.lock(), tmp_path / 'work')
+  assert not (tmp_path / 'work').exists()
