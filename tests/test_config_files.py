@@ -150,7 +150,7 @@ def test_old_field_of_a_config_that_is_not_locked(write_config):
 def test_every_renamed_field_is_one_of_a_config(old, new):
   fields = {
     field.rpartition('.')[2]
-    for name in ('study', 'pretrain')
+    for name in ('study', 'pretrain', 'leaks')
     for field in config_files._fields(config_files.load(name))
   }
   assert new in fields

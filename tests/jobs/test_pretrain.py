@@ -11,7 +11,7 @@ from tf_transfer import datasets, errors, networks
 from tf_transfer.configs import base
 from tf_transfer.configs import pretrain as config_file
 from tf_transfer.datasets import table
-from tf_transfer.jobs import pretrain
+from tf_transfer.jobs import pretrain, study
 from tf_transfer.networks import recipe, weights
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer.training import predictions, train_step, trials
@@ -136,6 +136,7 @@ def test_network_without_a_place_for_an_auxiliary_head(
   assert found.details['configuration'] == 'C1'
 
 
+@pytest.mark.slow
 def test_killed_in_either_run_it_ends_with_the_same_file(
   tmp_path, config, monkeypatch
 ):
@@ -157,11 +158,11 @@ def test_other_jobs_take_the_file_unchanged(tmp_path, config):
   config.pretrain.choose_steps_on_val = False
   config.pretrain.epochs = 1.0
   path = pretrain.run(config, tmp_path)
-  study = base.get_config(f'{path},digits')
-  study.settings = ('logistic_regression', 'fine_tuned')
-  study.logistic_regression.num_penalties = 3
-  study.fine_tuned = base.fine_tuned_fields()
-  study.fine_tuned.update(
+  config = base.get_config(f'{path},digits')
+  config.settings = ('logistic_regression', 'fine_tuned')
+  config.logistic_regression.num_penalties = 3
+  config.fine_tuned = base.fine_tuned_fields()
+  config.fine_tuned.update(
     {
       'num_learning_rates': 1,
       'num_weight_decays': 1,
@@ -171,11 +172,11 @@ def test_other_jobs_take_the_file_unchanged(tmp_path, config):
       'auxiliary_head': True,
     }
   )
-  study.tensorboard = False
-  study.run(study.lock(), tmp_path)
+  config.tensorboard = False
+  study.run(config.lock(), tmp_path)
   lines = (tmp_path / 'results.jsonl').read_text().splitlines()
   records = [json.loads(line) for line in lines]
-  assert [r['setting'] for r in records] == list(study.settings)
+  assert [r['setting'] for r in records] == list(config.settings)
   for record in records:
     found = recipe.Recipe.from_json(record['recipe'])
     assert found.configuration == 'C1'

@@ -42,6 +42,7 @@ def rows(workdir):
     return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_five_runs_in_one_command(tmp_path, config, capsys):
   """Real images, offline: pretrained, transferred, drawn; and found again."""
   regularizers.run(config, tmp_path)
@@ -77,6 +78,7 @@ def test_five_runs_in_one_command(tmp_path, config, capsys):
   assert rows(tmp_path) == found
 
 
+@pytest.mark.slow
 def test_fine_tuned_with_the_same_settings_and_without(tmp_path, config):
   config.configurations = ('C1', 'C5')
   config.fine_tuning = regularizers.FINE_TUNING

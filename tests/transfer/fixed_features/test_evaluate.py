@@ -123,7 +123,10 @@ class SklearnPath:
 
 @pytest.mark.parametrize(
   ('num_penalties', 'max_doubtful'),
-  [(5, 2), pytest.param(28, 4, marks=pytest.mark.slow)],
+  [
+    pytest.param(5, 2, marks=pytest.mark.slow),
+    pytest.param(28, 4, marks=pytest.mark.slow),
+  ],
 )
 def test_agrees_with_scikit_learn(
   small_lite0, digits_cache, config, num_penalties, max_doubtful

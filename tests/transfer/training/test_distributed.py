@@ -124,6 +124,7 @@ def test_every_example_counts_once(results):
     np.testing.assert_array_equal(values['positions'], np.arange(367))
 
 
+@pytest.mark.slow
 def test_two_processes_are_killed_and_resume_under_slurm(tmp_path, results):
   """They resume from the last checkpoint, to the bit as if undisturbed.
 

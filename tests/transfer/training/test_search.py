@@ -289,7 +289,7 @@ def test_a_few_examples_of_each_class(tmp_path, tiny_net):
 
 def test_several_classes_of_an_image(tmp_path, tiny_net, monkeypatch):
   """VOC in miniature, from its official layout: some labels are ignored."""
-  monkeypatch.setattr(table, 'ROWS', miniatures.rows())
+  monkeypatch.setattr(table, 'TABLE', miniatures.rows())
   miniatures.make('voc2007', tmp_path / 'data')
   dataset = datasets.open('voc2007', data_dir=str(tmp_path / 'data'))
   search = searches.build_search(tiny_net, tmp_path / 'search', dataset=dataset)
