@@ -1,6 +1,8 @@
 """The record of a cell."""
 
 import json
+import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -46,10 +48,22 @@ def test_a_record_is_json_with_the_identity_of_its_fields(cell, small_config):
   assert fields['setting'] == 'ridge'
   assert fields['search'] == small_config.ridge.to_dict()
   assert fields['weights_sha256'] == cell.network.sha256
+  assert fields['contract']['image_size'] == 64
+  assert fields['options'] == {}
   assert fields['predictions'] == f'predictions/{cell.identity}.npz'
   assert fields['seconds'] == 1.23
   # JSON has no NaN.
   assert fields['validation_curve'] == [0.5, None, 0.9]
+
+
+def test_all_fields_are_documented(cell, small_config):
+  page = pathlib.Path(__file__).parents[2] / 'docs' / 'ledger.md'
+  rows = [line for line in page.read_text().splitlines() if line[:3] == '| `']
+  documented = set(
+    re.findall(r'`(\w+)`', ' '.join(r.split('|')[1] for r in rows))
+  )
+  fields = record.build(cell, small_config, make_result(), 1.0)
+  assert documented >= fields.keys() | {'last_fit_on'}
 
 
 def test_identity_depends_on_what_determines_numbers(

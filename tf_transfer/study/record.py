@@ -5,6 +5,7 @@ import datetime
 import importlib.metadata
 import pathlib
 import platform
+from collections.abc import Mapping
 from typing import Any
 
 import ml_collections
@@ -77,6 +78,9 @@ def build(
     'version': schema.VERSION,
     'schema': schema.SCHEMA,
     **_determinants(cell.network, cell.dataset, cell.setting, config),
+    # Of the weights file; without weights, the defaults of the architecture.
+    'options': _as_json(header.options),
+    'contract': _as_json(header.contract.to_json()),
     'num_classes': len(cell.dataset.classes),
     'split_seed': config.data.split_seed,
     'examples_per_class': config.data.examples_per_class,
@@ -107,6 +111,11 @@ def build(
       timespec='seconds'
     ),
   }
+
+
+def _as_json(fields: Mapping[str, Any]) -> dict[str, Any]:
+  """Turns tuples into the lists that they are in JSON."""
+  return {k: list(v) if isinstance(v, tuple) else v for k, v in fields.items()}
 
 
 def write_events(record: Record, workdir: pathlib.Path) -> None:
