@@ -32,7 +32,6 @@ from tf_transfer.transfer.training import (
 )
 from tf_transfer.transfer.training.search_spec import Search
 
-SETTINGS = ('fine_tuned', 'random_init')
 # How images become the networks' input, as records name it.
 PREPROCESSING = 'random_crop_and_flip'
 
