@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -201,6 +201,11 @@ def exact(first, second):
 @given(
   hnp.arrays(bool, st.tuples(st.just(2), st.integers(1, 9))),
   st.lists(st.integers(0, 2), min_size=9, max_size=9),
+)
+# The sum of the differences is zero but for float noise.
+@example(
+  np.array([[1, 1, 0, 1, 0], [0, 0, 1, 1, 1]], bool),
+  [0, 1, 0, 0, 1, 0, 0, 0, 0],
 )
 def test_permutation_test_is_exact_enumeration(correct, labels):
   labels = np.array(labels)[: correct.shape[1]]
