@@ -260,3 +260,16 @@ def test_a_batch_larger_than_the_split(tmp_path, config):
   config.pretrain.batch_size = 2048
   with pytest.raises(errors.InputError, match='larger than train, which has'):
     pretrain.run(config, tmp_path)
+
+
+@pytest.mark.parametrize(
+  ('argument', 'identity'),
+  [
+    ('inception_small,C1,digits', '1fe73512ac4654ae4fa5c829d97c1608'),
+    ('inception_v3,C5,digits', '1bae9da7e51546f17beb1daeafd99829'),
+  ],
+)
+def test_identity_is_that_of_version_0_1_0(tmp_path, argument, identity):
+  """So that a weights file of before is found, and nothing trained again."""
+  config = config_file.get_config(argument)
+  assert pretrain._build_pretraining(config, tmp_path).identity == identity

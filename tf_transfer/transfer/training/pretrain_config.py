@@ -10,6 +10,7 @@ import ml_collections
 
 from tf_transfer import errors, networks
 from tf_transfer.networks import recipe as recipe_lib
+from tf_transfer.networks import weights
 from tf_transfer.transfer.training import train_step
 
 # The batch size for which a config gives the learning rate.
@@ -198,8 +199,9 @@ def untrained_network(
   options = {} if config.bn_scale else {'use_scale': False}
   net = networks.untrained(name)
   size = image_size or net.contract.image_size
-  header = dataclasses.replace(
-    net.header,
+  # No more than this: a pretraining's identity hashes the header.
+  header = weights.Header(
+    network=name,
     options=options,
     contract=dataclasses.replace(net.contract, image_size=size),
   )
