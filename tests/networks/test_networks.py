@@ -55,11 +55,9 @@ def test_untrained_network_has_the_defaults_of_its_architecture(name):
   assert net.sha256 == ''
 
 
-def test_untrained_network_of_another_image_size():
-  net, usual = (
-    networks.untrained('resnet50', 64),
-    networks.untrained('resnet50'),
-  )
+def test_network_of_another_image_size():
+  usual = networks.untrained('resnet50')
+  net = usual.with_image_size(64)
   assert net.contract == dataclasses.replace(usual.contract, image_size=64)
   assert dataclasses.replace(net.header, contract=usual.contract) == (
     usual.header

@@ -36,7 +36,7 @@ def run(
 
   Returns:
     The records of the cells that this config plans, and of no others in the
-    ledger. None in a process that does not lead, which may be ahead of it.
+    ledger. Empty in a process that is not the leader, which may be ahead of it.
 
   Raises:
     InputError: an input cannot be used, or cells failed, in which case all

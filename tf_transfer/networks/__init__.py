@@ -83,7 +83,7 @@ def expected_variables(
   return weights.flatten(jax.eval_shape(model.init, jax.random.key(0), image))
 
 
-def untrained(name: str, image_size: int | None = None) -> Network:
+def untrained(name: str) -> Network:
   """Returns a network without weights, to be trained from random values.
 
   No weights file has a part in it: the backbone has its architecture's default
@@ -92,12 +92,10 @@ def untrained(name: str, image_size: int | None = None) -> Network:
 
   Args:
     name: in the table.
-    image_size: height and width of the images, in pixels; None for the
-      table's.
 
   Returns:
-    The network. Its header has the ImageNet accuracy that the table knows of
-    the architecture.
+    The network, at the table's image size. Its header has the ImageNet accuracy
+    that the table knows of the architecture.
 
   Raises:
     InputError: the name is unknown.
@@ -107,7 +105,7 @@ def untrained(name: str, image_size: int | None = None) -> Network:
     network=name,
     options={},
     contract=contract_lib.Contract(
-      image_size or architecture.image_size, (127.5,) * 3, (127.5,) * 3
+      architecture.image_size, (127.5,) * 3, (127.5,) * 3
     ),
     imagenet_top1=architecture.imagenet_top1,
     imagenet_top1_source=architecture.imagenet_top1_source,

@@ -68,6 +68,16 @@ class Network:
   def name(self) -> str:
     return self.header.network
 
+  def with_image_size(self, image_size: int) -> 'Network':
+    """Returns this network for images of another size.
+
+    Args:
+      image_size: height and width in pixels.
+    """
+    contract = dataclasses.replace(self.contract, image_size=image_size)
+    header = dataclasses.replace(self.header, contract=contract)
+    return dataclasses.replace(self, header=header)
+
   @property
   def contract(self) -> contract_lib.Contract:
     return self.header.contract

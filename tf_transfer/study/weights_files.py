@@ -102,9 +102,7 @@ def load(
     )
   if net.variables:
     net.layers(config.image_size)  # Raises where it is too small.
-  contract = dataclasses.replace(net.contract, image_size=config.image_size)
-  header = dataclasses.replace(net.header, contract=contract)
-  return dataclasses.replace(net, header=header)
+  return net.with_image_size(config.image_size)
 
 
 def _architecture(source: WeightsSource) -> str:
