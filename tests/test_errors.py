@@ -16,3 +16,10 @@ def test_unknown_name_without_a_near_one():
   error = errors.unknown_name('dataset', 'xyzzy', ['digits'])
   assert 'did you mean' not in str(error)
   assert 'known are digits' in str(error)
+
+
+def test_printable_escapes_what_a_terminal_obeys():
+  text = 'a\x1b[31mb\x07\u202ec\ud800\n\tKäfer 猫'
+  assert errors.printable(text) == (
+    'a\\x1b[31mb\\x07\\u202ec\\ud800\n\tKäfer 猫'
+  )

@@ -1,7 +1,15 @@
 """Exceptions that end a job with a message for whoever started it."""
 
 import difflib
+import re
 from collections.abc import Iterable
+
+# Controls of a terminal, and marks that change the direction of text; line
+# breaks and tabs are none of them. Half of a surrogate pair cannot be printed.
+_UNPRINTABLE = re.compile(
+  '[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069'
+  '\ud800-\udfff]'
+)
 
 
 class InputError(Exception):
@@ -36,4 +44,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
   hint = f'did you mean {" or ".join(near)}? ' if near else ''
   return InputError(
     f'unknown {kind} {name!r}: {hint}known are {", ".join(known)}'
+  )
+
+
+def printable(text: str) -> str:
+  """Escapes what a terminal would obey or cannot print.
+
+  Names and messages from files go through this before they are printed.
+  """
+  return _UNPRINTABLE.sub(
+    lambda match: match[0].encode('unicode_escape').decode(), text
   )

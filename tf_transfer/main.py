@@ -19,7 +19,7 @@ import ml_collections
 from absl import app, flags, logging
 
 from tf_transfer import config_files, errors
-from tf_transfer.runtime import memory
+from tf_transfer.runtime import files, memory
 
 _CONFIG = config_files.define_flag(
   'config', 'The config: NAME or PATH.py, with :ARGUMENT where it takes one.'
@@ -49,7 +49,7 @@ def _workdir(job: str) -> pathlib.Path | None:
     InputError: the job needs a workdir and none is named.
   """
   if _WORKDIR.value:
-    return pathlib.Path(_WORKDIR.value).expanduser()
+    return files.local_path(_WORKDIR.value, '--workdir')
   if job in _WITHOUT_WORKDIR:
     return None
   raise errors.InputError(
@@ -92,7 +92,7 @@ def main(argv: list[str]) -> None:
     workdir = _workdir(config.job)
     importlib.import_module(module).run(config, workdir)
   except errors.InputError as error:
-    sys.exit(f'error: {error}')
+    sys.exit(f'error: {errors.printable(str(error))}')
   except errors.Preempted as preempted:
     print(
       f'\nstopped by SIGTERM; {preempted}. The same command resumes the job',

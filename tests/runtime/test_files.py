@@ -1,9 +1,15 @@
-"""Atomic writes, directories, locks and hashes."""
+"""Atomic writes, directories, locks, names of files and hashes."""
 
 import errno
+import fcntl
 import os
+import pathlib
+import signal
 import stat
+import subprocess
+import sys
 
+import numpy as np
 import pytest
 
 from tf_transfer import errors
@@ -92,3 +98,97 @@ def test_locked(tmp_path):
     files.locked(missing),
   ):
     pass
+
+
+@pytest.mark.parametrize(
+  'name', ['../a', 'a/../../b', '/etc/passwd', '', 'a\0b', '..\\a']
+)
+def test_names_that_lead_out_of_their_root(name, tmp_path):
+  with pytest.raises(errors.InputError, match='list.txt: .*leads out of'):
+    files.contained(tmp_path, name, 'list.txt')
+
+
+@pytest.mark.parametrize('name', ['a', 'a/b.jpg', './a', 'a..b/c'])
+def test_names_below_their_root(name, tmp_path):
+  path = files.contained(tmp_path, name, 'list.txt')
+  assert path.resolve().is_relative_to(tmp_path.resolve())
+
+
+@pytest.mark.parametrize('text', ['gs://bucket/run', 's3:/b', 'file:///tmp/x'])
+def test_addresses_are_no_directories(text):
+  with pytest.raises(errors.InputError, match='^--workdir: .*no directory of'):
+    files.local_path(text, '--workdir')
+
+
+def test_local_paths(monkeypatch):
+  assert files.local_path('runs/a:b', '--workdir') == pathlib.Path('runs/a:b')
+  monkeypatch.setenv('HOME', '/home/me')
+  assert files.local_path('~/a', '--workdir') == pathlib.Path('/home/me/a')
+
+
+def test_arrays_are_loaded(tmp_path):
+  with open(tmp_path / 'a.npz', 'wb') as file:
+    np.savez_compressed(file, x=np.arange(3))
+  arrays = files.load_arrays(tmp_path / 'a.npz', 1000)
+  assert arrays['x'].tolist() == [0, 1, 2]
+
+
+def test_arrays_that_would_fill_the_memory(tmp_path):
+  with open(tmp_path / 'bomb.npz', 'wb') as file:
+    np.savez_compressed(file, x=np.zeros(10_000_000, np.uint8))
+  assert (tmp_path / 'bomb.npz').stat().st_size < 20_000
+  with pytest.raises(ValueError, match='unpacks to 10,000'):
+    files.load_arrays(tmp_path / 'bomb.npz', 1_000_000)
+
+
+@pytest.mark.parametrize('content', [b'', b'PK', b'no archive' * 9])
+def test_no_arrays(content, tmp_path):
+  (tmp_path / 'a.npz').write_bytes(content)
+  with pytest.raises(ValueError, match='zip'):
+    files.load_arrays(tmp_path / 'a.npz', 1000)
+
+
+def test_pickled_arrays_are_not_executed(tmp_path):
+  with open(tmp_path / 'a.npz', 'wb') as file:
+    np.savez(file, x=np.array([{}], object))
+  with pytest.raises(ValueError, match='allow_pickle'):
+    files.load_arrays(tmp_path / 'a.npz', 1000)
+
+
+_WRITER = """
+import pathlib, sys, time
+from tf_transfer.runtime import files
+with files.atomic_write(pathlib.Path(sys.argv[1]) / 'a.bin') as file:
+  file.write(b'half')
+  file.flush()
+  print('writing', flush=True)
+  time.sleep(60)
+"""
+
+
+def test_what_a_killed_process_leaves_is_swept_and_no_more(tmp_path):
+  with subprocess.Popen(
+    [sys.executable, '-c', _WRITER, tmp_path], stdout=subprocess.PIPE
+  ) as writer:
+    assert writer.stdout.readline() == b'writing\n'
+    (tmp_path / 'other').write_text('')
+    assert files.sweep(tmp_path) == 0
+    assert len(os.listdir(tmp_path)) == 2
+    writer.send_signal(signal.SIGKILL)
+  assert files.sweep(tmp_path) == 1
+  assert os.listdir(tmp_path) == ['other']
+
+
+def test_file_system_without_locks(tmp_path, monkeypatch, caplog):
+  def no_locks(*_):
+    raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+  monkeypatch.setattr(fcntl, 'flock', no_locks)
+  with files.locked(tmp_path / 'lock', wait=False) as held:
+    assert held
+  with files.atomic_write(tmp_path / 'a') as file:
+    file.write(b'1')
+    # Nobody can tell whether this file is in use.
+    assert files.sweep(tmp_path) == 0
+  assert (tmp_path / 'a').read_bytes() == b'1'
+  assert caplog.text.count('has no locks') == 1

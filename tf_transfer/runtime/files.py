@@ -1,15 +1,29 @@
 """Writes and locks files so that several processes can share a directory."""
 
 import contextlib
+import errno
 import fcntl
+import functools
 import hashlib
 import os
 import pathlib
+import re
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import IO
 
+import numpy as np
+from absl import logging
+
 from tf_transfer import errors
+
+# The names of files that are being written: '.NAME.RANDOM.partial'.
+_PARTIAL = '.partial'
+# What a file system without locks answers.
+_NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
+_SCHEME = re.compile(r'[A-Za-z][A-Za-z0-9+.-]*:/')
 
 
 def write_error(path: os.PathLike | str, error: OSError) -> errors.CannotWrite:
@@ -19,6 +33,88 @@ def write_error(path: os.PathLike | str, error: OSError) -> errors.CannotWrite:
     f'cannot write {path}: {reason}. Free some space or name another place; '
     'what was finished before is kept, and the same command goes on from it.'
   )
+
+
+def local_path(text: str, field: str) -> pathlib.Path:
+  """Returns the path that a user names; `~` is the home directory.
+
+  Args:
+    text: what the user wrote.
+    field: the flag or field that it was written in, for the message.
+
+  Raises:
+    InputError: it is the address of a store such as gs://BUCKET/DIR, or `~` has
+      no home.
+  """
+  if _SCHEME.match(text):
+    raise errors.InputError(
+      f'{field}: {text} is no directory of this machine: locks and the ledger '
+      'need a file system; mount the store, or copy it to a local directory'
+    )
+  try:
+    return pathlib.Path(text).expanduser()
+  except RuntimeError as error:
+    raise errors.InputError(
+      f'{field}: {text}: the home directory is not known: write the path '
+      'without ~'
+    ) from error
+
+
+def contained(root: os.PathLike | str, name: str, place: str) -> pathlib.Path:
+  """Returns the path of a file below a directory, named by another file.
+
+  Links below the root are followed where they lead.
+
+  Args:
+    root: the directory.
+    name: the file's path relative to the root, as some other file states it.
+    place: where the name was read, for the message.
+
+  Raises:
+    InputError: the name leads out of the root.
+  """
+  path = pathlib.PurePosixPath(name.replace('\\', '/'))
+  if path.is_absolute() or '..' in path.parts or '\0' in name or not name:
+    raise errors.InputError(
+      f'{place}: {errors.printable(name)!r} leads out of {root}: expected a '
+      'path of a file below it'
+    )
+  return pathlib.Path(root) / path
+
+
+def load_arrays(
+  path: os.PathLike | str, max_bytes: int
+) -> dict[str, np.ndarray]:
+  """Loads an .npz file that needs no more memory than expected.
+
+  Args:
+    path: of the file.
+    max_bytes: how many bytes the unpacked arrays may take in all.
+
+  Raises:
+    FileNotFoundError: there is no such file.
+    ValueError: it is damaged, no .npz file, needs pickle, or is too large.
+  """
+  try:
+    with zipfile.ZipFile(path) as archive:
+      size = sum(member.file_size for member in archive.infolist())
+      if size > max_bytes:
+        raise ValueError(
+          f'it unpacks to {size:,} bytes, at most {max_bytes:,} are expected'
+        )
+    with open(path, 'rb') as file, np.load(file) as arrays:
+      return dict(arrays)
+  except FileNotFoundError:
+    raise
+  except (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    EOFError,
+    KeyError,
+    OSError,
+    zlib.error,
+  ) as error:
+    raise ValueError(str(error) or type(error).__name__) from error
 
 
 def make_directory(path: os.PathLike | str) -> pathlib.Path:
@@ -43,6 +139,9 @@ def atomic_write(path: os.PathLike | str) -> Iterator[IO[bytes]]:
 
   Readers see all of the new file, or all of the old one.
 
+  The new file is locked while it is written. So `sweep` can tell what a killed
+  process has left from what another process is writing.
+
   Yields:
     A binary file in the same directory. When the block ends it is flushed to
     disk and renamed to `path`; when the block raises it is removed.
@@ -54,12 +153,13 @@ def atomic_write(path: os.PathLike | str) -> Iterator[IO[bytes]]:
   try:
     # The name tells which file a killed process was writing.
     descriptor, partial = tempfile.mkstemp(
-      prefix=f'.{path.name}.', suffix='.partial', dir=path.parent
+      prefix=f'.{path.name}.', suffix=_PARTIAL, dir=path.parent
     )
   except OSError as error:
     raise write_error(path, error) from error
   try:
     with os.fdopen(descriptor, 'wb') as file:
+      _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB, path.parent)
       yield file
       file.flush()
       os.fsync(file.fileno())
@@ -70,6 +170,60 @@ def atomic_write(path: os.PathLike | str) -> Iterator[IO[bytes]]:
   finally:
     with contextlib.suppress(FileNotFoundError):
       os.unlink(partial)
+
+
+def sweep(directory: os.PathLike | str) -> int:
+  """Removes half-written files that killed processes have left.
+
+  Files that another process is writing are locked, and stay.
+
+  Args:
+    directory: searched without the directories below it.
+
+  Returns:
+    How many files were removed.
+  """
+  removed = 0
+  for path in pathlib.Path(directory).glob(f'.*{_PARTIAL}'):
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+      with open(path, 'ab') as file:
+        # Without locks nobody knows whether the file is in use.
+        if not _lock(file, fcntl.LOCK_EX | fcntl.LOCK_NB, directory):
+          continue
+        path.unlink()
+      removed += 1
+  return removed
+
+
+@functools.cache
+def _warn_of_missing_locks(directory: str) -> None:
+  """Logs once for each directory that its file system has no locks."""
+  logging.warning(
+    '%s: the file system has no locks: run one process at a time in this '
+    'directory',
+    directory,
+  )
+
+
+def _lock(
+  file: IO[bytes], operation: int, directory: os.PathLike | str
+) -> bool | None:
+  """Locks an open file.
+
+  Returns:
+    Whether it is locked; False if the lock is held elsewhere and the operation
+    does not wait. None if the file system has no locks, which is logged.
+  """
+  try:
+    fcntl.flock(file, operation)
+  except BlockingIOError:
+    return False
+  except OSError as error:
+    if error.errno not in _NO_LOCKS:
+      raise
+    _warn_of_missing_locks(str(directory))
+    return None
+  return True
 
 
 @contextlib.contextmanager
@@ -86,22 +240,21 @@ def locked(
     wait: whether to wait until the lock is free.
 
   Yields:
-    Whether the lock is held. Always True with `wait`.
+    Whether the lock is held. Always True with `wait`, and on a file system
+    without locks, which is logged: there one process runs at a time.
 
   Raises:
     InputError: the lock file cannot be made.
   """
   operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
   with contextlib.ExitStack() as stack:
-    held = True
+    operation = operation if wait else operation | fcntl.LOCK_NB
     try:
       file = stack.enter_context(open(path, 'ab'))
-      fcntl.flock(file, operation if wait else operation | fcntl.LOCK_NB)
-    except BlockingIOError:
-      held = False
+      held = _lock(file, operation, pathlib.Path(path).parent)
     except OSError as error:
       raise write_error(path, error) from error
-    yield held
+    yield held is not False
 
 
 def _umask() -> int:

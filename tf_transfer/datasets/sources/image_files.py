@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
+from tf_transfer import errors
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Progress, Split, listing
 from tf_transfer.datasets.images import decoding
@@ -151,7 +152,8 @@ def read_error(path: str, error: OSError) -> InputError:
 
 def printable(path: str) -> str:
   """Makes a path printable, even if it is not valid UTF-8."""
-  return os.fsencode(path).decode('utf-8', 'backslashreplace')
+  text = os.fsencode(path).decode('utf-8', 'backslashreplace')
+  return errors.printable(text)
 
 
 def printable_listing(names: Iterable[str]) -> str:
