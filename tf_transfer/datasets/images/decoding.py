@@ -11,12 +11,14 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from tf_transfer.datasets.images import tiff
+from tf_transfer.datasets.images.formats import (
+  FORMATS,
+  foreign_format,
+  image_format,
+)
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import tensorflow
-
-# The content of a file decides, not its extension. The list is closed because
-# some of Pillow's other readers start programs (Ghostscript) on a file.
-FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM')
 
 # Exceptions that Pillow's readers raise on damaged files.
 _PILLOW_ERRORS = (
@@ -88,20 +90,41 @@ def decode(data: bytes, name: str) -> np.ndarray:
   _silence_pillow()
   if not data:
     raise _corrupt_image(name, 'the file is empty')
+  if image_format(data) is None:
+    raise _corrupt_image(name, _describe_stranger(data))
   try:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-      image.load()
-      # After load: loading a TIFF turns it and updates its orientation.
-      orientation = _orientation(image)
-      rgb = _to_rgb(image)
+    rgb, orientation = _decode_tiff(data) or _decode_with_pillow(data)
   except Image.UnidentifiedImageError as error:
-    raise _corrupt_image(name, f'none of {", ".join(FORMATS)}') from error
+    raise _corrupt_image(
+      name, f'{image_format(data)} with a damaged or unknown header'
+    ) from error
   except _PILLOW_ERRORS as error:
     reason = str(error) or type(error).__name__
     raise _corrupt_image(name, reason) from error
   if not rgb.size:
     raise _corrupt_image(name, 'it has no pixels')
   return np.ascontiguousarray(_turn_upright(rgb, orientation))
+
+
+def _decode_with_pillow(data: bytes) -> tuple[np.ndarray, int]:
+  """Decodes an image to RGB as it is stored, and reads its orientation."""
+  with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    image.load()
+    # After load: loading a TIFF turns it and updates its orientation.
+    return _to_rgb(image), _orientation(image)
+
+
+def _decode_tiff(data: bytes) -> tuple[np.ndarray, int] | None:
+  """Does the same for a TIFF; None if the file is none."""
+  if image_format(data) != 'TIFF':
+    return None
+  unpacked = tiff.unpack(data)
+  if unpacked is not None:
+    return _to_rgb(unpacked.image), unpacked.orientation
+  try:
+    return _decode_with_pillow(data)
+  except (Image.UnidentifiedImageError, ValueError, OSError) as error:
+    raise tiff.explain(data, error) from error
 
 
 def decode_box(
@@ -205,6 +228,18 @@ def _corrupt_image(name: str, reason: str) -> CorruptImage:
   )
 
 
+def _describe_stranger(data: bytes) -> str:
+  """Says what a file is that is no image of a format that is read."""
+  known = foreign_format(data)
+  if known is not None:
+    return f'{known}, which is not among {", ".join(FORMATS)}'
+  if data.startswith(b'version https://git-lfs'):
+    return 'a Git LFS pointer in place of the file: fetch it with git lfs pull'
+  if re.match(rb'\s*<(!doctype )?html', data[:200], re.IGNORECASE):
+    return 'a web page'
+  return f'none of {", ".join(FORMATS)}'
+
+
 def _silence_pillow() -> None:
   """Silences Pillow's warnings on odd metadata, for the whole process.
 
@@ -238,6 +273,8 @@ def _turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
   """Converts a loaded image of any mode to uint8 [H, W, 3]."""
+  if image.format == 'TIFF' and (palette := tiff.palette_of_8_bits(image)):
+    image.putpalette(palette, 'RGB;L')
   if image.mode == 'I' or image.mode.startswith('I;16'):
     return _deep_gray_to_rgb(image)
   if image.mode == 'F':
@@ -257,10 +294,6 @@ def _deep_gray_to_rgb(image: Image.Image) -> np.ndarray:
   """Converts gray of more than 8 bits to uint8 [H, W, 3], scaled to 0..255."""
   bits, white_is_zero = 16, False
   if image.format == 'TIFF':
-    if image.mode == 'I':
-      raise ValueError(
-        'signed or 32-bit gray has no agreed range; save it with 8 or 16 bits'
-      )
     bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0]
     white_is_zero = image.tag_v2.get(_PHOTOMETRIC) == 0
   gray = np.array(image).astype(np.int64)
