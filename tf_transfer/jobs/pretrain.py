@@ -16,7 +16,7 @@ from typing import Any
 import ml_collections
 
 import tf_transfer
-from tf_transfer import datasets, errors
+from tf_transfer import datasets, errors, networks
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices, files, writers
 from tf_transfer.study import check as check_lib
@@ -40,6 +40,13 @@ def check(config: ml_collections.ConfigDict) -> None:
       "config.image_size: expected pixels, or 0 for the network's own, not "
       f'{config.image_size}'
     )
+  if config.image_size:
+    try:
+      networks.check_image_size(
+        config.network, config.image_size, config.pretrain.auxiliary_head
+      )
+    except errors.InputError as error:
+      raise errors.InputError(f'config.{error}') from error
   if config.output and not config.output.endswith('.safetensors'):
     raise errors.InputError(
       'config.output: expected a name that ends in .safetensors, found '
