@@ -61,13 +61,6 @@ _TRAINED_FIELDS = {
   'profile_steps': ('-1',),
   'seed': ('-1',),
 }
-_CASES = [(field, value) for field in _FIELDS for value in _FIELDS[field]]
-_TRAINED_CASES = [
-  (field, value)
-  for field in _TRAINED_FIELDS
-  for value in _TRAINED_FIELDS[field]
-]
-
 
 def _pairs(fields: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
   """Returns each field with each of its values."""

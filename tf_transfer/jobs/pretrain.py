@@ -16,7 +16,7 @@ from typing import Any
 import ml_collections
 
 import tf_transfer
-from tf_transfer import config_fields, datasets, errors
+from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices, files, writers
 from tf_transfer.study import schema
@@ -34,6 +34,13 @@ def check(config: ml_collections.ConfigDict) -> None:
   config_fields.check_job(config, 'pretrain')
   pretrain_config.check(config.network, config.pretrain)
   datasets.check(config.dataset, config.data.dir or None, config.data.prepare)
+  if config.image_size:
+    try:
+      networks.check_image_size(
+        config.network, config.image_size, config.pretrain.auxiliary_head
+      )
+    except errors.InputError as error:
+      raise errors.InputError(f'config.{error}') from error
   if config.output and not config.output.endswith('.safetensors'):
     raise errors.InputError(
       'config.output: expected a name that ends in .safetensors, found '
