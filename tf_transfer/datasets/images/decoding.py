@@ -11,12 +11,13 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from tf_transfer.datasets.images.formats import (
+  FORMATS,
+  foreign_format,
+  image_format,
+)
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import tensorflow
-
-# The content of a file decides, not its extension. The list is closed because
-# some of Pillow's other readers start programs (Ghostscript) on a file.
-FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM')
 
 # Exceptions that Pillow's readers raise on damaged files.
 _PILLOW_ERRORS = (
@@ -88,6 +89,8 @@ def decode(data: bytes, name: str) -> np.ndarray:
   _silence_pillow()
   if not data:
     raise _corrupt_image(name, 'the file is empty')
+  if image_format(data) is None:
+    raise _corrupt_image(name, _describe_stranger(data))
   try:
     with Image.open(io.BytesIO(data), formats=FORMATS) as image:
       image.load()
@@ -95,7 +98,9 @@ def decode(data: bytes, name: str) -> np.ndarray:
       orientation = _orientation(image)
       rgb = _to_rgb(image)
   except Image.UnidentifiedImageError as error:
-    raise _corrupt_image(name, f'none of {", ".join(FORMATS)}') from error
+    raise _corrupt_image(
+      name, f'{image_format(data)} with a damaged or unknown header'
+    ) from error
   except _PILLOW_ERRORS as error:
     reason = str(error) or type(error).__name__
     raise _corrupt_image(name, reason) from error
@@ -203,6 +208,18 @@ def _corrupt_image(name: str, reason: str) -> CorruptImage:
     f'{name}: not a readable image ({reason}): replace or remove the file, '
     'or have corrupt images skipped'
   )
+
+
+def _describe_stranger(data: bytes) -> str:
+  """Says what a file is that is no image of a format that is read."""
+  known = foreign_format(data)
+  if known is not None:
+    return f'{known}, which is not among {", ".join(FORMATS)}'
+  if data.startswith(b'version https://git-lfs'):
+    return 'a Git LFS pointer in place of the file: fetch it with git lfs pull'
+  if re.match(rb'\s*<(!doctype )?html', data[:200], re.IGNORECASE):
+    return 'a web page'
+  return f'none of {", ".join(FORMATS)}'
 
 
 def _silence_pillow() -> None:
