@@ -438,3 +438,39 @@ def test_a_folder_that_fails(tmp_path, monkeypatch, name):
     InputError, match=r'cat: cannot be read \(Permission denied\)'
   ):
     open_at(tmp_path)
+
+
+# One folder, however it is written.
+
+
+def test_the_name_of_a_folder_in_many_ways(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  monkeypatch.chdir(tmp_path)
+  write(tmp_path / 'pets', animals())
+  (tmp_path / 'far' / 'inner').mkdir(parents=True)
+  os.symlink(tmp_path / 'far' / 'inner', tmp_path / 'link')
+  names = {
+    path: folder.folder_name(path)
+    for path in (
+      *('pets', 'pets/', './pets', 'pets//', 'pets/cat/..', 'pets/.'),
+      *(str(tmp_path / 'pets'), f'/{tmp_path}/pets/', '~/pets', '~/pets/'),
+    )
+  }
+  assert set(list(names.values())[:6]) == {'folder:pets'}
+  assert set(list(names.values())[6:]) == {
+    f'folder:{tmp_path}/pets',
+    'folder:~/pets',
+  }
+  # `..` of a link is not the folder that the link is in.
+  assert folder.folder_name('link/..') == f'folder:{tmp_path}/far'
+  for path in ('.', 'pets/..', '~', '~/'):
+    assert folder.folder_name(path) == f'folder:{tmp_path}'
+  opened = [datasets.open(f'folder:{path}') for path in (*names, 'pets')]
+  assert {dataset.identity_name for dataset in opened} == {'folder'}
+  assert len({str(hashes(dataset)) for dataset in opened}) == 1
+
+
+def test_the_name_of_a_folder_can_be_printed():
+  name = folder.folder_name('/no/\x1b[31mre\u0308d\udcff')
+  assert name == 'folder:/no/\\x1b[31mr\u00ebd\\xff'
+  name.encode()

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import unicodedata
 from collections.abc import Mapping
 
 import numpy as np
@@ -93,7 +94,7 @@ def open_folder(
   """Opens a directory of images; reads every file once for its digest.
 
   Args:
-    name: of the dataset.
+    name: of the dataset, for the progress bar.
     path: of the directory; `~` is the home directory.
     metric: of the dataset.
     random_split: seed and fractions, for a directory without folders of
@@ -131,7 +132,37 @@ def open_folder(
     notes += _contradiction_notes(root, split_name, files[split_name])
   class_names = tuple(printable(label) for label in classes)
   folder_splits = [_make_split(each, root, files[each]) for each in files]
-  return build_dataset(name, class_names, metric, folder_splits, notes)
+  return build_dataset(
+    folder_name(path),
+    class_names,
+    metric,
+    folder_splits,
+    notes,
+    identity_name='folder',
+  )
+
+
+def folder_name(path: str) -> str:
+  """Returns the name of the dataset in a directory, 'folder:PATH'.
+
+  PATH is as the user wrote it, but for slashes, `.` and `..` that change
+  nothing; it is absolute where it would else end in `.`, `..` or `~`. It can be
+  printed, in any normalization of Unicode.
+  """
+  expanded = os.path.expanduser(path)
+  normal = os.path.normpath(path)
+  if normal.startswith('//'):
+    normal = normal[1:]
+  try:
+    if not os.path.samefile(os.path.expanduser(normal), expanded):
+      # `LINK/..` is another directory than `.`.
+      normal = os.path.realpath(expanded)
+  except (OSError, ValueError):
+    # There is no such directory, which `check_folder` says.
+    pass
+  if os.path.basename(normal) in ('.', '..', '~'):
+    normal = os.path.abspath(os.path.expanduser(normal))
+  return 'folder:' + unicodedata.normalize('NFC', printable(normal))
 
 
 def check_folder(path: str) -> None:
