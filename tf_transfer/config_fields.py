@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import ml_collections
-from ml_collections import config_dict
 from msgspec import Meta
 
 from tf_transfer import errors
@@ -107,8 +106,8 @@ def number(
   below: float | None = None,
 ) -> Kind:
   """Returns the numbers in a range: `least` and `most` are part of it."""
-  low = f'from {least:g}' if least is not None else f'above {above:g}'
-  high = f'to {most:g}' if most is not None else f'below {below:g}'
+  low = f'above {_digits(above)}' if least is None else f'from {_digits(least)}'
+  high = f'below {_digits(below)}' if most is None else f'to {_digits(most)}'
   if least is None:
     high = f'and up {high}' if most is not None else f'and {high}'
   elif most is None:
@@ -117,6 +116,11 @@ def number(
     Annotated[float, Meta(ge=least, gt=above, le=most, lt=below)],
     f'a number {low} {high}',
   )
+
+
+def _digits(value: float) -> str:
+  """Returns a number as people write it."""
+  return f'{value:,.0f}' if 10 <= value < 1e9 else f'{value:g}'
 
 
 def choice(*values: str) -> Kind:
@@ -131,7 +135,7 @@ def pixels() -> Kind:
 
   def check(value: int, place: str) -> None:
     if 0 < value < 8:
-      raise _wrong(place, expected, value)
+      raise wrong(place, expected, value)
 
   return Kind(Annotated[int, Meta(ge=0, le=4096)], expected, check)
 
@@ -150,7 +154,7 @@ def text(expected: str = 'text', *, required: bool = False) -> Kind:
   def check(value: str, place: str) -> None:
     if _CONTROL.search(value):
       without = f'{expected}, without control characters'
-      raise _wrong(place, without, value)
+      raise wrong(place, without, value)
 
   length = Meta(min_length=int(required), max_length=_MAX_TEXT)
   return Kind(Annotated[str, length], expected, check)
@@ -242,7 +246,7 @@ def of_job(job: str) -> type[Group]:
   return getattr(importlib.import_module(f'tf_transfer.configs.{module}'), name)
 
 
-def find(job: str, field: str) -> Kind | None:
+def find(job: Any, field: str) -> Kind | None:
   """Returns what a field of a job is declared as.
 
   Args:
@@ -252,7 +256,7 @@ def find(job: str, field: str) -> Kind | None:
   Returns:
     The kind; None if there is no such field, or it is a group.
   """
-  if job not in _DECLARATIONS:
+  if not isinstance(job, str) or job not in _DECLARATIONS:
     return None
   kind: Any = of_job(job)
   for name in field.split('.'):
@@ -299,7 +303,7 @@ def check(config: Any, group: type[Group], place: str) -> None:
   for name, kind in declared.items():
     field = f'{place}.{name}'
     if name in config:
-      value = _value(config, name, field)
+      value = config[name]
       if is_group(kind):
         check(value, kind, field)
       else:
@@ -330,25 +334,15 @@ def check_value(value: Any, kind: Kind, field: str) -> None:
   if isinstance(value, float):
     value = float(value)
   if isinstance(value, set | frozenset):
-    raise _wrong(field, kind.expected, value)
+    raise wrong(field, kind.expected, value)
   try:
     value = schemas.convert(value, kind.type, field)
   except errors.InputError as error:
-    raise _wrong(field, kind.expected, value) from error
+    raise wrong(field, kind.expected, value) from error
   kind.check(value, field)
 
 
-def _value(config: ml_collections.ConfigDict, name: str, field: str) -> Any:
-  """Returns the value of a field, references resolved."""
-  try:
-    return config[name]
-  except config_dict.RequiredValueError as error:
-    raise errors.InputError(
-      f'{field} has no value: set it with --{field}=VALUE'
-    ) from error
-
-
-def _wrong(field: str, expected: str, value: Any) -> errors.InputError:
+def wrong(field: str, expected: str, value: Any) -> errors.InputError:
   """Returns the error for a value that a field does not take."""
   return errors.InputError(
     f'{field}: expected {expected}, found {_shown(value)}'
