@@ -57,13 +57,11 @@ class Kind:
     expected: which they are, in words.
     check: raises an InputError for a value of this type that is none of them;
       it is given the value and the field's full name.
-    is_switch: whether the field is True or False.
   """
 
   type: Any
   expected: str
   check: Callable[[Any, str], None] = _accept
-  is_switch: bool = False
 
 
 class Group:
@@ -87,7 +85,7 @@ class OptionalGroup(Group):
   """Fields that count only where another names them; a config may lack them."""
 
 
-boolean = Kind(bool, 'True or False', is_switch=True)
+boolean = Kind(bool, 'True or False')
 
 
 def integer(least: int, most: int) -> Kind:
@@ -297,7 +295,13 @@ def check(config: Any, group: type[Group], place: str) -> None:
       f'{place}: expected a group of fields, found {_shown(config)}'
     )
   declared = fields(group)
-  for name in config:
+  try:
+    names = list(config)
+  except TypeError as error:  # ml_collections sorts them.
+    raise errors.InputError(
+      f'{place}: expected fields whose names are text ({error})'
+    ) from error
+  for name in names:
     if name not in declared:
       raise errors.unknown_name(f'field of {place}:', str(name), declared)
   for name, kind in declared.items():

@@ -244,6 +244,19 @@ def load(value: str) -> ml_collections.ConfigDict:
     raise errors.InputError('it is empty: name a config, such as quickstart')
   module = _find_module(path)
   config = _call_get_config(module, path, arguments)
+  # References to other fields are resolved here, and may fail.
+  with _running(pathlib.Path(module.__file__)):
+    return _lock(config, path)
+
+
+def _lock(
+  config: ml_collections.ConfigDict, path: str
+) -> ml_collections.ConfigDict:
+  """Locks a config that names a job and has values for all its fields.
+
+  Raises:
+    InputError: it has not, or it has a field that was renamed.
+  """
   if isinstance(config, ml_collections.FrozenConfigDict):
     config = config.as_configdict()
   if 'job' not in config:
@@ -258,9 +271,7 @@ def load(value: str) -> ml_collections.ConfigDict:
       raise errors.InputError(
         f'{path} uses a field that does not exist: {_renamed(field)}'
       )
-  # References are resolved here, and may fail.
-  with _running(pathlib.Path(module.__file__)):
-    return config.lock()
+  return config.lock()
 
 
 def _argument_error(
