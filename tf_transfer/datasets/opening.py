@@ -136,7 +136,7 @@ def open(
     'progress': progress,
   }
   if row is FOLDER:
-    return open_folder(name, name.removeprefix(FOLDER.name), **common)
+    return open_folder(name.removeprefix(FOLDER.name), **common)
   opener = {'digits': open_digits, 'fashion_mnist': open_fashion_mnist}[name]
   return opener(name, data_dir=data_dir, **common)
 
@@ -214,7 +214,7 @@ def open_from_config(
     f'{len(split):,} {split_name}'
     for split_name, split in dataset.splits.items()
   )
-  print(f'{name}: {len(dataset.classes)} classes, {counts}')
+  print(f'{dataset.name}: {len(dataset.classes)} classes, {counts}')
   for note in dataset.notes:
     print(f'  note: {note}')
   return dataset
