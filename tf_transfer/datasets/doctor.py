@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from tf_transfer.datasets import table
 from tf_transfer.datasets.dataset import Dataset, Split, listing
 from tf_transfer.datasets.images.decoding import CorruptImage
-from tf_transfer.datasets.sources import official, tfds_records
+from tf_transfer.datasets.sources import locations, official, tfds_records
 from tf_transfer.datasets.sources.layouts import LAYOUTS
 from tf_transfer.datasets.table import Row
 from tf_transfer.errors import InputError, unknown_name
@@ -69,7 +69,7 @@ def examine(
   Raises:
     InputError: the directory of the datasets does not exist.
   """
-  print(f'looking in {official.directory(options.data_dir)}\n')
+  print(f'looking in {locations.directory(options.data_dir)}\n')
   directories, faulty = {}, []
   for row in rows:
     try:
@@ -109,11 +109,14 @@ def _expected(row: Row) -> str:
 def _print_missing(row: Row, options: official.Options, explain: bool) -> None:
   """Prints that a dataset is missing or incomplete."""
   data_dir = tfds_records.directory(options.data_dir)
-  if any(map(os.path.isdir, official.layout_paths(row.name, data_dir))):
+  if locations.is_incomplete(row, data_dir):
     print(f'{row.name:11} INCOMPLETE {_expected(row)}')
-    _print_paragraph(str(official.not_found_error(row, options.data_dir)))
+    _print_paragraph(str(locations.not_found_error(row, options.data_dir)))
     return
   print(f'{row.name:11} missing    {_expected(row)}')
+  for path in locations.layout_paths(row.name, data_dir):
+    if os.path.isdir(path):
+      _print_paragraph(f'{path} holds other images, and is no copy of it')
   if explain:
     _explain(row, data_dir)
 
@@ -126,7 +129,7 @@ def _explain(row: Row, data_dir: str) -> None:
     f'official: about {row.download_size}, from {row.homepage}; unpack it so '
     f'that {os.path.join(data_dir, row.name)} (or {layout.folder}) has '
     f'{", ".join(layout.required)}',
-    f'TFDS, {version}: {official.tfds_instructions(row)}',
+    f'TFDS, {version}: {locations.tfds_instructions(row)}',
     f'pitfalls: {row.pitfalls}',
     f'license: {row.license}',
     f'cite: {row.citation}',
@@ -136,7 +139,7 @@ def _explain(row: Row, data_dir: str) -> None:
 
 def _print_found(
   row: Row,
-  location: official.Location,
+  location: locations.Location,
   options: official.Options,
   decode: bool,
 ) -> None:

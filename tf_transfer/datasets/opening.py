@@ -12,7 +12,7 @@ from tf_transfer.datasets.dataset import (
   few_examples,
   no_progress,
 )
-from tf_transfer.datasets.sources import official
+from tf_transfer.datasets.sources import locations, official
 from tf_transfer.datasets.sources.digits import open_digits
 from tf_transfer.datasets.sources.fashion_mnist import (
   find_directory,
@@ -59,13 +59,13 @@ def _is_available(row: Row, data_dir: str | None) -> bool:
   if row.name == 'imagenet':
     return False
   if row.official:
-    directory = official.directory(data_dir)
-    return official.find(row, data_dir) is not None or any(
-      os.path.isdir(path) for path in official.layout_paths(row.name, directory)
+    directory = locations.directory(data_dir)
+    return locations.find(row, data_dir) is not None or (
+      locations.is_incomplete(row, directory)
     )
   if row.name == 'fashion_mnist':
     return find_directory(data_dir) is not None or os.path.isdir(
-      os.path.join(official.directory(data_dir), 'fashion_mnist')
+      os.path.join(locations.directory(data_dir), 'fashion_mnist')
     )
   return True
 
@@ -88,8 +88,8 @@ def check(
     check_folder(name.removeprefix(FOLDER.name))
   elif row.name == 'fashion_mnist':
     find_directory(data_dir)
-  elif row.official and official.find(row, data_dir) is None and not prepare:
-    raise official.not_found_error(row, data_dir)
+  elif row.official and locations.find(row, data_dir) is None and not prepare:
+    raise locations.not_found_error(row, data_dir)
 
 
 def open(

@@ -12,7 +12,7 @@ from typing import Any
 
 import ml_collections
 
-from tf_transfer import errors
+from tf_transfer import config_fields, errors
 from tf_transfer.runtime import devices
 from tf_transfer.study import cells as cells_lib
 from tf_transfer.study import check, cost_model, merge, shards
@@ -42,6 +42,7 @@ def run(
     InputError: an input cannot be used, or cells failed, in which case all
       others were run. What is finished stays finished.
   """
+  config_fields.check_job(config, 'study')
   devices.connect()
   check.check_config(config)
   shard = shards.Shard.from_config(config.part)

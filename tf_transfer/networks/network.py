@@ -73,7 +73,11 @@ class Network:
 
     Args:
       image_size: height and width in pixels.
+
+    Raises:
+      InputError: nothing would be left of such small images.
     """
+    table.check_image_size(self.name, image_size)
     contract = dataclasses.replace(self.contract, image_size=image_size)
     header = dataclasses.replace(self.header, contract=contract)
     return dataclasses.replace(self, header=header)
@@ -172,9 +176,10 @@ class Network:
       )
     # What JAX and Flax raise where nothing is left of an image.
     except (ValueError, TypeError, flax.errors.FlaxError) as error:
+      reason = str(error).splitlines()[0]
       raise errors.InputError(
-        f'{self.name} cannot work on images of {image_size} px ({error}); it '
-        f'was trained on {self.contract.image_size} px'
+        f'image_size: {self.name} cannot work on images of {image_size} px '
+        f'({reason}); it was trained on {self.contract.image_size} px'
       ) from error
     return {
       name: output.shape[1:]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from tf_transfer.datasets.images import tiff
 from tf_transfer.datasets.images.formats import (
   FORMATS,
   foreign_format,
@@ -92,11 +93,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
   if image_format(data) is None:
     raise _corrupt_image(name, _describe_stranger(data))
   try:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-      image.load()
-      # After load: loading a TIFF turns it and updates its orientation.
-      orientation = _orientation(image)
-      rgb = _to_rgb(image)
+    rgb, orientation = _decode_tiff(data) or _decode_with_pillow(data)
   except Image.UnidentifiedImageError as error:
     raise _corrupt_image(
       name, f'{image_format(data)} with a damaged or unknown header'
@@ -107,6 +104,27 @@ def decode(data: bytes, name: str) -> np.ndarray:
   if not rgb.size:
     raise _corrupt_image(name, 'it has no pixels')
   return np.ascontiguousarray(_turn_upright(rgb, orientation))
+
+
+def _decode_with_pillow(data: bytes) -> tuple[np.ndarray, int]:
+  """Decodes an image to RGB as it is stored, and reads its orientation."""
+  with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    image.load()
+    # After load: loading a TIFF turns it and updates its orientation.
+    return _to_rgb(image), _orientation(image)
+
+
+def _decode_tiff(data: bytes) -> tuple[np.ndarray, int] | None:
+  """Does the same for a TIFF; None if the file is none."""
+  if image_format(data) != 'TIFF':
+    return None
+  unpacked = tiff.unpack(data)
+  if unpacked is not None:
+    return _to_rgb(unpacked.image), unpacked.orientation
+  try:
+    return _decode_with_pillow(data)
+  except (Image.UnidentifiedImageError, ValueError, OSError) as error:
+    raise tiff.explain(data, error) from error
 
 
 def decode_box(
@@ -255,6 +273,8 @@ def _turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
   """Converts a loaded image of any mode to uint8 [H, W, 3]."""
+  if image.format == 'TIFF' and (palette := tiff.palette_of_8_bits(image)):
+    image.putpalette(palette, 'RGB;L')
   if image.mode == 'I' or image.mode.startswith('I;16'):
     return _deep_gray_to_rgb(image)
   if image.mode == 'F':
@@ -274,10 +294,6 @@ def _deep_gray_to_rgb(image: Image.Image) -> np.ndarray:
   """Converts gray of more than 8 bits to uint8 [H, W, 3], scaled to 0..255."""
   bits, white_is_zero = 16, False
   if image.format == 'TIFF':
-    if image.mode == 'I':
-      raise ValueError(
-        'signed or 32-bit gray has no agreed range; save it with 8 or 16 bits'
-      )
     bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0]
     white_is_zero = image.tag_v2.get(_PHOTOMETRIC) == 0
   gray = np.array(image).astype(np.int64)

@@ -61,6 +61,30 @@ def prepared_versions(source: Tfds, data_dir: str) -> list[str]:
   Raises:
     InputError: the dataset's directory cannot be read.
   """
+  return [
+    path
+    for numbers, path in _all_versions(source, data_dir)
+    if numbers[0] == source.major
+  ]
+
+
+def other_versions(source: Tfds, data_dir: str) -> list[str]:
+  """Lists the directories of prepared versions of other major numbers."""
+  return [
+    path
+    for numbers, path in _all_versions(source, data_dir)
+    if numbers[0] != source.major
+  ]
+
+
+def _all_versions(
+  source: Tfds, data_dir: str
+) -> list[tuple[tuple[int, ...], str]]:
+  """Lists all prepared versions, with their numbers, the newest last.
+
+  Raises:
+    InputError: the dataset's directory cannot be read.
+  """
   folder = os.path.join(data_dir, *source.name.split('/'))
   if not os.path.isdir(folder):
     return []
@@ -70,11 +94,11 @@ def prepared_versions(source: Tfds, data_dir: str) -> list[str]:
     raise read_error(folder, error) from error
   versions = []
   for name in names:
-    numbers = re.fullmatch(r'(\d+)\.(\d+)\.(\d+)', name)
+    numbers = re.fullmatch(r'(\d{1,9})\.(\d{1,9})\.(\d{1,9})', name)
     info = os.path.join(folder, name, 'dataset_info.json')
-    if numbers and int(numbers[1]) == source.major and os.path.isfile(info):
-      versions.append(([int(n) for n in numbers.groups()], name))
-  return [os.path.join(folder, name) for _, name in sorted(versions)]
+    if numbers and os.path.isfile(info):
+      versions.append((tuple(int(n) for n in numbers.groups()), name))
+  return [(numbers, os.path.join(folder, n)) for numbers, n in sorted(versions)]
 
 
 def find(source: Tfds, data_dir: str | None) -> str | None:
