@@ -18,7 +18,11 @@ from tf_transfer.datasets.sources.fashion_mnist import (
   find_directory,
   open_fashion_mnist,
 )
-from tf_transfer.datasets.sources.folder import check_folder, open_folder
+from tf_transfer.datasets.sources.folder import (
+  check_folder,
+  folder_name,
+  open_folder,
+)
 from tf_transfer.datasets.splits import RandomSplit
 from tf_transfer.datasets.table import FOLDER, Row
 from tf_transfer.errors import InputError, unknown_name
@@ -37,6 +41,17 @@ def check_name(name: str) -> None:
     InputError: it is not.
   """
   _find_row(name)
+
+
+def normalized_name(name: str) -> str:
+  """Returns the name that an opened dataset has: it can be printed.
+
+  Args:
+    name: of the table, or 'folder:PATH'.
+  """
+  if name.startswith(FOLDER.name):
+    return folder_name(name.removeprefix(FOLDER.name))
+  return name
 
 
 def available(data_dir: str | None = None) -> tuple[str, ...]:

@@ -24,7 +24,6 @@ def test_nothing_is_said_of_nothing():
     ({'num_hidden': 1}, 'left out: 1 hidden file'),
     ({'num_hidden': 1200}, 'left out: 1,200 hidden files'),
     ({'num_special': 1}, 'left out: 1 pipe, socket or device'),
-    ({'num_broken_links': 2}, 'left out: 2 broken links'),
     (
       {'beside': ['/root/a.png', '/root/b.png']},
       '2 images beside the class folders are left out, the first a.png',

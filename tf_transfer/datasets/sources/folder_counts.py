@@ -18,7 +18,7 @@ MAX_LISTED = 8
 # (device, inode) of a file or folder.
 FileId = tuple[int, int]
 
-# Kind of links to folders -> the noun for one and for several, and the verb.
+# Kind of links -> the noun for one and for several, and the verb.
 _LINKS = {
   'followed': ('link to a folder', 'links to folders', 'followed'),
   'repeated': (
@@ -29,6 +29,11 @@ _LINKS = {
   'outside': (
     'link to a folder outside of the directory',
     'links to folders outside of the directory',
+    'left out',
+  ),
+  'broken': (
+    'link that leads to no file',
+    'links that lead to no file',
     'left out',
   ),
 }
@@ -45,10 +50,10 @@ class Counts:
       it, and the reason if it is no usual one.
     num_hidden: how many hidden files.
     num_special: how many pipes, sockets and devices.
-    num_broken_links: how many links lead to no file.
     unusual: how many images were told by content, by extension.
     links: paths of links to folders that were 'followed', lead to a folder that
-      is read anyway ('repeated'), or lead 'outside' of the root.
+      is read anyway ('repeated'), or lead 'outside' of the root; and of those
+      that are 'broken'.
     num_file_links: how many images are links.
     num_repeated_files: how many links lead to images that are read anyway.
   """
@@ -60,7 +65,6 @@ class Counts:
   )
   num_hidden: int = 0
   num_special: int = 0
-  num_broken_links: int = 0
   unusual: collections.Counter = dataclasses.field(
     default_factory=collections.Counter
   )
@@ -111,8 +115,6 @@ class Counts:
           'pipes, sockets and devices',
         )
       )
-    if self.num_broken_links:
-      texts.append(counted(self.num_broken_links, 'broken link'))
     return texts
 
   def _link_notes(self, root: str) -> list[str]:

@@ -339,7 +339,7 @@ class FolderTree:
         continue
       if not has_extension(link.name):
         if link.target is None:
-          self._counts.num_broken_links += 1
+          self._counts.links['broken'][path] = None
           continue
         reason = _look_inside(path)
         if reason is not None:
