@@ -62,6 +62,7 @@ _TRAINED_FIELDS = {
   'seed': ('-1',),
 }
 
+
 def _pairs(fields: dict[str, tuple[str, ...]]) -> list[tuple[str, str]]:
   """Returns each field with each of its values."""
   return [(field, value) for field in fields for value in fields[field]]
