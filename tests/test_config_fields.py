@@ -400,5 +400,5 @@ def test_no_config():
     with pytest.raises(errors.InputError, match='config: expected a group'):
       config_fields.check_job(value, 'study')
   empty = ml_collections.ConfigDict()
-  with pytest.raises(errors.InputError, match='config.job is missing'):
+  with pytest.raises(errors.InputError, match='config.networks is missing'):
     config_fields.check_job(empty, 'study')
