@@ -105,11 +105,11 @@ def _is_finished(path: pathlib.Path, identity: str) -> bool:
   """Tells whether the weights file is there.
 
   Raises:
-    InputError: other weights are there, which are not overwritten.
+    InputError: other or damaged weights are there, which are not overwritten.
   """
   if not path.exists():
     return False
-  details = weights.read_header(path).recipe.details
+  details = weights.read(path)[0].recipe.details
   if 'identity' in details and details['identity'] == identity:
     return True
   raise errors.InputError(

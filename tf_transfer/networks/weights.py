@@ -50,12 +50,12 @@ _OTHER_FILES = {
   b'<!': 'a web page',
   b'<html': 'a web page',
 }
-_CONVERT = 'Convert the weights again.'
+_REMEDY = 'Remove it, and convert or train the weights again.'
 
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Text = Annotated[str, msgspec.Meta(max_length=100_000)]
-_Sha256 = Annotated[str, msgspec.Meta(pattern='^([0-9a-f]{64})?$')]
+_Sha256 = Annotated[str, msgspec.Meta(pattern='^[0-9a-f]{0,64}$')]
 _Center = Annotated[float, msgspec.Meta(ge=-1e4, le=1e4)]
 _Scale = Annotated[float, msgspec.Meta(gt=0, le=1e4)]
 
@@ -296,13 +296,13 @@ def read(path: os.PathLike | str) -> tuple[Header, dict[str, np.ndarray]]:
   if expected is not None and integrity.digest(fields, tensors) != expected:
     raise errors.InputError(
       f'{path} is damaged: its content is not what was written (its SHA-256 '
-      f'differs from that in its header). {_CONVERT}'
+      f'differs from that in its header). {_REMEDY}'
     )
   problems = integrity.implausible(tensors)
   if problems:
     count = f' and {len(problems) - 1} more' if len(problems) > 1 else ''
     raise errors.InputError(
-      f'{path} holds no usable weights: {problems[0]}{count}. {_CONVERT}'
+      f'{path} holds no usable weights: {problems[0]}{count}. {_REMEDY}'
     )
   return header, tensors
 
@@ -342,7 +342,7 @@ def _open(path: os.PathLike | str) -> Iterator[Any]:
   except (safetensors.SafetensorError, OSError) as error:
     raise errors.InputError(
       f'{path} cannot be read as safetensors ({error}): it may be cut short. '
-      f'{_CONVERT}'
+      f'{_REMEDY}'
     ) from error
 
 
@@ -414,10 +414,7 @@ def _parse_header(
   try:
     return Header.from_json(older, f'{path}: header'), expected
   except errors.InputError as error:
-    raise errors.InputError(
-      f'{error}. Convert the weights again with this version of '
-      'tf-transfer-convert.'
-    ) from error
+    raise errors.InputError(f'{error}. {_REMEDY}') from error
 
 
 def _check_types(path: os.PathLike | str, file: Any) -> None:
@@ -427,5 +424,5 @@ def _check_types(path: os.PathLike | str, file: Any) -> None:
     if dtype != integrity.DTYPE:
       raise errors.InputError(
         f'{path}: {errors.printable(name)}: expected float32, found {dtype}. '
-        f'{_CONVERT}'
+        f'{_REMEDY}'
       )

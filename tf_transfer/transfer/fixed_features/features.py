@@ -33,10 +33,16 @@ from tf_transfer.transfer.fixed_features import (
   pooling,
   verification,
 )
+from tf_transfer.transfer.training import device_memory
 
 # Part of every cache key: raise it when what is computed changes.
 _VERSION = 1
 _SHARD_SIZE = 2048  # images
+
+
+def _advise() -> str:
+  """Says what to do where the devices' memory does not suffice."""
+  return 'decrease --config.features.batch_size, or end other programs'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,13 +278,15 @@ class Extractor:
     Raises:
       InputError: an image is corrupt and `corrupt` is 'error', no image can be
         decoded, a feature is not finite or is another when it is computed
-        again, or the cache cannot be written.
+        again, the devices' memory is exhausted, or the cache cannot be
+        written.
     """
     if out is None:
       out = np.empty((len(split), self.feature_dim), np.float32)
     valid = np.zeros(len(split), bool)
     num_computed = 0
     with (
+      device_memory.report_exhaustion(f'{self.name}: {name}', _advise),
       self.cache_entry(split) as entry,
       progress.bar(
         total=len(split), desc=f'{self._net.name}: {name}', unit=' images'
@@ -398,6 +406,9 @@ def prefetch(
       written.
   """
   with contextlib.ExitStack() as stack:
+    stack.enter_context(
+      device_memory.report_exhaustion(f'features of {name}', _advise)
+    )
     entries = [
       stack.enter_context(extractor.cache_entry(split))
       for extractor in extractors
