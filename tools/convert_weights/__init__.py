@@ -83,11 +83,17 @@ def _take_variables(
 
   Returns:
     The variables by the names that the sources give them, and notes.
+
+  Raises:
+    ValueError: a key or a pattern fits no name, or a network is there twice.
   """
   tensors, counts = names.ignore(checkpoint.tensors, ignore)
-  if key is not None and checkpoint.format != 'torch':
-    tensors = names.take_key(tensors, key)
   notes = []
+  if key is not None and checkpoint.format != 'torch':
+    below = names.take_key(tensors, key)
+    others = units.counted(len(tensors) - len(below), 'other')
+    notes.append(f'{path}: the variables below {key} are read, {others} not')
+    tensors = below
   prefix = names.find_prefix(tuple(tensors), candidates)
   if prefix:
     num_names = sum(name.startswith(prefix) for name in tensors)
@@ -100,7 +106,7 @@ def _take_variables(
     counts = {pattern: counts[pattern] + more[pattern] for pattern in counts}
   for pattern, count in counts.items():
     if not count:
-      raise errors.InputError(f'{path}: --ignore={pattern} matches no variable')
+      raise ValueError(f'--ignore={pattern} matches no variable')
     noun = units.counted(count, 'variable')
     notes.append(f'{path}: --ignore={pattern} leaves out {noun}')
   return tensors, notes
@@ -194,9 +200,12 @@ def convert(
     source_file, sources.keras_application(network), key
   )
   candidates = [source] if source_name else sources.list_sources(network)
-  tensors, notes = _take_variables(
-    checkpoint, source_file, candidates, key, ignore
-  )
+  try:
+    tensors, notes = _take_variables(
+      checkpoint, source_file, candidates, key, ignore
+    )
+  except ValueError as error:
+    raise errors.InputError(f'{source_file}: {error}') from error
   tensors, dropped = names.drop_heads(tensors, candidates)
   if source_name is None:
     source = sources.recognize(

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_transfer import errors
 from tf_transfer.convert_weights import publishers, rules
 from tf_transfer.runtime import units
 
@@ -39,7 +38,7 @@ def take_key(tensors: Tensors, key: str) -> dict[str, np.ndarray]:
   """Returns the variables below a key, by their names without it.
 
   Raises:
-    InputError: there are none.
+    ValueError: there are none.
   """
   below = {
     name[len(key) + 1 :]: array
@@ -49,7 +48,7 @@ def take_key(tensors: Tensors, key: str) -> dict[str, np.ndarray]:
   if not below:
     starts = collections.Counter(_SEPARATOR.split(n)[0] for n in tensors)
     listed = ', '.join(name for name, _ in starts.most_common(_MAX_LISTED))
-    raise errors.InputError(
+    raise ValueError(
       f'no variable is below the key {key}; names begin with {listed}'
     )
   return below
@@ -106,7 +105,7 @@ def find_prefix(
   """Returns the prefix without which most names are known; '' for none.
 
   Raises:
-    InputError: there are several such prefixes, as of a network and its
+    ValueError: there are several such prefixes, as of a network and its
       average.
   """
   matchers = [rules.Matcher(source.rules) for source in candidates]
@@ -133,7 +132,7 @@ def find_prefix(
       f'{prefix[:-1]} ({units.counted(likely[prefix], "variable")})'
       for prefix in [best, *rivals][:_MAX_LISTED]
     )
-    raise errors.InputError(
+    raise ValueError(
       f'there is a network below several names: {listed}. Choose one with '
       '--key=NAME'
     )
@@ -147,7 +146,7 @@ def strip_prefix(tensors: Tensors, prefix: str) -> dict[str, np.ndarray]:
   `model.backbone.` leaves `a` and `fc`.
 
   Raises:
-    InputError: two variables would have one name.
+    ValueError: two variables would have one name.
   """
   starts = [prefix, *reversed(_list_prefixes(prefix))]
   stripped = {}
@@ -155,7 +154,7 @@ def strip_prefix(tensors: Tensors, prefix: str) -> dict[str, np.ndarray]:
     start = next((s for s in starts if s and name.startswith(s)), '')
     short = name.removeprefix(start)
     if short in stripped:
-      raise errors.InputError(
+      raise ValueError(
         f'without the prefix {prefix} there are two variables {short}: leave '
         'one out with --ignore=PATTERN'
       )
