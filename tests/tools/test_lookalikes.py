@@ -11,18 +11,14 @@ pytestmark = pytest.mark.usefixtures('traced_once')
 @pytest.mark.parametrize(
   ('source', 'network'),
   [
-    ('timm', 'mobilenet_v2'),
     ('timm', 'mobilenet_v2_140'),  # named as mobilenet_v2, and wider
     ('slim', 'inception_v4'),
     ('keras', 'resnet101'),
-    ('torchvision', 'resnet152'),
-    ('torchvision', 'densenet121'),
     ('pretrainedmodels', 'bn_inception'),
   ],
 )
 def test_another_network_of_the_table(source, network):
   tensors = rule.checkpoint(source, network, 2.0)
-  assert lookalikes.find(tensors, 'mobilenet_v1') == network
   # Retrained for ten classes, with more variables and without a few.
   tensors = dict(list(tensors.items())[5:])
   tensors['extra'] = next(iter(tensors.values()))

@@ -179,3 +179,51 @@ def drop_heads(
   }
   kept = {n: a for n, a in tensors.items() if n not in dropped}
   return kept, sorted(dropped)
+
+
+def select(
+  tensors: Tensors,
+  candidates: Sequence[publishers.Source],
+  key: str | None,
+  patterns: Sequence[str],
+) -> tuple[dict[str, np.ndarray], list[str]]:
+  """Returns a network's variables by the names that its sources give them.
+
+  Args:
+    tensors: of a checkpoint.
+    candidates: sources that it may be from.
+    key: the beginning of the names of the network's variables, or None.
+    patterns: of names to leave out, with the prefix or without it.
+
+  Returns:
+    The variables, and notes on what was left out.
+
+  Raises:
+    ValueError: a key or a pattern fits no name, or a network is there twice.
+  """
+  notes = []
+  tensors, counts = ignore(tensors, patterns)
+  if key is not None:
+    below = take_key(tensors, key)
+    others = units.counted(len(tensors) - len(below), 'variable')
+    notes.append(f'the variables below {key} are read; {others} left out')
+    tensors = below
+  prefix = find_prefix(tuple(tensors), candidates)
+  if prefix:
+    num_names = sum(name.startswith(prefix) for name in tensors)
+    which = 'every name'
+    if num_names < len(tensors):
+      which = f'{num_names:,} of {len(tensors):,} names'
+    notes.append(f'the prefix {prefix} of {which} is left out')
+    tensors, more = ignore(strip_prefix(tensors, prefix), patterns)
+    counts = {pattern: counts[pattern] + more[pattern] for pattern in counts}
+  for pattern, count in counts.items():
+    if not count:
+      raise ValueError(f'--ignore={pattern} matches no variable')
+    noun = units.counted(count, 'variable')
+    notes.append(f'--ignore={pattern} leaves out {noun}')
+  tensors, dropped = drop_heads(tensors, candidates)
+  if dropped:
+    noun = units.counted(len(dropped), 'variable')
+    notes.append(f'{noun} of other heads left out, as {dropped[0]}')
+  return tensors, notes
