@@ -87,7 +87,7 @@ def _read_torch(path: os.PathLike | str, key: str | None) -> Checkpoint:
     if found.num_others:
       others = f'; {units.counted(found.num_others, "tensor")} under other keys'
       others += ' are left out'
-    notes.append(f'{path}: the variables under {found.key} are read{others}')
+    notes.append(f'the variables under {found.key} are read{others}')
   return Checkpoint(found.tensors, 'torch', tuple(notes))
 
 
