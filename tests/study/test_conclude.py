@@ -6,7 +6,7 @@ from matplotlib import pyplot as plt
 from tests.study.report import page_records
 from tests.study.studies import make_folder, read_records
 from tf_transfer.jobs import study
-from tf_transfer.study import conclude
+from tf_transfer.study import attempts, conclude
 from tf_transfer.study.analysis import ties
 from tf_transfer.study.figures import canvas
 from tf_transfer.study.paper import numbers as numbers_lib
@@ -37,7 +37,10 @@ def test_figures_that_the_settings_are_enough_for(
   )
   cells = page_records.of_the_paper(networks, settings)
   drawn = conclude.draw_figures(
-    [fields for fields, _ in cells], tmp_path, correct_with_holm=holm
+    [fields for fields, _ in cells],
+    tmp_path,
+    attempts.Attempts(),
+    correct_with_holm=holm,
   )
   assert drawn == saved
   found = [path.name for path in drawn if path.name.startswith('figure')]
