@@ -1,7 +1,10 @@
 """The cells of a study, and what cannot be run."""
 
+import shutil
+
 import pytest
 
+from tests.datasets.sources.test_folder import animals, write
 from tests.transfer.training import small
 from tf_transfer import errors, networks
 from tf_transfer.configs import base
@@ -98,3 +101,24 @@ def test_fine_tuning_does_not_depend_on_the_layer_of_features(
     for cell, cell_again in zip(default, other, strict=True)
   }
   assert same == {'ridge': False, 'fine_tuned': True}
+
+
+def test_a_folder_that_is_named_in_many_ways_is_one(
+  tmp_path, tiny_config, monkeypatch, capsys
+):
+  """Beside itself, its copy and a directory that is not there."""
+  write(tmp_path / 'pets', animals(20))
+  shutil.copytree(tmp_path / 'pets', tmp_path / 'copy')
+  monkeypatch.chdir(tmp_path)
+  tiny_config.datasets = tuple(
+    f'folder:{path}'
+    for path in ('pets', 'pets/', './copy/../pets', f'{tmp_path}/copy', 'no')
+  )
+  tiny_config.settings = ('ridge',)
+  tiny_config.leave_out = ()
+  cells, obstacles = cells_lib.list_cells(tiny_config, tmp_path / 'work')
+  assert {cell.dataset.name for cell in cells} == {'folder:pets'}
+  assert {obstacle.key[1] for obstacle in obstacles} == {'folder:no'}
+  out = capsys.readouterr().out
+  for name in tiny_config.datasets[1:4]:
+    assert f'{name} holds the same images and labels as folder:pets' in out

@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_transfer.datasets import splits
 from tf_transfer.errors import InputError
+from tf_transfer.runtime.units import counted
 
 # The splits of every dataset, in this order.
 SPLIT_NAMES = ('train', 'val', 'test')
@@ -109,7 +110,8 @@ class Dataset:
   """A dataset that networks are transferred to.
 
   Attributes:
-    name: as the user wrote it.
+    name: as the user wrote it; of a folder as `folder_name` in
+      `sources.folder` writes it, which can be printed everywhere.
     classes: the name of each class; a label is an index into it.
     metric: 'top1', 'mean_per_class', or 'map11' if labels are [N, C].
     splits: train, val and test. The paper's trainval is train followed by val.
@@ -117,6 +119,9 @@ class Dataset:
       none.
     val_is_trained_on: whether the final fit is on train and val, rather than
       on train alone.
+    identity_name: stands for the dataset in the identity of a cell; '': its
+      name. It is 'folder' for every folder: the hashes of the splits say which
+      images and labels it holds, and its path determines no number.
 
   Raises:
     InputError: train or val is the test split.
@@ -128,9 +133,12 @@ class Dataset:
   splits: Mapping[str, Split]
   notes: tuple[str, ...] = ()
   val_is_trained_on: bool = True
+  identity_name: str = ''
 
   def __post_init__(self):
     """Checks that hyperparameters are not chosen on the test split."""
+    if not self.identity_name:
+      object.__setattr__(self, 'identity_name', self.name)
     test = self.splits['test']
     for name in ('train', 'val'):
       split = self.splits[name]
@@ -176,10 +184,13 @@ def build_dataset(
   metric: str,
   splits: Iterable[Split],
   notes: Iterable[str] = (),
+  *,
+  identity_name: str = '',
 ) -> Dataset:
   """Builds a dataset of its splits, after checking that it can be used.
 
-  If val or test has no example of a class, a note says so.
+  If val or test has no example of a class, a note says so. The arguments are
+  those of `Dataset`.
 
   Raises:
     InputError: val or test is empty, or a class has no training image.
@@ -191,7 +202,7 @@ def build_dataset(
     if not len(split):
       total = sum(len(other) for other in by_name.values())
       raise InputError(
-        f'{name}: no image is left for {split.name}, of {total} in all: give '
+        f'{name}: no image is left for {split.name}, of {total:,} in all: give '
         f'more images, a larger {split.name}_fraction, another seed, or '
         'folders train, val and test of your own'
       )
@@ -206,7 +217,14 @@ def build_dataset(
     missing = missing_classes(classes, split)
     if missing:
       notes.append(f'{split.name} has no image of {listing(missing)}')
-  return Dataset(name, classes, metric, by_name, tuple(notes))
+  return Dataset(
+    name,
+    classes,
+    metric,
+    by_name,
+    tuple(notes),
+    identity_name=identity_name,
+  )
 
 
 def few_examples(dataset: Dataset, count: int, seed: int) -> Dataset:
@@ -234,13 +252,14 @@ def few_examples(dataset: Dataset, count: int, seed: int) -> Dataset:
   counts = np.bincount(train.labels, minlength=len(dataset.classes))
   if counts.min() < count:
     raise InputError(
-      f'{dataset.name}: train has {counts.min()} images of '
+      f'{dataset.name}: train has {counted(int(counts.min()), "image")} of '
       f'{dataset.classes[counts.argmin()]}, expected at least '
       f'examples_per_class={count}'
     )
   is_drawn = splits.draw_lowest(train.digests, seed, count, train.labels)
   few = _select(train, np.flatnonzero(is_drawn))
-  note = f'{count} training images of each class, drawn with seed {seed}'
+  images = counted(count, 'training image')
+  note = f'{images} of each class, drawn with seed {seed}'
   return dataclasses.replace(
     dataset,
     splits={**dataset.splits, 'train': few},

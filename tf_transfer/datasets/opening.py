@@ -18,7 +18,11 @@ from tf_transfer.datasets.sources.fashion_mnist import (
   find_directory,
   open_fashion_mnist,
 )
-from tf_transfer.datasets.sources.folder import check_folder, open_folder
+from tf_transfer.datasets.sources.folder import (
+  check_folder,
+  folder_name,
+  open_folder,
+)
 from tf_transfer.datasets.splits import RandomSplit
 from tf_transfer.datasets.table import FOLDER, Row
 from tf_transfer.errors import InputError, unknown_name
@@ -37,6 +41,17 @@ def check_name(name: str) -> None:
     InputError: it is not.
   """
   _find_row(name)
+
+
+def normalized_name(name: str) -> str:
+  """Returns the name that an opened dataset has: it can be printed.
+
+  Args:
+    name: of the table, or 'folder:PATH'.
+  """
+  if name.startswith(FOLDER.name):
+    return folder_name(name.removeprefix(FOLDER.name))
+  return name
 
 
 def available(data_dir: str | None = None) -> tuple[str, ...]:
@@ -136,7 +151,7 @@ def open(
     'progress': progress,
   }
   if row is FOLDER:
-    return open_folder(name, name.removeprefix(FOLDER.name), **common)
+    return open_folder(name.removeprefix(FOLDER.name), **common)
   opener = {'digits': open_digits, 'fashion_mnist': open_fashion_mnist}[name]
   return opener(name, data_dir=data_dir, **common)
 
@@ -214,7 +229,7 @@ def open_from_config(
     f'{len(split):,} {split_name}'
     for split_name, split in dataset.splits.items()
   )
-  print(f'{name}: {len(dataset.classes)} classes, {counts}')
+  print(f'{dataset.name}: {len(dataset.classes)} classes, {counts}')
   for note in dataset.notes:
     print(f'  note: {note}')
   return dataset

@@ -430,7 +430,6 @@ def title(name: str) -> str:
       path. An unknown name is its own title.
   """
   if name.startswith(FOLDER.name):
-    path = name.removeprefix(FOLDER.name)
-    return pathlib.PurePath(path).name or name
+    return pathlib.PurePath(name.removeprefix(FOLDER.name)).name or name
   named_row = row(name)
   return name if named_row is None else named_row.title

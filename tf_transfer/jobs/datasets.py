@@ -8,6 +8,7 @@ import pathlib
 
 import ml_collections
 
+from tf_transfer import config_fields
 from tf_transfer.datasets import doctor, manifest
 from tf_transfer.datasets.sources import official
 from tf_transfer.errors import InputError
@@ -28,6 +29,7 @@ def run(
     InputError: a dataset has a problem, or files differ from the manifest.
       All datasets are examined first.
   """
+  config_fields.check_job(config, 'datasets')
   rows = doctor.select_rows(config.datasets)
   options = official.Options(
     data_dir=config.data.dir or None,

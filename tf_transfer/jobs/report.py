@@ -4,6 +4,7 @@ import pathlib
 
 import ml_collections
 
+from tf_transfer import config_fields
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files
 from tf_transfer.study import attempts as attempts_lib
@@ -21,6 +22,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   Raises:
     InputError: there is no ledger, or the page could not be written.
   """
+  config_fields.check_job(config, 'report')
   source = (
     pathlib.Path(config.ledger).expanduser() if config.ledger else workdir
   )

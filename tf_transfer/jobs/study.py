@@ -12,7 +12,7 @@ from typing import Any
 
 import ml_collections
 
-from tf_transfer import errors
+from tf_transfer import config_fields, errors
 from tf_transfer.runtime import devices
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import attempts as attempts_lib
@@ -45,6 +45,7 @@ def run(
       others were run, or a figure or page could not be made. What is finished
       stays finished.
   """
+  config_fields.check_job(config, 'study')
   devices.connect()
   check.check_config(config)
   shard = shards.Shard.from_config(config.part)

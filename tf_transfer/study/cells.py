@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+import itertools
 import pathlib
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
@@ -53,6 +54,8 @@ def list_cells(
   """
   selection = _Selection(config, workdir)
   selection.check()
+  for pattern in selection.unused_patterns():
+    print(f'config.leave_out: {tuple(pattern)} matches no cell')
   files.make_directory(workdir)
   loaded, opened = selection.load_networks(), selection.open_datasets()
   labels = _label_networks(loaded)
@@ -67,7 +70,7 @@ def list_cells(
         if not reasons and row.uses_features:
           reasons = _missing_features(network, config)
         if reasons:
-          key = label, dataset_name, row.name
+          key = label, datasets.normalized_name(dataset_name), row.name
           obstacles[key] = Obstacle(key, '; '.join(reasons))
         else:
           identity = record.identity(network, dataset, row, config)
@@ -126,6 +129,17 @@ class _Selection:
       )
     ]
 
+  def unused_patterns(self) -> list[Sequence[str]]:
+    """Returns what the config leaves out although it is not there."""
+    names = list(
+      itertools.product(self.networks, self.datasets, self._config.settings)
+    )
+    return [
+      pattern
+      for pattern in self._config.leave_out
+      if not any(all(map(fnmatch.fnmatchcase, cell, pattern)) for cell in names)
+    ]
+
   def check(self) -> None:
     """Finds out in an instant whether any cell can be run.
 
@@ -171,13 +185,30 @@ class _Selection:
     return _try_each(keys, load)
 
   def open_datasets(self) -> dict[str, datasets.Dataset | str]:
-    """Opens each dataset; a str says why it cannot be opened."""
-    return _try_each(
+    """Opens each dataset; a str says why it cannot be opened.
+
+    Two with the same images and labels are one, such as a folder that is
+    named in two ways.
+    """
+    opened = _try_each(
       self.datasets,
       lambda name: datasets.open_from_config(
         name, self._config.data, self._workdir / 'digests'
       ),
     )
+    names, distinct = {}, {}
+    for name, dataset in opened.items():
+      if not isinstance(dataset, str):
+        hashes = (split.hash for split in dataset.splits.values())
+        first = names.setdefault((dataset.identity_name, *hashes), name)
+        if first != name:
+          print(
+            f'{errors.printable(name)} holds the same images and labels as '
+            f'{errors.printable(first)}: it is left out'
+          )
+          continue
+      distinct[name] = dataset
+    return distinct
 
 
 def _expand(

@@ -100,9 +100,14 @@ def load(
       "config.image_size: expected pixels, or 0 for the network's own, not "
       f'{config.image_size}'
     )
-  if net.variables:
-    net.layers(config.image_size)  # Raises where it is too small.
-  return net.with_image_size(config.image_size)
+  try:
+    resized = net.with_image_size(config.image_size)
+    if net.variables:
+      # The options of a weights file may need larger images than the default.
+      net.layers(config.image_size)
+  except errors.InputError as error:
+    raise errors.InputError(f'config.{error}') from error
+  return resized
 
 
 def _architecture(source: WeightsSource) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -13,6 +14,10 @@ from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Progress, Split, listing
 from tf_transfer.datasets.images import decoding
 from tf_transfer.errors import InputError
+from tf_transfer.runtime.units import GIB
+
+# A file that is read into memory is no larger.
+_MAX_BYTES = 4 * GIB
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -131,12 +136,19 @@ def read_bytes(path: str, offset: int = 0, size: int = -1) -> bytes:
     size: number of bytes; -1: up to the end.
 
   Raises:
-    InputError: it is no regular file, cannot be read, or ends too early.
+    InputError: it is no regular file, is larger than any image, cannot be
+      read, or ends too early.
   """
-  # Reading a pipe would wait for ever.
-  if os.path.exists(path) and not os.path.isfile(path):
-    raise InputError(f'{printable(path)}: not a regular file: remove it')
   try:
+    status = os.stat(path)
+    # Reading a pipe would wait for ever.
+    if not stat.S_ISREG(status.st_mode):
+      raise InputError(f'{printable(path)}: not a regular file: remove it')
+    if size < 0 and status.st_size > _MAX_BYTES:
+      raise InputError(
+        f'{printable(path)}: {status.st_size / GIB:,.0f} GiB, which is no '
+        'image: move it away'
+      )
     with open(path, 'rb') as file:
       file.seek(offset)
       data = file.read(size)
@@ -173,9 +185,9 @@ def read_error(path: str, error: OSError) -> InputError:
 
 
 def printable(path: str) -> str:
-  """Makes a path printable, even if it is not valid UTF-8."""
+  """Makes a path printable in a line, even if it is not valid UTF-8."""
   text = os.fsencode(path).decode('utf-8', 'backslashreplace')
-  return errors.printable(text)
+  return errors.printable(text).replace('\n', '\\n').replace('\t', '\\t')
 
 
 def printable_listing(names: Iterable[str]) -> str:

@@ -51,7 +51,7 @@ class Pretraining:
   Attributes:
     net: from `pretrain_config.untrained_network`.
     dataset: what it is trained on.
-    config: `pretrain` of a job's config, as `pretrain_config.check` accepts it.
+    config: `pretrain` of a job's config.
     corrupt: 'error', or 'skip' for images that cannot be decoded.
     directory: for what an interrupted job resumes from.
     identity: of all that determines the result.

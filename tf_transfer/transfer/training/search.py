@@ -40,7 +40,7 @@ def run(search: Search) -> tuple[result_lib.CellResult, networks.Network]:
   """Runs a cell: the search, the refit and the test.
 
   Args:
-    search: the cell; its config has passed `grid.check`.
+    search: the cell.
 
   Returns:
     The result, and the network that was tested.
