@@ -26,6 +26,7 @@ from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.jobs import pretrain, study
 from tf_transfer.networks import recipe, weights
 from tf_transfer.runtime import devices, files
+from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import names
 from tf_transfer.study.analysis import statistics
 from tf_transfer.study.figures import regularizers as regularizer_figures
@@ -478,8 +479,11 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   if not devices.is_leader():
     return
   _show_table(points, workdir)
-  for transfer, configurations in points.items():
-    _draw(config, transfer, configurations, workdir)
-  _draw_embeddings(config, pretrained, workdir)
+  attempts = attempts_lib.Attempts()
+  for transfer, values in points.items():
+    figure = f'figure_{transfer.figure}'
+    attempts.make(figure, _draw, config, transfer, values, workdir)
+  attempts.make('figure_4', _draw_embeddings, config, pretrained, workdir)
   if config.note:
     print(config.note)
+  attempts.raise_failures()
