@@ -63,13 +63,16 @@ class Data(Group):
   corrupt: choice('error', 'skip') = 'error'
   # Where a dataset has no official split, the hash of an image's content or
   # name and this seed decide whether the image is held out; 0 is the published
-  # draw. The fractions are for digits and folders.
+  # draw.
   split_seed: integer(-(2**63), 2**63 - 1) = 0
+  # The share of val in digits and folders.
   val_fraction: number(above=0, below=1) = 0.2
+  # The share of test in digits, and in folders without a test split.
   test_fraction: number(above=0, below=1) = 0.2
   # Training images of each class, drawn by content and a seed, as in figure 9;
   # 0: all. Val is not reduced, and the last fit does not train on it.
   examples_per_class: integer(0, 1_000_000) = 0
+  # Seed of the draw of these examples.
   subset_seed: integer(-(2**63), 2**63 - 1) = 0
 
   @staticmethod
@@ -129,8 +132,11 @@ class Features(FeatureCache):
 class Penalties(OptionalGroup):
   """A grid of penalties, evenly spaced in the logarithm, ends included."""
 
+  # Penalties of the grid; 1 is penalty_min alone.
   num_penalties: integer(1, 1000)
+  # The smallest penalty.
   penalty_min: number(least=1e-30, most=1e30)
+  # The largest penalty.
   penalty_max: number(least=1e-30, most=1e30)
 
   @staticmethod
@@ -159,14 +165,14 @@ class LogisticRegression(Penalties):
 
   # The penalty is ½λ‖W‖², added to the sum of the losses (scikit-learn's
   # C = 1/λ): 45 values, a quarter of a decade apart.
-  num_penalties: integer(1, 1000) = 45
-  penalty_min: number(least=1e-30, most=1e30) = 1e-6
-  penalty_max: number(least=1e-30, most=1e30) = 1e5
-  # A fit has converged when its objective is proven to be within this fraction
-  # of the optimum. `tolerance` is for the fits among which the penalty is
-  # chosen; a smaller one has changed one prediction in thousands.
-  # `refit_tolerance` is for the fit that is tested.
+  num_penalties = 45
+  penalty_min = 1e-6
+  penalty_max = 1e5
+  # A fit among which the penalty is chosen has converged when its objective is
+  # proven to be within this fraction of the optimum; a smaller one has changed
+  # one prediction in thousands.
   tolerance: number(above=0, below=1) = 1e-5
+  # The same for the fit that is tested.
   refit_tolerance: number(above=0, below=1) = 1e-9
   # The largest number of passes over the features for one penalty.
   max_evaluations: integer(1, 10_000_000) = 5000
@@ -177,11 +183,12 @@ class LinearSVM(Penalties):
 
   # LIBLINEAR on L2-normalized features, one class against the rest: ½λ‖w‖² on
   # the sum of the squared hinge losses (C = 1/λ), half a decade apart.
-  num_penalties: integer(1, 1000) = 13
-  penalty_min: number(least=1e-30, most=1e30) = 1e-4
-  penalty_max: number(least=1e-30, most=1e30) = 1e2
-  # LIBLINEAR's own criterion, and the largest number of passes of one fit.
+  num_penalties = 13
+  penalty_min = 1e-4
+  penalty_max = 1e2
+  # LIBLINEAR's own criterion of convergence.
   tolerance: number(above=0, below=1) = 1e-4
+  # The largest number of passes of one fit.
   max_evaluations: integer(1, 10_000_000) = 1000
 
 
@@ -198,41 +205,50 @@ class Ridge(Penalties):
 
   # λ‖W‖² on the sum of squared distances from targets of −1 and 1; features
   # are standardized; 2⁻¹⁰ to 2¹⁹, as in big_vision.
-  num_penalties: integer(1, 1000) = 30
-  penalty_min: number(least=1e-30, most=1e30) = 2.0**-10
-  penalty_max: number(least=1e-30, most=1e30) = 2.0**19
+  num_penalties = 30
+  penalty_min = 2.0**-10
+  penalty_max = 2.0**19
 
 
 class FineTuned(OptionalGroup):
   """Training from ImageNet weights."""
 
-  # Both are spaced evenly in the logarithm. Each weight decay is divided by
-  # the learning rate: the product acts at the first step.
+  # Learning rates of the grid, evenly spaced in the logarithm; 1 is
+  # learning_rate_min alone.
   num_learning_rates: integer(1, 1000) = 7
+  # The smallest learning rate.
   learning_rate_min: number(above=0, most=1000) = 1e-4
+  # The largest learning rate.
   learning_rate_max: number(above=0, most=1000) = 1e-1
+  # Weight decays of the grid, spaced likewise. Each is divided by the learning
+  # rate: the product acts at the first step.
   num_weight_decays: integer(1, 1000) = 7
+  # The smallest weight decay.
   weight_decay_min: number(above=0, below=1) = 1e-6
+  # The largest weight decay.
   weight_decay_max: number(above=0, below=1) = 1e-3
   # Whether the grid also has trials without weight decay.
   include_zero_weight_decay: boolean = True
 
   # Updates of the parameters. Where they are fewer than min_epochs epochs of
-  # the split that is trained on, min_epochs counts (100 at few examples).
+  # the split that is trained on, min_epochs counts.
   steps: integer(1, 100_000_000) = 20_000
+  # Epochs that are trained at least (100 at few examples).
   min_epochs: integer(0, 1_000_000) = 0
   # Images of an update, over all devices.
   batch_size: integer(1, 65_536) = 256
   # Seed of initial values, dropout, and the order and crops of the images.
   seed: integer(0, 2**32 - 1) = 0
 
-  # 'exhaustive': every trial takes all steps, as in the paper. 'halving': all
-  # trials take halving_first of the steps; the best halving_keep of them on
-  # val go on to 1 / halving_keep times as many, and so on. With 1/8 and 1/2
-  # this takes 31 % of the steps. 'both': exhaustive, and reports at the end
-  # what halving would have saved and lost.
+  # How the grid is searched. 'exhaustive': every trial takes all steps, as in
+  # the paper. 'halving': all trials take halving_first of the steps; the best
+  # halving_keep of them on val go on to 1 / halving_keep times as many, and so
+  # on. With 1/8 and 1/2 this takes 31 % of the steps. 'both': exhaustive, and
+  # reports at the end what halving would have saved and lost.
   search: choice('exhaustive', 'halving', 'both') = 'exhaustive'
+  # The share of the steps that all trials take.
   halving_first: number(above=0, below=1) = 0.125
+  # The share of the trials that go on.
   halving_keep: number(least=0.01, most=0.99) = 0.5
   # Steps between evaluations on val; 0: only at the end and at the rungs of
   # halving.
@@ -245,22 +261,27 @@ class FineTuned(OptionalGroup):
   # at the step where it was best.
   refit_on_trainval: boolean = True
 
-  # Regularizers, all off in the paper's main results. Where the paper uses
-  # them, they are 0.1, 0.2 and True.
+  # Regularizers, all off in the paper's main results.
+
+  # The fraction of the target that is spread over all classes; the paper's is
+  # 0.1 where on.
   label_smoothing: number(least=0, below=1) = 0.0
+  # The fraction of the features that is dropped before the head; 0.2 where on.
   dropout: number(least=0, below=1) = 0.0
+  # Whether a second head in the middle of the network is trained too.
   auxiliary_head: boolean = False
   # Decay of an exponential moving average of the weights, which is tested in
   # place of the weights; 0: none.
   ema_decay: number(least=0, below=1) = 0.0
-  # 'float32', or 'bfloat16' for matrix products and convolutions; parameters
-  # and statistics are float32 in both.
+  # The type of numbers: 'float32', or 'bfloat16' for matrix products and
+  # convolutions; parameters and statistics are float32 in both.
   precision: choice('float32', 'bfloat16') = 'float32'
   # Into how many parts a batch is cut that does not fit on a device. Batch
   # norm then sees one part at a time.
   gradient_accumulation_steps: integer(1, 65_536) = 1
 
   # What follows changes no result.
+
   # Trials that train at the same time, on the same batches. Each takes the
   # memory of its parameters and as much again for the momentum. 0: as many as
   # fit in a device's memory beside a step, where the device reports its size.
@@ -337,6 +358,7 @@ class Study(Group):
   job: choice('study') = 'study'
 
   # The cells: every network × every dataset × every setting.
+
   # Names of the table, or paths of weights files. 'all': every network whose
   # weights are there, as a file in weights_dir or with a Python package.
   networks: several(name('a network'), least=1) = ('efficientnet_lite0',)
@@ -353,9 +375,9 @@ class Study(Group):
   # Cells that are left out, as (network, dataset, setting), each named as
   # above; * matches anything: (('nasnet_large', '*', 'fine_tuned'),).
   leave_out: several(triple('(network, dataset, setting)')) = ()
-  # '3/16' runs the third of sixteen parts. Each part writes its own ledger to
-  # the workdir, which all share. To join them, run the command without this
-  # field, or the job merge.
+  # Which part of the study to run: '3/16' is the third of sixteen. Each part
+  # writes its own ledger to the workdir, which all share. To join them, run the
+  # command without this field, or the job merge.
   part: text("'3/16' for the third of sixteen") = ''
   # Whether to print the plan and run nothing.
   only_plan: boolean = False

@@ -65,10 +65,11 @@ class Pretraining(Group):
   # Images of an update, over all devices.
   batch_size: integer(1, 262_144) = 4096
   # The learning rate for a batch of 4,096; it is proportional to the batch
-  # size. It grows linearly in the first epochs and is multiplied by
-  # decay_per_epoch after each later one.
+  # size.
   learning_rate: number(above=0, most=1000) = 1.6
+  # The first epochs, in which the learning rate grows linearly.
   warmup_epochs: number(least=0, most=1e6) = 10.0
+  # What the learning rate is multiplied by after each later epoch.
   decay_per_epoch: number(above=0, most=1) = 0.975
   # Weight decay of kernels: times the parameter, added to the gradient.
   weight_decay: number(least=0, below=1) = 8e-5
@@ -83,14 +84,15 @@ class Pretraining(Group):
   # Seed of initial values, dropout, and the order, crops and colors of images.
   seed: integer(0, 2**32 - 1) = 0
 
-  # 'float32', or 'bfloat16' for matrix products and convolutions; parameters
-  # and statistics are float32 in both.
+  # The type of numbers: 'float32', or 'bfloat16' for matrix products and
+  # convolutions; parameters and statistics are float32 in both.
   precision: choice('float32', 'bfloat16') = 'float32'
   # Into how many parts a batch is cut that does not fit on a device. Batch
   # norm then sees one part at a time.
   gradient_accumulation_steps: integer(1, 262_144) = 1
 
   # What follows changes no result.
+
   # Steps between checkpoints.
   checkpoint_every: integer(1, 100_000_000) = 1000
   # Memory for decoded images of the split that is trained on, in GiB.

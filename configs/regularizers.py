@@ -50,13 +50,17 @@ _CONFIGURATIONS = ('C1', 'C2', 'C3', 'C4', 'C5')
 class TSNE(Group):
   """What figure 4 shows: features of a dataset's images in the plane."""
 
+  # The network whose features are shown.
   network: name('a network') = 'inception_v4'
+  # Its configurations, a panel each.
   configurations: several(choice(*_CONFIGURATIONS)) = ('C1', 'C5')
   # One of the datasets of the study; '' draws no figure.
   dataset: path('a dataset') = 'flowers'
-  # The first classes of the dataset, and the first test images of each.
+  # How many classes are shown, the first of the dataset.
   classes: integer(1, 10_000) = 10
+  # How many test images of each class are shown, the first ones.
   images_per_class: integer(1, 1_000_000) = 100
+  # Seed of t-SNE.
   seed: integer(0, 2**32 - 1) = 0
 
 

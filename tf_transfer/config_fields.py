@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import ml_collections
-from ml_collections import config_dict
 from msgspec import Meta
 
 from tf_transfer import errors
@@ -58,13 +57,11 @@ class Kind:
     expected: which they are, in words.
     check: raises an InputError for a value of this type that is none of them;
       it is given the value and the field's full name.
-    is_switch: whether the field is True or False.
   """
 
   type: Any
   expected: str
   check: Callable[[Any, str], None] = _accept
-  is_switch: bool = False
 
 
 class Group:
@@ -88,7 +85,7 @@ class OptionalGroup(Group):
   """Fields that count only where another names them; a config may lack them."""
 
 
-boolean = Kind(bool, 'True or False', is_switch=True)
+boolean = Kind(bool, 'True or False')
 
 
 def integer(least: int, most: int) -> Kind:
@@ -107,8 +104,8 @@ def number(
   below: float | None = None,
 ) -> Kind:
   """Returns the numbers in a range: `least` and `most` are part of it."""
-  low = f'from {least:g}' if least is not None else f'above {above:g}'
-  high = f'to {most:g}' if most is not None else f'below {below:g}'
+  low = f'above {_digits(above)}' if least is None else f'from {_digits(least)}'
+  high = f'below {_digits(below)}' if most is None else f'to {_digits(most)}'
   if least is None:
     high = f'and up {high}' if most is not None else f'and {high}'
   elif most is None:
@@ -117,6 +114,11 @@ def number(
     Annotated[float, Meta(ge=least, gt=above, le=most, lt=below)],
     f'a number {low} {high}',
   )
+
+
+def _digits(value: float) -> str:
+  """Returns a number as people write it."""
+  return f'{value:,.0f}' if 10 <= value < 1e9 else f'{value:g}'
 
 
 def choice(*values: str) -> Kind:
@@ -131,7 +133,7 @@ def pixels() -> Kind:
 
   def check(value: int, place: str) -> None:
     if 0 < value < 8:
-      raise _wrong(place, expected, value)
+      raise wrong(place, expected, value)
 
   return Kind(Annotated[int, Meta(ge=0, le=4096)], expected, check)
 
@@ -150,7 +152,7 @@ def text(expected: str = 'text', *, required: bool = False) -> Kind:
   def check(value: str, place: str) -> None:
     if _CONTROL.search(value):
       without = f'{expected}, without control characters'
-      raise _wrong(place, without, value)
+      raise wrong(place, without, value)
 
   length = Meta(min_length=int(required), max_length=_MAX_TEXT)
   return Kind(Annotated[str, length], expected, check)
@@ -242,7 +244,7 @@ def of_job(job: str) -> type[Group]:
   return getattr(importlib.import_module(f'tf_transfer.configs.{module}'), name)
 
 
-def find(job: str, field: str) -> Kind | None:
+def find(job: Any, field: str) -> Kind | None:
   """Returns what a field of a job is declared as.
 
   Args:
@@ -252,7 +254,7 @@ def find(job: str, field: str) -> Kind | None:
   Returns:
     The kind; None if there is no such field, or it is a group.
   """
-  if job not in _DECLARATIONS:
+  if not isinstance(job, str) or job not in _DECLARATIONS:
     return None
   kind: Any = of_job(job)
   for name in field.split('.'):
@@ -293,13 +295,19 @@ def check(config: Any, group: type[Group], place: str) -> None:
       f'{place}: expected a group of fields, found {_shown(config)}'
     )
   declared = fields(group)
-  for name in config:
+  try:
+    names = list(config)
+  except TypeError as error:  # ml_collections sorts them.
+    raise errors.InputError(
+      f'{place}: expected fields whose names are text ({error})'
+    ) from error
+  for name in names:
     if name not in declared:
       raise errors.unknown_name(f'field of {place}:', str(name), declared)
   for name, kind in declared.items():
     field = f'{place}.{name}'
     if name in config:
-      value = _value(config, name, field)
+      value = config[name]
       if is_group(kind):
         check(value, kind, field)
       else:
@@ -330,25 +338,15 @@ def check_value(value: Any, kind: Kind, field: str) -> None:
   if isinstance(value, float):
     value = float(value)
   if isinstance(value, set | frozenset):
-    raise _wrong(field, kind.expected, value)
+    raise wrong(field, kind.expected, value)
   try:
     value = schemas.convert(value, kind.type, field)
   except errors.InputError as error:
-    raise _wrong(field, kind.expected, value) from error
+    raise wrong(field, kind.expected, value) from error
   kind.check(value, field)
 
 
-def _value(config: ml_collections.ConfigDict, name: str, field: str) -> Any:
-  """Returns the value of a field, references resolved."""
-  try:
-    return config[name]
-  except config_dict.RequiredValueError as error:
-    raise errors.InputError(
-      f'{field} has no value: set it with --{field}=VALUE'
-    ) from error
-
-
-def _wrong(field: str, expected: str, value: Any) -> errors.InputError:
+def wrong(field: str, expected: str, value: Any) -> errors.InputError:
   """Returns the error for a value that a field does not take."""
   return errors.InputError(
     f'{field}: expected {expected}, found {_shown(value)}'

@@ -14,14 +14,15 @@ import logging as python_logging
 import os
 import pathlib
 import sys
+from typing import Any
 
 import ml_collections
 from absl import app, flags, logging
 
-from tf_transfer import config_files, errors
+from tf_transfer import config_fields, config_files, config_flags, errors
 from tf_transfer.runtime import files, memory
 
-_CONFIG = config_files.define_flag(
+_CONFIG = config_flags.define(
   'config', 'The config: NAME or PATH.py, with :ARGUMENT where it takes one.'
 )
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Where everything is written.')
@@ -58,19 +59,23 @@ def _workdir(job: str) -> pathlib.Path | None:
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
-  """Parses the flags; an unknown config or field ends in one clear line."""
+  """Parses the flags; whatever is wrong with one ends in one clear line."""
   try:
-    return app.parse_flags_with_usage(argv)
+    return config_flags.parse(argv)
   except errors.InputError as error:
-    sys.exit(f'error: --config: {error}')
+    sys.exit(f'error: {errors.printable(str(error))}')
 
 
-def _module_of(job: str) -> str:
+def _module_of(job: Any) -> str:
   """Returns the module that runs a job.
 
   Raises:
     InputError: there is no such job.
   """
+  if not isinstance(job, str):
+    raise errors.InputError(
+      f'config.job: expected one of {", ".join(_JOBS)}, found {job!r}'
+    )
   if job in config_files.RENAMED_CONFIGS:
     raise errors.InputError(
       f'config.job: {job} is now named {config_files.RENAMED_CONFIGS[job]}'
@@ -83,12 +88,16 @@ def _module_of(job: str) -> str:
 def main(argv: list[str]) -> None:
   """Runs the job; exits with 1 for bad input, 75 after SIGTERM."""
   if len(argv) > 1:
-    raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
+    sys.exit(
+      f'error: unexpected arguments: {errors.printable(" ".join(argv[1:]))}; '
+      'expected flags alone, such as --config.FIELD=VALUE'
+    )
   python_logging.getLogger('jax').setLevel(python_logging.WARNING)
   logging.set_verbosity(logging.WARNING)
   try:
     config: ml_collections.ConfigDict = _CONFIG.value
-    module = _module_of(config.get('job', ''))
+    module = _module_of(config.get('job'))
+    config_fields.check_job(config, config.job)
     workdir = _workdir(config.job)
     importlib.import_module(module).run(config, workdir)
   except errors.InputError as error:

@@ -3,35 +3,18 @@
 import numpy as np
 import pytest
 
+from tests.study.made_records import identity, predictions, record
 from tf_transfer import errors
 from tf_transfer.configs import merge as merge_config
 from tf_transfer.jobs import merge as merge_job
-from tf_transfer.study import failures, ledger, schema, shards
-
-
-def record(name, value=0.5, **more):
-  return {
-    'identity': name,
-    'version': schema.VERSION,
-    'schema': schema.SCHEMA,
-    'network': f'network_{name}',
-    'weights_sha256': 8 * name,
-    'dataset': 'pets',
-    'setting': 'ridge',
-    'chosen': {'penalty': 0.1},
-    'test': {'value': value, 'examples': 100},
-    'predictions': f'predictions/{name}.npz',
-    'seconds': 3.0,
-    'device': '1 x cpu',
-    **more,
-  }
+from tf_transfer.study import failures, ledger, shards
 
 
 def write_ledger(workdir, *records, part=None):
   workdir.mkdir(exist_ok=True)
   merged = ledger.Ledger(workdir, part)
   for one in records:
-    merged.add(one, {'correct': np.arange(100) < 100 * one['test']['value']})
+    merged.add(one, predictions(one['test']['value']))
   return merged
 
 
@@ -42,10 +25,17 @@ def run(workdir, *sources, prefer=''):
 
 
 def values(workdir):
+  known = {identity(name): name for name in 'abcvxyz'}
   return {
-    name: one['test']['value']
-    for name, one in ledger.Ledger(workdir).read().items()
+    known[one]: fields['test']['value']
+    for one, fields in ledger.Ledger(workdir).read().items()
   }
+
+
+def load(workdir, name):
+  """The predictions of a cell."""
+  with np.load(workdir / 'predictions' / f'{identity(name)}.npz') as arrays:
+    return dict(arrays)
 
 
 def test_ledgers_of_two_machines(tmp_path, capsys):
@@ -57,8 +47,7 @@ def test_ledgers_of_two_machines(tmp_path, capsys):
   )
   run(into, a, b)
   assert values(into) == {'x': 0.1, 'y': 0.2, 'z': 0.3}
-  with np.load(into / 'predictions' / 'z.npz') as predictions:
-    assert predictions['correct'].sum() == 30
+  assert load(into, 'z')['correct'].sum() == 30
   assert f'{a / "results.jsonl"}: 2 records were new' in capsys.readouterr().out
   before = (into / 'results.jsonl').read_bytes()
   run(into, b, a)
@@ -69,7 +58,7 @@ def test_conflicts_are_shown_and_not_settled(tmp_path, capsys):
   a, b, into = (tmp_path / name for name in ('a', 'b', 'into'))
   write_ledger(a, record('x', 0.1), record('y', 0.2))
   write_ledger(b, record('x', 0.4, chosen={'penalty': 1.0}), record('z', 0.3))
-  with pytest.raises(errors.InputError, match='1 cells have different'):
+  with pytest.raises(errors.InputError, match='1 cell has different'):
     run(into, a, b)
   out = capsys.readouterr().out
   assert 'network_x, pets, ridge' in out
@@ -79,8 +68,7 @@ def test_conflicts_are_shown_and_not_settled(tmp_path, capsys):
   run(into, a, b, prefer=b)
   assert 'kept: the second' in capsys.readouterr().out
   assert values(into)['x'] == 0.4
-  with np.load(into / 'predictions' / 'x.npz') as predictions:
-    assert predictions['correct'].sum() == 40
+  assert load(into, 'x')['correct'].sum() == 40
 
 
 def test_parts_of_one_workdir_and_of_another(tmp_path):
@@ -106,12 +94,13 @@ def test_failures_are_merged_unless_the_cell_has_a_record(tmp_path):
 def test_failures_of_two_weights_of_one_network(tmp_path):
   """A plan that has both calls them by their hashes, another by the name."""
   a, b, into = (tmp_path / name for name in ('a', 'b', 'into'))
-  y = {'network': 'n', 'weights_sha256': 8 * 'y'}
-  write_ledger(a, record('x', network='n'), record('v', network='alone'))
+  x, y, v = ({'weights_sha256': 64 * digit} for digit in '123')
+  y['network'] = x['network'] = 'n'
+  write_ledger(a, record('x', **x), record('v', network='alone', **v))
   write_ledger(b, record('y', **y), record('z', **y, dataset='dtd'))
   for network, dataset in (
-    *(('n (xxxxxx)', 'pets'), ('n (xxxxxx)', 'dtd'), ('n (yyyyyy)', 'pets')),
-    *(('alone (vvvvvv)', 'pets'), ('alone (wwwwww)', 'pets')),
+    *(('n (111111)', 'pets'), ('n (111111)', 'dtd'), ('n (222222)', 'pets')),
+    *(('alone (333333)', 'pets'), ('alone (444444)', 'pets')),
     *(('n', 'pets'), ('n', 'dtd')),
   ):
     failures.Failures(a).add((network, dataset, 'ridge'), 'no memory')
@@ -119,7 +108,7 @@ def test_failures_of_two_weights_of_one_network(tmp_path):
   left = {failures.key(f)[:2] for f in failures.Failures(into).read()}
   # On dtd it is not known which of the two was meant, and one has no record.
   assert left == {
-    *(('n (xxxxxx)', 'dtd'), ('alone (wwwwww)', 'pets'), ('n', 'dtd')),
+    *(('n (111111)', 'dtd'), ('alone (444444)', 'pets'), ('n', 'dtd')),
   }
 
 
@@ -142,7 +131,10 @@ def test_sources_that_cannot_be_merged(tmp_path, sources, prefer, message):
 
 def test_predictions_that_are_missing(tmp_path):
   write_ledger(tmp_path / 'a', record('x'))
-  (tmp_path / 'a' / 'predictions' / 'x.npz').unlink()
-  with pytest.raises(errors.InputError, match=r'x\.npz is missing'):
+  (tmp_path / 'a' / 'predictions' / f'{identity("x")}.npz').unlink()
+  with pytest.raises(
+    errors.InputError,
+    match=r'\.npz: the predictions of network_x on pets, ridge are missing',
+  ):
     run(tmp_path / 'into', tmp_path / 'a')
   assert values(tmp_path / 'into') == {}

@@ -1,12 +1,15 @@
 """Images with planted copies, and a ledger on them, for tests of leaks."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.study import made_records
 from tf_transfer.configs import leaks as leaks_config
 from tf_transfer.study import ledger as ledger_lib
-from tf_transfer.study import schema
+from tf_transfer.transfer import metrics, result
 
 
 def photo(seed):
@@ -88,18 +91,17 @@ def ledger_of(workdir, dataset, wrong):
   for i in range(len(test)):
     if numbers(test, [i])[0] in wrong:
       prediction[i] = 1 - prediction[i]
-  record = {
-    'version': schema.VERSION,
-    'schema': schema.SCHEMA,
-    'identity': 'abc',
-    'network': 'some_network',
-    'dataset': dataset.name,
-    'setting': 'logistic_regression',
-    'metric': 'top1',
-    'splits_sha256': {'test': test.hash},
-    'predictions': 'predictions/abc.npz',
-  }
+  measured = metrics.measure('top1', test.labels, prediction)
+  record = made_records.record(
+    'a',
+    network='some_network',
+    dataset=dataset.name,
+    setting='ridge',
+    num_classes=len(dataset.classes),
+    splits_sha256={name: s.hash for name, s in dataset.splits.items()},
+    test=dataclasses.asdict(measured),
+  )
+  positions = np.arange(len(test))
   ledger_lib.Ledger(workdir).add(
-    record,
-    {'digest': test.digests, 'label': test.labels, 'prediction': prediction},
+    record, result.per_example(test, positions, test.labels, prediction)
   )

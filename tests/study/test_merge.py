@@ -1,9 +1,9 @@
 """Merging two ledgers, and the shards of one study."""
 
-import numpy as np
 import pytest
 
-from tests.jobs.test_merge import record, values, write_ledger
+from tests.jobs.test_merge import load, values, write_ledger
+from tests.study.made_records import record
 from tf_transfer import errors
 from tf_transfer.study import failures, ledger, merge, shards
 
@@ -17,8 +17,7 @@ def test_merge_counts_new_records_and_conflicts(tmp_path):
   assert conflict.kept['test']['value'] == 0.4
   assert conflict.other['test']['value'] == 0.1
   assert values(tmp_path / 'b') == {'x': 0.4, 'y': 0.2}
-  with np.load(tmp_path / 'b' / 'predictions' / 'y.npz') as predictions:
-    assert predictions['correct'].sum() == 20
+  assert load(tmp_path / 'b', 'y')['correct'].sum() == 20
 
 
 def test_replace_takes_the_source(tmp_path):
@@ -40,7 +39,7 @@ def test_absorb_shards_keeps_the_first_of_two_results(tmp_path):
   assert failure['error'] == 'no weights'
   # The shards' own files stay.
   assert ledger.Ledger(tmp_path, shards.Shard(2, 2)).path.exists()
-  with pytest.raises(errors.InputError, match='1 cells have different'):
+  with pytest.raises(errors.InputError, match='1 cell has different'):
     merge.raise_conflicts([conflict])
 
 

@@ -33,7 +33,7 @@ def test_tensorflow_checkpoint(tmp_path, v1, average):
     names += [f'{path}.index', f'{path}.data-00000-of-00001']
   for name in names:
     assert readers.file_of(name).is_file()
-    read = readers.read(name)
+    read = readers.read(name).tensors
     assert list(read) == ['a/weights']
     np.testing.assert_array_equal(read['a/weights'], right)
 
@@ -75,16 +75,7 @@ def test_bfloat16_of_safetensors(tmp_path):
   path = tmp_path / 'a.safetensors'
   values = np.array([1.5, -2], ml_dtypes.bfloat16)
   write_safetensors(path, 'BF16', values.tobytes())
-  np.testing.assert_array_equal(readers.read(path)['a'], [1.5, -2])
-
-
-@pytest.mark.parametrize('prefix', ['module.', '_orig_mod.', ''])
-def test_wrappers_of_pytorch(prefix):
-  tensors = {f'{prefix}a.weight': 1, f'{prefix}module.bias': 2}
-  found = readers.strip_wrapper(tensors)
-  assert found == ({'a.weight': 1, 'module.bias': 2}, prefix)
-  # Only where it is ahead of every name.
-  assert readers.strip_wrapper({**tensors, 'b': 3})[1] == ''
+  np.testing.assert_array_equal(readers.read(path).tensors['a'], [1.5, -2])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +128,7 @@ def test_graph_that_tensorflow_froze(tmp_path, resource):
     )
   path = tmp_path / 'a.pb'
   path.write_bytes(frozen.SerializeToString())
-  read = readers.read(path)
+  read = readers.read(path).tensors
   assert read.keys() == values.keys()
   for name, value in values.items():
     np.testing.assert_array_equal(read[name], value)

@@ -29,7 +29,7 @@ def test_values_of_every_dtype(tmp_path, fake_torch, write, dtype):
   values = np.arange(24).reshape(2, 3, 4).astype(dtype)
   path = tmp_path / 'a.pth'
   write(path, collections.OrderedDict(a=tensor('0', values), n=3))
-  read = torch_files.read(path)
+  read = torch_files.read(path).tensors
   assert list(read) == ['a']
   assert read['a'].dtype == dtype
   np.testing.assert_array_equal(read['a'], values)
@@ -48,7 +48,7 @@ def test_views_strides_and_scalars(tmp_path, fake_torch, write):
       'empty': Tensor(shared, 0, (0, 3), (3, 1)),
     },
   )
-  read = torch_files.read(path)
+  read = torch_files.read(path).tensors
   matrix = np.arange(12).reshape(3, 4)
   np.testing.assert_array_equal(read['transposed'], matrix.T)
   np.testing.assert_array_equal(read['tail'], [10, 11])
@@ -61,7 +61,7 @@ def test_wrapped_by_a_training_script(tmp_path, fake_torch, write):
   inner = {'a': tensor('0', np.ones(3, np.float32))}
   path = tmp_path / 'a.pth'
   write(path, {'epoch': 3, 'state_dict': inner})
-  np.testing.assert_array_equal(torch_files.read(path)['a'], np.ones(3))
+  np.testing.assert_array_equal(torch_files.read(path).tensors['a'], np.ones(3))
 
 
 @WRITERS

@@ -6,6 +6,7 @@ import ml_collections
 
 from tf_transfer import config_fields, errors
 from tf_transfer.runtime import files
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import failures as failures_lib
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study import merge, shards
@@ -23,14 +24,18 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       agrees was merged.
   """
   config_fields.check_job(config, 'merge')
-  sources = [pathlib.Path(source).expanduser() for source in config.sources]
+  sources = [
+    files.local_path(source, 'config.sources') for source in config.sources
+  ]
   for source in sources:
-    if not any(source.glob('results*.jsonl')):
+    if not shards.has_ledger(source):
       raise errors.InputError(
         f'config.sources: no results.jsonl in {source}; expected the workdir '
         'of a study'
       )
-  prefer = config.prefer and pathlib.Path(config.prefer).expanduser().resolve()
+  prefer = (
+    config.prefer and files.local_path(config.prefer, 'config.prefer').resolve()
+  )
   if prefer and prefer not in [source.resolve() for source in sources]:
     raise errors.InputError(
       f'config.prefer: {config.prefer} is none of config.sources'
@@ -45,9 +50,10 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       count, new_conflicts = merge.merge(ledger, into, replace=replace)
       conflicts += [(conflict, replace) for conflict in new_conflicts]
       if ledger.path.exists():
-        print(f'{ledger.path}: {count} records were new')
+        were = 'was' if count == 1 else 'were'
+        print(f'{ledger.path}: {counted(count, "record")} {were} new')
       merge.merge_failures([failures_lib.Failures(source, shard)], into)
-  print(f'{into.path}: {len(into.read())} records')
+  print(f'{into.path}: {counted(len(into.read()), "record")}')
   for conflict, replaced in conflicts:
     merge.print_conflict(conflict, replaced=replaced)
   merge.raise_conflicts(

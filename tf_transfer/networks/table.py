@@ -421,10 +421,10 @@ def min_image_size(name: str, auxiliary_head: bool = False) -> int:
   Raises:
     InputError: the name is unknown.
   """
-  found = row(name)
+  architecture = row(name)
   if auxiliary_head:
-    return max(found.min_image_size, found.min_auxiliary_size)
-  return found.min_image_size
+    return max(architecture.min_image_size, architecture.min_auxiliary_size)
+  return architecture.min_image_size
 
 
 def check_image_size(

@@ -109,7 +109,7 @@ class Header:
     network: its name in the table of networks.
     options: fields of the backbone that differ from its defaults.
     contract: what the network expects of its input.
-    num_classes: number of logits.
+    num_classes: number of logits; 0 where the file has no head.
     background: whether class 0 is "background", ahead of ImageNet's 1000.
     imagenet_top1: accuracy on ImageNet's validation set in 0 to 1, or None.
     imagenet_top1_source: who measured it.

@@ -5,6 +5,7 @@ import errno
 import fcntl
 import functools
 import hashlib
+import math
 import os
 import pathlib
 import re
@@ -102,6 +103,9 @@ def load_arrays(
         raise ValueError(
           f'it unpacks to {size:,} bytes, at most {max_bytes:,} are expected'
         )
+      for member in archive.infolist():
+        with archive.open(member) as array:
+          _check_header(array, member.file_size)
     with open(path, 'rb') as file, np.load(file) as arrays:
       return dict(arrays)
   except FileNotFoundError:
@@ -115,6 +119,26 @@ def load_arrays(
     zlib.error,
   ) as error:
     raise ValueError(str(error) or type(error).__name__) from error
+
+
+def _check_header(file: IO[bytes], size: int) -> None:
+  """Checks that an array is no larger than its file before it is allocated.
+
+  Raises:
+    ValueError: it is larger, or the header is damaged.
+  """
+  readers = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+  }
+  version = np.lib.format.read_magic(file)
+  if version not in readers:
+    raise ValueError(f'arrays of format {version} are not expected')
+  shape, _, dtype = readers[version](file)
+  # Python's integers do not overflow.
+  # Pickled objects are refused later.
+  if not dtype.hasobject and math.prod(shape) * dtype.itemsize > size:
+    raise ValueError(f'an array {list(shape)} is larger than its file')
 
 
 def make_directory(path: os.PathLike | str) -> pathlib.Path:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+import itertools
 import pathlib
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
@@ -53,6 +54,8 @@ def list_cells(
   """
   selection = _Selection(config, workdir)
   selection.check()
+  for pattern in selection.unused_patterns():
+    print(f'config.leave_out: {tuple(pattern)} matches no cell')
   files.make_directory(workdir)
   loaded, opened = selection.load_networks(), selection.open_datasets()
   labels = _label_networks(loaded)
@@ -127,6 +130,17 @@ class _Selection:
         all(map(fnmatch.fnmatchcase, (network, dataset, name), pattern))
         for pattern in self._config.leave_out
       )
+    ]
+
+  def unused_patterns(self) -> list[Sequence[str]]:
+    """Returns what the config leaves out although it is not there."""
+    names = list(
+      itertools.product(self.networks, self.datasets, self._config.settings)
+    )
+    return [
+      pattern
+      for pattern in self._config.leave_out
+      if not any(all(map(fnmatch.fnmatchcase, cell, pattern)) for cell in names)
     ]
 
   def check(self) -> None:

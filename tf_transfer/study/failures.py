@@ -6,13 +6,17 @@ the last time that its cell was tried; a cell that succeeds loses its line.
 """
 
 import datetime
+import functools
 import json
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from absl import logging
 
-from tf_transfer.runtime import files
+from tf_transfer import errors
+from tf_transfer.runtime import files, json_lines
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import shards
 
 FIELDS = ('network', 'dataset', 'setting', 'error', 'time')
@@ -38,19 +42,38 @@ class Failures:
     return self._path
 
   def read(self) -> list[Failure]:
-    """Reads all failures; logs a warning for each line that is damaged."""
-    try:
-      lines = self._path.read_bytes().splitlines()
-    except FileNotFoundError:
-      return []
-    failures = []
-    for line in lines:
-      try:
-        failure = json.loads(line)
-        failures.append({name: str(failure[name]) for name in FIELDS})
-      except (ValueError, KeyError, TypeError):
-        logging.warning('%s: a line is damaged and left out', self._path)
-    return failures
+    """Reads all failures; says how many lines are damaged.
+
+    Raises:
+      InputError: the file cannot be read.
+    """
+    return self._read()[0]
+
+  def _read(self) -> tuple[list[Failure], list[bytes]]:
+    """Reads all failures, and the lines that are damaged.
+
+    What is left of a line that was cut short is in neither.
+    """
+    failures, damaged = [], []
+    for line in json_lines.read(self._path):
+      if line.problem:
+        damaged.append(line.text)
+        continue
+      for text, content in line.objects:
+        failure = _checked(content)
+        if failure is None:
+          damaged.append(text)
+        else:
+          failures.append(failure)
+      if line.is_cut:
+        _warn_once(f'{self._path}: the last line is cut short and left out')
+    if damaged:
+      are = 'is' if len(damaged) == 1 else 'are'
+      _warn_once(
+        f'{self._path}: {counted(len(damaged), "line")} {are} damaged and left '
+        'out; the file keeps what is in them'
+      )
+    return failures, damaged
 
   def keep(self, cells: Collection[Key]) -> None:
     """Removes the failures of all cells but these.
@@ -58,7 +81,8 @@ class Failures:
     Raises:
       InputError: the file cannot be written.
     """
-    self._write([f for f in self.read() if key(f) in cells])
+    failures, damaged = self._read()
+    self._write([f for f in failures if key(f) in cells], damaged)
 
   def add(self, cell: Key, error: str) -> None:
     """Writes a failure, in place of an earlier one of this cell.
@@ -73,18 +97,42 @@ class Failures:
   def put(self, failures: Collection[Failure]) -> None:
     """Writes failures, in place of earlier ones of the same cells."""
     new = {key(failure) for failure in failures}
-    self._write([f for f in self.read() if key(f) not in new] + [*failures])
+    earlier, damaged = self._read()
+    self._write(
+      [f for f in earlier if key(f) not in new] + [*failures], damaged
+    )
 
   def discard(self, cell: Key) -> None:
     """Removes the failure of a cell, which has a record now."""
-    self._write([f for f in self.read() if key(f) != cell])
+    failures, damaged = self._read()
+    self._write([f for f in failures if key(f) != cell], damaged)
 
-  def _write(self, failures: list[Failure]) -> None:
+  def _write(self, failures: list[Failure], damaged: list[bytes]) -> None:
+    """Writes failures below the lines that nobody can read."""
     if not failures and not self._path.exists():
       return
     with files.atomic_write(self._path) as file:
+      for line in damaged:
+        file.write(line + b'\n')
       for failure in failures:
         file.write(json.dumps(failure, sort_keys=True).encode() + b'\n')
+
+
+def _checked(content: Mapping[str, Any]) -> Failure | None:
+  """Returns a failure, with texts that can be printed; None if it is none."""
+  values = [content.get(name) for name in FIELDS]
+  if not all(isinstance(value, str) for value in values):
+    return None
+  return {
+    name: errors.printable(value)
+    for name, value in zip(FIELDS, values, strict=True)
+  }
+
+
+@functools.cache
+def _warn_once(text: str) -> None:
+  """Logs a warning once, though the file is read before each cell."""
+  logging.warning('%s', text)
 
 
 def render(reasons: Mapping[Key, str]) -> str:

@@ -18,6 +18,8 @@ from tf_transfer import datasets, errors
 from tf_transfer.datasets.images import perceptual_hash
 from tf_transfer.runtime import progress
 from tf_transfer.study import ledger as ledger_lib
+from tf_transfer.study import predictions as predictions_lib
+from tf_transfer.study import schema
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer.fixed_features import features as features_lib
 
@@ -191,19 +193,22 @@ def measure_without(
     that it counted, and the metric on those that remain.
 
   Raises:
-    InputError: there is no such record, or none of its images remains.
+    InputError: there is no such record, its predictions cannot be read, or none
+      of its images remains.
   """
   test = dataset.splits['test']
   removed = {test.digests[i].tobytes() for i in leaked}
   rows = []
   for record in ledger_lib.read_all(workdir).values():
-    # Not by the dataset's name: a folder may be named in several ways.
-    if record['splits_sha256']['test'] != test.hash:
+    if (
+      schema.identity_name(record['dataset']) != dataset.identity_name
+      or record['splits_sha256']['test'] != test.hash
+    ):
       continue
-    with np.load(workdir / record['predictions']) as arrays:
-      digest, label, prediction = (
-        arrays[name] for name in ('digest', 'label', 'prediction')
-      )
+    arrays = predictions_lib.read(record, workdir)
+    digest, label, prediction = (
+      arrays[name] for name in ('digest', 'label', 'prediction')
+    )
     remains = np.array([row.tobytes() not in removed for row in digest])
     if not remains.any():
       raise errors.InputError(

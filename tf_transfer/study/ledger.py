@@ -6,24 +6,27 @@ the prediction for each test example, for paired tests. A shard of a study
 writes `results.K-of-N.jsonl` in the same workdir.
 """
 
+import dataclasses
 import functools
 import json
 import math
 import pathlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 from absl import logging
 
 from tf_transfer import errors
-from tf_transfer.runtime import files
-from tf_transfer.study import schema, shards
+from tf_transfer.runtime import files, json_lines
+from tf_transfer.runtime.units import counted
+from tf_transfer.study import record_types, schema, shards
 from tf_transfer.study.schema import Record
 
 # The results of a cell. All else that may differ between two runs of it says
 # where and when it ran, or follows from these up to rounding.
 _RESULTS = ('chosen', 'validation', 'test', 'skipped')
+_REMEDY = 'Remove the line, or name another --workdir.'
 
 
 def differences(first: Record, second: Record) -> list[str]:
@@ -63,7 +66,7 @@ def describe(record: Record) -> str:
 @functools.cache
 def warn_once(text: str) -> None:
   """Logs a warning once, though the ledger is read before each cell."""
-  logging.warning('%s', text)
+  logging.warning('%s', errors.printable(text))
 
 
 class Ledger:
@@ -91,9 +94,9 @@ class Ledger:
     records, others = self._read()
     if others:
       warn_once(
-        f'{self._path}: {len(others)} records of another version than '
-        f'{schema.VERSION} are left out: the same settings give other numbers '
-        'now'
+        f'{self._path}: {counted(len(others), "record")} of another version '
+        f'than {schema.VERSION}, left out: the same settings give other '
+        'numbers now'
       )
     return records
 
@@ -109,8 +112,9 @@ class Ledger:
       predictions: arrays by name, with an entry per test example.
 
     Raises:
-      InputError: it could not be written.
+      InputError: it could not be written, or is no record.
     """
+    record = record_types.check(record, f'{self._path}: a new record')
     files.make_directory(self._predictions)
     # Written first, so that every record has its predictions.
     path = self._predictions / f'{record["identity"]}.npz'
@@ -124,62 +128,125 @@ class Ledger:
     A record of the same identity is replaced. Lines of another version stay.
 
     Raises:
-      InputError: they could not be written.
+      InputError: they could not be written, or are no records.
     """
+    new = {
+      name: record_types.check(record, f'{self._path}: a new record')
+      for name, record in records.items()
+    }
     # Other processes may be adding a record at the same time.
     with files.locked(self._path.with_name('.results.lock')):
       merged, others = self._read()
-      merged.update({name: dict(record) for name, record in records.items()})
+      merged.update(new)
+      lines = [
+        json.dumps(record, sort_keys=True, allow_nan=False).encode()
+        for record in merged.values()
+      ]
       with files.atomic_write(self._path) as file:
-        for line in (*others, *merged.values()):
-          file.write(json.dumps(line, sort_keys=True).encode() + b'\n')
+        for line in (*others, *lines):
+          file.write(line + b'\n')
 
-  def _read(self) -> tuple[dict[str, dict[str, Any]], list[dict[str, Any]]]:
-    """Reads the records of this version by identity, and all others."""
-    records, others, numbers = {}, [], {}
-    for number, record in _read_lines(self._path):
-      if record.get('version') != schema.VERSION:
-        others.append(record)
+  def _read(self) -> tuple[dict[str, dict[str, Any]], list[bytes]]:
+    """Reads the records of this version by identity, and all other lines."""
+    others: list[bytes] = []
+    read: dict[str, _Read] = {}
+    for number, text, content in _read_lines(self._path):
+      place = f'{self._path}, line {number}'
+      if _is_of_another_version(content, place):
+        others.append(text)
         continue
-      record = schema.upgrade(record)
+      try:
+        record = schema.read(content, place)
+      except errors.InputError as error:
+        raise errors.InputError(f'{error}. {_REMEDY}') from error
       identity = record['identity']
-      unequal = differences(records.get(identity, record), record)
-      if unequal:
-        raise errors.InputError(
-          f'{self._path}: lines {numbers[identity]} and {number} are records '
-          f'of one cell, {describe(record)}, with different results '
-          f'({"; ".join(unequal)}). Remove one of the lines.'
-        )
-      records[identity], numbers[identity] = record, number
-    return records, others
+      new = _Read(number, text, record, identity != content['identity'])
+      first = read.get(identity, new)
+      if differences(first.record, record):
+        new, rejected = _choose(first, new, self._path)
+        others.append(rejected.text)
+      read[identity] = new
+    return {name: each.record for name, each in read.items()}, others
 
 
-def _read_lines(path: pathlib.Path) -> list[tuple[int, dict[str, Any]]]:
-  """Reads the records of a file, with the numbers of their lines."""
-  try:
-    # A last line that was cut short may end within a character.
-    lines = path.read_bytes().split(b'\n')
-  except FileNotFoundError:
-    return []
-  except OSError as error:
-    raise errors.InputError(f'{path}: {error}') from error
-  records = []
-  for number, line in enumerate(lines, start=1):
-    if not line.strip():
-      continue
-    try:
-      record = json.loads(line)
-      record['identity']
-    except (ValueError, KeyError, TypeError) as error:
-      if number == len(lines):
-        warn_once(f'{path}: the last line is cut short and left out')
-        continue
+@dataclasses.dataclass(frozen=True)
+class _Read:
+  """A record as it was read.
+
+  Attributes:
+    number: of its line.
+    text: its JSON.
+    record: in the present schema.
+    has_new_identity: whether its identity is another than in the file.
+  """
+
+  number: int
+  text: bytes
+  record: dict[str, Any]
+  has_new_identity: bool
+
+
+def _choose(
+  first: _Read, second: _Read, path: pathlib.Path
+) -> tuple[_Read, _Read]:
+  """Chooses between two results of one cell; returns the other one too.
+
+  Before schema 3 a folder that was named in two ways had two cells. Both may be
+  there, and the one that was first counts.
+
+  Raises:
+    InputError: neither is of an older schema.
+  """
+  unequal = '; '.join(differences(first.record, second.record))
+  text = (
+    f'{path}: lines {first.number} and {second.number} are records of one '
+    f'cell, {describe(second.record)}, with different results ({unequal})'
+  )
+  if first.has_new_identity and not second.has_new_identity:
+    first, second = second, first
+  if not second.has_new_identity:
+    raise errors.InputError(f'{text}. Remove one of the lines.')
+  warn_once(
+    f'{text}, since its folder was named in two ways; line {first.number} '
+    'counts'
+  )
+  return first, second
+
+
+def _is_of_another_version(content: Mapping[str, Any], place: str) -> bool:
+  """Tells whether a record was made by a program with other numbers.
+
+  Raises:
+    InputError: it is no record at all.
+  """
+  version = content.get('version')
+  if 'identity' not in content or not isinstance(version, int | None):
+    field = 'version' if 'identity' in content else 'identity'
+    raise errors.InputError(
+      f'{place} is no record: {field} is missing or of the wrong type. '
+      f'{_REMEDY}'
+    )
+  return version != schema.VERSION
+
+
+def _read_lines(
+  path: pathlib.Path,
+) -> Iterator[tuple[int, bytes, dict[str, Any]]]:
+  """Yields the records of a file: line number, text and content."""
+  for line in json_lines.read(path):
+    if line.problem:
       raise errors.InputError(
-        f'{path}, line {number} is no record ({error}). Remove the '
-        'line, or name another --workdir.'
-      ) from error
-    records.append((number, record))
-  return records
+        f'{path}, line {line.number} is no record: {line.problem}. {_REMEDY}'
+      )
+    if line.is_cut:
+      warn_once(f'{path}: the last line is cut short and left out')
+    if len(line.objects) > 1:
+      warn_once(
+        f'{path}, line {line.number}: {len(line.objects)} records in one line, '
+        'since line breaks are missing; all of them are read'
+      )
+    for text, content in line.objects:
+      yield line.number, text, content
 
 
 def read_all(workdir: pathlib.Path) -> dict[str, dict[str, Any]]:
@@ -198,7 +265,25 @@ def read_all(workdir: pathlib.Path) -> dict[str, dict[str, Any]]:
           f'({"; ".join(unequal)}): see configs/merge.py'
         )
       records.setdefault(identity, record)
-  return records
+  return _with_one_name_a_folder(records)
+
+
+def _with_one_name_a_folder(
+  records: Mapping[str, dict[str, Any]],
+) -> dict[str, dict[str, Any]]:
+  """Names folders that hold the same splits by the first of their names.
+
+  Else one folder, written in two ways, would be two datasets in tables.
+  """
+  names: dict[tuple[str, ...], str] = {}
+  renamed = {}
+  for identity, record in records.items():
+    dataset = record['dataset']
+    if schema.is_folder(dataset):
+      key = tuple(record['splits_sha256'].values()), record['metric']
+      dataset = names.setdefault(key, dataset)
+    renamed[identity] = {**record, 'dataset': dataset}
+  return renamed
 
 
 def cell_locks(workdir: pathlib.Path) -> pathlib.Path:
@@ -211,5 +296,5 @@ def remove_stale_locks(
 ) -> None:
   """Removes locks that killed processes left of cells that are done since."""
   for path in (workdir / 'claims').glob('*'):
-    if path.name in recorded:
+    if path.name in recorded and not path.is_dir():
       path.unlink(missing_ok=True)

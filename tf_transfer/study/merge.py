@@ -10,11 +10,14 @@ import dataclasses
 import pathlib
 import shutil
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from tf_transfer import errors
 from tf_transfer.runtime import files
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import failures as failures_lib
 from tf_transfer.study import ledger as ledger_lib
+from tf_transfer.study import predictions as predictions_lib
 from tf_transfer.study import shards
 from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.study.schema import Record
@@ -71,7 +74,8 @@ def merge(
     The number of new records, and the conflicts.
 
   Raises:
-    InputError: predictions are missing, or something cannot be written.
+    InputError: predictions are missing or of another cell, or something cannot
+      be written.
   """
   present = into.read()
   new, conflicts = {}, []
@@ -83,8 +87,10 @@ def merge(
       if replace:
         new[name] = record
   if source.workdir.resolve() != into.workdir.resolve():
-    for record in new.values():
-      _copy_predictions(record, source.workdir, into.workdir)
+    new = {
+      name: _copy_predictions(record, source.workdir, into.workdir)
+      for name, record in new.items()
+    }
   if new:
     into.put(new)
   return len(new), conflicts
@@ -92,21 +98,25 @@ def merge(
 
 def _copy_predictions(
   record: Record, source: pathlib.Path, into: pathlib.Path
-) -> None:
-  """Copies the predictions of a record from one workdir to another."""
-  files.make_directory((into / record['predictions']).parent)
-  try:
-    with (
-      open(source / record['predictions'], 'rb') as source_file,
-      files.atomic_write(into / record['predictions']) as file,
-    ):
-      shutil.copyfileobj(source_file, file)
-  except FileNotFoundError as error:
-    raise errors.InputError(
-      f'{source / record["predictions"]} is missing, the predictions of '
-      f'{ledger_lib.describe(record)}: remove its line from the ledger there, '
-      'or find the file'
-    ) from error
+) -> dict[str, Any]:
+  """Copies the predictions of a record from one workdir to another.
+
+  Returns:
+    The record, which names the file in the other workdir.
+
+  Raises:
+    InputError: they are missing or not the record's, or cannot be written.
+  """
+  predictions_lib.read(record, source)
+  copied = {**record, 'predictions': f'predictions/{record["identity"]}.npz'}
+  path = predictions_lib.path_of(copied, into)
+  files.make_directory(path.parent)
+  with (
+    open(predictions_lib.path_of(record, source), 'rb') as source_file,
+    files.atomic_write(path) as file,
+  ):
+    shutil.copyfileobj(source_file, file)
+  return copied
 
 
 def absorb_shards(workdir: pathlib.Path) -> list[Conflict]:
@@ -175,8 +185,10 @@ def print_conflict(conflict: Conflict, *, replaced: bool = False) -> None:
 def raise_conflicts(conflicts: Sequence[Conflict]) -> None:
   """Raises an InputError if conflicts are left that nobody has settled."""
   if conflicts:
+    have = 'has' if len(conflicts) == 1 else 'have'
     raise errors.InputError(
-      f'{len(conflicts)} cells have different results in different ledgers, '
-      'see above; all others are merged. Remove the line of the wrong one, or '
-      'have configs/merge.py --config.prefer=DIR say whose is right'
+      f'{counted(len(conflicts), "cell")} {have} different results in '
+      'different ledgers, see above; all others are merged. Remove the line of '
+      'the wrong one, or have configs/merge.py --config.prefer=DIR say whose '
+      'is right'
     )

@@ -30,7 +30,35 @@ def identity(
   config: ml_collections.ConfigDict,
 ) -> str:
   """Returns the identity of a cell, before it is run."""
-  return schema.cell_identity(_determinants(network, dataset, setting, config))
+  return schema.cell_identity(
+    {
+      **_determinants(network, dataset, setting, config),
+      'dataset': dataset.identity_name,
+    }
+  )
+
+
+def former_identity(
+  network: networks.Network,
+  dataset: datasets.Dataset,
+  setting: Setting,
+  config: ml_collections.ConfigDict,
+  name: str,
+) -> str:
+  """Returns the identity of a cell in schema 2, which hashed a folder's path.
+
+  Checkpoints of a search may lie under it.
+
+  Args:
+    network: of the cell.
+    dataset: of the cell.
+    setting: of the cell.
+    config: of the study.
+    name: of the dataset, as the user wrote it.
+  """
+  return schema.cell_identity(
+    {**_determinants(network, dataset, setting, config), 'dataset': name}
+  )
 
 
 def _determinants(
@@ -90,11 +118,9 @@ def build(
     'recipe': header.recipe.to_json(),
     'chosen': dict(result.chosen),
     'validation': dataclasses.asdict(result.validation),
-    'validation_curve': [
-      float(v) if np.isfinite(v) else None for v in result.curve
-    ],
+    'validation_curve': [_finite(float(v)) for v in result.curve],
     'test': dataclasses.asdict(result.test),
-    'solver': dict(result.solver),
+    'solver': {k: _finite(v) for k, v in result.solver.items()},
     'trials': [dict(trial) for trial in result.trials],
     'losses': list(result.losses),
     'skipped': list(result.skipped),
@@ -111,6 +137,11 @@ def build(
       timespec='seconds'
     ),
   }
+
+
+def _finite(value: Any) -> Any:
+  """Returns None in place of a number that JSON does not have."""
+  return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _as_json(fields: Mapping[str, Any]) -> dict[str, Any]:

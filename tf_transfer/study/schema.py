@@ -8,9 +8,10 @@ to read one:
 - `schema`: raised when fields are renamed. Records of an older schema are
   converted when they are read.
 
-An identity is a hash of everything that determines a cell's numbers. It hashes
-the names that fields had in schema 1, so that a renamed field runs no cell
-again.
+`record_types` has the fields of the present schema. An identity is a hash of
+everything that determines a cell's numbers. It hashes the names that fields had
+in schema 1, so that a renamed field runs no cell again. Since schema 3 a folder
+of images is known by what it holds: its path is in no identity.
 """
 
 import hashlib
@@ -18,11 +19,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tf_transfer import errors
+from tf_transfer.study import record_types
 from tf_transfer.transfer import settings
 from tf_transfer.transfer.setting import Record
 
 VERSION = 1
-SCHEMA = 2
+SCHEMA = 3
 
 # Names of schema 1 -> names now: fields of a setting or of pretraining,
 _FIELDS = {
@@ -45,6 +48,14 @@ _FIELDS = {
 _SETTINGS = {'nearest_neighbours': 'nearest_neighbors'}
 # In schema 1 every cell had these; cells that train do not depend on them.
 _FEATURE_DEFAULTS = {'layer': '', 'pyramid': [1]}
+# What the dataset of a folder begins with.
+_FOLDER = 'folder:'
+# The fields of a record that its identity hashes, where it has them.
+_DETERMINANTS = (
+  *('network', 'weights_sha256', 'dataset', 'splits_sha256', 'setting'),
+  *('metric', 'preprocessing', 'image_size', 'last_fit_on', 'corrupt'),
+  *('layer', 'pyramid', 'search'),
+)
 
 
 def identity(determinants: Mapping[str, Any]) -> str:
@@ -72,22 +83,78 @@ def cell_identity(determinants: Mapping[str, Any]) -> str:
   )
 
 
+def identity_name(dataset: str) -> str:
+  """Returns what stands for a record's dataset in its identity.
+
+  It is `Dataset.identity_name`: 'folder' for each folder, else the name.
+  """
+  return _FOLDER.rstrip(':') if is_folder(dataset) else dataset
+
+
+def is_folder(dataset: str) -> bool:
+  """Returns whether the dataset of a record is a folder of images."""
+  return dataset.startswith(_FOLDER)
+
+
+def read(record: Mapping[str, Any], place: str) -> dict[str, Any]:
+  """Reads a record of this version: converts and checks it.
+
+  Args:
+    record: an object of JSON.
+    place: where it is from, such as 'results.jsonl, line 3'.
+
+  Raises:
+    InputError: a field is wrong; the message names it.
+  """
+  number = record.get('schema', 1)
+  if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+    raise errors.InputError(
+      f'{place}: schema: expected a number from 1, found {number!r:.60}'
+    )
+  if number > SCHEMA:
+    raise errors.InputError(
+      f'{place}: schema {number} is of a newer version of tf_transfer; this '
+      f'one reads schemas up to {SCHEMA}: use the newer one here too'
+    )
+  # Before anything is done with its values.
+  record = record_types.clean(record, place)
+  return record_types.check(upgrade(record), place)
+
+
 def upgrade(record: Record) -> dict[str, Any]:
-  """Converts a record of an older schema to the present one."""
-  if record.get('schema', 1) == SCHEMA:
-    return dict(record)
+  """Converts a record of an older schema to the present one.
+
+  Values may be of any type: they are checked afterwards.
+  """
+  number = record.get('schema', 1)
   upgraded = {**record, 'schema': SCHEMA}
-  for name in ('search', 'chosen'):
-    if name in record:
-      upgraded[name] = _renamed(record[name], _FIELDS)
-  if 'setting' in record:
-    setting = _SETTINGS.get(record['setting'], record['setting'])
-    upgraded['setting'] = setting
-    row = settings.SETTINGS.get(setting)
-    if row is not None and row.trains:
-      for name in _FEATURE_DEFAULTS:
-        upgraded.pop(name, None)
+  if number == 1:
+    for name in ('search', 'chosen'):
+      if name in record:
+        upgraded[name] = _renamed(record[name], _FIELDS)
+    setting = record.get('setting')
+    if isinstance(setting, str):
+      setting = _SETTINGS.get(setting, setting)
+      upgraded['setting'] = setting
+      row = settings.SETTINGS.get(setting)
+      if row is not None and row.trains:
+        for name in _FEATURE_DEFAULTS:
+          upgraded.pop(name, None)
+  named = all(isinstance(upgraded.get(n), str) for n in ('dataset', 'setting'))
+  if number <= 2 and named and is_folder(upgraded['dataset']):
+    upgraded['identity'] = _without_path(upgraded)
   return upgraded
+
+
+def _without_path(record: Record) -> Any:
+  """Returns the identity of a cell on a folder, without the folder's path.
+
+  One that is not the hash of the record's fields stays: its cell is run again.
+  """
+  fields = {n: record[n] for n in _DETERMINANTS if n in record}
+  if cell_identity(fields) != record.get('identity'):
+    return record.get('identity')
+  return cell_identity({**fields, 'dataset': identity_name(record['dataset'])})
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:

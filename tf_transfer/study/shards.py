@@ -6,12 +6,19 @@ starts later and finds other networks or datasets.
 """
 
 import dataclasses
+import functools
 import json
 import pathlib
+import re
 from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import msgspec
+from absl import logging
 
 from tf_transfer import errors
-from tf_transfer.runtime import files
+from tf_transfer.runtime import files, json_lines, schemas
+from tf_transfer.study import record_types
 from tf_transfer.transfer.setting import Cell
 
 
@@ -42,10 +49,9 @@ class Shard:
     """
     if not part:
       return None
-    number, _, count = part.partition('/')
-    if not (number.isdecimal() and count.isdecimal()) or not (
-      1 <= int(number) <= int(count)
-    ):
+    match = re.fullmatch(r'([0-9]{1,6})/([0-9]{1,6})', part)
+    number, count = match.groups() if match else ('0', '0')
+    if not 1 <= int(number) <= int(count):
       raise errors.InputError(
         f"config.part: expected '3/16' for the third of sixteen, found {part!r}"
       )
@@ -63,12 +69,45 @@ def path_of(
 
 
 def find_shards(workdir: pathlib.Path) -> list[Shard]:
-  """Returns the shards that have written a ledger in a workdir."""
+  """Returns the shards that have written a ledger in a workdir.
+
+  What is named like one and is none is left out with a warning.
+  """
   shards = []
-  for path in sorted(workdir.glob('results.*-of-*.jsonl')):
-    number, _, count = path.name.split('.')[1].partition('-of-')
-    shards.append(Shard(int(number), int(count)))
+  for path in sorted(workdir.glob('results*-of-*')):
+    shard = _shard_of(path.name)
+    if shard is None:
+      _warn_of_name(path)
+    else:
+      shards.append(shard)
   return shards
+
+
+def has_ledger(workdir: pathlib.Path) -> bool:
+  """Returns whether a study or a shard of one has written a ledger there."""
+  return path_of(workdir, 'results', None).exists() or bool(
+    find_shards(workdir)
+  )
+
+
+def _shard_of(name: str) -> Shard | None:
+  """Returns the shard whose ledger has a name; None if it is no such name."""
+  match = re.fullmatch(r'results\.([0-9]{1,6})-of-([0-9]{1,6})\.jsonl', name)
+  if match is None:
+    return None
+  shard = Shard(int(match[1]), int(match[2]))
+  is_shard = 1 <= shard.number <= shard.count
+  # Without leading zeros, as they are written.
+  return shard if is_shard and name == f'results.{shard}.jsonl' else None
+
+
+@functools.cache
+def _warn_of_name(path: pathlib.Path) -> None:
+  """Logs once that a file is no ledger of a part."""
+  logging.warning(
+    '%s is ignored: ledgers of parts are named results.1-of-3.jsonl',
+    errors.printable(str(path)),
+  )
 
 
 def select_cells(
@@ -93,7 +132,7 @@ def select_cells(
     return list(cells)
   path = workdir / f'parts.{shard.count}.json'
   with files.locked(workdir / '.parts.lock'):
-    assigned = _read_assignments(path)
+    assigned = _read_assignments(path, shard.count)
     new = [cell for cell in cells if cell.identity not in assigned]
     if new:
       assigned |= _assign_shards(new, costs, shard.count)
@@ -102,15 +141,27 @@ def select_cells(
   return [cell for cell in cells if assigned[cell.identity] == shard.number]
 
 
-def _read_assignments(path: pathlib.Path) -> dict[str, int]:
-  """Reads the number of each cell's shard, by the cell's identity."""
-  try:
-    return json.loads(path.read_bytes())
-  except FileNotFoundError:
+def _read_assignments(path: pathlib.Path, count: int) -> dict[str, int]:
+  """Reads the number of each cell's shard, by the cell's identity.
+
+  Args:
+    path: of the file.
+    count: number of shards.
+
+  Raises:
+    InputError: it is damaged.
+  """
+  number = Annotated[int, msgspec.Meta(ge=1, le=count)]
+  data = json_lines.read_regular(path)
+  if data is None:
     return {}
-  except ValueError as error:
+  try:
+    return schemas.decode(
+      data, dict[record_types.Identity, number], f'{path} is damaged'
+    )
+  except errors.InputError as error:
     raise errors.InputError(
-      f'{path} is damaged ({error}): end all parts, remove it, and start again'
+      f'{error}: end all parts, remove it, and start again'
     ) from error
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
+from tf_transfer import datasets
 from tf_transfer.configs import base
 from tf_transfer.networks import recipe
 from tf_transfer.study import ledger, schema
@@ -61,6 +62,11 @@ def _fixed() -> dict[str, Any]:
   }
 
 
+def _measured(value: float) -> dict[str, Any]:
+  """Makes a measurement on val."""
+  return {'value': value, 'low': 0.0, 'high': 1.0, 'examples': 100}
+
+
 def trials(
   fields: Mapping[str, Any], values: Sequence[float | None]
 ) -> list[dict[str, Any]]:
@@ -69,8 +75,11 @@ def trials(
   return [
     {
       **dataclasses.asdict(trial),
-      'validation': {} if value is None else {'whole_image': {'value': value}},
+      'validation': {} if value is None else {'whole_image': _measured(value)},
       'diverged': 7 if value is None else None,
+      'steps': 60,
+      'losses': [],
+      'evaluations': [],
     }
     for trial, value in zip(grid_trials, values, strict=True)
   ]
@@ -125,13 +134,16 @@ def record(
   wrong = np.random.default_rng(seed).permutation(500) >= round(500 * value)
   predicted = np.where(wrong, (labels + 1) % 10, labels)
   measured = metrics.measure('top1', labels, predicted)
+  digests = np.zeros((500, 32), np.uint8)
+  digests[:, :2] = np.arange(500, dtype='>u2')[:, None].view(np.uint8)
+  split = datasets.Split('test', labels, digests, None, str)
   fields = {
     'version': schema.VERSION,
     'schema': schema.SCHEMA,
     'network': network,
     'weights_sha256': hashlib.sha256(network.encode()).hexdigest(),
     'dataset': dataset,
-    'splits_sha256': {'train': 'a' * 64, 'val': 'b' * 64, 'test': 'c' * 64},
+    'splits_sha256': {'train': 'a' * 64, 'val': 'b' * 64, 'test': split.hash},
     'setting': setting,
     'metric': 'top1',
     'image_size': 0,
@@ -162,7 +174,6 @@ def record(
   fields['validation'].setdefault('examples', 100)
   fields['identity'] = schema.identity(fields)
   fields['predictions'] = f'predictions/{fields["identity"]}.npz'
-  split = type('Split', (), {'digests': [f'{i:064x}' for i in range(500)]})
   return fields, result_lib.per_example(
     split, np.arange(500), labels, predicted
   )

@@ -161,6 +161,10 @@ def test_ties_with_holms_correction(tmp_path):
   ]
   for (_, predictions), right in zip(cells, (450, 456, 455), strict=True):
     predictions['correct'] = np.arange(500) < right
+    labels = predictions['label']
+    predictions['prediction'] = np.where(
+      predictions['correct'], labels, (labels + 1) % 10
+    )
   for (fields, _), right in zip(cells, (450, 456, 455), strict=True):
     fields['test']['value'] = right / 500
   records = page_records.write(tmp_path, cells)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 import re
 import struct
 import warnings
@@ -11,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from tf_transfer.datasets.images import tiff
+from tf_transfer.datasets.images import png, tiff
 from tf_transfer.datasets.images.formats import (
   FORMATS,
   foreign_format,
@@ -96,7 +97,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
     rgb, orientation = _decode_tiff(data) or _decode_with_pillow(data)
   except Image.UnidentifiedImageError as error:
     raise _corrupt_image(
-      name, f'{image_format(data)} with a damaged or unknown header'
+      name, f'{image_format(data)} of an unknown kind, or its header is damaged'
     ) from error
   except _PILLOW_ERRORS as error:
     reason = str(error) or type(error).__name__
@@ -110,6 +111,8 @@ def _decode_with_pillow(data: bytes) -> tuple[np.ndarray, int]:
   """Decodes an image to RGB as it is stored, and reads its orientation."""
   with Image.open(io.BytesIO(data), formats=FORMATS) as image:
     image.load()
+    if image.format == 'PNG':
+      png.correct_transparency(image, data)
     # After load: loading a TIFF turns it and updates its orientation.
     return _to_rgb(image), _orientation(image)
 
@@ -175,7 +178,9 @@ def _upright_jpeg_size(data: bytes) -> tuple[int, int] | None:
       height, width, components = struct.unpack_from('>HHB', data, position + 5)
       if not (height and width and components in (1, 3)):
         break
-      return height, width
+      # Pillow refuses what is larger: TensorFlow would allocate it.
+      limit = 2 * (Image.MAX_IMAGE_PIXELS or math.inf)
+      return (height, width) if height * width <= limit else None
     position += 2 + int.from_bytes(data[position + 2 : position + 4], 'big')
   return _upright_jpeg_size_by_pillow(data)
 
@@ -277,6 +282,11 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     image.putpalette(palette, 'RGB;L')
   if image.mode == 'I' or image.mode.startswith('I;16'):
     return _deep_gray_to_rgb(image)
+  if image.mode == 'CMYK' and _is_unmarked_jpeg(image):
+    raise ValueError(
+      'CMYK without the mark of Adobe, so it is open whether 0 is no ink or '
+      'all; save it as RGB'
+    )
   if image.mode == 'F':
     raise ValueError(
       'floating-point pixels have no agreed range; save it with 8 or 16 bits'
@@ -288,6 +298,14 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
     white = Image.new('RGBA', image.size, 'white')
     image = Image.alpha_composite(white, image)
   return np.array(image.convert('RGB'))
+
+
+def _is_unmarked_jpeg(image: Image.Image) -> bool:
+  """Tells whether an image is a JPEG without the mark of Adobe.
+
+  Inks with the mark are inverted. Decoders disagree on those without.
+  """
+  return image.format in ('JPEG', 'MPO') and 'adobe' not in image.info
 
 
 def _deep_gray_to_rgb(image: Image.Image) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Reads images from files, and describes what a source of a dataset holds."""
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -30,6 +31,8 @@ class ImageFiles:
     sizes_bytes: int64 [N], length of image i; None: all of its file.
     known_digests: uint8 [N, 32], the SHA-256 of each image; None: not computed
       yet.
+    cache_entries: files of the cache that digests are from. They are removed
+      if an image has another digest.
   """
 
   paths: tuple[str, ...]
@@ -37,6 +40,7 @@ class ImageFiles:
   offsets: np.ndarray | None = None
   sizes_bytes: np.ndarray | None = None
   known_digests: np.ndarray | None = None
+  cache_entries: tuple[str, ...] = ()
 
   def __len__(self) -> int:
     """Returns the number of images."""
@@ -49,6 +53,7 @@ class ImageFiles:
       tuple(self.paths[i] for i in positions),
       tuple(self.descriptions[i] for i in positions),
       *(None if array is None else array[positions] for array in arrays),
+      cache_entries=self.cache_entries,
     )
 
   def unverified_bytes(self, i: int) -> bytes:
@@ -88,11 +93,28 @@ class ImageFiles:
     data = self.unverified_bytes(i)
     # Splits and caches depend on the digest: it must be that of the data used.
     if hashlib.sha256(data).digest() != digest.tobytes():
-      raise InputError(
-        f'{self.descriptions[i]}: the file has changed since the dataset was '
-        'opened: start again when nothing writes there any more'
-      )
+      raise self._changed_error(i)
     return data
+
+  def _changed_error(self, i: int) -> InputError:
+    """Returns the error to raise if image i has changed.
+
+    Files of the cache with its digest are removed, so that the next start reads
+    all images anew.
+    """
+    for entry in self.cache_entries:
+      with contextlib.suppress(OSError):
+        os.unlink(entry)
+    if self.cache_entries:
+      return InputError(
+        f'{self.descriptions[i]}: the file has changed since its digest was '
+        f'stored in {printable(self.cache_entries[0])}, which is removed: '
+        'start the same command again, to have all images read anew'
+      )
+    return InputError(
+      f'{self.descriptions[i]}: the file has changed since the dataset was '
+      'opened: start again when nothing writes there any more'
+    )
 
   def read(self, i: int, digest: np.ndarray) -> np.ndarray:
     """Reads image i as `encoded` does, and decodes it to uint8 [H, W, 3]."""

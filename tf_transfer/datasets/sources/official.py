@@ -111,8 +111,9 @@ def open_test(row: Row, options: Options) -> Split:
     raise not_found_error(row, options.data_dir)
   contents = read(row, location, options, split_names=('test',))
   _check_classes(row, location, contents)
-  examples = contents.splits['test']
-  digests = image_digests(row.name, 'test', examples, options)
+  examples, digests = with_digests(
+    row.name, 'test', contents.splits['test'], options
+  )
   return _make_split('test', examples, digests)
 
 
@@ -215,26 +216,39 @@ def official_counts(row: Row) -> dict[str, int]:
   return {'train': counts['train'] + counts['val'], 'test': counts['test']}
 
 
-def image_digests(
+def with_digests(
   name: str, split_name: str, examples: Examples, options: Options
-) -> np.ndarray:
-  """Returns the SHA-256 of every image, uint8 [N, 32]; uses the cache.
+) -> tuple[Examples, np.ndarray]:
+  """Computes the SHA-256 of every image; uses the cache.
 
   Args:
     name: of the dataset.
     split_name: of the official split.
     examples: of the split.
     options: how the dataset is opened.
+
+  Returns:
+    The examples, which know where their digests are from, and the digests,
+    uint8 [N, 32].
   """
   images = examples.images
   description = f'{name} {split_name}'
-  if not isinstance(images, ImageFiles) or images.known_digests is not None:
-    return images.digests(description, options.progress)
-  return digest_cache.arrays(
+  if (
+    options.cache_dir is None
+    or not isinstance(images, ImageFiles)
+    or images.known_digests is not None
+  ):
+    return examples, images.digests(description, options.progress)
+  key = {'digests of': digest_cache.state(images.paths)}
+  digests = digest_cache.arrays(
     options.cache_dir,
-    {'digests of': digest_cache.state(images.paths)},
+    key,
     lambda: {'digests': images.digests(description, options.progress)},
+    max_bytes=splits.DIGEST_SIZE * len(images),
   )['digests']
+  entry = str(digest_cache.entry_path(options.cache_dir, key))
+  images = dataclasses.replace(images, cache_entries=(entry,))
+  return dataclasses.replace(examples, images=images), digests
 
 
 def divide(
@@ -251,7 +265,7 @@ def divide(
     The examples of train, val and test, each with their digests.
   """
   divided = {
-    name: (examples, image_digests(row.name, name, examples, options))
+    name: with_digests(row.name, name, examples, options)
     for name, examples in official_splits.items()
   }
   rule = row.holdout

@@ -2,13 +2,13 @@
 
 import collections
 import pathlib
-import zipfile
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from absl import logging
 
 from tf_transfer.errors import InputError
+from tf_transfer.study import predictions as predictions_lib
 from tf_transfer.study.analysis import accuracy_table, statistics
 
 # (setting, dataset) -> the networks that are tied with the best.
@@ -26,8 +26,8 @@ def find_ties(
   The best network is among them. The test is McNemar's exact one, or the
   permutation test (see `statistics.compare`), on the predictions of each test
   example; networks with p > 0.05 are tied. A dataset is left out, with a
-  warning, where predictions are missing or where networks were not tested on
-  the same examples.
+  warning, where predictions are missing or not those of the record, or where
+  networks were not tested on the same examples.
 
   Args:
     records: of a ledger; of several of a cell the last one counts, and
@@ -49,35 +49,16 @@ def find_ties(
   return ties
 
 
-def _read_predictions(
-  record: accuracy_table.Record, workdir: pathlib.Path
-) -> Mapping[str, np.ndarray]:
-  """Reads what a cell predicted: digest, label and correct of each example.
-
-  Raises:
-    InputError: the file is missing or damaged.
-  """
-  path = workdir / record['predictions']
-  try:
-    with open(path, 'rb') as opened, np.load(opened) as file:
-      return {name: file[name] for name in ('digest', 'label', 'correct')}
-  except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-    raise InputError(
-      f'{path}: no predictions that can be read ({error}), so '
-      f'{record["network"]} on {record["dataset"]} cannot be compared; remove '
-      'its record and run the cell again'
-    ) from error
-
-
 def _tied_with_best(
   records: Sequence[accuracy_table.Record], workdir: pathlib.Path, holm: bool
 ) -> frozenset[str]:
   """Returns the networks tied with the best, of one setting and dataset.
 
   Raises:
-    InputError: predictions are missing, or of different examples.
+    InputError: predictions are missing, of another cell, or of different
+      examples.
   """
-  predictions = [_read_predictions(record, workdir) for record in records]
+  predictions = [predictions_lib.read(record, workdir) for record in records]
   first = predictions[0]
   for record, arrays in zip(records, predictions, strict=True):
     if not np.array_equal(arrays['digest'], first['digest']):

@@ -1,0 +1,186 @@
+"""Predictions of each example, checked against their record."""
+
+import dataclasses
+import io
+import os
+import re
+import tracemalloc
+import zipfile
+
+import numpy as np
+import pytest
+
+from tests.study import made_records
+from tf_transfer import datasets, errors
+from tf_transfer.study import ledger, predictions
+from tf_transfer.transfer import metrics
+from tf_transfer.transfer import result as result_lib
+
+
+@pytest.fixture
+def cell(tmp_path):
+  """A record in a ledger, and the path of its predictions."""
+  record = made_records.record('a', 0.75)
+  ledger.Ledger(tmp_path).add(record, made_records.predictions(0.75))
+  return record, tmp_path / record['predictions']
+
+
+def test_predictions_as_they_were_written(cell, tmp_path):
+  record, _ = cell
+  read = predictions.read(record, tmp_path)
+  assert read.keys() == made_records.predictions(0.75).keys()
+  for name, array in made_records.predictions(0.75).items():
+    np.testing.assert_array_equal(read[name], array)
+
+
+def refused(record, tmp_path):
+  with pytest.raises(errors.InputError) as raised:
+    predictions.read(record, tmp_path)
+  text = str(raised.value)
+  assert '\n' not in text
+  # Both files are named: that of the predictions and the ledger's.
+  assert text.startswith(str(tmp_path / record['predictions']))
+  assert record['identity'] in text
+  return text
+
+
+def changed(**arrays):
+  """Predictions of which some arrays are others; None leaves one out."""
+  made = {**made_records.predictions(0.75), **arrays}
+  return {name: array for name, array in made.items() if array is not None}
+
+
+def wrong(dtype):
+  return np.zeros(100, dtype)
+
+
+@pytest.mark.parametrize(
+  ('arrays', 'message'),
+  [
+    (made_records.predictions(0.5), 'their top1 is 0.5, and the record'),
+    (made_records.predictions(0.75, seed=1), 'of other test images'),
+    (made_records.predictions(0.75, 99), r'digest is uint8 \[99, 32\]'),
+    (changed(correct=np.array(['yes'] * 100)), r'correct is <U3 \[100\]'),
+    (changed(correct=np.zeros(100, bool)), 'correct disagrees'),
+    (changed(prediction=wrong(float) + np.nan), 'prediction is float64'),
+    (changed(prediction=wrong(int) + 7), 'prediction is beyond the 5 classes'),
+    (changed(label=wrong(int) - 1), 'label is beyond the 5 classes'),
+    (changed(label=wrong(complex)), 'label is complex128'),
+    (changed(label=np.zeros((100, 1), int)), r'label is int64 \[100, 1\]'),
+    (changed(digest=None), 'there is no array digest'),
+    (changed(correct=np.array([None] * 100)), 'allow_pickle'),
+    ({}, 'there is no array digest'),
+  ],
+)
+def test_what_is_not_of_the_record(cell, tmp_path, arrays, message):
+  record, path = cell
+  np.savez(path, **arrays)
+  assert re.search(message, refused(record, tmp_path))
+
+
+def test_predictions_of_another_cell(cell, tmp_path):
+  """As if two files had been exchanged."""
+  _, path = cell
+  other = made_records.record('b', 0.5)
+  ledger.Ledger(tmp_path).add(other, made_records.predictions(0.5))
+  path.rename(tmp_path / other['predictions'])
+  assert 'their top1 is 0.75, and the record states 0.5' in refused(
+    other, tmp_path
+  )
+
+
+@pytest.mark.parametrize('metric', ['mean_per_class', 'map11'])
+def test_other_metrics(tmp_path, metric):
+  rng = np.random.default_rng(0)
+  if metric == 'map11':
+    labels = rng.integers(-1, 2, (100, 5), dtype=np.int32)
+    predicted = rng.normal(size=(100, 5)).astype(np.float32)
+  else:
+    labels = rng.integers(0, 5, 100, dtype=np.int32)
+    predicted = rng.integers(0, 5, 100)
+  split = datasets.Split(
+    'test', labels, rng.integers(256, size=(100, 32)), None, str
+  )
+  arrays = result_lib.per_example(split, np.arange(100), labels, predicted)
+  measured = metrics.measure(metric, labels, predicted)
+  record = made_records.record(
+    'a',
+    metric=metric,
+    test=dataclasses.asdict(measured),
+    splits_sha256={'train': 64 * '0', 'val': 64 * '1', 'test': split.hash},
+  )
+  ledger.Ledger(tmp_path).add(record, arrays)
+  assert predictions.read(record, tmp_path)
+  record['test']['value'] -= 0.01
+  assert f'their {metric} is' in refused(record, tmp_path)
+
+
+def test_images_left_out_leave_the_rest(tmp_path):
+  """The hash is of all test images, so it says nothing of those that remain."""
+  record = {
+    **made_records.record('a', 0.5),
+    'splits_sha256': {name: 64 * '0' for name in ('train', 'val', 'test')},
+  }
+  ledger.Ledger(tmp_path).add(record, made_records.predictions(0.5))
+  assert 'of other test images' in refused(record, tmp_path)
+  assert predictions.read({**record, 'skipped': ['a.png']}, tmp_path)
+
+
+@pytest.mark.parametrize('kind', ['none', 'text', 'cut', 'directory', 'pipe'])
+def test_what_is_no_archive(cell, tmp_path, kind):
+  record, path = cell
+  data = path.read_bytes()
+  path.unlink()
+  if kind == 'text':
+    path.write_text('version https://git-lfs.github.com/spec/v1')
+  elif kind == 'cut':
+    path.write_bytes(data[:-60])
+  elif kind == 'directory':
+    path.mkdir()
+  elif kind == 'pipe':
+    os.mkfifo(path)
+  refused(record, tmp_path)
+
+
+def test_any_byte_that_is_changed_is_noticed(cell, tmp_path):
+  record, path = cell
+  data = bytearray(path.read_bytes())
+  expected = predictions.read(record, tmp_path)
+  for position in range(0, len(data), 97):
+    broken = data.copy()
+    broken[position] ^= 0x15
+    path.write_bytes(broken)
+    try:
+      read = predictions.read(record, tmp_path)
+    except errors.InputError:
+      continue
+    # A date, or another field that means nothing.
+    for name, array in expected.items():
+      np.testing.assert_array_equal(read[name], array)
+
+
+def bomb(path, size, written):
+  """Writes an archive of some kilobytes that unpacks to gigabytes."""
+  header = io.BytesIO()
+  np.lib.format.write_array_header_1_0(
+    header, {'descr': '|u1', 'fortran_order': False, 'shape': (size,)}
+  )
+  with (
+    zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive,
+    archive.open('digest.npy', 'w', force_zip64=True) as file,
+  ):
+    file.write(header.getvalue())
+    for _ in range(written // 2**22):
+      file.write(bytes(2**22))
+
+
+@pytest.mark.parametrize(('size', 'written'), [(2**28, 2**28), (2**60, 0)])
+def test_archives_that_would_fill_the_memory(cell, tmp_path, size, written):
+  """Some array is as large, or says that it is."""
+  record, path = cell
+  bomb(path, size, written)
+  tracemalloc.start()
+  refused({**record, 'test': {**record['test'], 'examples': 10**8}}, tmp_path)
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  assert peak < 16 * 2**20
