@@ -122,3 +122,15 @@ def test_a_folder_that_is_named_in_many_ways_is_one(
   out = capsys.readouterr().out
   for name in tiny_config.datasets[1:4]:
     assert f'{name} holds the same images and labels as folder:pets' in out
+
+
+def test_a_dataset_that_cannot_be_opened_ends_a_study_of_nothing_else(
+  tmp_path, tiny_config
+):
+  """Its folders are in order, but one of them holds no image."""
+  write(tmp_path / 'pets', animals(20))
+  (tmp_path / 'pets' / 'ape').mkdir()
+  tiny_config.datasets = (f'folder:{tmp_path}/pets',)
+  tiny_config.only_plan = True
+  with pytest.raises(errors.InputError, match='ape: a class without images'):
+    study.run(tiny_config, tmp_path / 'work')

@@ -77,6 +77,9 @@ def list_cells(
           cell = Cell(network, dataset, row, identity, label)
           # Several weights of one architecture share its cell without weights.
           cells.setdefault(cell.key, cell)
+  if not cells:
+    reasons = dict.fromkeys(obstacle.reason for obstacle in obstacles.values())
+    raise errors.InputError('\n'.join(reasons))
   return list(cells.values()), list(obstacles.values())
 
 
