@@ -40,6 +40,8 @@ _JOBS = {
 }
 # Jobs that write nothing need no workdir.
 _WITHOUT_WORKDIR = ('datasets',)
+# The directories of a workdir that jobs write files to.
+_WRITTEN = ('', 'predictions', 'pretrained', 'weights', 'imagenet', 'digests')
 
 
 def _workdir(job: str) -> pathlib.Path | None:
@@ -55,6 +57,12 @@ def _workdir(job: str) -> pathlib.Path | None:
   raise errors.InputError(
     '--workdir is missing: name the directory where everything is written'
   )
+
+
+def _sweep(workdir: pathlib.Path | None) -> None:
+  """Removes half-written files that killed jobs have left in a workdir."""
+  for name in _WRITTEN if workdir is not None else ():
+    files.sweep(workdir / name)
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
@@ -90,6 +98,7 @@ def main(argv: list[str]) -> None:
     config: ml_collections.ConfigDict = _CONFIG.value
     module = _module_of(config.get('job', ''))
     workdir = _workdir(config.job)
+    _sweep(workdir)
     importlib.import_module(module).run(config, workdir)
   except errors.InputError as error:
     sys.exit(f'error: {errors.printable(str(error))}')

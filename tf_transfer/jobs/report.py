@@ -21,7 +21,9 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     InputError: there is no ledger, or the page could not be written.
   """
   source = (
-    pathlib.Path(config.ledger).expanduser() if config.ledger else workdir
+    files.local_path(config.ledger, 'config.ledger')
+    if config.ledger
+    else workdir
   )
   records = list(ledger.read_all(source).values())
   if not records:

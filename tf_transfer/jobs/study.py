@@ -14,6 +14,7 @@ import ml_collections
 
 from tf_transfer import errors
 from tf_transfer.runtime import devices
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import cells as cells_lib
 from tf_transfer.study import check, cost_model, merge, shards
 from tf_transfer.study import conclude as conclude_lib
@@ -70,7 +71,9 @@ def run(
     records = _records_of(cells if shard is None else selected, workdir)
     conclude_lib.conclude(records, config, workdir)
   if runner.num_elsewhere:
-    print(f'{runner.num_elsewhere} cells are being run by other processes')
+    are = 'is' if runner.num_elsewhere == 1 else 'are'
+    cells_text = counted(runner.num_elsewhere, 'cell')
+    print(f'{cells_text} {are} being run by other processes')
   failures_path = failures_lib.Failures(workdir, shard).path
   _raise_failures(runner.failures, failures_path)
   merge.raise_conflicts(conflicts)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 import ml_collections
+from absl import logging
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.runtime import files
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import failures, record, weights_files
 from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.transfer import settings
@@ -56,8 +58,9 @@ def list_cells(
   files.make_directory(workdir)
   loaded, opened = selection.load_networks(), selection.open_datasets()
   labels = _label_networks(loaded)
-  cells: dict[failures.Key, Cell] = {}
+  cells: dict[str, Cell] = {}
   obstacles: dict[failures.Key, Obstacle] = {}
+  same_folder: dict[str, str] = {}
   for dataset_name, dataset in opened.items():
     for network_name in selection.networks:
       for row in selection.rows(network_name, dataset_name):
@@ -70,10 +73,22 @@ def list_cells(
           key = label, dataset_name, row.name
           obstacles[key] = Obstacle(key, '; '.join(reasons))
         else:
-          identity = record.identity(network, dataset, row, config)
-          cell = Cell(network, dataset, row, identity, label)
-          # Several weights of one architecture share its cell without weights.
-          cells.setdefault(cell.key, cell)
+          fields = network, dataset, row, config
+          cell = Cell(
+            network,
+            dataset,
+            row,
+            record.identity(*fields),
+            label,
+            record.former_identity(*fields, dataset_name),
+          )
+          # Several weights of one architecture share its cell without weights,
+          # and several names of one folder all of its cells.
+          first = cells.setdefault(cell.identity, cell)
+          if first.dataset.name != dataset.name:
+            same_folder[dataset.name] = first.dataset.name
+  for name, first in same_folder.items():
+    logging.warning('%s has the images of %s: one dataset', name, first)
   return list(cells.values()), list(obstacles.values())
 
 
@@ -142,9 +157,10 @@ class _Selection:
     ]
     if not pairs:
       raise errors.InputError(
-        f'no cell: {len(self.networks)} networks and {len(self.datasets)} '
-        'datasets are available, and config.leave_out may leave others out. '
-        'configs/study.py says what counts as available'
+        f'no cell: {counted(len(self.networks), "network")} and '
+        f'{counted(len(self.datasets), "dataset")} are available, and '
+        'config.leave_out may leave others out. configs/study.py says what '
+        'counts as available'
       )
     reasons = [[x for x in pair if isinstance(x, str)] for pair in pairs]
     if all(reasons):
