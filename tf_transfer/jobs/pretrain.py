@@ -14,14 +14,15 @@ import shutil
 from typing import Any
 
 import ml_collections
+import msgspec
 
 import tf_transfer
 from tf_transfer import datasets, errors, networks
 from tf_transfer.networks import weights
-from tf_transfer.runtime import devices, files, writers
+from tf_transfer.runtime import devices, files, schemas, writers
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import check as check_lib
-from tf_transfer.study import schema
+from tf_transfer.study import record_types, schema
 from tf_transfer.transfer.training import pretrain_config, pretraining
 
 _PACKAGES = ('jax', 'flax', 'numpy', 'pillow')
@@ -144,6 +145,8 @@ def _is_finished(path: pathlib.Path, identity: str) -> bool:
     return False
   details = weights.read_header(path).recipe.details
   if 'identity' in details and details['identity'] == identity:
+    # What is said of it, here and in figures.
+    schemas.convert(details, _Details, f'{path}: recipe')
     return True
   raise errors.InputError(
     f'{path} holds other weights than those of this config: remove it, or name '
@@ -180,6 +183,15 @@ def run(
     _pretrain(config, job, path, workdir)
   _print_weights(path)
   return path
+
+
+class _Details(msgspec.Struct):
+  """What a weights file of this job says of its recipe, among other things."""
+
+  identity: str
+  test: record_types.Measurement
+  steps: record_types.Positive
+  skipped: list[str]
 
 
 def _pretrain(
