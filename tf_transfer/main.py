@@ -41,6 +41,8 @@ _JOBS = {
 }
 # Jobs that write nothing need no workdir.
 _WITHOUT_WORKDIR = ('datasets',)
+# The directories of a workdir that jobs write files to.
+_WRITTEN = ('', 'predictions', 'pretrained', 'weights', 'imagenet', 'digests')
 
 
 def _workdir(job: str) -> pathlib.Path | None:
@@ -56,6 +58,12 @@ def _workdir(job: str) -> pathlib.Path | None:
   raise errors.InputError(
     '--workdir is missing: name the directory where everything is written'
   )
+
+
+def _sweep(workdir: pathlib.Path | None) -> None:
+  """Removes half-written files that killed jobs have left in a workdir."""
+  for name in _WRITTEN if workdir is not None else ():
+    files.sweep(workdir / name)
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
@@ -99,6 +107,7 @@ def main(argv: list[str]) -> None:
     module = _module_of(config.get('job'))
     config_fields.check_job(config, config.job)
     workdir = _workdir(config.job)
+    _sweep(workdir)
     importlib.import_module(module).run(config, workdir)
   except errors.InputError as error:
     sys.exit(f'error: {errors.printable(str(error))}')

@@ -108,6 +108,7 @@ class Search(msgspec.Struct):
   steps: Positive | UnsetType = UNSET
   min_epochs: NotNegative | UnsetType = UNSET
   batch_size: Positive | UnsetType = UNSET
+  gradient_accumulation_steps: Positive | UnsetType = UNSET
   seed: int | UnsetType = UNSET
   search: str | UnsetType = UNSET
   precision: str | UnsetType = UNSET
@@ -116,6 +117,9 @@ class Search(msgspec.Struct):
   auxiliary_head: bool | UnsetType = UNSET
   ema_decay: Share | UnsetType = UNSET
   early_stopping: bool | UnsetType = UNSET
+  evaluate_every: Count | UnsetType = UNSET
+  halving_first: Share | UnsetType = UNSET
+  halving_keep: Share | UnsetType = UNSET
   refit_on_trainval: bool | UnsetType = UNSET
 
 
