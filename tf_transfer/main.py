@@ -19,7 +19,7 @@ from absl import app, flags
 from tf_transfer import config_files, errors
 
 try:
-  from tf_transfer.runtime import files, memory, program
+  from tf_transfer.runtime import files, program
 except ImportError as error:  # This is no system that it runs on.
   sys.exit(f'error: {error}')
 
@@ -108,7 +108,7 @@ def main(argv: list[str]) -> None:
 
 def run() -> None:
   """Runs the program from the command line."""
-  memory.use_large_pages('tf_transfer.main', 'tf-transfer')
+  program.restart('tf_transfer.main', 'tf-transfer')
   flags.mark_flag_as_required('config')
   # --help prints the help of the main module and its flags. Where the console
   # command imports this module, it is not the main one.

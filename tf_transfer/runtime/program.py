@@ -2,7 +2,9 @@
 
 import contextlib
 import errno
+import itertools
 import os
+import pathlib
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -10,7 +12,7 @@ from collections.abc import Callable, Iterator
 from absl import app
 
 from tf_transfer import errors
-from tf_transfer.runtime import limits, progress, streams, termination
+from tf_transfer.runtime import limits, memory, progress, streams, termination
 
 # What the system does to a program, not what a program does wrong.
 _SYSTEM_ERRORS = frozenset(
@@ -33,6 +35,32 @@ _SYSTEM_ERRORS = frozenset(
 _CPP_LOG_LEVEL = '3'
 
 
+def restart(module: str, command: str) -> None:
+  """Restarts this process once, if that gives it large pages or UTF-8.
+
+  Call it first: the command runs again from its start in the same process, with
+  the same number, streams and parent. A process that was started in another
+  way, as by a test, is not restarted.
+
+  Args:
+    module: the program is started as `python -m module` ...
+    command: ... or as this console command.
+  """
+  is_started = ('-m', module) in itertools.pairwise(sys.orig_argv) or (
+    pathlib.Path(sys.argv[0]).name == command
+  )
+  environment = memory.large_pages()
+  # TensorFlow takes names of files in UTF-8 only.
+  if sys.getfilesystemencoding() != 'utf-8':
+    environment['PYTHONUTF8'] = '1'
+  if environment and is_started:
+    os.execve(
+      sys.executable,
+      [sys.executable, *sys.orig_argv[1:]],
+      {**os.environ, **environment},
+    )
+
+
 def run(main: Callable[[list[str]], None], **options: object) -> None:
   """Runs a program from the command line, and exits.
 
@@ -42,6 +70,10 @@ def run(main: Callable[[list[str]], None], **options: object) -> None:
   """
   streams.protect()
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', _CPP_LOG_LEVEL)
+  if os.path.expanduser('~') == '~':
+    # A user without an entry and HOME, as in a container: libraries that ask
+    # for the home directory fail without one, but not on one that is not there.
+    os.environ['HOME'] = '/nonexistent'
   app.call_after_init(streams.show_warnings)
   with termination.handled():
     try:
