@@ -19,7 +19,7 @@ from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors
 from tf_transfer.datasets import pipeline
 from tf_transfer.runtime import checkpoints as checkpoints_lib
-from tf_transfer.runtime import devices, progress
+from tf_transfer.runtime import devices, progress, termination
 from tf_transfer.transfer.training import history as history_lib
 from tf_transfer.transfer.training import monitor as monitor_lib
 from tf_transfer.transfer.training import train_step
@@ -188,7 +188,7 @@ def train(
   stop = job.train_config.steps if segment.stop is None else segment.stop
   state = _restore_or_start(job, trials, checkpoints, segment)
   with (
-    checkpoints_lib.catch_sigterm() as terminated,
+    termination.deferred('this step and a checkpoint') as terminated,
     progress.bar(
       total=stop, initial=state.step, desc=description, unit=' steps'
     ) as bar,
@@ -223,7 +223,9 @@ def restore_best(
   job: Job, checkpoints: checkpoints_lib.Checkpoints
 ) -> tuple[int, TrainedTrials] | None:
   """Restores the best checkpoint's step and trials; None if there is none."""
-  checkpoint = checkpoints.best(functools.partial(_state_template, job))
+  checkpoint = checkpoints.best(
+    functools.partial(_state_template, job), _steps_done
+  )
   if checkpoint is None:
     return None
   return checkpoint[0], LoopState.from_checkpoint(*checkpoint).result()
@@ -250,7 +252,9 @@ def restore(
   job: Job, checkpoints: checkpoints_lib.Checkpoints
 ) -> TrainedTrials | None:
   """Restores what `save` wrote; None if there is nothing."""
-  checkpoint = checkpoints.latest(functools.partial(_state_template, job))
+  checkpoint = checkpoints.latest(
+    functools.partial(_state_template, job), _steps_done
+  )
   return checkpoint and LoopState.from_checkpoint(*checkpoint).result()
 
 
@@ -397,7 +401,9 @@ def _restore_or_start(
   segment: Segment,
 ) -> LoopState:
   """Restores the last checkpoint; without one, starts the segment."""
-  checkpoint = checkpoints.latest(functools.partial(_state_template, job))
+  checkpoint = checkpoints.latest(
+    functools.partial(_state_template, job), _steps_done
+  )
   if checkpoint is not None:
     return LoopState.from_checkpoint(*checkpoint)
   losses = [[] for _ in trials]
@@ -417,6 +423,16 @@ def _restore_or_start(
   ]
   histories = [history_lib.TrialHistory() for _ in trials]
   return LoopState(0, states, histories, losses, set())
+
+
+def _steps_done(states: Sequence[train_step.State | None]) -> int:
+  """Returns the number of steps that trials have done, which all agree on.
+
+  Returns:
+    The number; -1 if they do not agree.
+  """
+  steps = {int(state.step) for state in states if state is not None}
+  return steps.pop() if len(steps) == 1 else -1
 
 
 def _state_template(
