@@ -263,7 +263,11 @@ def test_all_ways_to_set_a_field(run, replace_study, tmp_path):
   result = run(
     *('-config', 'smoke', '--workdir', str(tmp_path)),
     *('--noconfig.tensorboard', '--config.only_plan'),
-    *('-config.data.dir', 'images', '--config.features.pyramid=(1, 2)'),
+    *(
+      '-config.data.dir',
+      'images',
+      '--config.nearest_neighbors.neighbors=(1, 2)',
+    ),
     *("--config.networks=('a', 'b')", f'--flagfile={flags_file}'),
   )
   assert result.returncode == 0, result.stderr
@@ -271,7 +275,7 @@ def test_all_ways_to_set_a_field(run, replace_study, tmp_path):
   assert config['tensorboard'] is False
   assert config['only_plan'] is True
   assert config['data']['dir'] == 'images'
-  assert config['features']['pyramid'] == (1, 2)
+  assert config['nearest_neighbors']['neighbors'] == (1, 2)
   assert config['networks'] == ('a', 'b')
   assert config['fine_tuned']['steps'] == 9
   assert config['random_init']['steps'] == 10  # Of the preset.
