@@ -348,6 +348,7 @@ VALUES = st.recursive(
 @settings(max_examples=300, deadline=500)
 @given(st.sampled_from(FIELDS), VALUES)
 @example(('study', 'networks'), ())
+@example(('study', 'job'), '\ud800')
 @example(('study', 'features.cache_gib'), NAN)
 @example(('study', 'fine_tuned.num_learning_rates'), 10**8)
 def test_any_value_of_any_field_is_accepted_or_named(field_of_job, value):
