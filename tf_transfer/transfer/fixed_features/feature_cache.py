@@ -238,5 +238,5 @@ def from_config(
   Raises:
     InputError: `cache_gib` is negative.
   """
-  root = pathlib.Path(config.cache_dir or workdir / 'features')
+  root = pathlib.Path(config.cache_dir or workdir / 'features').expanduser()
   return FeatureCache(root, config.cache_gib * units.GIB)
