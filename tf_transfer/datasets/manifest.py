@@ -112,7 +112,8 @@ def _compare(
   if problems:
     raise InputError(
       f'{printable(path)}: of {counted(len(expected), "file")} '
-      f'{"; ".join(problems)}: restore them, or remove the manifest to have it written anew'
+      f'{"; ".join(problems)}: restore them, or remove the manifest to have '
+      'it written anew'
     )
 
 
@@ -164,8 +165,8 @@ def _read(path: str) -> dict[str, str]:
     match = _LINE.fullmatch(line.removesuffix('\r'))
     if match is None:
       raise InputError(
-        f'{printable(path)}, line {number}: expected a SHA-256, two spaces and a path: '
-        'this is no manifest; name another file'
+        f'{printable(path)}, line {number}: expected a SHA-256, two spaces '
+        'and a path: this is no manifest; name another file'
       )
     escaped, digest, name = match.groups()
     digests[_unescape(name) if escaped else name] = digest.lower()
