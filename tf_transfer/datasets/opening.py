@@ -16,6 +16,7 @@ from tf_transfer.datasets.sources import locations, official
 from tf_transfer.datasets.sources.digits import open_digits
 from tf_transfer.datasets.sources.fashion_mnist import (
   find_directory,
+  is_prepared_folder,
   open_fashion_mnist,
 )
 from tf_transfer.datasets.sources.folder import (
@@ -79,8 +80,8 @@ def _is_available(row: Row, data_dir: str | None) -> bool:
       locations.is_incomplete(row, directory)
     )
   if row.name == 'fashion_mnist':
-    return find_directory(data_dir) is not None or os.path.isdir(
-      os.path.join(locations.directory(data_dir), 'fashion_mnist')
+    return find_directory(data_dir) is not None or is_prepared_folder(
+      locations.directory(data_dir)
     )
   return True
 
