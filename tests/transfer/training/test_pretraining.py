@@ -106,6 +106,19 @@ def test_damaged_choice_is_made_again(tmp_path, caplog):
   choice = pretraining._read_choice(path, 'a')
   assert choice == pretraining.StepChoice(4, 0.5, ((4, 0.5),))
   assert pretraining._read_choice(path, 'b') is None
-  path.write_text('{"identity"')
-  assert pretraining._read_choice(path, 'a') is None
-  assert 'chosen again' in caplog.text
+  assert not caplog.text
+  for damaged in (
+    '{"identity"',
+    '[' * 100_000,
+    json.dumps([content]),
+    json.dumps({**content, 'steps': '4'}),
+    json.dumps({**content, 'steps': 0}),
+    json.dumps({**content, 'value': math.nan}),
+    json.dumps({**content, 'curve': []}),
+    json.dumps({**content, 'curve': [4, 0.5]}),
+    json.dumps({'identity': 'a'}),
+  ):
+    caplog.clear()
+    path.write_text(damaged)
+    assert pretraining._read_choice(path, 'a') is None
+    assert 'chosen again' in caplog.text

@@ -1,22 +1,12 @@
 """Checks results on disk, and what is chosen of them."""
 
 import json
+import math
 
 import pytest
 
 from tests.transfer.training import searches
 from tf_transfer.transfer.training import search_results
-
-
-def test_damaged_results_are_searched_again(tmp_path, caplog):
-  path = tmp_path / 'trials.json'
-  assert search_results.read_results(path, 'a') == {}
-  path.write_text(json.dumps({'identity': 'a', 'trials': {'0': {}}}))
-  assert search_results.read_results(path, 'a') == {'0': {}}
-  assert search_results.read_results(path, 'b') == {}
-  path.write_text('{"identity"')
-  assert search_results.read_results(path, 'a') == {}
-  assert 'searched again' in caplog.text
 
 
 def trial_result(steps, scores, diverged=None):
@@ -36,6 +26,43 @@ def trial_result(steps, scores, diverged=None):
     ],
     'group': [0, 1, 2, 3],
   }
+
+
+# Each takes the content of a file to one that is none.
+DAMAGES = {
+  'cut short': lambda c: json.dumps(c)[:9],
+  'a list': lambda c: json.dumps([c]),
+  'deep': lambda c: '[' * 100_000,
+  'no trials': lambda c: json.dumps({'identity': 'a'}),
+  'trials a list': lambda c: json.dumps({**c, 'trials': [1]}),
+  'number a word': lambda c: json.dumps({**c, 'trials': {'x': c['trials'][0]}}),
+  'steps text': lambda c: json.dumps(
+    {**c, 'trials': {0: {**c['trials'][0], 'steps': '30'}}}
+  ),
+  'steps negative': lambda c: json.dumps(
+    {**c, 'trials': {0: {**c['trials'][0], 'steps': -1}}}
+  ),
+  'NaN': lambda c: json.dumps(
+    {**c, 'trials': {0: {**c['trials'][0], 'learning_rate': math.nan}}}
+  ),
+  'a field less': lambda c: json.dumps({**c, 'trials': {0: {'steps': 30}}}),
+}
+
+
+@pytest.mark.parametrize('damage', DAMAGES)
+def test_damaged_results_are_searched_again(tmp_path, caplog, damage):
+  path = tmp_path / 'trials.json'
+  assert search_results.read_results(path, 'a') == {}
+  content = {'identity': 'a', 'trials': {0: trial_result(30, {30: (1, 0.5)})}}
+  path.write_text(json.dumps(content))
+  written = json.loads(path.read_text())['trials']
+  assert search_results.read_results(path, 'a') == written
+  assert search_results.read_results(path, 'b') == {}
+  assert not caplog.text
+  path.write_text(DAMAGES[damage](content))
+  assert search_results.read_results(path, 'a') == {}
+  assert f'{path} is damaged' in caplog.text
+  assert 'searched again' in caplog.text
 
 
 @pytest.fixture

@@ -14,10 +14,11 @@ import json
 import pathlib
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import ml_collections
+import msgspec
 from absl import logging
 
 from tf_transfer import datasets, errors, networks
@@ -25,7 +26,7 @@ from tf_transfer.datasets import dataset as dataset_lib
 from tf_transfer.datasets.images import image_cache
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.runtime import checkpoints as checkpoints_lib
-from tf_transfer.runtime import devices, files, units
+from tf_transfer.runtime import devices, files, schemas, units
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import (
@@ -207,6 +208,18 @@ class StepChoice:
   curve: tuple[tuple[int, float], ...]
 
 
+class _ChoiceFile(msgspec.Struct):
+  """A choice on disk."""
+
+  identity: str
+  steps: Annotated[int, msgspec.Meta(ge=1)]
+  value: Annotated[float, msgspec.Meta(ge=0, le=1)]
+  curve: Annotated[
+    tuple[tuple[int, float], ...],
+    msgspec.Meta(min_length=1),
+  ]
+
+
 @dataclasses.dataclass(frozen=True)
 class PretrainingResult:
   """Holds the result of a pretraining.
@@ -320,16 +333,15 @@ def _train_for_choice(
 def _read_choice(path: pathlib.Path, identity: str) -> StepChoice | None:
   """Reads an earlier choice; None if there is none of this pretraining."""
   try:
-    content = json.loads(path.read_bytes())
+    content = schemas.decode(path.read_bytes(), _ChoiceFile, str(path))
   except FileNotFoundError:
     return None
-  except (ValueError, OSError) as error:
+  except (OSError, errors.InputError) as error:
     logging.warning('%s is damaged (%s): chosen again', path, error)
     return None
-  if content.pop('identity') != identity:
+  if content.identity != identity:
     return None
-  curve = tuple(tuple(point) for point in content.pop('curve'))
-  return StepChoice(**content, curve=curve)
+  return StepChoice(content.steps, content.value, content.curve)
 
 
 class _ValMeasurement:

@@ -7,13 +7,43 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 from absl import logging
 
-from tf_transfer.runtime import devices, files
+from tf_transfer import errors
+from tf_transfer.runtime import devices, files, schemas
 from tf_transfer.transfer.training import halving
 from tf_transfer.transfer.training.search_spec import Search
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Evaluation(msgspec.Struct):
+  """An evaluation on val; see `history.TrialHistory`."""
+
+  step: _Count
+  views: dict[str, dict[str, Any]]
+
+
+class _TrialResult(msgspec.Struct):
+  """The result of a trial; see `TrialResults.by_trial`."""
+
+  learning_rate: float
+  weight_decay: float
+  steps: _Count
+  diverged: _Count | None
+  losses: list[float | None]
+  evaluations: list[_Evaluation]
+  group: list[_Count]
+
+
+class _Content(msgspec.Struct):
+  """The file of a search's results."""
+
+  identity: str
+  trials: dict[int, _TrialResult]
 
 
 class TrialResults:
@@ -82,13 +112,17 @@ def read_results(path: pathlib.Path, identity: str) -> dict[str, Any]:
     Results by trial number; empty if there are none of this cell.
   """
   try:
-    content = json.loads(path.read_bytes())
+    content = path.read_bytes()
+    checked = schemas.decode(content, _Content, str(path))
   except FileNotFoundError:
     return {}
-  except (ValueError, OSError) as error:
+  except (OSError, errors.InputError) as error:
     logging.warning('%s is damaged (%s): searched again', path, error)
     return {}
-  return content['trials'] if content['identity'] == identity else {}
+  if checked.identity != identity:
+    return {}
+  # As it was written, to the bit; a schema would turn 1 into 1.0.
+  return json.loads(content)['trials']
 
 
 @dataclasses.dataclass(frozen=True)
