@@ -264,6 +264,7 @@ def test_all_ways_to_set_a_field(run, replace_study, tmp_path):
     *('-config', 'smoke', '--workdir', str(tmp_path)),
     *('--noconfig.tensorboard', '--config.only_plan'),
     *('-config.data.dir', 'images', '--config.features.pyramid=(1, 2)'),
+    '--config.features.layer=stage3',
     *("--config.networks=('a', 'b')", f'--flagfile={flags_file}'),
   )
   assert result.returncode == 0, result.stderr
