@@ -298,6 +298,29 @@ def test_job_that_does_not_exist(run, tmp_path):
   assert_one_clear_line(result, 'is now named regularizers')
 
 
+@pytest.mark.parametrize('job', ['3', 'None', '("study",)', '{"a": 1}'])
+def test_job_that_is_no_name(run, tmp_path, job):
+  path = tmp_path / 'mine.py'
+  path.write_text(
+    'import ml_collections\n'
+    f'def get_config():\n  return ml_collections.ConfigDict({{"job": {job}}})\n'
+  )
+  result = run(f'--config={path}', f'--workdir={tmp_path}/work')
+  assert_one_clear_line(result, 'config.job: expected one of study, datasets')
+  assert len(result.stderr.splitlines()) == 1
+
+
+def test_without_a_config(tmp_path):
+  result = run_process(PROGRAM, cwd=tmp_path)
+  assert_one_clear_line(result, '--config is missing', '--config=quickstart')
+  assert len(result.stderr.splitlines()) == 1
+
+
+def test_arguments_that_are_no_flags(run, tmp_path):
+  result = run('--config=study', f'--workdir={tmp_path}/work', 'word')
+  assert_one_clear_line(result, 'unexpected arguments: word')
+
+
 def test_weights_file_cut_short(tmp_path, small_weights, run):
   path = tmp_path / 'cut.safetensors'
   path.write_bytes(small_weights.read_bytes()[:-1000])
