@@ -378,7 +378,7 @@ class Study(Group):
   # Which part of the study to run: '3/16' is the third of sixteen. Each part
   # writes its own ledger to the workdir, which all share. To join them, run the
   # command without this field, or the job merge.
-  part: text("'3/16' for the third of sixteen") = ''
+  part: text("'3/16' for the third of sixteen", most=20) = ''
   # Whether to print the plan and run nothing.
   only_plan: boolean = False
   # Height and width in pixels in place of the networks' own; 0: their own.

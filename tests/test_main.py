@@ -323,11 +323,8 @@ def test_all_ways_to_set_a_field(run, replace_study, tmp_path):
   result = run(
     *('-config', 'smoke', '--workdir', str(tmp_path)),
     *('--noconfig.tensorboard', '--config.only_plan'),
-    *(
-      '-config.data.dir',
-      'images',
-      '--config.nearest_neighbors.neighbors=(1, 2)',
-    ),
+    *('-config.data.dir', 'images', '--config.features.pyramid=(1, 2)'),
+    '--config.features.layer=stage3',
     *("--config.networks=('a', 'b')", f'--flagfile={flags_file}'),
   )
   assert result.returncode == 0, result.stderr
@@ -335,7 +332,7 @@ def test_all_ways_to_set_a_field(run, replace_study, tmp_path):
   assert config['tensorboard'] is False
   assert config['only_plan'] is True
   assert config['data']['dir'] == 'images'
-  assert config['nearest_neighbors']['neighbors'] == (1, 2)
+  assert config['features']['pyramid'] == (1, 2)
   assert config['networks'] == ('a', 'b')
   assert config['fine_tuned']['steps'] == 9
   assert config['random_init']['steps'] == 10  # Of the preset.
@@ -359,6 +356,29 @@ def test_job_that_does_not_exist(run, tmp_path):
   assert_one_clear_line(result, "unknown job 'stdy': did you mean study?")
   result = run('--config=study', '--config.job=settings_study')
   assert_one_clear_line(result, 'is now named regularizers')
+
+
+@pytest.mark.parametrize('job', ['3', 'None', '("study",)', '{"a": 1}'])
+def test_job_that_is_no_name(run, tmp_path, job):
+  path = tmp_path / 'mine.py'
+  path.write_text(
+    'import ml_collections\n'
+    f'def get_config():\n  return ml_collections.ConfigDict({{"job": {job}}})\n'
+  )
+  result = run(f'--config={path}', f'--workdir={tmp_path}/work')
+  assert_one_clear_line(result, 'config.job: expected one of study, datasets')
+  assert len(result.stderr.splitlines()) == 1
+
+
+def test_without_a_config(tmp_path):
+  result = run_process(PROGRAM, cwd=tmp_path)
+  assert_one_clear_line(result, '--config is missing', '--config=quickstart')
+  assert len(result.stderr.splitlines()) == 1
+
+
+def test_arguments_that_are_no_flags(run, tmp_path):
+  result = run('--config=study', f'--workdir={tmp_path}/work', 'word')
+  assert_one_clear_line(result, 'unexpected arguments: word')
 
 
 def test_weights_file_cut_short(tmp_path, small_weights, run):

@@ -138,12 +138,15 @@ def pixels() -> Kind:
   return Kind(Annotated[int, Meta(ge=0, le=4096)], expected, check)
 
 
-def text(expected: str = 'text', *, required: bool = False) -> Kind:
+def text(
+  expected: str = 'text', *, required: bool = False, most: int = _MAX_TEXT
+) -> Kind:
   """Returns texts without control characters.
 
   Args:
     expected: what the text is, in words.
     required: whether it must not be empty.
+    most: the largest number of characters.
   """
 
   if not required:
@@ -154,7 +157,7 @@ def text(expected: str = 'text', *, required: bool = False) -> Kind:
       without = f'{expected}, without control characters'
       raise wrong(place, without, value)
 
-  length = Meta(min_length=int(required), max_length=_MAX_TEXT)
+  length = Meta(min_length=int(required), max_length=most)
   return Kind(Annotated[str, length], expected, check)
 
 

@@ -84,9 +84,7 @@ def _module_of(job: Any) -> str:
     InputError: there is no such job.
   """
   if not isinstance(job, str):
-    raise errors.InputError(
-      f'config.job: expected one of {", ".join(_JOBS)}, found {job!r}'
-    )
+    raise config_fields.wrong('config.job', f'one of {", ".join(_JOBS)}', job)
   if job in config_files.RENAMED_CONFIGS:
     raise errors.InputError(
       f'config.job: {job} is now named {config_files.RENAMED_CONFIGS[job]}'

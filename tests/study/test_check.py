@@ -21,6 +21,8 @@ from tf_transfer.jobs import study
     ({'logistic_regression.penalty_min': 0.0}, 'penalty_min'),
     ({'features.batch_size': 0}, 'expected an integer from 1'),
     ({'features.cache_gib': -1.0}, 'cache_gib: expected a number from 0'),
+    ({'part': '9' * 5000}, r"config\.part: expected '3/16'"),
+    ({'part': '3/2'}, r"config\.part: expected '3/16'"),
     ({'features.pyramid': (1, 2)}, 'name a layer'),
     (
       {
