@@ -38,8 +38,8 @@ def data_fields() -> ml_collections.ConfigDict:
   # Whether the bottom 20 px of aircraft's images, which show the
   # photographer's name, are cut off. The paper does not say that it did so.
   config.cut_banner = False
-  # What happens to an image that cannot be decoded: 'error' stops and names
-  # it; 'skip' leaves it out, and the record counts and lists it.
+  # What happens to images that cannot be decoded: 'error' stops before training
+  # starts and names them; 'skip' leaves them out, and the record lists them.
   config.corrupt = 'error'
   # Where a dataset has no official split, the hash of an image's content or
   # name and this seed decide whether the image is held out; 0 is the published
