@@ -58,8 +58,8 @@ class Data(Group):
   # Whether the bottom 20 px of aircraft's images, which show the
   # photographer's name, are cut off. The paper does not say that it did so.
   cut_banner: boolean = False
-  # What happens to an image that cannot be decoded: 'error' stops and names
-  # it; 'skip' leaves it out, and the record counts and lists it.
+  # What happens to images that cannot be decoded: 'error' stops before training
+  # starts and names them; 'skip' leaves them out, and the record lists them.
   corrupt: choice('error', 'skip') = 'error'
   # Where a dataset has no official split, the hash of an image's content or
   # name and this seed decide whether the image is held out; 0 is the published

@@ -1,6 +1,7 @@
 """Pretraining as a job: one command, killed or not, to a weights file."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -208,6 +209,24 @@ def test_other_data(tmp_path, config, photos, where, monkeypatch):
     assert '1,000 images' in header.imagenet_top1_source
   else:
     assert header.imagenet_top1 is None
+
+
+def test_what_is_left_out_is_named_in_the_recipe(
+  tmp_path, config, photos, capsys
+):
+  shutil.copytree(photos, tmp_path / 'photos')
+  corrupt = sorted((tmp_path / 'photos').glob('*/*5.*'))
+  for path in corrupt:
+    path.write_bytes(path.read_bytes()[:-100])
+  config.pretrain.update({'epochs': 1.0, 'batch_size': 8, 'ema_decay': 0.0})
+  config.pretrain.choose_steps_on_val = False
+  config.dataset = f'folder:{tmp_path / "photos"}'
+  with pytest.raises(errors.InputError, match=f'{len(corrupt)} of 60 images'):
+    pretrain.run(config, tmp_path)
+  config.data.corrupt = 'skip'
+  header = weights.read_header(pretrain.run(config, tmp_path))
+  assert sorted(header.recipe.details['skipped']) == list(map(str, corrupt))
+  assert f'{len(corrupt)} corrupt images left out' in capsys.readouterr().out
 
 
 def test_regularizers_off_are_another_file(tmp_path, config):

@@ -4,6 +4,7 @@ import functools
 import io
 import resource
 import struct
+import sys
 import zlib
 
 import imagecodecs
@@ -614,3 +615,22 @@ def test_a_header_that_claims_too_much_allocates_nothing(kind):
     assert '\n' not in str(error.value)
   grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
   assert grown < 64 * 1024  # KiB.
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+@pytest.mark.parametrize('kind', ['PNG', 'TIFF'])
+def test_a_good_image_is_not_called_corrupt_where_memory_ends(kind):
+  """With 'skip' it would be left out, on this machine and not on others."""
+  data = encode(Image.new('L', (9000, 9000)), kind)
+  with open('/proc/self/statm') as file:
+    pages = int(file.read().split()[0])
+  before = resource.getrlimit(resource.RLIMIT_AS)
+  limit = pages * resource.getpagesize() + 2**26
+  resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+  try:
+    with pytest.raises(InputError, match='x: too little memory') as error:
+      decode(data, 'x')
+  finally:
+    resource.setrlimit(resource.RLIMIT_AS, before)
+  assert not isinstance(error.value, CorruptImage)
+  assert decode(data, 'x').shape == (9000, 9000, 3)

@@ -1,5 +1,8 @@
 """Tests cells of fixed features against scikit-learn."""
 
+import pathlib
+import shutil
+
 import ml_collections
 import numpy as np
 import pytest
@@ -270,3 +273,56 @@ def test_multi_label_agrees_with_scikit_learn(evaluate):
   np.testing.assert_array_equal(
     cell.predictions['correct'], (scores > 0) == (labels == 1)
   )
+
+
+def corrupt_photos(photos: pathlib.Path, root: pathlib.Path) -> set[str]:
+  """Copies photos and cuts some in each class short; returns their paths."""
+  shutil.copytree(photos, root)
+  corrupt = sorted(root.glob('*/*5.*'))
+  for path in corrupt:
+    path.write_bytes(path.read_bytes()[:-100])
+  return set(map(str, corrupt))
+
+
+def extractor(net, cache: pathlib.Path, corrupt: str) -> features.Extractor:
+  return features.Extractor(
+    net,
+    feature_cache.FeatureCache(cache, 1e9),
+    features.Options(),
+    corrupt=corrupt,
+    batch_size=16,
+  )
+
+
+@pytest.mark.parametrize('setting', classifiers.CLASSIFIERS)
+def test_every_classifier_names_what_is_left_out(
+  evaluate, tiny_net, photos, tmp_path, setting
+):
+  corrupt = corrupt_photos(photos, tmp_path / 'photos')
+  dataset = datasets.open(f'folder:{tmp_path / "photos"}')
+  extract = extractor(tiny_net, tmp_path / 'cache', 'skip')
+  changes = {
+    'logistic_regression': {'num_penalties': 2},
+    'nearest_neighbors': {'neighbors': (1, 3)},
+  }
+  cell = evaluate(extract, dataset, setting, **changes.get(setting, {}))
+  assert set(cell.skipped) == corrupt
+  assert len(cell.skipped) == len(corrupt)
+
+
+def test_all_corrupt_images_of_all_splits_are_named_at_once(
+  evaluate, tiny_net, photos, tmp_path
+):
+  corrupt = corrupt_photos(photos, tmp_path / 'photos')
+  dataset = datasets.open(f'folder:{tmp_path / "photos"}')
+  # Without a cache, and with one that a run with 'skip' has left.
+  for _ in range(2):
+    extract = extractor(tiny_net, tmp_path / 'cache', 'error')
+    with pytest.raises(errors.InputError) as error:
+      evaluate(extract, dataset, 'nearest_class_mean')
+    text = str(error.value)
+    assert text.startswith(f'{len(corrupt)} of 60 images cannot be decoded: ')
+    assert sum(path in text for path in corrupt) == min(5, len(corrupt))
+    assert '--config.data.corrupt=skip' in text
+    skipping = extractor(tiny_net, tmp_path / 'cache', 'skip')
+    evaluate(skipping, dataset, 'nearest_class_mean')

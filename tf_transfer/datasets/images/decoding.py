@@ -31,7 +31,6 @@ _PILLOW_ERRORS = (
   IndexError,
   KeyError,
   OverflowError,
-  MemoryError,
   struct.error,
   zlib.error,
   Image.DecompressionBombError,
@@ -87,6 +86,7 @@ def decode(data: bytes, name: str) -> np.ndarray:
   Raises:
     CorruptImage: the data is cut short or damaged, larger than Pillow's limit
       for decompression bombs, or of a format without agreed gray levels.
+    InputError: there is too little memory. The image may be a good one.
   """
   _silence_pillow()
   if not data:
@@ -99,8 +99,13 @@ def decode(data: bytes, name: str) -> np.ndarray:
     raise _corrupt_image(
       name, f'{image_format(data)} of an unknown kind, or its header is damaged'
     ) from error
+  except MemoryError as error:
+    raise _out_of_memory(name) from error
   except _PILLOW_ERRORS as error:
     reason = str(error) or type(error).__name__
+    if 'out of memory' in reason:
+      # Of Pillow's decoders in C, which have no MemoryError.
+      raise _out_of_memory(name) from error
     raise _corrupt_image(name, reason) from error
   if not rgb.size:
     raise _corrupt_image(name, 'it has no pixels')
@@ -230,6 +235,14 @@ def _corrupt_image(name: str, reason: str) -> CorruptImage:
   return CorruptImage(
     f'{name}: not a readable image ({reason}): replace or remove the file, '
     'or set --config.data.corrupt=skip'
+  )
+
+
+def _out_of_memory(name: str) -> InputError:
+  """Returns the error to raise where memory ends; the image may be good."""
+  return InputError(
+    f'{name}: too little memory to decode this image: free some, or lift the '
+    'limit of this process'
   )
 
 

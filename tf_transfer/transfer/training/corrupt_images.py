@@ -7,7 +7,7 @@ an epoch of training does.
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping
+from typing import Annotated
 
 import jax
 import msgspec
@@ -27,7 +27,7 @@ class _Found(msgspec.Struct, forbid_unknown_fields=True):
   """What was found: by split its hash, and the positions of corrupt images."""
 
   hashes: dict[str, str]
-  positions: dict[str, list[int]]
+  positions: dict[str, list[Annotated[int, msgspec.Meta(ge=0)]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def check(
   """
   path = directory / FILE_NAME
   hashes = {name: split.hash for name, split in dataset.splits.items()}
-  positions = _read(path, hashes)
+  positions = _read(path, dataset)
   if positions is None:
     positions = _find(dataset)
   skipped = tuple(
@@ -72,6 +72,12 @@ def check(
   if skipped and corrupt == 'error':
     total = sum(map(len, dataset.splits.values()))
     raise corruption.report(skipped, total)
+  for name, split in dataset.splits.items():
+    if len(positions[name]) == len(split):
+      raise errors.InputError(
+        f'{dataset.name}: none of the {len(split):,} images of {name} can be '
+        f'decoded, such as {split.describe(0)}'
+      )
   if jax.process_count() == 1:
     with files.atomic_write(path) as file:
       file.write(msgspec.json.encode(_Found(hashes, positions)))
@@ -107,7 +113,7 @@ def _find(dataset: datasets.Dataset) -> dict[str, list[int]]:
 
 
 def _read(
-  path: pathlib.Path, hashes: Mapping[str, str]
+  path: pathlib.Path, dataset: datasets.Dataset
 ) -> dict[str, list[int]] | None:
   """Reads what an earlier run found; None if it is of other images."""
   if jax.process_count() > 1:
@@ -120,6 +126,10 @@ def _read(
   except errors.InputError as error:
     logging.warning('%s: the images are decoded again', error)
     return None
-  if found.hashes != hashes or found.positions.keys() != hashes.keys():
-    return None
-  return found.positions
+  for name, split in dataset.splits.items():
+    positions = found.positions.get(name)
+    if found.hashes.get(name) != split.hash or positions is None:
+      return None
+    if any(i >= len(split) for i in positions):
+      return None
+  return {name: found.positions[name] for name in dataset.splits}

@@ -113,7 +113,7 @@ def test(
   results: TrialResults,
   choice: Choice,
 ) -> result_lib.CellResult:
-  """Predicts the test split, which nothing has read before, and measures it."""
+  """Predicts the test split, on which nothing was chosen, and measures it."""
   test_split = search.dataset.splits['test']
   (predicted,), positions = evaluator.predict(
     [final.variables], test_split, choice.view
