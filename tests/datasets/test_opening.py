@@ -4,6 +4,7 @@ import ml_collections
 import pytest
 
 from tests.datasets import miniatures
+from tests.datasets.sources.test_folder import animals, write
 from tf_transfer import datasets
 from tf_transfer.datasets import table
 from tf_transfer.errors import InputError
@@ -119,3 +120,11 @@ def test_open_test_from_config(aircraft, tmp_path):
   whole = datasets.open('aircraft', data_dir=aircraft.dir)
   assert split.hash == whole.splits['test'].hash
   assert list((tmp_path / 'default').glob('*.npz'))
+
+
+def test_the_name_that_an_opened_dataset_has(tmp_path):
+  assert datasets.normalized_name('cars') == 'cars'
+  root = write(tmp_path / 'pets', animals())
+  for name in (f'folder:{root}/', f'folder:{root}/cat/..'):
+    assert datasets.normalized_name(name) == f'folder:{root}'
+    assert datasets.open(name).name == f'folder:{root}'

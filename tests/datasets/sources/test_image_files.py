@@ -103,3 +103,25 @@ def test_take_keeps_what_belongs_to_an_image(tmp_path):
   assert len(taken) == 2
   assert taken.descriptions == ('third', 'second')
   assert [taken.unverified_bytes(i) for i in range(2)] == [b'c', b'bbb']
+
+
+@pytest.mark.parametrize(
+  ('path', 'text'),
+  [
+    ('a/b.png', 'a/b.png'),
+    ('a\nb\tc', 'a\\nb\\tc'),
+    ('a\x1b[2J', 'a\\x1b[2J'),
+    (os.fsdecode(b'caf\xe9'), 'caf\\xe9'),
+    ('\u732b \U0001f600', '\u732b \U0001f600'),
+  ],
+)
+def test_paths_are_printed_in_a_line(path, text):
+  assert image_files.printable(path) == text
+
+
+def test_a_file_that_is_larger_than_any_image(tmp_path):
+  write(tmp_path, animals())
+  with open(tmp_path / 'cat' / 'x.tif', 'wb') as file:
+    file.truncate(5 * 2**30)
+  with pytest.raises(InputError, match=r'cat/x\.tif: 5 GiB, which is no i'):
+    open_at(tmp_path)
