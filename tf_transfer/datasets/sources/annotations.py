@@ -53,6 +53,24 @@ def folder_of(name: str) -> str:
   return name.rpartition('/')[0]
 
 
+def resolve(root: str, name: str) -> str:
+  """Returns the path of a file, which may be one folder too deep.
+
+  Args:
+    root: the dataset's directory.
+    name: below root, such as 'labels/train1.txt'.
+
+  Returns:
+    root/labels/train1.txt, or root/labels/labels/train1.txt if only that
+    exists.
+  """
+  path = join(root, name)
+  folder, slash, _ = name.partition('/')
+  deeper = join(root, f'{folder}/{name}')
+  is_deeper = slash and not os.path.exists(path) and os.path.exists(deeper)
+  return deeper if is_deeper else path
+
+
 def first_existing(root: str, *names: str) -> str:
   """Returns the first of some paths below root that exists, else the first."""
   return next((n for n in names if os.path.exists(join(root, n))), names[0])
@@ -72,7 +90,7 @@ def _read_list(root: str, file: str) -> list[str]:
   Raises:
     InputError: it cannot be read, or is too large for a list.
   """
-  path = join(root, file)
+  path = resolve(root, file)
   if os.path.isfile(path) and os.path.getsize(path) > _MAX_LIST_BYTES:
     raise InputError(
       f'{printable(path)}: {os.path.getsize(path):,} bytes, too many for a '
@@ -187,7 +205,7 @@ def read_mat(root: str, file: str, variable: str) -> Any:
   # SciPy's readers take a quarter of a second to import.
   import scipy.io
 
-  path = join(root, file)
+  path = resolve(root, file)
   read_bytes(path, 0, 0)
   try:
     # Before it is read: a small file may unpack to gigabytes.
