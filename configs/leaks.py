@@ -44,8 +44,8 @@ class Leaks(Group):
   data: base.Data
 
   # The largest number of the 64 bits of two images' perceptual hashes that may
-  # differ in a near copy.
-  max_distance: integer(0, 64) = 8
+  # differ in a near copy; -1: none is found by its hash.
+  max_distance: integer(-1, 64) = 8
 
   # A weights file, or a network of the table whose weights come with a
   # package: then images with nearly equal features are near copies too. '' is

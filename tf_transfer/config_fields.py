@@ -312,7 +312,7 @@ def check(config: Any, group: type[Group], place: str) -> None:
         check(value, kind, field)
       else:
         check_value(value, kind, field)
-    elif not (is_group(kind) and issubclass(kind, OptionalGroup)):
+    elif not _may_be_missing(name, kind):
       raise errors.InputError(
         f'{field} is missing: {_file_of(group)} has every field with its '
         'default'
@@ -320,6 +320,11 @@ def check(config: Any, group: type[Group], place: str) -> None:
   problem = group.contradiction(config)
   if problem:
     raise errors.InputError(f'{place}.{problem}')
+
+
+def _may_be_missing(name: str, kind: Any) -> bool:
+  """Whether a config may lack a field; whoever runs a job knows its name."""
+  return name == 'job' or (is_group(kind) and issubclass(kind, OptionalGroup))
 
 
 def check_value(value: Any, kind: Kind, field: str) -> None:
@@ -341,7 +346,7 @@ def check_value(value: Any, kind: Kind, field: str) -> None:
     raise wrong(field, kind.expected, value)
   try:
     value = schemas.convert(value, kind.type, field)
-  except errors.InputError as error:
+  except (errors.InputError, UnicodeEncodeError) as error:
     raise wrong(field, kind.expected, value) from error
   kind.check(value, field)
 

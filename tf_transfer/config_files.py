@@ -278,8 +278,6 @@ def _argument_error(
   argument: str, expected: str, reason: str
 ) -> errors.InputError:
   """Returns the error for an argument that is not as expected."""
-  if len(argument) > _MAX_MESSAGE:
-    argument = f'{argument[:_MAX_MESSAGE]}...'
   return errors.InputError(
     f'argument {argument!r}: {reason}; expected {expected}'
   )

@@ -17,7 +17,7 @@ from tf_transfer import config_fields, config_files, errors
 _WRONG_VALUE = re.compile(r'flag --(\w+)(?:\.([\w.]+))?=(.*?): ', re.DOTALL)
 # Flags that may be there only once: a second one would replace the first.
 _ONCE = ('config', 'workdir')
-_MAX_SHOWN = 300  # characters of an error
+_MAX_SHOWN = 1000  # characters of an error
 
 
 class _Parser(flags.ArgumentParser):
@@ -40,7 +40,8 @@ class _Parser(flags.ArgumentParser):
     try:
       config = config_files.load(argument)
     except errors.InputError as error:
-      raise errors.InputError(f'--{self.flag}: {error}') from error
+      text = _shorten(f'--{self.flag}: {error}')
+      raise errors.InputError(text) from error
     self.config = config
     for field in _overrides(self.flag):
       if '[' in field:
@@ -141,5 +142,11 @@ def _wrong_value(error: flags.IllegalFlagValueError) -> errors.InputError:
 def _one_line(error: Exception) -> str:
   """Returns an error's message on one line, not too long."""
   text = ' '.join(str(error).split()).removeprefix('ERROR:: ')
-  text = text or type(error).__name__
-  return text if len(text) <= _MAX_SHOWN else f'{text[:_MAX_SHOWN]}...'
+  return _shorten(text or type(error).__name__)
+
+
+def _shorten(text: str) -> str:
+  """Returns a text without its middle if it is too long."""
+  if len(text) <= _MAX_SHOWN:
+    return text
+  return f'{text[: _MAX_SHOWN // 2]} ... {text[-_MAX_SHOWN // 2 :]}'

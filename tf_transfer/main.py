@@ -10,17 +10,18 @@ what to expect of it. --config.FIELD=VALUE sets any of its fields.
 """
 
 import importlib
-import logging as python_logging
-import os
 import pathlib
 import sys
 from typing import Any
 
 import ml_collections
-from absl import app, flags, logging
+from absl import flags
 
-from tf_transfer import config_fields, config_files, config_flags, errors
-from tf_transfer.runtime import files, memory
+try:
+  from tf_transfer import config_fields, config_files, config_flags, errors
+  from tf_transfer.runtime import files, program
+except ImportError as error:  # This is no system that it runs on.
+  sys.exit(f'error: {error}')
 
 _CONFIG = config_flags.define(
   'config', 'The config: NAME or PATH.py, with :ARGUMENT where it takes one.'
@@ -58,6 +59,16 @@ def _workdir(job: str) -> pathlib.Path | None:
   )
 
 
+def _sweep(workdir: pathlib.Path) -> None:
+  """Removes half-written files that killed jobs have left in a workdir.
+
+  Jobs write to the workdir (results, figures), below it (predictions, digests,
+  weights), and one level deeper (feature caches, searches, pretrainings).
+  """
+  for directory in (workdir, *workdir.glob('*/'), *workdir.glob('*/*/')):
+    files.sweep(directory)
+
+
 def _parse_flags(argv: list[str]) -> list[str]:
   """Parses the flags; whatever is wrong with one ends in one clear line."""
   try:
@@ -92,30 +103,20 @@ def main(argv: list[str]) -> None:
       f'error: unexpected arguments: {errors.printable(" ".join(argv[1:]))}; '
       'expected flags alone, such as --config.FIELD=VALUE'
     )
-  python_logging.getLogger('jax').setLevel(python_logging.WARNING)
-  logging.set_verbosity(logging.WARNING)
-  try:
+  with program.one_line_errors():
     config: ml_collections.ConfigDict = _CONFIG.value
     module = _module_of(config.get('job'))
     config_fields.check_job(config, config.job)
     workdir = _workdir(config.job)
+    program.check_limits()
+    if workdir is not None:
+      _sweep(workdir)
     importlib.import_module(module).run(config, workdir)
-  except errors.InputError as error:
-    sys.exit(f'error: {errors.printable(str(error))}')
-  except errors.Preempted as preempted:
-    print(
-      f'\nstopped by SIGTERM; {preempted}. The same command resumes the job',
-      file=sys.stderr,
-    )
-    sys.exit(os.EX_TEMPFAIL)
-  except KeyboardInterrupt:
-    print('\nstopped; the same command resumes the job', file=sys.stderr)
-    sys.exit(130)
 
 
 def run() -> None:
   """Runs the program from the command line."""
-  memory.use_large_pages('tf_transfer.main', 'tf-transfer')
+  program.restart('tf_transfer.main', 'tf-transfer')
   flags.mark_flag_as_required('config')
   # --help prints the help of the main module and its flags. Where the console
   # command imports this module, it is not the main one.
@@ -124,7 +125,7 @@ def run() -> None:
     flags.FLAGS.register_key_flag_for_module(
       sys.argv[0], flags.FLAGS[flag.name]
     )
-  app.run(main, flags_parser=_parse_flags)
+  program.run(main, flags_parser=_parse_flags)
 
 
 if __name__ == '__main__':

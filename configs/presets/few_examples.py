@@ -41,8 +41,8 @@ def get_config(
   network, dataset, count = config_files.parse_argument(argument, expected)
   if not (count.isdecimal() and len(count) < 10 and int(count) >= 1):
     raise errors.InputError(
-      f'argument {argument[:300]!r}: COUNT is {count[:20]!r} and must be a '
-      f'positive integer; expected {expected}'
+      f'argument {argument!r}: COUNT is {count!r} and must be a positive '
+      f'integer; expected {expected}'
     )
   config = base.get_config(f'{network},{dataset}')
   config.settings = ('logistic_regression', *SMALL)

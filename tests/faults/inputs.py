@@ -25,13 +25,13 @@ def pixels(label: int, number: int, size: int = 24) -> np.ndarray:
 
 
 def write_folder(
-  root: pathlib.Path, classes: tuple[str, ...] = ('blue', 'red')
+  root: pathlib.Path, classes: tuple[str, ...] = ('blue', 'red'), first: int = 0
 ) -> None:
-  """Writes a folder of images for each class."""
+  """Writes a folder of images for each class, from the image `first` on."""
   for label, name in enumerate(classes):
     (root / name).mkdir(parents=True)
     for number in range(NUM_IMAGES):
-      Image.fromarray(pixels(label, number)).save(
+      Image.fromarray(pixels(label, first + number)).save(
         root / name / f'{number:02d}.png'
       )
 

@@ -52,9 +52,7 @@ _FAULTS: dict[str, tuple[Spoil, str]] = {
   'examples_negative': (_set('test', 'examples', -3), 'examples'),
   'examples_float': (_set('test', 'examples', 3.5), 'examples'),
   'network_number': (_set('network', 50), 'network'),
-  'network_controls_the_terminal': (_set('network', 'a\x1b[2Jb'), 'network'),
   'dataset_null': (_set('dataset', None), 'dataset'),
-  'dataset_controls_the_terminal': (_set('dataset', 'a\x1b[2Jb'), 'dataset'),
   'setting_unknown': (_set('setting', 'zero_shot'), 'setting'),
   'metric_unknown': (_set('metric', 'f1'), 'metric'),
   'identity_null': (_set('identity', None), 'identity'),
@@ -130,6 +128,21 @@ def test_merge(program, spoiled):
   assert not (spoiled / 'planted').exists()
 
 
+@pytest.mark.parametrize('field', ['network', 'dataset', 'device'])
+def test_controls_of_the_terminal(program, copy, field):
+  root = copy('photos', 'weights', 'runs')
+  path = root / 'runs' / 'results.jsonl'
+  record = json.loads(path.read_text())
+  record[field] = 'a\x1b[2Jb'
+  path.write_text(json.dumps(record) + '\n')
+  outcome = program.run(
+    '--config=report', '--config.ledger=runs', '--workdir=pages'
+  )
+  assert outcome.code in (0, 1), outcome.output
+  assert 'Traceback' not in outcome.output
+  assert '\x1b' not in outcome.output
+
+
 @pytest.mark.parametrize('fault', _LINES)
 def test_lines(program, copy, fault):
   root = copy('photos', 'weights', 'runs')
@@ -143,8 +156,7 @@ def test_last_line_cut_short(program, copy):
   path = root / 'runs' / 'results.jsonl'
   path.write_bytes(path.read_bytes() + b'{"identity": "ab')
   outcome = program.study()
-  programs.judge_said(outcome, 'last line is cut short')
-  assert len(program.records()) == 1
+  programs.judge_said(outcome, 'last line is cut short.*1 found')
 
 
 def test_lost_newline(program, copy):

@@ -1,5 +1,7 @@
 """The job that merges ledgers: agreement, conflicts, failures."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -138,3 +140,71 @@ def test_predictions_that_are_missing(tmp_path):
   ):
     run(tmp_path / 'into', tmp_path / 'a')
   assert values(tmp_path / 'into') == {}
+
+
+def edit(workdir, change):
+  """Changes the only record of a ledger, as a stranger may."""
+  path = workdir / 'results.jsonl'
+  fields = json.loads(path.read_text())
+  change(fields)
+  path.write_text(json.dumps(fields) + '\n')
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    *('../planted', '/tmp/planted', 'predictions/../../planted.npz', ''),
+    *('planted.npz', 'predictions/a.npz', 'predictions', 'predictions\\\\a'),
+  ],
+)
+def test_a_record_that_names_a_file_elsewhere(tmp_path, name):
+  source, into = tmp_path / 'a' / 'source', tmp_path / 'b' / 'into'
+  for directory in (source, into):
+    directory.parent.mkdir()
+  write_ledger(source, record('x'))
+  (source.parent / 'planted').write_bytes(b'theirs')
+  (into.parent / 'planted').write_bytes(b'ours')
+  edit(source, lambda fields: fields.update(predictions=name))
+  with pytest.raises(errors.InputError, match='line 1: predictions: expected'):
+    run(into, source)
+  assert (into.parent / 'planted').read_bytes() == b'ours'
+  assert values(into) == {}
+
+
+def test_predictions_of_another_record_are_not_overwritten(tmp_path):
+  """A foreign record that names their file gets one of its own name."""
+  source, into = tmp_path / 'source', tmp_path / 'into'
+  write_ledger(into, record('x', 0.1))
+  write_ledger(source, record('y', 0.2))
+  own, foreign = (f'predictions/{identity(name)}.npz' for name in 'xy')
+  (source / foreign).rename(source / own)
+  edit(source, lambda fields: fields.update(predictions=own))
+  run(into, source)
+  assert load(into, 'x')['correct'].sum() == 10
+  assert load(into, 'y')['correct'].sum() == 20
+
+
+def test_predictions_of_another_cell_are_not_merged(tmp_path):
+  write_ledger(tmp_path / 'a', record('x', 0.1))
+  path = tmp_path / 'a' / 'predictions' / f'{identity("x")}.npz'
+  with open(path, 'wb') as file:
+    np.savez(file, **predictions(0.3))
+  with pytest.raises(errors.InputError, match=r'top1 is 0\.3, .* states 0\.1'):
+    run(tmp_path / 'into', tmp_path / 'a')
+  assert values(tmp_path / 'into') == {}
+
+
+def test_a_ledger_of_no_part_is_none(tmp_path):
+  write_ledger(tmp_path / 'a', record('x'))
+  path = tmp_path / 'a' / 'results.jsonl'
+  path.rename(path.with_name('results.foo-of-bar.jsonl'))
+  with pytest.raises(errors.InputError, match=r'no results\.jsonl'):
+    run(tmp_path / 'into', tmp_path / 'a')
+
+
+def test_one_record_is_counted_right(tmp_path, capsys):
+  write_ledger(tmp_path / 'a', record('x'))
+  run(tmp_path / 'into', tmp_path / 'a')
+  out = capsys.readouterr().out
+  assert '1 record was new' in out
+  assert 'into/results.jsonl: 1 record\n' in out

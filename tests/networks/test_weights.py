@@ -127,10 +127,13 @@ def rewrite(path, output, *, fields=None, tensors=None, digest=True):
   return output
 
 
-def refused(path) -> str:
-  """Returns the one line by which a file is refused."""
+def refused(path, load=networks.load) -> str:
+  """Returns the one line by which a file is refused.
+
+  Without the network, which `networks.load` traces, `weights.read` is faster.
+  """
   with pytest.raises(errors.InputError) as caught:
-    networks.load(path)
+    load(path)
   message = str(caught.value)
   assert str(path) in message
   assert '\n' not in message
@@ -168,7 +171,7 @@ def test_every_flipped_bit_is_noticed(tmp_path, small_file):
     changed = bytearray(data)
     changed[position // 8] ^= 1 << position % 8
     path.write_bytes(changed)
-    refused(path)
+    refused(path, weights.read)
 
 
 @pytest.mark.parametrize('digest', [True, False])
@@ -200,7 +203,7 @@ def test_tensors_of_no_network(
     tensors={name: array},
     digest=digest,
   )
-  found = refused(path)
+  found = refused(path, weights.read)
   assert (message in found) or (digest and 'is damaged' in found)
 
 
@@ -245,7 +248,7 @@ def nested(depth: int):
     ({'imagenet_top1': float('inf')}, 'imagenet_top1: expected float <= 1.0'),
     ({'imagenet_top1': 7.5}, 'imagenet_top1: expected float <= 1.0, found 7.5'),
     ({'imagenet_top1': '70.4 %'}, 'imagenet_top1: expected .*, found str'),
-    ({'source_sha256': 'abc'}, 'source_sha256: expected str matching'),
+    ({'source_sha256': 'SHA'}, 'source_sha256: expected str matching'),
     ({'licence': None}, 'licence: expected str, found null'),
     ({'recipe': {'bn_scale': 1}}, 'recipe'),
     ({'recipe': nested(900)}, 'header: nested too deeply'),
@@ -280,9 +283,9 @@ def test_contract_that_does_not_fit(tmp_path, small_file, field, value):
     tmp_path / 'a.safetensors',
     fields={'contract': contract_fields},
   )
-  assert 'header: contract' in refused(path)
-  name = field.replace('centres', 'centers')
-  assert field in refused(path) or name in refused(path)
+  message = refused(path)
+  assert 'header: contract' in message
+  assert field in message or field.replace('centres', 'centers') in message
 
 
 def test_metadata_that_is_no_header(tmp_path, small_file):
@@ -303,7 +306,7 @@ def test_a_digest_that_was_taken_out_is_missed(tmp_path, small_file):
   path = tmp_path / 'a.safetensors'
   for value in ('', None, 7, '0' * 64):
     rewrite(small_file, path, fields={'content_sha256': value})
-    assert 'is damaged' in refused(path)
+    assert 'is damaged' in refused(path, weights.read)
 
 
 def test_controls_of_a_terminal_are_escaped(tmp_path):

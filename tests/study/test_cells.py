@@ -5,11 +5,15 @@ import shutil
 import pytest
 
 from tests.datasets.sources.test_folder import animals, write
+from tests.study import studies
 from tests.transfer.training import small
 from tf_transfer import errors, networks
 from tf_transfer.configs import base
 from tf_transfer.jobs import study
 from tf_transfer.study import cells as cells_lib
+from tf_transfer.study import record, schema
+from tf_transfer.transfer import settings
+from tf_transfer.transfer.setting import Cell
 
 
 def test_a_study_without_a_runnable_cell_is_refused(tmp_path, tiny_config):
@@ -21,6 +25,14 @@ def test_a_study_without_a_runnable_cell_is_refused(tmp_path, tiny_config):
   with pytest.raises(errors.InputError, match='no cell'):
     study.run(tiny_config, tmp_path / 'work')
   assert not (tmp_path / 'work').exists()
+
+
+def test_what_leaves_nothing_out_is_said(tmp_path, tiny_config, capsys):
+  tiny_config.leave_out = (('efficientnet*', '*', '*'), ('tinyy', '*', 'rid*'))
+  cells_lib.list_cells(tiny_config, tmp_path / 'work')
+  lines = capsys.readouterr().out.splitlines()
+  line = "config.leave_out: ('tinyy', '*', 'rid*') matches no cell"
+  assert line in lines
 
 
 def list_random_init(config, workdir):
@@ -122,3 +134,71 @@ def test_a_folder_that_is_named_in_many_ways_is_one(
   out = capsys.readouterr().out
   for name in tiny_config.datasets[1:4]:
     assert f'{name} holds the same images and labels as folder:pets' in out
+
+
+def test_a_dataset_that_cannot_be_opened_ends_a_study_of_nothing_else(
+  tmp_path, tiny_config
+):
+  """Its folders are in order, but one of them holds no image."""
+  write(tmp_path / 'pets', animals(20))
+  (tmp_path / 'pets' / 'ape').mkdir()
+  tiny_config.datasets = (f'folder:{tmp_path}/pets',)
+  tiny_config.only_plan = True
+  with pytest.raises(errors.InputError, match='ape: a class without images'):
+    study.run(tiny_config, tmp_path / 'work')
+
+
+def test_one_folder_written_in_several_ways_has_its_cells_once(
+  tmp_path, tiny_config, monkeypatch
+):
+  studies.make_folder(tmp_path / 'photos')
+  monkeypatch.chdir(tmp_path)
+  tiny_config.settings = ('ridge',)
+  names = ('photos', 'photos/', './photos', str(tmp_path / 'photos'))
+
+  def identities(*folders):
+    tiny_config.datasets = tuple(f'folder:{name}' for name in folders)
+    cells, obstacles = cells_lib.list_cells(tiny_config, tmp_path / 'work')
+    assert not obstacles
+    return [cell.identity for cell in cells]
+
+  first = identities(names[0])
+  assert all(identities(name) == first for name in names[1:])
+  assert identities(*names) == first
+
+
+def test_the_former_identity_of_a_cell_on_a_folder(tmp_path, tiny_config):
+  """It is the one that a record of schema 2 has."""
+  studies.make_folder(tmp_path / 'photos')
+  tiny_config.settings = ('ridge',)
+  tiny_config.datasets = ('digits', f'folder:{tmp_path}/photos/')
+  cells, _ = cells_lib.list_cells(tiny_config, tmp_path / 'work')
+  for cell in cells:
+    old = {
+      **record._determinants(
+        cell.network, cell.dataset, cell.setting, tiny_config
+      ),
+      'schema': 2,
+    }
+    if cell.dataset.name == 'digits':
+      assert cell.former_identity == ''
+      old['identity'] = cell.identity
+    else:
+      old['dataset'] += '/'
+      old['identity'] = cell.former_identity
+      assert cell.identity != cell.former_identity
+    assert (
+      schema.cell_identity(
+        {k: v for k, v in old.items() if k not in ('schema', 'identity')}
+      )
+      == old['identity']
+    )
+    assert schema.upgrade(old)['identity'] == cell.identity
+    assert schema.identity_name(old['dataset']) == cell.dataset.identity_name
+
+
+def test_a_search_that_was_begun_by_the_former_identity_goes_on(tmp_path):
+  cell = Cell(None, None, None, 'new', 'n', 'former')
+  assert settings.search_directory(cell, tmp_path).name == 'new'
+  (tmp_path / 'searches' / 'former').mkdir(parents=True)
+  assert settings.search_directory(cell, tmp_path).name == 'former'

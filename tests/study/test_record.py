@@ -1,14 +1,16 @@
 """The record of a cell."""
 
+import dataclasses
 import json
 import pathlib
 import re
 
+import msgspec
 import numpy as np
 import pytest
 
 from tf_transfer import datasets
-from tf_transfer.study import record, schema
+from tf_transfer.study import record, record_types, schema
 from tf_transfer.study.report import text_table
 from tf_transfer.transfer import metrics, settings
 from tf_transfer.transfer import result as result_lib
@@ -58,12 +60,41 @@ def test_a_record_is_json_with_the_identity_of_its_fields(cell, small_config):
 
 def test_all_fields_are_documented(cell, small_config):
   page = pathlib.Path(__file__).parents[2] / 'docs' / 'ledger.md'
-  rows = [line for line in page.read_text().splitlines() if line[:3] == '| `']
+  table = page.read_text().partition('| field | meaning |')[2]
+  rows = [line for line in table.splitlines() if line[:3] == '| `']
   documented = set(
     re.findall(r'`(\w+)`', ' '.join(r.split('|')[1] for r in rows))
   )
+  known = {field.name for field in msgspec.structs.fields(record_types.Record)}
+  assert documented == known
   fields = record.build(cell, small_config, make_result(), 1.0)
-  assert documented >= fields.keys() | {'last_fit_on'}
+  assert known >= fields.keys()
+
+
+def test_a_record_passes_its_schema(cell, small_config):
+  """With a value for each penalty; here there are three of 30."""
+  fields = record.build(cell, small_config, make_result(), 1.0)
+  fields['search'] = {**fields['search'], 'num_penalties': 3}
+  assert record_types.check(fields, '') == fields
+
+
+def test_the_identity_of_a_folder_has_no_path(small_lite0, cell, small_config):
+  named = [
+    dataclasses.replace(cell.dataset, name=name, identity_name='folder')
+    for name in ('folder:a', 'folder:b')
+  ]
+  first, second = (
+    record.identity(small_lite0, one, cell.setting, small_config)
+    for one in named
+  )
+  assert first == second != cell.identity
+  old = {
+    record.former_identity(
+      small_lite0, one, cell.setting, small_config, one.name
+    )
+    for one in named
+  }
+  assert len(old - {first}) == 2
 
 
 def test_identity_depends_on_what_determines_numbers(

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from tests.study import made_records
 from tests.study.report import page_records
 from tf_transfer import contract, errors
+from tf_transfer.configs import base
 from tf_transfer.networks import recipe
 from tf_transfer.study import record_types, schema
 from tf_transfer.transfer import metrics
+from tf_transfer.transfer import settings as transfer_settings
+from tf_transfer.transfer.training import grid
 
 RECORD = made_records.record('a')
 TRAINED, _ = page_records.record('n', 'pets', 'fine_tuned', 0.7, 0.7)
@@ -140,6 +143,7 @@ def test_wrong_values_are_named(field, value, message):
     ('trials.1.diverged', 'no', 'trials[1].diverged: '),
     ('chosen', {'penalty': 1.0}, 'chosen: expected learning_rate'),
     ('chosen.steps', 1.5, 'chosen.steps: expected int'),
+    ('search.learning_rate_max', ..., 'search: object missing required field'),
   ],
 )
 def test_wrong_values_of_training_are_named(field, value, message):
@@ -219,3 +223,16 @@ def test_types_are_those_of_what_is_recorded():
   )
   metric = typing.get_type_hints(record_types.Record)['metric']
   assert set(typing.get_args(metric)) == set(metrics.METRICS)
+
+
+def test_every_field_of_a_search_has_a_type():
+  config = base.get_config()
+  determining = {
+    field
+    for name, setting in transfer_settings.SETTINGS.items()
+    if setting.has_fields
+    for field in (config[name] if name in config else base.fine_tuned_fields())
+    if not (setting.trains and field in grid.OPERATIONAL)
+  }
+  known = {f.name for f in msgspec.structs.fields(record_types.Search)}
+  assert determining == known

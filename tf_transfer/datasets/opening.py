@@ -221,7 +221,7 @@ def open_from_config(
     test_fraction=data.test_fraction,
     cut_banner=data.cut_banner,
     prepare=data.prepare,
-    cache_dir=data.cache_dir or digest_cache_dir,
+    cache_dir=os.path.expanduser(data.cache_dir) or digest_cache_dir,
     progress=progress_lib.bar,
   )
   if data.examples_per_class:
@@ -255,7 +255,7 @@ def open_test_from_config(
   return open_test(
     name,
     data_dir=data.dir or None,
-    cache_dir=data.cache_dir or digest_cache_dir,
+    cache_dir=os.path.expanduser(data.cache_dir) or digest_cache_dir,
     progress=progress_lib.bar,
   )
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.runtime import devices, files
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import weights_files
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer.fixed_features import feature_cache, features
@@ -175,4 +176,4 @@ def _evaluate(
     f'  {_compare(net, accuracy, config.resize)}'
   )
   if skipped:
-    print(f'  {len(skipped)} corrupt images left out')
+    print(f'  {counted(len(skipped), "corrupt image")} left out')

@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.runtime import csv_text, files
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import leak_audit, weights_files
 from tf_transfer.study.figures import pairs
@@ -53,7 +54,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   report = _build_report(dataset, searched, leaks, num_unreadable)
   if config.ledger:
     report['records'] = leak_audit.measure_without(
-      pathlib.Path(config.ledger).expanduser(),
+      _study(config, workdir),
       dataset,
       {leak.test for leak in leaks},
     )
@@ -90,8 +91,17 @@ def _open(
 
   Digests that the study has computed are used again.
   """
-  study = pathlib.Path(config.ledger).expanduser() if config.ledger else workdir
-  return datasets.open_from_config(name, config.data, study / 'digests')
+  digests = _study(config, workdir) / 'digests'
+  return datasets.open_from_config(name, config.data, digests)
+
+
+def _study(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> pathlib.Path:
+  """Returns the workdir of the study that is measured again."""
+  if not config.ledger:
+    return workdir
+  return files.local_path(config.ledger, 'config.ledger')
 
 
 def _open_others(
@@ -188,22 +198,27 @@ def _label(dataset: datasets.Dataset, split: str, i: int) -> str:
 
 def _print_report(report: Mapping[str, Any], workdir: pathlib.Path) -> None:
   """Prints the counts, and where the files are."""
+  num_leaked = report['leaked_test_images']
   print(
-    f'{report["dataset"]}: {report["leaked_test_images"]:,} of '
-    f'{report["test_images"]:,} test images are leaked'
+    f'{report["dataset"]}: {num_leaked:,} of '
+    f'{counted(report["test_images"], "test image")} '
+    f'{"is" if num_leaked == 1 else "are"} leaked'
   )
   for split, counts in report['searched'].items():
+    exact = counted(counts['exact'], 'exact copy', 'exact copies')
     print(
-      f'  in {split}: {counts["exact"]:,} exact copies, {counts["hash"]:,} '
-      f'by hash, {counts["features"]:,} by features'
+      f'  in {split}: {exact}, '
+      f'{counts["hash"]:,} by hash, {counts["features"]:,} by features'
     )
   if report['unreadable_images']:
-    print(f'  {report["unreadable_images"]:,} images could not be read')
+    count = counted(report['unreadable_images'], 'image')
+    print(f'  {count} could not be read')
   for row in report.get('records', ()):
     all_images, rest = row['all'], row['without']
     print(
       f'  {row["network"]}, {row["setting"]}: {row["metric"]} '
-      f'{all_images["value"]:.2%} on {all_images["examples"]:,} test images, '
+      f'{all_images["value"]:.2%} on '
+      f'{counted(all_images["examples"], "test image")}, '
       f'{rest["value"]:.2%} [{rest["low"]:.2%}, {rest["high"]:.2%}] on the '
       f'{rest["examples"]:,} left'
     )

@@ -14,12 +14,14 @@ import shutil
 from typing import Any
 
 import ml_collections
+import msgspec
 
 import tf_transfer
 from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.networks import weights
-from tf_transfer.runtime import devices, files, writers
-from tf_transfer.study import schema
+from tf_transfer.runtime import devices, files, schemas, writers
+from tf_transfer.runtime.units import counted
+from tf_transfer.study import record_types, schema
 from tf_transfer.transfer.training import pretrain_config, pretraining
 
 _PACKAGES = ('jax', 'flax', 'numpy', 'pillow')
@@ -58,22 +60,10 @@ def _build_pretraining(
   net = pretrain_config.untrained_network(
     config.network, config.image_size, config.pretrain
   )
-  identity = schema.identity(
-    {
-      'network': net.name,
-      'header': net.header.to_json(),
-      'dataset': dataset.name,
-      'splits_sha256': {
-        name: split.hash for name, split in dataset.splits.items()
-      },
-      'corrupt': config.data.corrupt,
-      'pretrain': {
-        name: value
-        for name, value in config.pretrain.to_dict().items()
-        if name not in pretrain_config.OPERATIONAL
-      },
-    }
-  )
+  identity = _identity(config, net, dataset, dataset.identity_name)
+  former = _identity(config, net, dataset, config.dataset)
+  if _was_begun_as(former, config, workdir):
+    identity = former
   directory = files.make_directory(workdir / 'pretraining' / identity)
   return pretraining.Pretraining(
     net,
@@ -86,16 +76,61 @@ def _build_pretraining(
   )
 
 
-def _weights_path(
+def _identity(
   config: ml_collections.ConfigDict,
-  job: pretraining.Pretraining,
-  workdir: pathlib.Path,
+  net: networks.Network,
+  dataset: datasets.Dataset,
+  name: str,
+) -> str:
+  """Returns the hash of all that determines the weights.
+
+  Args:
+    config: of the job.
+    net: to be trained.
+    dataset: to train it on.
+    name: what stands for the dataset.
+  """
+  return schema.identity(
+    {
+      'network': net.name,
+      'header': net.header.to_json(),
+      'dataset': name,
+      'splits_sha256': {
+        name: split.hash for name, split in dataset.splits.items()
+      },
+      'corrupt': config.data.corrupt,
+      'pretrain': {
+        name: value
+        for name, value in config.pretrain.to_dict().items()
+        if name not in pretrain_config.OPERATIONAL
+      },
+    }
+  )
+
+
+def _was_begun_as(
+  identity: str, config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> bool:
+  """Tells whether a pretraining was begun, or is finished, as this identity.
+
+  In earlier versions the path of a folder was part of it.
+  """
+  if (workdir / 'pretraining' / identity).exists():
+    return True
+  path = _weights_path(config, identity, workdir)
+  if not path.exists():
+    return False
+  return weights.read_header(path).recipe.details.get('identity') == identity
+
+
+def _weights_path(
+  config: ml_collections.ConfigDict, identity: str, workdir: pathlib.Path
 ) -> pathlib.Path:
   """Returns the path of the weights file to write."""
   if config.output:
-    return pathlib.Path(config.output).expanduser()
+    return files.local_path(config.output, 'config.output')
   name = pretrain_config.configuration(config.network, config.pretrain)
-  name = name or job.identity[:8]
+  name = name or identity[:8]
   directory = workdir / 'pretrained'
   dataset = pathlib.PurePath(config.dataset).name
   return directory / f'{config.network}_{dataset}_{name}.safetensors'
@@ -105,12 +140,14 @@ def _is_finished(path: pathlib.Path, identity: str) -> bool:
   """Tells whether the weights file is there.
 
   Raises:
-    InputError: other weights are there, which are not overwritten.
+    InputError: other or damaged weights are there, which are not overwritten.
   """
   if not path.exists():
     return False
-  details = weights.read_header(path).recipe.details
+  details = weights.read(path)[0].recipe.details
   if 'identity' in details and details['identity'] == identity:
+    # What is said of it, here and in figures.
+    schemas.convert(details, _Details, f'{path}: recipe')
     return True
   raise errors.InputError(
     f'{path} holds other weights than those of this config: remove it, or name '
@@ -139,7 +176,7 @@ def run(
   workdir = files.make_directory(workdir)
   devices.enable_compilation_cache(workdir / 'compiled')
   job = _build_pretraining(config, workdir)
-  path = _weights_path(config, job, workdir)
+  path = _weights_path(config, job.identity, workdir)
   files.make_directory(path.parent)
   if _is_finished(path, job.identity):
     print(f'weights  {path}, found')
@@ -147,6 +184,15 @@ def run(
     _pretrain(config, job, path, workdir)
   _print_weights(path)
   return path
+
+
+class _Details(msgspec.Struct):
+  """What a weights file of this job says of its recipe, among other things."""
+
+  identity: str
+  test: record_types.Measurement
+  steps: record_types.Positive
+  skipped: list[str]
 
 
 def _pretrain(
@@ -236,7 +282,8 @@ def _print_weights(path: pathlib.Path) -> None:
     f'images after {recipe.details["steps"]:,} steps\n  {recipe}'
   )
   if recipe.details['skipped']:
-    print(f'  {len(recipe.details["skipped"])} corrupt images left out')
+    count = counted(len(recipe.details['skipped']), 'corrupt image')
+    print(f'  {count} left out')
   print(
     f'weights  {path}\nuse it   python -m tf_transfer.main --workdir=DIR '
     f'--config=logistic_regression:{path},DATASET'

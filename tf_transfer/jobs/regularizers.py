@@ -26,6 +26,7 @@ from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.jobs import pretrain, study
 from tf_transfer.networks import recipe, weights
 from tf_transfer.runtime import devices, files
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import names
 from tf_transfer.study.analysis import statistics
@@ -359,7 +360,7 @@ def embed(
   num_images = len(values)
   if num_images < 4:
     raise errors.InputError(
-      f'{title}: {num_images} images are too few for t-SNE'
+      f'{title}: {counted(num_images, "image")} of 4, too few for t-SNE'
     )
   points = sklearn.manifold.TSNE(
     init='pca', perplexity=min(30, (num_images - 1) / 3), random_state=seed

@@ -24,7 +24,9 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   """
   config_fields.check_job(config, 'report')
   source = (
-    pathlib.Path(config.ledger).expanduser() if config.ledger else workdir
+    files.local_path(config.ledger, 'config.ledger')
+    if config.ledger
+    else workdir
   )
   records = list(ledger.read_all(source).values())
   if not records:

@@ -78,11 +78,9 @@ def run(
     records = _records_of(cells if shard is None else selected, workdir)
     conclude_lib.conclude(records, config, workdir, own_attempts)
   if runner.num_elsewhere:
-    verb = 'is' if runner.num_elsewhere == 1 else 'are'
-    print(
-      f'{counted(runner.num_elsewhere, "cell")} {verb} being run by other '
-      'processes'
-    )
+    are = 'is' if runner.num_elsewhere == 1 else 'are'
+    cells_text = counted(runner.num_elsewhere, 'cell')
+    print(f'{cells_text} {are} being run by other processes')
   failures_path = failures_lib.Failures(workdir, shard).path
   _raise_failures(runner.failures, failures_path)
   merge.raise_conflicts(conflicts)

@@ -50,12 +50,12 @@ _OTHER_FILES = {
   b'<!': 'a web page',
   b'<html': 'a web page',
 }
-_CONVERT = 'Convert the weights again.'
+_REMEDY = 'Remove it, and convert or train the weights again.'
 
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Text = Annotated[str, msgspec.Meta(max_length=100_000)]
-_Sha256 = Annotated[str, msgspec.Meta(pattern='^([0-9a-f]{64})?$')]
+_Sha256 = Annotated[str, msgspec.Meta(pattern='^[0-9a-f]{0,64}$')]
 _Center = Annotated[float, msgspec.Meta(ge=-1e4, le=1e4)]
 _Scale = Annotated[float, msgspec.Meta(gt=0, le=1e4)]
 
@@ -215,7 +215,7 @@ def unflatten(tensors: Mapping[str, Any]) -> dict[str, Any]:
 def mismatches(
   tensors: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> list[str]:
-  """Lists variables that are missing, left over, misshapen or not finite.
+  """Lists variables that are missing, left over, misshapen or implausible.
 
   Args:
     tensors: the variables by path; or anything with a `shape`, of which no
@@ -233,13 +233,14 @@ def mismatches(
     f'left over {path} {tensors[path].shape}'
     for path in sorted(tensors.keys() - expected.keys())
   ]
+  fitting = {}
   for path in sorted(tensors.keys() & expected.keys()):
     array, shape = tensors[path], tuple(expected[path].shape)
     if array.shape != shape:
       problems.append(f'{path}: expected shape {shape}, found {array.shape}')
-    elif isinstance(array, np.ndarray) and not np.all(np.isfinite(array)):
-      problems.append(f'{path}: holds NaN or infinity')
-  return problems
+    elif isinstance(array, np.ndarray):
+      fitting[path] = array
+  return problems + integrity.implausible(fitting)
 
 
 def shorten(problems: list[str]) -> str:
@@ -296,13 +297,13 @@ def read(path: os.PathLike | str) -> tuple[Header, dict[str, np.ndarray]]:
   if expected is not None and integrity.digest(fields, tensors) != expected:
     raise errors.InputError(
       f'{path} is damaged: its content is not what was written (its SHA-256 '
-      f'differs from that in its header). {_CONVERT}'
+      f'differs from that in its header). {_REMEDY}'
     )
   problems = integrity.implausible(tensors)
   if problems:
     count = f' and {len(problems) - 1} more' if len(problems) > 1 else ''
     raise errors.InputError(
-      f'{path} holds no usable weights: {problems[0]}{count}. {_CONVERT}'
+      f'{path} holds no usable weights: {problems[0]}{count}. {_REMEDY}'
     )
   return header, tensors
 
@@ -342,7 +343,7 @@ def _open(path: os.PathLike | str) -> Iterator[Any]:
   except (safetensors.SafetensorError, OSError) as error:
     raise errors.InputError(
       f'{path} cannot be read as safetensors ({error}): it may be cut short. '
-      f'{_CONVERT}'
+      f'{_REMEDY}'
     ) from error
 
 
@@ -414,10 +415,7 @@ def _parse_header(
   try:
     return Header.from_json(older, f'{path}: header'), expected
   except errors.InputError as error:
-    raise errors.InputError(
-      f'{error}. Convert the weights again with this version of '
-      'tf-transfer-convert.'
-    ) from error
+    raise errors.InputError(f'{error}. {_REMEDY}') from error
 
 
 def _check_types(path: os.PathLike | str, file: Any) -> None:
@@ -427,5 +425,5 @@ def _check_types(path: os.PathLike | str, file: Any) -> None:
     if dtype != integrity.DTYPE:
       raise errors.InputError(
         f'{path}: {errors.printable(name)}: expected float32, found {dtype}. '
-        f'{_CONVERT}'
+        f'{_REMEDY}'
       )

@@ -11,6 +11,7 @@ import ml_collections
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.runtime import files
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import failures, record, weights_files
 from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.transfer import settings
@@ -59,7 +60,7 @@ def list_cells(
   files.make_directory(workdir)
   loaded, opened = selection.load_networks(), selection.open_datasets()
   labels = _label_networks(loaded)
-  cells: dict[failures.Key, Cell] = {}
+  cells: dict[str, Cell] = {}
   obstacles: dict[failures.Key, Obstacle] = {}
   for dataset_name, dataset in opened.items():
     for network_name in selection.networks:
@@ -73,10 +74,20 @@ def list_cells(
           key = label, datasets.normalized_name(dataset_name), row.name
           obstacles[key] = Obstacle(key, '; '.join(reasons))
         else:
-          identity = record.identity(network, dataset, row, config)
-          cell = Cell(network, dataset, row, identity, label)
+          fields = network, dataset, row, config
+          cell = Cell(
+            network,
+            dataset,
+            row,
+            record.identity(*fields),
+            label,
+            record.former_identity(*fields, dataset_name),
+          )
           # Several weights of one architecture share its cell without weights.
-          cells.setdefault(cell.key, cell)
+          cells.setdefault(cell.identity, cell)
+  if not cells:
+    reasons = dict.fromkeys(obstacle.reason for obstacle in obstacles.values())
+    raise errors.InputError('\n'.join(reasons))
   return list(cells.values()), list(obstacles.values())
 
 
@@ -156,9 +167,10 @@ class _Selection:
     ]
     if not pairs:
       raise errors.InputError(
-        f'no cell: {len(self.networks)} networks and {len(self.datasets)} '
-        'datasets are available, and config.leave_out may leave others out. '
-        'configs/study.py says what counts as available'
+        f'no cell: {counted(len(self.networks), "network")} and '
+        f'{counted(len(self.datasets), "dataset")} are available, and '
+        'config.leave_out may leave others out. configs/study.py says what '
+        'counts as available'
       )
     reasons = [[x for x in pair if isinstance(x, str)] for pair in pairs]
     if all(reasons):

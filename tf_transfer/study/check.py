@@ -89,7 +89,10 @@ def check_export(
   """
   for cell in cells if config.export else ():
     path = settings.export_path(config)
-    if cell.identity not in recorded or export.holds(path, cell.identity):
+    identities = cell.identity, cell.former_identity
+    if cell.identity not in recorded or any(
+      export.holds(path, identity) for identity in identities if identity
+    ):
       continue
     raise errors.InputError(
       f'config.export: {cell.description}, {cell.setting.name} is finished in '

@@ -14,6 +14,7 @@ import numpy as np
 import tf_transfer
 from tf_transfer import datasets, networks
 from tf_transfer.runtime import devices, writers
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import schema
 from tf_transfer.study.report import text_table
 from tf_transfer.study.schema import Record
@@ -47,15 +48,18 @@ def former_identity(
 ) -> str:
   """Returns the identity of a cell in schema 2, which hashed a folder's path.
 
-  Checkpoints of a search may lie under it.
-
   Args:
     network: of the cell.
     dataset: of the cell.
     setting: of the cell.
     config: of the study.
     name: of the dataset, as the user wrote it.
+
+  Returns:
+    The identity; '' if it is the present one.
   """
+  if not schema.is_folder(name):
+    return ''
   return schema.cell_identity(
     {**_determinants(network, dataset, setting, config), 'dataset': name}
   )
@@ -176,6 +180,7 @@ def describe_result(record: Record) -> str:
   test = record['test']
   return (
     f'{record["network"]} on {record["dataset"]}: {test["value"]:.2%} '
-    f'[{test["low"]:.2%}, {test["high"]:.2%}] on {test["examples"]:,} test '
-    f'images, {text_table.chosen(record)}, {record["seconds"]:.0f} s'
+    f'[{test["low"]:.2%}, {test["high"]:.2%}] on '
+    f'{counted(test["examples"], "test image")}, '
+    f'{text_table.chosen(record)}, {record["seconds"]:.0f} s'
   )

@@ -108,6 +108,7 @@ class Search(msgspec.Struct):
   steps: Positive | UnsetType = UNSET
   min_epochs: NotNegative | UnsetType = UNSET
   batch_size: Positive | UnsetType = UNSET
+  gradient_accumulation_steps: Positive | UnsetType = UNSET
   seed: int | UnsetType = UNSET
   search: str | UnsetType = UNSET
   precision: str | UnsetType = UNSET
@@ -116,6 +117,9 @@ class Search(msgspec.Struct):
   auxiliary_head: bool | UnsetType = UNSET
   ema_decay: Share | UnsetType = UNSET
   early_stopping: bool | UnsetType = UNSET
+  evaluate_every: Count | UnsetType = UNSET
+  halving_first: Share | UnsetType = UNSET
+  halving_keep: Share | UnsetType = UNSET
   refit_on_trainval: bool | UnsetType = UNSET
 
 
@@ -223,6 +227,12 @@ def check(record: Mapping[str, Any], place: str) -> dict[str, Any]:
       f'{place}: setting: '
       f'{errors.unknown_name("setting", typed.setting, settings.SETTINGS)}'
     )
+  for low in (name for name in record['search'] if name.endswith('_min')):
+    high = f'{low.removesuffix("_min")}_max'
+    if high not in record['search']:
+      raise errors.InputError(
+        f'{place}: search: object missing required field {high}'
+      )
   if settings.SETTINGS[typed.setting].trains:
     problem = _problem_of_training(typed)
   else:

@@ -13,6 +13,7 @@ from absl import logging
 from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors
 from tf_transfer.runtime import devices, files
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import cost_model, record
 from tf_transfer.study import failures as failures_lib
 from tf_transfer.study import ledger as ledger_lib
@@ -230,7 +231,8 @@ def _report_cell(cell: Cell, finished: record.Record) -> None:
     logging.warning('%s', warning)
   skipped = finished['skipped']
   if skipped:
-    print(f'  {len(skipped)} corrupt images left out: {", ".join(skipped[:5])}')
+    count = counted(len(skipped), 'corrupt image')
+    print(f'  {count} left out: {", ".join(skipped[:5])}')
 
 
 def _failure_reason(function: Callable[[], None]) -> str | None:

@@ -24,6 +24,8 @@ class Cell:
     setting: the row of the setting.
     identity: the hash of everything that determines the cell's numbers.
     label: the network's name among the networks of the study.
+    former_identity: the identity by which an earlier version of the program
+      knew the cell, and may have begun its search; '' if it had this one.
   """
 
   network: networks.Network
@@ -31,6 +33,7 @@ class Cell:
   setting: 'Setting'
   identity: str
   label: str
+  former_identity: str = ''
 
   @property
   def key(self) -> tuple[str, str, str]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.runtime import devices, files
+from tf_transfer.runtime.units import counted
 from tf_transfer.transfer import operations
 from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.fixed_features import classifiers
@@ -52,8 +53,14 @@ def title(name: str) -> str:
 
 
 def search_directory(cell: Cell, workdir: pathlib.Path) -> pathlib.Path:
-  """Returns where a cell that trains keeps its checkpoints until it is done."""
-  return workdir / 'searches' / cell.identity
+  """Returns where a cell that trains keeps its checkpoints until it is done.
+
+  It is named by the identity that the search began with.
+  """
+  searches = workdir / 'searches'
+  if cell.former_identity and (searches / cell.former_identity).exists():
+    return searches / cell.former_identity
+  return searches / cell.identity
 
 
 def export_path(config: ml_collections.ConfigDict) -> pathlib.Path:
@@ -176,6 +183,7 @@ def _run_training(
 ) -> result_lib.CellResult:
   """Searches, refits and tests; writes the network if `export` asks for it."""
   config, workdir = context.config, context.workdir
+  directory = files.make_directory(search_directory(cell, workdir))
   search_job = search_spec.Search(
     net=cell.network,
     dataset=cell.dataset,
@@ -183,8 +191,8 @@ def _run_training(
     setting=name,
     pretrained=pretrained,
     corrupt=config.data.corrupt,
-    directory=files.make_directory(search_directory(cell, workdir)),
-    identity=cell.identity,
+    directory=directory,
+    identity=directory.name,
     description=f'{cell.description}, {name}',
     mesh=devices.data_mesh(),
     log_dir=workdir / 'tensorboard' / cell.identity,
@@ -202,7 +210,7 @@ def _summarize_training(record: Record) -> Summary:
   diverged = [trial for trial in trials if trial['diverged'] is not None]
   lines = []
   if diverged:
-    lines.append(f'{len(diverged)} of {len(trials)} trials diverged')
+    lines.append(f'{len(diverged)} of {counted(len(trials), "trial")} diverged')
   warnings = []
   for field in ('learning_rate', 'weight_decay'):
     values = {trial[field] for trial in trials}

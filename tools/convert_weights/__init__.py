@@ -22,7 +22,7 @@ from tf_transfer.convert_weights import (
   variables,
 )
 from tf_transfer.networks import weights
-from tf_transfer.runtime import files, units
+from tf_transfer.runtime import files
 
 package_file = downloads.package_file
 get_source = sources.get_source
@@ -83,35 +83,41 @@ def _take_variables(
 
   Returns:
     The variables by the names that the sources give them, and notes.
+
+  Raises:
+    InputError: a key or a pattern fits no name, or a network is there twice.
   """
-  tensors, counts = names.ignore(checkpoint.tensors, ignore)
-  if key is not None and checkpoint.format != 'torch':
-    tensors = names.take_key(tensors, key)
-  notes = []
-  prefix = names.find_prefix(tuple(tensors), candidates)
-  if prefix:
-    num_names = sum(name.startswith(prefix) for name in tensors)
-    which = 'every name'
-    if num_names < len(tensors):
-      which = f'{num_names:,} of {len(tensors):,} names'
-    notes.append(f'{path}: the prefix {prefix} of {which} is left out')
-    tensors = names.strip_prefix(tensors, prefix)
-    tensors, more = names.ignore(tensors, ignore)
-    counts = {pattern: counts[pattern] + more[pattern] for pattern in counts}
-  for pattern, count in counts.items():
-    if not count:
-      raise errors.InputError(f'{path}: --ignore={pattern} matches no variable')
-    noun = units.counted(count, 'variable')
-    notes.append(f'{path}: --ignore={pattern} leaves out {noun}')
-  return tensors, notes
+  # A key of a PyTorch file has led to its variables already.
+  key = None if checkpoint.format == 'torch' else key
+  try:
+    return names.select(checkpoint.tensors, candidates, key, ignore)
+  except ValueError as error:
+    raise errors.InputError(f'{path}: {error}') from error
 
 
-def _describe_dropped(path: pathlib.Path, dropped: Sequence[str]) -> list[str]:
-  """Says that the variables of other heads are left out."""
-  if not dropped:
-    return []
-  noun = units.counted(len(dropped), 'variable')
-  return [f'{path}: {noun} of other heads left out, as {dropped[0]}']
+def _read(
+  network: str,
+  path: pathlib.Path,
+  sha: str,
+  source_name: str | None,
+  key: str | None,
+  ignore: Sequence[str],
+) -> tuple[publishers.Source, dict[str, np.ndarray], list[str]]:
+  """Reads a network's variables; arguments as of `convert`.
+
+  Returns:
+    The source, the variables by its names, and notes on what was left out.
+  """
+  application = sources.keras_application(network)
+  checkpoint = readers.read(path, application, key)
+  candidates = sources.list_sources(network)
+  if source_name is not None:
+    candidates = (sources.get_source(network, source_name),)
+  tensors, notes = _take_variables(checkpoint, path, candidates, key, ignore)
+  source = candidates[0]
+  if source_name is None:
+    source = sources.recognize(network, tensors, path, sha, checkpoint.format)
+  return source, tensors, [*checkpoint.notes, *notes]
 
 
 def _check_conversion(
@@ -133,6 +139,32 @@ def _check_conversion(
   raise errors.InputError(
     f'{path} does not hold the weights of {network} as {source.name} names '
     f'them:{variables.summarize(conversion.problems)}'
+  )
+
+
+def _is_published(
+  source: publishers.Source, path: pathlib.Path, sha: str, stated: bool
+) -> bool:
+  """Says whether a file is the published one, by itself or as is stated.
+
+  Raises:
+    InputError: it is stated to be, and is not.
+  """
+  if stated:
+    provenance.check_statement(source, path, sha)
+  return stated or bool(provenance.is_published(source, path, sha))
+
+
+def _state_top1(
+  header: weights.Header, imagenet_top1: float | None
+) -> weights.Header:
+  """Adds the ImageNet top-1 that the user states, if any."""
+  if imagenet_top1 is None:
+    return header
+  return dataclasses.replace(
+    header,
+    imagenet_top1=imagenet_top1,
+    imagenet_top1_source='stated when it was converted',
   )
 
 
@@ -164,16 +196,14 @@ def convert(
 
   Args:
     network: name in the table of networks.
-    source_file: the checkpoint, told by its content: a file of PyTorch, a
-      .safetensors, a file of Keras, a frozen graph, or a TensorFlow checkpoint
-      (its prefix, or any of its parts).
+    source_file: the checkpoint, of any format that `readers` knows; of a
+      TensorFlow checkpoint its prefix, or any of its parts.
     output: the .safetensors file to write.
     source_name: who made the checkpoint, as slim; None to tell by its
       variables, where they tell.
     imagenet_top1: its accuracy on ImageNet in 0 to 1, where that is known and
       the file is not the one of which the table knows it.
-    published: whether the user states that it is the file that the table
-      means; only of files that cannot be told by a hash or a name.
+    published: whether the user states that it is the file of the table.
     key: where the network is in the file, as `teacher.backbone`; None to tell.
     ignore: patterns of names of variables to leave out, as `head.*`.
     say: is called with a line for all that is chosen, left out or not claimed.
@@ -186,49 +216,27 @@ def convert(
       is wrong with it is listed), or the output cannot be written.
   """
   source_file, output = pathlib.Path(source_file), pathlib.Path(output)
-  source = sources.get_source(network, source_name)
+  sources.get_source(network, source_name)
   _check_arguments(output, imagenet_top1)
   files.sweep(output.parent)
   sha = _hash(readers.file_of(source_file))
-  checkpoint = readers.read(
-    source_file, sources.keras_application(network), key
+  source, tensors, notes = _read(
+    network, source_file, sha, source_name, key, ignore
   )
-  candidates = [source] if source_name else sources.list_sources(network)
-  tensors, notes = _take_variables(
-    checkpoint, source_file, candidates, key, ignore
-  )
-  tensors, dropped = names.drop_heads(tensors, candidates)
-  if source_name is None:
-    source = sources.recognize(
-      network, tensors, source_file, sha, checkpoint.format
-    )
   conversion = variables.convert(tensors, network, source)
   _check_conversion(conversion, tensors, network, source, source_file)
-  for note in (
-    *checkpoint.notes,
-    *notes,
-    *_describe_dropped(source_file, dropped),
-    *(f'{source_file}: {note}' for note in conversion.notes),
-  ):
-    say(note)
-  if published:
-    provenance.check_statement(source, source_file, sha)
+  for note in (*notes, *conversion.notes):
+    say(f'{source_file}: {note}')
   header = _make_header(
     network, source, source_file, sha, conversion.num_classes
   )
+  # A file with another head is not the published one, whatever its name.
   is_whole = conversion.num_classes == source.num_classes
-  if not is_whole or not (
-    published or provenance.is_published(source, source_file, sha)
-  ):
+  if not (is_whole and _is_published(source, source_file, sha, published)):
     header = _drop_claims(header, conversion.arrays)
     stated = imagenet_top1 is not None
     say(provenance.explain_doubt(source, source_file, sha, stated))
-  if imagenet_top1 is not None:
-    header = dataclasses.replace(
-      header,
-      imagenet_top1=imagenet_top1,
-      imagenet_top1_source='stated when it was converted',
-    )
+  header = _state_top1(header, imagenet_top1)
   files.make_directory(output.parent)
   weights.save(output, header, weights.unflatten(conversion.arrays))
   return header

@@ -8,14 +8,14 @@ tf-transfer-convert --network=resnet50 --input=FILE --output=FILE.safetensors
 --output alone, of one that is already there.
 """
 
-import logging as python_logging
+import pathlib
 import sys
 
 from absl import app, flags
 
 from tf_transfer import convert_weights, errors
 from tf_transfer.convert_weights import downloads, fingerprint, listing
-from tf_transfer.runtime import units
+from tf_transfer.runtime import files, program, units
 
 _NETWORK = flags.DEFINE_string(
   'network', None, 'Name of the network, as efficientnet_lite0.'
@@ -136,19 +136,17 @@ def main(argv: list[str]) -> None:
   """Does what the flags say; `argv` is what absl left of the command line."""
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-  # JAX reports the accelerators that this machine does not have.
-  python_logging.getLogger('jax').setLevel(python_logging.WARNING)
   if _LIST.value:
     print(listing.render())
     return
   _check_flags()
-  try:
+  with program.one_line_errors():
+    program.check_limits()
+    files.sweep(pathlib.Path(_OUTPUT.value).parent)
     if _NETWORK.value is not None:
       _convert()
     if _VERIFY.value:
       print(f'fingerprint: {fingerprint.compute_fingerprint(_OUTPUT.value)}')
-  except errors.InputError as error:
-    sys.exit(f'error: {errors.printable(str(error))}')
 
 
 def run() -> None:
@@ -160,7 +158,7 @@ def run() -> None:
     flags.FLAGS.register_key_flag_for_module(
       sys.argv[0], flags.FLAGS[flag.name]
     )
-  app.run(main)
+  program.run(main)
 
 
 if __name__ == '__main__':

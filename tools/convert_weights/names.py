@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tf_transfer import errors
 from tf_transfer.convert_weights import publishers, rules
 from tf_transfer.runtime import units
 
@@ -39,7 +38,7 @@ def take_key(tensors: Tensors, key: str) -> dict[str, np.ndarray]:
   """Returns the variables below a key, by their names without it.
 
   Raises:
-    InputError: there are none.
+    ValueError: there are none.
   """
   below = {
     name[len(key) + 1 :]: array
@@ -49,7 +48,7 @@ def take_key(tensors: Tensors, key: str) -> dict[str, np.ndarray]:
   if not below:
     starts = collections.Counter(_SEPARATOR.split(n)[0] for n in tensors)
     listed = ', '.join(name for name, _ in starts.most_common(_MAX_LISTED))
-    raise errors.InputError(
+    raise ValueError(
       f'no variable is below the key {key}; names begin with {listed}'
     )
   return below
@@ -106,7 +105,7 @@ def find_prefix(
   """Returns the prefix without which most names are known; '' for none.
 
   Raises:
-    InputError: there are several such prefixes, as of a network and its
+    ValueError: there are several such prefixes, as of a network and its
       average.
   """
   matchers = [rules.Matcher(source.rules) for source in candidates]
@@ -133,7 +132,7 @@ def find_prefix(
       f'{prefix[:-1]} ({units.counted(likely[prefix], "variable")})'
       for prefix in [best, *rivals][:_MAX_LISTED]
     )
-    raise errors.InputError(
+    raise ValueError(
       f'there is a network below several names: {listed}. Choose one with '
       '--key=NAME'
     )
@@ -147,7 +146,7 @@ def strip_prefix(tensors: Tensors, prefix: str) -> dict[str, np.ndarray]:
   `model.backbone.` leaves `a` and `fc`.
 
   Raises:
-    InputError: two variables would have one name.
+    ValueError: two variables would have one name.
   """
   starts = [prefix, *reversed(_list_prefixes(prefix))]
   stripped = {}
@@ -155,7 +154,7 @@ def strip_prefix(tensors: Tensors, prefix: str) -> dict[str, np.ndarray]:
     start = next((s for s in starts if s and name.startswith(s)), '')
     short = name.removeprefix(start)
     if short in stripped:
-      raise errors.InputError(
+      raise ValueError(
         f'without the prefix {prefix} there are two variables {short}: leave '
         'one out with --ignore=PATTERN'
       )
@@ -180,3 +179,51 @@ def drop_heads(
   }
   kept = {n: a for n, a in tensors.items() if n not in dropped}
   return kept, sorted(dropped)
+
+
+def select(
+  tensors: Tensors,
+  candidates: Sequence[publishers.Source],
+  key: str | None,
+  patterns: Sequence[str],
+) -> tuple[dict[str, np.ndarray], list[str]]:
+  """Returns a network's variables by the names that its sources give them.
+
+  Args:
+    tensors: of a checkpoint.
+    candidates: sources that it may be from.
+    key: the beginning of the names of the network's variables, or None.
+    patterns: of names to leave out, with the prefix or without it.
+
+  Returns:
+    The variables, and notes on what was left out.
+
+  Raises:
+    ValueError: a key or a pattern fits no name, or a network is there twice.
+  """
+  notes = []
+  tensors, counts = ignore(tensors, patterns)
+  if key is not None:
+    below = take_key(tensors, key)
+    others = units.counted(len(tensors) - len(below), 'variable')
+    notes.append(f'the variables below {key} are read; {others} left out')
+    tensors = below
+  prefix = find_prefix(tuple(tensors), candidates)
+  if prefix:
+    num_names = sum(name.startswith(prefix) for name in tensors)
+    which = 'every name'
+    if num_names < len(tensors):
+      which = f'{num_names:,} of {len(tensors):,} names'
+    notes.append(f'the prefix {prefix} of {which} is left out')
+    tensors, more = ignore(strip_prefix(tensors, prefix), patterns)
+    counts = {pattern: counts[pattern] + more[pattern] for pattern in counts}
+  for pattern, count in counts.items():
+    if not count:
+      raise ValueError(f'--ignore={pattern} matches no variable')
+    noun = units.counted(count, 'variable')
+    notes.append(f'--ignore={pattern} leaves out {noun}')
+  tensors, dropped = drop_heads(tensors, candidates)
+  if dropped:
+    noun = units.counted(len(dropped), 'variable')
+    notes.append(f'{noun} of other heads left out, as {dropped[0]}')
+  return tensors, notes

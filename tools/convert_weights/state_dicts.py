@@ -51,17 +51,28 @@ def _is_weight(value: Any, tensor_type: type) -> bool:
 
 
 def _list_candidates(
-  root: Any, tensor_type: type, path: tuple[str, ...] = ()
+  root: Any,
+  tensor_type: type,
+  path: tuple[str, ...] = (),
+  seen: set[int] | None = None,
 ) -> Iterator[tuple[tuple[str, ...], Mapping]]:
-  """Yields the dicts that hold weights, with their keys from the root."""
-  if not isinstance(root, Mapping) or len(path) > _MAX_DEPTH:
+  """Yields the dicts that hold weights, with their keys from the root.
+
+  One that is under several keys is yielded once, and one that holds itself
+  ends.
+  """
+  seen = set() if seen is None else seen
+  if not isinstance(root, Mapping) or id(root) in seen:
     return
+  if len(path) > _MAX_DEPTH:
+    return
+  seen.add(id(root))
   if any(_is_weight(value, tensor_type) for value in root.values()):
     yield path, root
   for key, value in root.items():
     # The entries of an optimizer's state are numbered.
     if isinstance(key, str) and not _NO_NETWORK.fullmatch(key):
-      yield from _list_candidates(value, tensor_type, (*path, key))
+      yield from _list_candidates(value, tensor_type, (*path, key), seen)
 
 
 def _count(root: Mapping, tensor_type: type) -> int:

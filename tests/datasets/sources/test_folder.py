@@ -513,3 +513,21 @@ def test_paths_that_are_no_directories(path, message):
   for function in (datasets.check, datasets.open):
     with pytest.raises(InputError, match=message):
       function(f'folder:{path}')
+
+
+def test_every_file_is_opened_once(tmp_path, monkeypatch):
+  write(tmp_path, animals())
+  opened = []
+
+  def count(function):
+    def counted(path, *args, **options):
+      if str(path).startswith(str(tmp_path)):
+        opened.append(str(path))
+      return function(path, *args, **options)
+
+    return counted
+
+  monkeypatch.setattr('builtins.open', count(open))
+  monkeypatch.setattr(os, 'open', count(os.open))
+  open_at(tmp_path)
+  assert sorted(opened) == sorted(map(str, tmp_path.glob('*/*.png')))

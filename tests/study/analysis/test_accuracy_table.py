@@ -33,7 +33,7 @@ def test_two_records_of_one_cell(caplog):
     [record('a'), record('a', value=0.6)], 'fine_tuned'
   )
   np.testing.assert_array_equal(table.accuracy, [[0.6]])
-  assert 'a on pets, fine_tuned: 1 earlier records' in caplog.text
+  assert 'a on pets, fine_tuned: 1 earlier record, of' in caplog.text
 
 
 def test_two_weights_of_one_network_are_two_networks(caplog):

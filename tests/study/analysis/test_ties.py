@@ -11,7 +11,8 @@ def record(name, dataset='pets', right=50, seed=0):
   fields = made_records.record(
     f'{name} {dataset}', right / 100, dataset=dataset, splits_sha256=splits
   )
-  return {**fields, 'network': name}
+  weights = made_records.sha256(name)
+  return {**fields, 'network': name, 'weights_sha256': weights}
 
 
 def predictions(tmp_path, name, right, seed=0):

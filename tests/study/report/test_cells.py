@@ -33,9 +33,10 @@ def test_folders_that_end_alike_have_their_whole_names(tmp_path):
 
 
 def test_a_cell_that_does_not_count_has_its_identity_in_its_name(tmp_path):
+  others = {'train': 64 * 'd', 'val': 64 * 'b', 'test': 64 * 'c'}
   records = page_records.write(
     tmp_path,
-    [cell('n', 0.7, 0.7), cell('n', 0.8, 0.7, splits_sha256={'train': 'd'})],
+    [cell('n', 0.7, 0.7), cell('n', 0.8, 0.7, splits_sha256=others)],
   )
   cells = cells_lib.name_cells(records)
   assert [one.current for one in cells] == [False, True]

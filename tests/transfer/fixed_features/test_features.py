@@ -314,6 +314,21 @@ def test_rubbish_is_neither_used_nor_cached(
   assert extracted.num_computed == len(split) - 16 * len(shards)
 
 
+def test_exhausted_memory_says_what_to_do(tmp_path, tiny_net, split):
+  extract = make_extractor(tiny_net, tmp_path)
+
+  def apply(images):
+    raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory')
+
+  extract.apply = apply
+  for call in (
+    lambda: extract(split, 'photos train'),
+    lambda: features.prefetch([extract], split, 'photos train'),
+  ):
+    with pytest.raises(errors.InputError, match=r'photos.*batch_size, or end'):
+      call()
+
+
 def test_one_batch_in_two_shards_is_computed_again(
   tmp_path, tiny_net, split, monkeypatch
 ):

@@ -106,6 +106,13 @@ def test_damaged_choice_is_made_again(tmp_path, caplog):
   choice = pretraining._read_choice(path, 'a')
   assert choice == pretraining.StepChoice(4, 0.5, ((4, 0.5),))
   assert pretraining._read_choice(path, 'b') is None
-  path.write_text('{"identity"')
-  assert pretraining._read_choice(path, 'a') is None
-  assert 'chosen again' in caplog.text
+  assert not caplog.text
+  for damage in ({'steps': 0}, {'curve': []}, {'value': 'x'}):
+    caplog.clear()
+    path.write_text(json.dumps({**content, **damage}))
+    assert pretraining._read_choice(path, 'a') is None
+    assert f'{path}: {next(iter(damage))}' in caplog.text
+    assert 'chosen again' in caplog.text
+  for text in ('{"identity"', '[]', '{}', '7', '\x00'):
+    path.write_text(text)
+    assert pretraining._read_choice(path, 'a') is None

@@ -11,11 +11,27 @@ from tf_transfer.transfer.training import search_results
 def test_damaged_results_are_searched_again(tmp_path, caplog):
   path = tmp_path / 'trials.json'
   assert search_results.read_results(path, 'a') == {}
-  path.write_text(json.dumps({'identity': 'a', 'trials': {'0': {}}}))
-  assert search_results.read_results(path, 'a') == {'0': {}}
+  trials = {'0': trial_result(30, {30: (0.5, 0.6)})}
+  path.write_text(json.dumps({'identity': 'a', 'trials': trials}))
+  assert search_results.read_results(path, 'a') == trials
   assert search_results.read_results(path, 'b') == {}
-  path.write_text('{"identity"')
+  assert not caplog.text
+
+
+@pytest.mark.parametrize(
+  'content',
+  [
+    *('{"identity"', '[]', '{}', '7', '[' * 100_000, '\x00'),
+    *('{"identity": "a"}', '{"identity": "a", "trials": []}'),
+    *('{"identity": "a", "trials": {"0": {}}}',),
+    '{"identity": "a", "trials": {"zero": {}}}',
+  ],
+)
+def test_any_other_content_is_searched_again(tmp_path, caplog, content):
+  path = tmp_path / 'trials.json'
+  path.write_text(content)
   assert search_results.read_results(path, 'a') == {}
+  assert f'{path}: ' in caplog.text
   assert 'searched again' in caplog.text
 
 

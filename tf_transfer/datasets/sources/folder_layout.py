@@ -227,7 +227,9 @@ def _find_classes(tree: FolderTree, folder: str) -> dict[str, str]:
     )
   classes = {}
   for name in names:
-    key = unicodedata.normalize('NFC', name)
+    # The same in every locale; bytes that are no UTF-8 stay as they are.
+    text = os.fsencode(name).decode('utf-8', 'surrogateescape')
+    key = unicodedata.normalize('NFC', text)
     if key in classes:
       raise InputError(
         f'{printable(folder)}: two folders are named {printable(key)}, in two '

@@ -392,11 +392,16 @@ def _look_inside(path: str) -> str | None:
   nothing to say.
   """
   try:
-    with open(path, 'rb', buffering=0) as file:
-      head = file.read(HEAD_BYTES)
+    # In place of `open`, which makes three more system calls.
+    file = os.open(path, os.O_RDONLY)
+    try:
+      head = os.read(file, HEAD_BYTES)
+    finally:
+      os.close(file)
   except OSError as error:
     return f' (cannot be read: {error.strerror})'
-  kind, foreign = image_format(head), foreign_format(head)
+  kind = image_format(head)
+  foreign = foreign_format(head) if kind is None else None
   suffix = _suffix(path)
   if kind == 'TIFF' and suffix in _RAW_SUFFIXES:
     kind, foreign = None, 'camera raw'

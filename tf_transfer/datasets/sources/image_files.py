@@ -186,7 +186,12 @@ def read_error(path: str, error: OSError) -> InputError:
 
 def printable(path: str) -> str:
   """Makes a path printable in a line, even if it is not valid UTF-8."""
-  text = os.fsencode(path).decode('utf-8', 'backslashreplace')
+  try:
+    data = os.fsencode(path)
+  except UnicodeEncodeError:
+    # A text that is no path of this system, whose locale is ASCII.
+    data = path.encode('utf-8', 'surrogateescape')
+  text = data.decode('utf-8', 'backslashreplace')
   return errors.printable(text).replace('\n', '\\n').replace('\t', '\\t')
 
 

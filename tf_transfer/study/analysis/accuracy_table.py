@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from tf_transfer.runtime.units import counted
 from tf_transfer.study.analysis import statistics
 from tf_transfer.study.schema import Record
 
@@ -109,12 +110,11 @@ def distinct(records: Sequence[Record]) -> list[dict[str, Any]]:
   for (network, dataset, setting), count in num_earlier.items():
     if count:
       logging.warning(
-        '%s on %s, %s: %d earlier records, of other splits or another search, '
-        'are left out',
+        '%s on %s, %s: %s, of other splits or another search, left out',
         network,
         dataset,
         setting,
-        count,
+        counted(count, 'earlier record'),
       )
   return list(last.values())
 

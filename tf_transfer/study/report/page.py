@@ -168,8 +168,12 @@ def _summary(
     'Wall time': f'{seconds / 60:.1f} minutes over all cells',
     'Finished': distinct((times[0], times[-1])) + ' (UTC)',
     **{
-      name: distinct(record['versions'][name] for record in records)
-      for name in records[0]['versions']
+      name: distinct(
+        record['versions'][name]
+        for record in records
+        if name in record['versions']
+      )
+      for name in dict.fromkeys(n for r in records for n in r['versions'])
     },
     'Page by tf_transfer': tf_transfer.__version__,
   }

@@ -314,7 +314,9 @@ def from_config(
     workdir: the cache is in `features` below it if `cache_dir` is ''.
 
   Raises:
-    InputError: `cache_gib` is negative.
+    InputError: `cache_gib` is negative, or `cache_dir` is no local directory.
   """
-  root = pathlib.Path(config.cache_dir or workdir / 'features')
+  root = workdir / 'features'
+  if config.cache_dir:
+    root = files.local_path(config.cache_dir, 'config.features.cache_dir')
   return FeatureCache(root, config.cache_gib * units.GIB)

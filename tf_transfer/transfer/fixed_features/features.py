@@ -27,16 +27,23 @@ import tqdm
 from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import pipeline
+from tf_transfer.datasets.images import corruption
 from tf_transfer.runtime import devices, progress
 from tf_transfer.transfer.fixed_features import (
   feature_cache,
   pooling,
   verification,
 )
+from tf_transfer.transfer.training import device_memory
 
 # Part of every cache key: raise it when what is computed changes.
 _VERSION = 1
 _SHARD_SIZE = 2048  # images
+
+
+def _advise() -> str:
+  """Says what to do where the devices' memory does not suffice."""
+  return 'decrease --config.features.batch_size, or end other programs'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -272,13 +279,15 @@ class Extractor:
     Raises:
       InputError: an image is corrupt and `corrupt` is 'error', no image can be
         decoded, a feature is not finite or is another when it is computed
-        again, or the cache cannot be written.
+        again, the devices' memory is exhausted, or the cache cannot be
+        written.
     """
     if out is None:
       out = np.empty((len(split), self.feature_dim), np.float32)
     valid = np.zeros(len(split), bool)
     num_computed = 0
     with (
+      device_memory.report_exhaustion(f'{self.name}: {name}', _advise),
       self.cache_entry(split) as entry,
       progress.bar(
         total=len(split), desc=f'{self._net.name}: {name}', unit=' images'
@@ -321,10 +330,7 @@ class Extractor:
     skipped = tuple(split.describe(int(i)) for i in np.flatnonzero(~valid))
     if skipped and self._corrupt == 'error':
       # A run with corrupt='skip' has cached the shard.
-      raise errors.InputError(
-        f'{skipped[0]} cannot be decoded ({len(skipped)} such images in all). '
-        "Repair or remove it, or set --config.data.corrupt='skip'"
-      )
+      raise corruption.report(skipped, len(split))
     if not valid.any():
       raise errors.InputError('no image of the split can be decoded')
     indices = np.flatnonzero(valid)
@@ -398,6 +404,9 @@ def prefetch(
       written.
   """
   with contextlib.ExitStack() as stack:
+    stack.enter_context(
+      device_memory.report_exhaustion(f'features of {name}', _advise)
+    )
     entries = [
       stack.enter_context(extractor.cache_entry(split))
       for extractor in extractors

@@ -14,10 +14,11 @@ import json
 import pathlib
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 import ml_collections
+import msgspec
 from absl import logging
 
 from tf_transfer import datasets, errors, networks
@@ -25,10 +26,11 @@ from tf_transfer.datasets import dataset as dataset_lib
 from tf_transfer.datasets.images import image_cache
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.runtime import checkpoints as checkpoints_lib
-from tf_transfer.runtime import devices, files, units
+from tf_transfer.runtime import devices, files, json_lines, schemas, units
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import (
+  corrupt_images,
   predictions,
   pretrain_config,
   refit,
@@ -235,6 +237,10 @@ def run(pretraining: Pretraining) -> PretrainingResult:
     InputError: an input cannot be used, or training diverged.
     Preempted: SIGTERM came; the same command resumes.
   """
+  checked = corrupt_images.check(
+    pretraining.dataset, pretraining.corrupt, pretraining.directory
+  )
+  pretraining = dataclasses.replace(pretraining, dataset=checked.dataset)
   train, val, test = (
     pretraining.dataset.splits[name] for name in dataset_lib.SPLIT_NAMES
   )
@@ -262,7 +268,7 @@ def run(pretraining: Pretraining) -> PretrainingResult:
     choice,
     measurement,
     tuple(trained.histories[0].losses),
-    tuple(job.split.describe(i) for i in trained.skipped),
+    checked.skipped,
   )
 
 
@@ -320,16 +326,25 @@ def _train_for_choice(
 def _read_choice(path: pathlib.Path, identity: str) -> StepChoice | None:
   """Reads an earlier choice; None if there is none of this pretraining."""
   try:
-    content = json.loads(path.read_bytes())
-  except FileNotFoundError:
+    data = json_lines.read_regular(path)
+    if data is None:
+      return None
+    content = schemas.decode(data, _ChoiceFile, str(path))
+  except errors.InputError as error:
+    logging.warning('%s: chosen again', error)
     return None
-  except (ValueError, OSError) as error:
-    logging.warning('%s is damaged (%s): chosen again', path, error)
+  if content.identity != identity:
     return None
-  if content.pop('identity') != identity:
-    return None
-  curve = tuple(tuple(point) for point in content.pop('curve'))
-  return StepChoice(**content, curve=curve)
+  return StepChoice(content.steps, content.value, content.curve)
+
+
+class _ChoiceFile(msgspec.Struct):
+  """The content of choice.json: a `StepChoice`, and of which pretraining."""
+
+  identity: str
+  steps: Annotated[int, msgspec.Meta(ge=1)]
+  value: Annotated[float, msgspec.Meta(ge=0, le=1)]
+  curve: Annotated[tuple[tuple[int, float], ...], msgspec.Meta(min_length=1)]
 
 
 class _ValMeasurement:

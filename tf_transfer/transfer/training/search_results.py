@@ -7,13 +7,17 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 from absl import logging
 
-from tf_transfer.runtime import devices, files
+from tf_transfer import errors
+from tf_transfer.runtime import devices, files, json_lines, schemas
 from tf_transfer.transfer.training import halving
 from tf_transfer.transfer.training.search_spec import Search
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class TrialResults:
@@ -82,13 +86,44 @@ def read_results(path: pathlib.Path, identity: str) -> dict[str, Any]:
     Results by trial number; empty if there are none of this cell.
   """
   try:
-    content = json.loads(path.read_bytes())
-  except FileNotFoundError:
+    data = json_lines.read_regular(path)
+    if data is None:
+      return {}
+    content = schemas.decode(data, _ResultsFile, str(path))
+  except errors.InputError as error:
+    logging.warning('%s: searched again', error)
     return {}
-  except (ValueError, OSError) as error:
-    logging.warning('%s is damaged (%s): searched again', path, error)
+  if content.identity != identity:
     return {}
-  return content['trials'] if content['identity'] == identity else {}
+  return json.loads(data)['trials']
+
+
+class _View(msgspec.Struct):
+  """A measurement on val, of which `value` is used to choose."""
+
+  value: Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class _Evaluation(msgspec.Struct):
+  step: _Count
+  views: dict[str, _View]
+
+
+class _TrialResult(msgspec.Struct):
+  learning_rate: float
+  weight_decay: float
+  steps: _Count
+  diverged: _Count | None
+  losses: list[float | None]
+  evaluations: list[_Evaluation]
+  group: list[_Count]
+
+
+class _ResultsFile(msgspec.Struct):
+  """The content of trials.json: results by trial number, and of which cell."""
+
+  identity: str
+  trials: dict[_Count, _TrialResult]
 
 
 @dataclasses.dataclass(frozen=True)
