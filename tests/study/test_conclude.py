@@ -72,7 +72,8 @@ def test_what_cannot_be_made_is_listed_and_the_rest_is_made(
       'tensorboard': False,
     }
   )
-  made = conclude.conclude(records, config, tmp_path)
+  made = attempts.Attempts()
+  conclude.conclude(records, config, tmp_path, made)
   assert [path.name for path in saved] == ['accuracy_vs_imagenet', 'figure_2']
   lines = capsys.readouterr().out.splitlines()
   for name in ('figure_1', 'report.html'):

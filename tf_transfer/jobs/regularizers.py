@@ -186,6 +186,7 @@ def _run_studies(
   pretrained: Sequence[Pretrained],
   transfer: _Transfer,
   workdir: pathlib.Path,
+  attempts: attempts_lib.Attempts,
 ) -> list[dict[str, Any]]:
   """Transfers the networks; returns the records of these cells.
 
@@ -194,7 +195,7 @@ def _run_studies(
   """
   records = []
   for study_config in _build_studies(config, pretrained, transfer):
-    records += study.run(study_config, workdir)
+    records += study.run(study_config, workdir, attempts)
   return records
 
 
@@ -463,14 +464,14 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     for network in pretrained
     if network.network in config.fine_tuned_networks
   ]
-  points = {}
+  points, attempts = {}, attempts_lib.Attempts()
   for transfer in (
     _Transfer(_FIXED),
     *(_Transfer(_TUNED, name) for name in config.fine_tuning),
   ):
     selected = fine_tuned if transfer.fine_tuning else pretrained
     if selected:
-      records = _run_studies(config, selected, transfer, workdir)
+      records = _run_studies(config, selected, transfer, workdir, attempts)
       if devices.is_leader():
         groups = _group_by_network(selected, records)
         points[transfer] = [
@@ -480,7 +481,6 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   if not devices.is_leader():
     return
   _show_table(points, workdir)
-  attempts = attempts_lib.Attempts()
   for transfer, values in points.items():
     figure = f'figure_{transfer.figure}'
     attempts.make(figure, _draw, config, transfer, values, workdir)

@@ -28,13 +28,17 @@ from tf_transfer.transfer.setting import Cell
 
 
 def run(
-  config: ml_collections.ConfigDict, workdir: pathlib.Path
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+  attempts: attempts_lib.Attempts | None = None,
 ) -> list[dict[str, Any]]:
   """Runs the missing cells of a study and shows all of them.
 
   Args:
     config: of the study, as `configs/base.py` documents.
     workdir: where everything is written.
+    attempts: of a caller that goes on if a figure or page cannot be made; None:
+      that is an error at the end.
 
   Returns:
     The records of the cells that this config plans, and of no others in the
@@ -69,10 +73,10 @@ def run(
   check.check_export(config, selected, recorded, workdir)
   runner = runner_lib.Runner(config, workdir, shard, plan.estimates)
   runner.run(plan, pending)
-  records, attempts = [], attempts_lib.Attempts()
+  records, own_attempts = [], attempts or attempts_lib.Attempts()
   if devices.is_leader():
     records = _records_of(cells if shard is None else selected, workdir)
-    attempts = conclude_lib.conclude(records, config, workdir)
+    conclude_lib.conclude(records, config, workdir, own_attempts)
   if runner.num_elsewhere:
     are = 'is' if runner.num_elsewhere == 1 else 'are'
     cells_text = counted(runner.num_elsewhere, 'cell')
@@ -80,7 +84,8 @@ def run(
   failures_path = failures_lib.Failures(workdir, shard).path
   _raise_failures(runner.failures, failures_path)
   merge.raise_conflicts(conflicts)
-  attempts.raise_failures()
+  if attempts is None:
+    own_attempts.raise_failures()
   return records
 
 

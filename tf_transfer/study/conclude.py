@@ -25,21 +25,19 @@ def conclude(
   records: Sequence[Record],
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
-) -> attempts_lib.Attempts:
+  attempts: attempts_lib.Attempts,
+) -> None:
   """Shows the records of a study.
 
   Args:
     records: of the cells that the config plans.
     config: of the study.
     workdir: where figures and report are written.
-
-  Returns:
-    Whether some figure or page could not be made, which is printed.
+    attempts: has the figures and pages that could not be made.
   """
-  attempts = attempts_lib.Attempts()
   distinct = accuracy_table.distinct(records)
   if not distinct:
-    return attempts
+    return
   print(f'\n{text_table.render(distinct)}\n')
   shard = shards.Shard.from_config(config.part)
   print(f'records  {ledger.Ledger(workdir, shard).path}')
@@ -59,7 +57,6 @@ def conclude(
     _print_answers(distinct)
   if config.tensorboard:
     print(f'curves   tensorboard --logdir={workdir / "tensorboard"}')
-  return attempts
 
 
 def _show_figures(

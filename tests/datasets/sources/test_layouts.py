@@ -290,13 +290,16 @@ def assert_same(name, first, second):
 @pytest.mark.parametrize(
   ('name', 'folders'),
   [
-    ('food101', ['images']),
+    ('food101', ['images', 'meta']),
     ('birdsnap', ['images']),
     ('cars', ['cars_train', 'cars_test']),
     ('aircraft', ['data/images']),
-    ('voc2007', ['JPEGImages']),
-    ('dtd', ['images']),
-    ('pets', ['images']),
+    ('aircraft', ['data']),
+    ('voc2007', ['JPEGImages', 'ImageSets']),
+    ('sun397', ['Partitions']),
+    ('cars', ['devkit']),
+    ('dtd', ['images', 'labels']),
+    ('pets', ['images', 'annotations']),
     ('flowers', ['jpg']),
   ],
 )

@@ -194,6 +194,13 @@ def _broken(records):
   return records[:12] + b'\xff' * 30 + records[42:]
 
 
+def _flipped(records, byte, bit):
+  """The same with one bit flipped: of an image, a label, or a checksum."""
+  changed = bytearray(records)
+  changed[byte] ^= 1 << bit
+  return bytes(changed)
+
+
 def test_what_is_wrong_with_prepared_data(prepared):
   """One after the other, each mended before the next."""
   shard = prepared / 'fgvc_aircraft-train.tfrecord-00000-of-00001'
@@ -202,6 +209,10 @@ def test_what_is_wrong_with_prepared_data(prepared):
   for path, content, message in (
     (shard, shard.read_bytes()[:-1000], 'train.*: ends inside a record'),
     (shard, _broken(shard.read_bytes()), 'the record at byte 12 is broken'),
+    (shard, _flipped(shard.read_bytes(), 0, 0), 'record at byte 12 is broken'),
+    (shard, _flipped(shard.read_bytes(), 9, 3), 'record at byte 12 is broken'),
+    (shard, _flipped(shard.read_bytes(), 500, 7), 'at byte [0-9]* is broken'),
+    (shard, _flipped(shard.read_bytes(), -1, 0), 'at byte [0-9]* is broken'),
     (shard, shard.read_bytes()[:5], 'train.*: ends inside a record'),
     (shard, shard.read_bytes() + b'x' * 40, 'train.*: ends inside a record'),
     (shard, None, 'train.tfrecord-00000-of-00001: missing'),

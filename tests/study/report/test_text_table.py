@@ -56,3 +56,11 @@ def test_chosen():
   assert text_table.chosen({'chosen': values}) == (
     'penalty 0.0178, view whole_image'
   )
+
+
+def test_names_do_not_reach_the_terminal_as_commands():
+  text = text_table.aligned([('a\x1b[2J\u202e', 'two\nlines\t')], ('x', 'y'))
+  assert '\x1b' not in text
+  assert len(text.splitlines()) == 3
+  assert r'a\x1b[2J\u202e' in text
+  assert r'two\nlines\t' in text

@@ -7,6 +7,7 @@ so that messages can name the file.
 import collections
 import math
 import os
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -32,6 +33,8 @@ from tf_transfer.runtime.units import counted
 _MAX_LIST_BYTES = 1 << 28
 # Elements of a variable in a MATLAB file; the longest official one has 16,185.
 _MAX_ELEMENTS = 10_000_000
+# What only a path that leads out of a directory may have.
+_SUSPECT = re.compile(r'\.\.|[\\\0]')
 _MAX_SHOWN = 100  # Characters of a name or number in a message.
 
 
@@ -48,6 +51,24 @@ def is_dir(root: str, name: str) -> bool:
 def folder_of(name: str) -> str:
   """Returns a name without its last part: 'a/b' of 'a/b/c.jpg'."""
   return name.rpartition('/')[0]
+
+
+def resolve(root: str, name: str) -> str:
+  """Returns the path of a file, which may be one folder too deep.
+
+  Args:
+    root: the dataset's directory.
+    name: below root, such as 'labels/train1.txt'.
+
+  Returns:
+    root/labels/train1.txt, or root/labels/labels/train1.txt if only that
+    exists.
+  """
+  path = join(root, name)
+  folder, slash, _ = name.partition('/')
+  deeper = join(root, f'{folder}/{name}')
+  is_deeper = slash and not os.path.exists(path) and os.path.exists(deeper)
+  return deeper if is_deeper else path
 
 
 def first_existing(root: str, *names: str) -> str:
@@ -69,7 +90,7 @@ def _read_list(root: str, file: str) -> list[str]:
   Raises:
     InputError: it cannot be read, or is too large for a list.
   """
-  path = join(root, file)
+  path = resolve(root, file)
   if os.path.isfile(path) and os.path.getsize(path) > _MAX_LIST_BYTES:
     raise InputError(
       f'{printable(path)}: {os.path.getsize(path):,} bytes, too many for a '
@@ -101,6 +122,8 @@ def check_contained(
     InputError: a path leads out of root; the message names list and line.
   """
   for position, path in enumerate(paths):
+    if path and not path.startswith('/') and not _SUSPECT.search(path):
+      continue  # A hundred thousand paths would take a second.
     try:
       files.contained(root, path, file)
     except InputError as error:
@@ -182,7 +205,7 @@ def read_mat(root: str, file: str, variable: str) -> Any:
   # SciPy's readers take a quarter of a second to import.
   import scipy.io
 
-  path = join(root, file)
+  path = resolve(root, file)
   read_bytes(path, 0, 0)
   try:
     # Before it is read: a small file may unpack to gigabytes.

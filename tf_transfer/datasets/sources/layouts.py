@@ -26,6 +26,7 @@ from tf_transfer.datasets.sources.annotations import (
   read_lines,
   read_mat,
   read_table,
+  resolve,
   subfolders,
   zero_based,
 )
@@ -64,7 +65,7 @@ class Layout:
       name
       for name in self.required
       if not any(
-        os.path.exists(join(root, place))
+        os.path.exists(resolve(root, place))
         for place in (name, *self.elsewhere.get(name, ()))
       )
     ]

@@ -19,7 +19,7 @@ import numpy as np
 
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Progress
-from tf_transfer.datasets.sources import digest_cache, tfds_info
+from tf_transfer.datasets.sources import crc32c, digest_cache, tfds_info
 from tf_transfer.datasets.sources.image_files import (
   Contents,
   Examples,
@@ -349,10 +349,7 @@ def _parse(
       raise IndexError('an image of no bytes')
     return image, _label(row, feature), names[0] if names else b''
   except (DecodeError, IndexError) as error:
-    raise InputError(
-      f'{printable(path)}: the record at byte {offset} is broken: copy the '
-      'file again, or prepare the dataset again'
-    ) from error
+    raise _broken_error(path, offset) from error
 
 
 def _label(row: Row, feature: Any) -> int | list[int]:
@@ -379,6 +376,19 @@ def _label(row: Row, feature: Any) -> int | list[int]:
   return labels
 
 
+def _has_checksum(data: bytes, checksum: bytes) -> bool:
+  """Returns whether data have a checksum, as a record file stores it."""
+  return crc32c.masked(data) == int.from_bytes(checksum, 'little')
+
+
+def _broken_error(path: str, offset: int) -> InputError:
+  """Returns the error to raise if the record at a byte of a file is broken."""
+  return InputError(
+    f'{printable(path)}: the record at byte {offset} is broken: copy the file '
+    'again, or prepare the dataset again'
+  )
+
+
 def _records(path: str) -> Iterator[tuple[int, bytes]]:
   """Reads the records of a file.
 
@@ -386,7 +396,8 @@ def _records(path: str) -> Iterator[tuple[int, bytes]]:
     The offset of a record's data in the file, and the data.
 
   Raises:
-    InputError: the file cannot be read or ends within a record.
+    InputError: the file cannot be read, ends within a record, or has a record
+      with another checksum.
   """
   offset = 0
   try:
@@ -401,8 +412,13 @@ def _records(path: str) -> Iterator[tuple[int, bytes]]:
             f'{printable(path)}: ends inside a record: the file is cut short; '
             'copy it again, or prepare the dataset again'
           )
-        yield start, file.read(end - start)
-        file.seek(_CHECKSUM_BYTES, os.SEEK_CUR)
+        length = header[: _LENGTH.size]
+        if not _has_checksum(length, header[_LENGTH.size :]):
+          raise _broken_error(path, start)
+        data = file.read(end - start)
+        if not _has_checksum(data, file.read(_CHECKSUM_BYTES)):
+          raise _broken_error(path, start)
+        yield start, data
         offset = end + _CHECKSUM_BYTES
   except OSError as error:
     raise read_error(path, error) from error

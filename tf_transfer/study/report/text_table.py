@@ -5,6 +5,7 @@ from typing import Any
 
 import tabulate
 
+from tf_transfer import errors
 from tf_transfer.study.analysis import recipes
 
 _HEADERS = (
@@ -52,6 +53,7 @@ def aligned(
       last letter holds for all further columns.
   """
   letters = alignment.ljust(len(headers), alignment[-1])
+  rows = [[_printable(cell) for cell in row] for row in rows]
   return tabulate.tabulate(
     # As a row, so that a header is aligned as its column is.
     [headers, tabulate.SEPARATING_LINE, *rows],
@@ -59,6 +61,13 @@ def aligned(
     colalign=[{'l': 'left', 'r': 'right'}[letter] for letter in letters],
     disable_numparse=True,
   )
+
+
+def _printable(cell: str) -> str:
+  """Returns a cell on one line, without what a terminal would obey."""
+  if not isinstance(cell, str):
+    return cell
+  return errors.printable(cell).replace('\n', r'\n').replace('\t', r'\t')
 
 
 def chosen(record: Mapping[str, Any]) -> str:
