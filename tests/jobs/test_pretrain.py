@@ -116,6 +116,9 @@ def test_the_whole_job(tmp_path, config, capsys, monkeypatch):
   with pytest.raises(errors.InputError, match='holds other weights than'):
     pretrain.run(config, tmp_path)
   assert path.read_bytes() == before
+  path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+  with pytest.raises(errors.InputError, match='is damaged'):
+    pretrain.run(config, tmp_path)
 
 
 def test_network_without_a_place_for_an_auxiliary_head(
@@ -267,6 +270,7 @@ def test_divergence_is_said(tmp_path, config, monkeypatch):
     ({'network': 'resnet50'}, 'resnet50 has no place for an auxiliary head'),
     ({'output': 'a.npz'}, 'ends in .safetensors'),
     ({'image_size': -1}, 'config.image_size'),
+    ({'network': 'inception_v3', 'image_size': 106}, 'at least 107 px, not'),
     ({'data.corrupt': 'no'}, "'error' or 'skip'"),
     ({'dataset': 'digit'}, 'did you mean digits'),
   ],

@@ -137,6 +137,7 @@ def refused(path, load=networks.load) -> str:
   message = str(caught.value)
   assert str(path) in message
   assert '\n' not in message
+  assert len(message) < 1000
   return message
 
 
@@ -227,6 +228,8 @@ def nested(depth: int):
     ({'format': True}, 'format True'),
     ({'format': [1]}, 'format'),
     ({'color': 'red'}, 'color'),
+    ({'color\nof' * 1000: 'red'}, 'color'),
+    ({'format': 'x' * 10**6}, 'format'),
     ({'contract': {}}, 'contract: object missing required field'),
     ({'contract': []}, 'contract: expected object, found array'),
     ({'network': 7}, 'network: expected str, found int'),
@@ -312,12 +315,12 @@ def test_a_digest_that_was_taken_out_is_missed(tmp_path, small_file):
 def test_controls_of_a_terminal_are_escaped(tmp_path):
   header = dataclasses.replace(
     HEADER,
-    license='\x1b[2JMIT',
+    license='\x1b[2JMIT\nerror: none',
     recipe=recipe.Recipe(notes='a\u202eb', details={'\x07': ['\x9b']}),
   )
   path = save(tmp_path / 'a.safetensors', header, small_tensors())
   found = networks.load(path).header
-  assert found.license == r'\x1b[2JMIT'
+  assert found.license == r'\x1b[2JMIT\nerror: none'
   assert found.recipe.notes == r'a\u202eb'
   assert found.recipe.details == {r'\x07': [r'\x9b']}
 

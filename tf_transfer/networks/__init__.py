@@ -158,7 +158,7 @@ def load(path: os.PathLike | str) -> Network:
     raise errors.InputError(f'{path}: header: {error}') from error
   problems = weights.mismatches(weights.read_shapes(path), expected)
   if problems:
-    listed = errors.printable('; '.join(problems[:_MAX_LISTED]))
+    listed = weights.in_one_line('; '.join(problems[:_MAX_LISTED]))
     num_others = len(problems) - _MAX_LISTED
     raise errors.InputError(
       f'{path} does not hold the weights of {header.network}: {listed}'

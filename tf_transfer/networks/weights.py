@@ -38,6 +38,7 @@ _DIGEST = 'content_sha256'
 # Fields that the file's metadata spells otherwise.
 _FILE_NAMES = {'license': 'licence'}
 _MAX_LISTED = 12  # problems in one error; the rest are counted
+_MAX_SHOWN = 250  # characters of an error about a header
 _MAX_DEPTH = 100  # of lists and dicts in a header
 # What files begin with that are taken for weights files, and what they are.
 _OTHER_FILES = {
@@ -54,6 +55,7 @@ _REMEDY = 'Remove it, and convert or train the weights again.'
 
 _Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Name = Annotated[str, msgspec.Meta(max_length=100)]
 _Text = Annotated[str, msgspec.Meta(max_length=100_000)]
 _Sha256 = Annotated[str, msgspec.Meta(pattern='^[0-9a-f]{0,64}$')]
 _Center = Annotated[float, msgspec.Meta(ge=-1e4, le=1e4)]
@@ -88,8 +90,8 @@ class _RecipeFields(msgspec.Struct, forbid_unknown_fields=True):
 class _HeaderFields(msgspec.Struct, forbid_unknown_fields=True):
   """The types of a header as `Header.to_json` returns it, but the format."""
 
-  network: _Text
-  options: dict[str, bool | int | float | str]
+  network: _Name
+  options: dict[_Name, bool | int | float | str]
   contract: _ContractFields
   num_classes: _Count
   background: bool
@@ -164,8 +166,9 @@ class Header:
     formats = (_FORMAT_WITH_SENTENCE, _FORMAT_WITHOUT_DIGEST)
     # True == 1, which is no format.
     if isinstance(version, bool) or version not in formats:
+      shown = repr(version)[:_MAX_SHOWN]
       raise errors.InputError(
-        f'{place}: format {version!r}, this program reads 1 to {_FORMAT}'
+        f'{place}: format {shown}, this program reads 1 to {_FORMAT}'
       )
     if version == _FORMAT_WITH_SENTENCE:
       sentence = recipe_lib.Recipe(notes=str(fields.get('recipe')))
@@ -182,8 +185,13 @@ class Header:
     return cls(**fields)
 
 
+def in_one_line(text: str) -> str:
+  """Escapes what a terminal would obey, and line breaks."""
+  return errors.printable(text).replace('\n', '\\n')
+
+
 def _escape(value: Any, place: str, depth: int = 0) -> Any:
-  """Escapes controls of a terminal in all strings of a header.
+  """Escapes controls of a terminal and line breaks in a header's strings.
 
   Raises:
     InputError: it is nested too deeply.
@@ -191,10 +199,10 @@ def _escape(value: Any, place: str, depth: int = 0) -> Any:
   if depth > _MAX_DEPTH:
     raise errors.InputError(f'{place}: nested too deeply')
   if isinstance(value, str):
-    return errors.printable(value)
+    return in_one_line(value)
   if isinstance(value, dict):
     return {
-      errors.printable(key): _escape(item, place, depth + 1)
+      in_one_line(key): _escape(item, place, depth + 1)
       for key, item in value.items()
     }
   if isinstance(value, list | tuple):
@@ -413,9 +421,10 @@ def _parse_header(
     expected = str(fields.pop(_DIGEST, ''))
     older = {**fields, 'format': _FORMAT_WITHOUT_DIGEST}
   try:
-    return Header.from_json(older, f'{path}: header'), expected
+    return Header.from_json(older), expected
   except errors.InputError as error:
-    raise errors.InputError(f'{error}. {_REMEDY}') from error
+    reason = str(error)[:_MAX_SHOWN]
+    raise errors.InputError(f'{path}: {reason}. {_REMEDY}') from error
 
 
 def _check_types(path: os.PathLike | str, file: Any) -> None:
@@ -424,6 +433,6 @@ def _check_types(path: os.PathLike | str, file: Any) -> None:
     dtype = file.get_slice(name).get_dtype()
     if dtype != integrity.DTYPE:
       raise errors.InputError(
-        f'{path}: {errors.printable(name)}: expected float32, found {dtype}. '
+        f'{path}: {in_one_line(name)}: expected float32, found {dtype}. '
         f'{_REMEDY}'
       )
