@@ -98,7 +98,7 @@ def _raise_failures(
     return
   reasons = failures_lib.render(failures)
   if len(set(failures.values())) > 1:
-    print(f'\nfailed:\n{reasons}', flush=True)
+    print(f'\nfailed:\n{errors.printable(reasons)}', flush=True)
     raise errors.InputError(
       f'{len(failures)} cells have no record; the reasons are above and in '
       f'{path}'
