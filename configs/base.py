@@ -6,276 +6,422 @@ of its own, this is logistic regression on the features of one network:
   python -m tf_transfer.main --workdir=runs/mine \\
       --config=base:NETWORK,DATASET
 
-Set a field on the command line as --config.FIELD=VALUE, for example
+After each field's colon stand the values that it takes, then the paper's or the
+usual one. Set a field on the command line as --config.FIELD=VALUE, for example
 --config.data.dir=DIR or --config.fine_tuned.steps=1000.
 """
 
 import ml_collections
 
-from tf_transfer import config_files
+from tf_transfer import config_fields, config_files
+from tf_transfer.config_fields import (
+  Group,
+  OptionalGroup,
+  boolean,
+  choice,
+  integer,
+  name,
+  number,
+  path,
+  pixels,
+  several,
+  text,
+  triple,
+)
 
 # The cell that a config of one cell takes where no argument is given.
 DEFAULT_CELL = 'efficientnet_lite0,digits'
 
+# How an image can be fitted to the network's input.
+RESIZES = ('whole_image', 'resize_then_crop', 'crop_then_resize')
+# The most trials of a search; the paper's have 56 and 64.
+_MAX_TRIALS = 10_000
 
-def data_fields() -> ml_collections.ConfigDict:
-  """Returns the fields that say how a dataset is opened, the same in all jobs.
+
+class Data(Group):
+  """How a dataset is opened, the same in all jobs.
 
   The fractions, seeds and `examples_per_class` change which image is in which
   split, and with it every number of a study.
   """
-  config = ml_collections.ConfigDict()
+
   # The directory with the datasets. For a dataset of the paper it has the
   # official layout in DIR/NAME, or in the folder of DIR that the archive
   # unpacks to, or what TFDS prepared. For fashion_mnist it has the four IDX
   # files. '' means TFDS's default directory.
-  config.dir = ''
+  dir: path('a directory') = ''
   # Whether TFDS may download and prepare a dataset that is missing.
-  config.prepare = False
+  prepare: boolean = False
   # Where the digests of images are cached, so that each image is hashed only
   # once; '' means WORKDIR/digests. Several workdirs may share a cache.
-  config.cache_dir = ''
+  cache_dir: path('a directory') = ''
   # Whether the bottom 20 px of aircraft's images, which show the
   # photographer's name, are cut off. The paper does not say that it did so.
-  config.cut_banner = False
+  cut_banner: boolean = False
   # What happens to an image that cannot be decoded: 'error' stops and names
   # it; 'skip' leaves it out, and the record counts and lists it.
-  config.corrupt = 'error'
+  corrupt: choice('error', 'skip') = 'error'
   # Where a dataset has no official split, the hash of an image's content or
   # name and this seed decide whether the image is held out; 0 is the published
-  # draw. The fractions are for digits and folders.
-  config.split_seed = 0
-  config.val_fraction = 0.2
-  config.test_fraction = 0.2
+  # draw.
+  split_seed: integer(-(2**63), 2**63 - 1) = 0
+  # The share of val in digits and folders.
+  val_fraction: number(above=0, below=1) = 0.2
+  # The share of test in digits, and in folders without a test split.
+  test_fraction: number(above=0, below=1) = 0.2
   # Training images of each class, drawn by content and a seed, as in figure 9;
   # 0: all. Val is not reduced, and the last fit does not train on it.
-  config.examples_per_class = 0
-  config.subset_seed = 0
-  return config.lock()
+  examples_per_class: integer(0, 1_000_000) = 0
+  # Seed of the draw of these examples.
+  subset_seed: integer(-(2**63), 2**63 - 1) = 0
+
+  @staticmethod
+  def contradiction(config: ml_collections.ConfigDict) -> str:
+    """Says where nothing is left to train on; '' if something is."""
+    if config.val_fraction + config.test_fraction < 1:
+      return ''
+    return (
+      f'val_fraction: {config.val_fraction} and test_fraction '
+      f'{config.test_fraction} leave nothing to train on: expected a '
+      'sum below 1'
+    )
 
 
-def feature_cache_fields() -> ml_collections.ConfigDict:
-  """Returns the fields that say how features are computed and cached."""
-  config = ml_collections.ConfigDict()
+class FeatureCache(Group):
+  """How features are computed and cached."""
+
   # Images in a batch, over all devices; it does not change the features.
-  config.batch_size = 64
+  batch_size: integer(1, 65_536) = 64
   # Where feature matrices are cached; '' means WORKDIR/features. Several
   # workdirs may share a cache.
-  config.cache_dir = ''
+  cache_dir: path('a directory') = ''
   # The largest size of the cache in GiB; the least recently used features make
   # room. 50 holds the paper's study: 16 networks × 12 datasets take 41.
-  config.cache_gib = 50.0
-  return config.lock()
+  cache_gib: number(least=0, most=1e6) = 50.0
 
 
-def features_fields() -> ml_collections.ConfigDict:
-  """Returns the fields of fixed features."""
-  config = feature_cache_fields().unlock()
+class Features(FeatureCache):
+  """Which features are taken."""
+
   # How an image is fitted to the network's input: 'whole_image' (the paper:
   # resized without regard to its aspect), 'resize_then_crop' (the shorter
   # side, then the center), 'crop_then_resize' (the central part, without
   # keeping its aspect).
-  config.resize = 'whole_image'
+  resize: choice(*RESIZES) = 'whole_image'
   # The layer whose output is taken: 'mixed_6e' of Inception v3,
   # 'stage3_block2' of ResNet, or a part such as 'stage3_block2/conv1'. The
   # error for an unknown name lists all of them. '' is the input of the logits
   # layer, as in the paper.
-  config.layer = ''
+  layer: text('the name of a layer') = ''
   # The spatial pyramid over which the output is averaged: cells per side, for
   # each level. (1,) is the whole image; (1, 2, 4) gives 21 times as many
   # features.
-  config.pyramid = (1,)
-  return config.lock()
+  pyramid: several(integer(1, 32), least=1, most=8) = (1,)
+
+  @staticmethod
+  def contradiction(config: ml_collections.ConfigDict) -> str:
+    """Says where a pyramid has no layer to be over; '' if it has one."""
+    if config.layer or tuple(config.pyramid) == (1,):
+      return ''
+    return (
+      'pyramid: the features that feed the logits are pooled already; name a '
+      'layer with --config.features.layer'
+    )
 
 
-def logistic_regression_fields() -> ml_collections.ConfigDict:
-  """Returns the fields of the paper's classifier on fixed features."""
-  config = ml_collections.ConfigDict()
+class Penalties(OptionalGroup):
+  """A grid of penalties, evenly spaced in the logarithm, ends included."""
+
+  # Penalties of the grid; 1 is penalty_min alone.
+  num_penalties: integer(1, 1000)
+  # The smallest penalty.
+  penalty_min: number(least=1e-30, most=1e30)
+  # The largest penalty.
+  penalty_max: number(least=1e-30, most=1e30)
+
+  @staticmethod
+  def contradiction(config: ml_collections.ConfigDict) -> str:
+    """Says what is wrong with the ends of the grid; '' if nothing is."""
+    return _wrong_ends(config, 'penalty', config.num_penalties, 'num_penalties')
+
+
+def _wrong_ends(
+  config: ml_collections.ConfigDict, field: str, count: int, count_field: str
+) -> str:
+  """Says what is wrong with the ends of a grid; '' if nothing is."""
+  low, high = config[f'{field}_min'], config[f'{field}_max']
+  if low > high:
+    return f'{field}_min: expected at most {field}_max, {high:g}, found {low:g}'
+  if low == high and count > 1:
+    return (
+      f'{count_field}: expected 1 where {field}_min and {field}_max are both '
+      f'{low:g}, found {count}'
+    )
+  return ''
+
+
+class LogisticRegression(Penalties):
+  """The paper's classifier on fixed features."""
+
   # The penalty is ½λ‖W‖², added to the sum of the losses (scikit-learn's
   # C = 1/λ): 45 values, a quarter of a decade apart.
-  config.num_penalties = 45
-  config.penalty_min = 1e-6
-  config.penalty_max = 1e5
-  # A fit has converged when its objective is proven to be within this fraction
-  # of the optimum. `tolerance` is for the fits among which the penalty is
-  # chosen; a smaller one has changed one prediction in thousands.
-  # `refit_tolerance` is for the fit that is tested.
-  config.tolerance = 1e-5
-  config.refit_tolerance = 1e-9
+  num_penalties = 45
+  penalty_min = 1e-6
+  penalty_max = 1e5
+  # A fit among which the penalty is chosen has converged when its objective is
+  # proven to be within this fraction of the optimum; a smaller one has changed
+  # one prediction in thousands.
+  tolerance: number(above=0, below=1) = 1e-5
+  # The same for the fit that is tested.
+  refit_tolerance: number(above=0, below=1) = 1e-9
   # The largest number of passes over the features for one penalty.
-  config.max_evaluations = 5000
-  return config.lock()
+  max_evaluations: integer(1, 10_000_000) = 5000
 
 
-def linear_svm_fields() -> ml_collections.ConfigDict:
-  """Returns the fields of the linear SVM of the paper's appendix."""
-  config = ml_collections.ConfigDict()
+class LinearSVM(Penalties):
+  """The linear SVM of the paper's appendix."""
+
   # LIBLINEAR on L2-normalized features, one class against the rest: ½λ‖w‖² on
   # the sum of the squared hinge losses (C = 1/λ), half a decade apart.
-  config.num_penalties = 13
-  config.penalty_min = 1e-4
-  config.penalty_max = 1e2
-  # LIBLINEAR's own criterion, and the largest number of passes of one fit.
-  config.tolerance = 1e-4
-  config.max_evaluations = 1000
-  return config.lock()
+  num_penalties = 13
+  penalty_min = 1e-4
+  penalty_max = 1e2
+  # LIBLINEAR's own criterion of convergence.
+  tolerance: number(above=0, below=1) = 1e-4
+  # The largest number of passes of one fit.
+  max_evaluations: integer(1, 10_000_000) = 1000
 
 
-def nearest_neighbors_fields() -> ml_collections.ConfigDict:
-  """Returns the fields of the k nearest neighbors of the paper's appendix."""
-  config = ml_collections.ConfigDict()
+class NearestNeighbors(OptionalGroup):
+  """The k nearest neighbors of the paper's appendix."""
+
   # The values of k that are compared on val. Neighbors are nearest by cosine
   # and have one vote each.
-  config.neighbors = (1, 2, 3, 5, 10, 20, 50)
-  return config.lock()
+  neighbors: several(integer(1, 1_000_000), least=1) = (1, 2, 3, 5, 10, 20, 50)
 
 
-def ridge_fields() -> ml_collections.ConfigDict:
-  """Returns the fields of ridge regression, as in few-shot evaluations."""
-  config = ml_collections.ConfigDict()
+class Ridge(Penalties):
+  """Ridge regression, as in few-shot evaluations."""
+
   # λ‖W‖² on the sum of squared distances from targets of −1 and 1; features
   # are standardized; 2⁻¹⁰ to 2¹⁹, as in big_vision.
-  config.num_penalties = 30
-  config.penalty_min = 2.0**-10
-  config.penalty_max = 2.0**19
-  return config.lock()
+  num_penalties = 30
+  penalty_min = 2.0**-10
+  penalty_max = 2.0**19
 
 
-def _set_grid_fields(config: ml_collections.ConfigDict) -> None:
-  """Sets the grid of learning rates and weight decays."""
-  # Both are spaced evenly in the logarithm. Each weight decay is divided by
-  # the learning rate: the product acts at the first step.
-  config.num_learning_rates = 7
-  config.learning_rate_min = 1e-4
-  config.learning_rate_max = 1e-1
-  config.num_weight_decays = 7
-  config.weight_decay_min = 1e-6
-  config.weight_decay_max = 1e-3
+class FineTuned(OptionalGroup):
+  """Training from ImageNet weights."""
+
+  # Learning rates of the grid, evenly spaced in the logarithm; 1 is
+  # learning_rate_min alone.
+  num_learning_rates: integer(1, 1000) = 7
+  # The smallest learning rate.
+  learning_rate_min: number(above=0, most=1000) = 1e-4
+  # The largest learning rate.
+  learning_rate_max: number(above=0, most=1000) = 1e-1
+  # Weight decays of the grid, spaced likewise. Each is divided by the learning
+  # rate: the product acts at the first step.
+  num_weight_decays: integer(1, 1000) = 7
+  # The smallest weight decay.
+  weight_decay_min: number(above=0, below=1) = 1e-6
+  # The largest weight decay.
+  weight_decay_max: number(above=0, below=1) = 1e-3
   # Whether the grid also has trials without weight decay.
-  config.include_zero_weight_decay = True
+  include_zero_weight_decay: boolean = True
 
+  # Updates of the parameters. Where they are fewer than min_epochs epochs of
+  # the split that is trained on, min_epochs counts.
+  steps: integer(1, 100_000_000) = 20_000
+  # Epochs that are trained at least (100 at few examples).
+  min_epochs: integer(0, 1_000_000) = 0
+  # Images of an update, over all devices.
+  batch_size: integer(1, 65_536) = 256
+  # Seed of initial values, dropout, and the order and crops of the images.
+  seed: integer(0, 2**32 - 1) = 0
 
-def _set_search_fields(config: ml_collections.ConfigDict) -> None:
-  """Sets how the grid is searched, and what is tested at the end."""
-  # 'exhaustive': every trial takes all steps, as in the paper. 'halving': all
-  # trials take halving_first of the steps; the best halving_keep of them on
-  # val go on to 1 / halving_keep times as many, and so on. With 1/8 and 1/2
-  # this takes 31 % of the steps. 'both': exhaustive, and reports at the end
-  # what halving would have saved and lost.
-  config.search = 'exhaustive'
-  config.halving_first = 0.125
-  config.halving_keep = 0.5
+  # How the grid is searched. 'exhaustive': every trial takes all steps, as in
+  # the paper. 'halving': all trials take halving_first of the steps; the best
+  # halving_keep of them on val go on to 1 / halving_keep times as many, and so
+  # on. With 1/8 and 1/2 this takes 31 % of the steps. 'both': exhaustive, and
+  # reports at the end what halving would have saved and lost.
+  search: choice('exhaustive', 'halving', 'both') = 'exhaustive'
+  # The share of the steps that all trials take.
+  halving_first: number(above=0, below=1) = 0.125
+  # The share of the trials that go on.
+  halving_keep: number(least=0.01, most=0.99) = 0.5
   # Steps between evaluations on val; 0: only at the end and at the rungs of
   # halving.
-  config.evaluate_every = 0
+  evaluate_every: integer(0, 100_000_000) = 0
   # Whether the number of steps is chosen on val too, among those after which a
   # trial is evaluated; the paper does not do so.
-  config.early_stopping = False
+  early_stopping: boolean = False
   # Whether the chosen hyperparameters are trained again on train + val and
   # that network is tested, as in the paper. If not, the best trial is tested,
   # at the step where it was best.
-  config.refit_on_trainval = True
+  refit_on_trainval: boolean = True
 
+  # Regularizers, all off in the paper's main results.
 
-def _set_operational_fields(config: ml_collections.ConfigDict) -> None:
-  """Sets the fields that change no result."""
+  # The fraction of the target that is spread over all classes; the paper's is
+  # 0.1 where on.
+  label_smoothing: number(least=0, below=1) = 0.0
+  # The fraction of the features that is dropped before the head; 0.2 where on.
+  dropout: number(least=0, below=1) = 0.0
+  # Whether a second head in the middle of the network is trained too.
+  auxiliary_head: boolean = False
+  # Decay of an exponential moving average of the weights, which is tested in
+  # place of the weights; 0: none.
+  ema_decay: number(least=0, below=1) = 0.0
+  # The type of numbers: 'float32', or 'bfloat16' for matrix products and
+  # convolutions; parameters and statistics are float32 in both.
+  precision: choice('float32', 'bfloat16') = 'float32'
+  # Into how many parts a batch is cut that does not fit on a device. Batch
+  # norm then sees one part at a time.
+  gradient_accumulation_steps: integer(1, 65_536) = 1
+
+  # What follows changes no result.
+
   # Trials that train at the same time, on the same batches. Each takes the
   # memory of its parameters and as much again for the momentum. 0: as many as
   # fit in a device's memory beside a step, where the device reports its size.
-  config.concurrent_trials = 8
+  concurrent_trials: integer(0, 10_000) = 8
   # Steps between checkpoints.
-  config.checkpoint_every = 1000
+  checkpoint_every: integer(1, 100_000_000) = 1000
   # Memory for decoded images of the split that is trained on, in GiB.
-  config.image_cache_gib = 4.0
+  image_cache_gib: number(least=0, most=1e6) = 4.0
   # Steps between points of the curves in TensorBoard, a run for each trial.
-  config.log_every = 100
+  log_every: integer(1, 100_000_000) = 100
   # Steps that are profiled, once, for TensorBoard's profile plugin; 0: none.
-  config.profile_steps = 0
+  profile_steps: integer(0, 10_000) = 0
+
+  @staticmethod
+  def contradiction(config: ml_collections.ConfigDict) -> str:
+    """Says which fields do not go together; '' if all do."""
+    num_decays = config.num_weight_decays + config.include_zero_weight_decay
+    num_trials = config.num_learning_rates * num_decays
+    if num_trials > _MAX_TRIALS:
+      return (
+        f'num_learning_rates: expected at most {_MAX_TRIALS:,} trials, found '
+        f'{config.num_learning_rates} learning rates × {num_decays} weight '
+        f'decays = {num_trials:,}'
+      )
+    if config.early_stopping and not config.evaluate_every:
+      return (
+        'early_stopping chooses among the steps after which trials are '
+        'evaluated: set evaluate_every'
+      )
+    too_late = config.evaluate_every > config.steps and not config.min_epochs
+    if config.early_stopping and too_late:
+      return (
+        'evaluate_every: expected at most the number of steps, '
+        f'{config.steps:,}, where early_stopping chooses among them, found '
+        f'{config.evaluate_every:,}'
+      )
+    return (
+      wrong_accumulation(config)
+      or _wrong_ends(
+        config, 'learning_rate', config.num_learning_rates, 'num_learning_rates'
+      )
+      or _wrong_ends(
+        config, 'weight_decay', config.num_weight_decays, 'num_weight_decays'
+      )
+    )
 
 
-def training_fields() -> ml_collections.ConfigDict:
-  """Returns the fields of a setting that trains, with fine-tuning's values."""
-  config = ml_collections.ConfigDict()
-  _set_grid_fields(config)
-  # Updates of the parameters. Where they are fewer than min_epochs epochs of
-  # the split that is trained on, min_epochs counts (100 at few examples).
-  config.steps = 20_000
-  config.min_epochs = 0
-  # Images of an update, over all devices.
-  config.batch_size = 256
-  # Seed of initial values, dropout, and the order and crops of the images.
-  config.seed = 0
-
-  _set_search_fields(config)
-
-  # Regularizers, all off in the paper's main results. Where the paper uses
-  # them, they are 0.1, 0.2 and True.
-  config.label_smoothing = 0.0
-  config.dropout = 0.0
-  config.auxiliary_head = False
-  # Decay of an exponential moving average of the weights, which is tested in
-  # place of the weights; 0: none.
-  config.ema_decay = 0.0
-  # 'float32', or 'bfloat16' for matrix products and convolutions; parameters
-  # and statistics are float32 in both.
-  config.precision = 'float32'
-  # Into how many parts a batch is cut that does not fit on a device. Batch
-  # norm then sees one part at a time.
-  config.gradient_accumulation_steps = 1
-
-  _set_operational_fields(config)
-  return config.lock()
+def wrong_accumulation(config: ml_collections.ConfigDict) -> str:
+  """Says where a batch cannot be cut into equal parts; '' if it can."""
+  parts = config.gradient_accumulation_steps
+  if config.batch_size % parts == 0:
+    return ''
+  return (
+    f'gradient_accumulation_steps: a batch of {config.batch_size} cannot be '
+    f'cut into {parts} equal parts'
+  )
 
 
-def fine_tuned_fields() -> ml_collections.ConfigDict:
-  """Returns the fields of training from ImageNet weights."""
-  return training_fields()
+class RandomInit(FineTuned):
+  """Training from random values: another grid."""
+
+  learning_rate_min = 1e-3
+  learning_rate_max = 1.0
+  num_weight_decays = 8
+  weight_decay_min = 1e-5
+  weight_decay_max = 10**-1.5
+  include_zero_weight_decay = False
 
 
-def random_init_fields() -> ml_collections.ConfigDict:
-  """Returns the fields of training from random values: another grid."""
-  config = training_fields()
-  config.learning_rate_min = 1e-3
-  config.learning_rate_max = 1.0
-  config.num_weight_decays = 8
-  config.weight_decay_min = 1e-5
-  config.weight_decay_max = 10**-1.5
-  config.include_zero_weight_decay = False
-  return config
+class Study(Group):
+  """All fields of a study."""
 
+  # The job that main runs.
+  job: choice('study') = 'study'
 
-def _set_cell_fields(
-  config: ml_collections.ConfigDict, network: str, dataset: str
-) -> None:
-  """Sets the cells: every network × every dataset × every setting."""
+  # The cells: every network × every dataset × every setting.
+
   # Names of the table, or paths of weights files. 'all': every network whose
   # weights are there, as a file in weights_dir or with a Python package.
-  config.networks = (network,)
+  networks: several(name('a network'), least=1) = ('efficientnet_lite0',)
   # digits, fashion_mnist, folder:PATH, or food101 cifar10 cifar100 birdsnap
   # sun397 cars aircraft voc2007 dtd pets caltech101 flowers imagenet. 'all':
   # those of them whose files are there, except imagenet.
-  config.datasets = (dataset,)
+  datasets: several(name('a dataset'), least=1) = ('digits',)
   # Classifiers on fixed features: the paper's logistic_regression; linear_svm
   # and nearest_neighbors of its appendix; ridge, as in few-shot evaluations;
   # nearest_class_mean, by cosine, which has no fields.
   # Training: the paper's fine_tuned and random_init. The fields of each are
   # below, under its name.
-  config.settings = ('logistic_regression',)
+  settings: several(name('a setting'), least=1) = ('logistic_regression',)
   # Cells that are left out, as (network, dataset, setting), each named as
   # above; * matches anything: (('nasnet_large', '*', 'fine_tuned'),).
-  config.leave_out = ()
-  # '3/16' runs the third of sixteen parts. Each part writes its own ledger to
-  # the workdir, which all share. To join them, run the command without this
-  # field, or the job merge.
-  config.part = ''
+  leave_out: several(triple('(network, dataset, setting)')) = ()
+  # Which part of the study to run: '3/16' is the third of sixteen. Each part
+  # writes its own ledger to the workdir, which all share. To join them, run the
+  # command without this field, or the job merge.
+  part: text("'3/16' for the third of sixteen") = ''
   # Whether to print the plan and run nothing.
-  config.only_plan = False
+  only_plan: boolean = False
   # Height and width in pixels in place of the networks' own; 0: their own.
-  config.image_size = 0
+  image_size: pixels() = 0
   # Where to write the weights file of the network that is trained, in a study
   # of one cell; any other job can use that file. '' writes none. A workdir in
   # which the cell is finished no longer has its network.
-  config.export = ''
+  export: path('a file') = ''
+
+  # Where NAME.safetensors is looked for; a missing one is converted into this
+  # directory from an installed package. '' means WORKDIR/weights.
+  weights_dir: path('a directory') = ''
+  data: Data
+  features: Features
+
+  # The settings; the fields of a setting count only where config.settings
+  # names it.
+  logistic_regression: LogisticRegression
+  linear_svm: LinearSVM
+  nearest_neighbors: NearestNeighbors
+  ridge: Ridge
+  fine_tuned: FineTuned
+  random_init: RandomInit
+
+  # Whether to write event files for TensorBoard; this imports TensorFlow,
+  # which takes seconds.
+  tensorboard: boolean = True
+  # Whether to write report.html, a page about the study; it takes seconds.
+  report: boolean = True
+  # Whether the marks of networks that are tied with the best allow for the
+  # number of networks that are compared (Holm's correction); the paper's do
+  # not.
+  correct_with_holm: boolean = False
+
+
+def fine_tuned_fields() -> ml_collections.ConfigDict:
+  """Returns the fields of training from ImageNet weights."""
+  return config_fields.defaults(FineTuned)
+
+
+def random_init_fields() -> ml_collections.ConfigDict:
+  """Returns the fields of training from random values."""
+  return config_fields.defaults(RandomInit)
 
 
 def get_config(argument: str = DEFAULT_CELL) -> ml_collections.ConfigDict:
@@ -288,34 +434,7 @@ def get_config(argument: str = DEFAULT_CELL) -> ml_collections.ConfigDict:
     InputError: a part of the argument is missing or too much.
   """
   network, dataset = config_files.parse_argument(argument, 'NETWORK,DATASET')
-  config = ml_collections.ConfigDict()
-  # The job that main runs.
-  config.job = 'study'
-
-  _set_cell_fields(config, network, dataset)
-
-  # Where NAME.safetensors is looked for; a missing one is converted into this
-  # directory from an installed package. '' means WORKDIR/weights.
-  config.weights_dir = ''
-  config.data = data_fields()
-  config.features = features_fields()
-
-  # The settings; the fields of a setting count only where config.settings
-  # names it.
-  config.logistic_regression = logistic_regression_fields()
-  config.linear_svm = linear_svm_fields()
-  config.nearest_neighbors = nearest_neighbors_fields()
-  config.ridge = ridge_fields()
-  config.fine_tuned = fine_tuned_fields()
-  config.random_init = random_init_fields()
-
-  # Whether to write event files for TensorBoard; this imports TensorFlow,
-  # which takes seconds.
-  config.tensorboard = True
-  # Whether to write report.html, a page about the study; it takes seconds.
-  config.report = True
-  # Whether the marks of networks that are tied with the best allow for the
-  # number of networks that are compared (Holm's correction); the paper's do
-  # not.
-  config.correct_with_holm = False
-  return config.lock()
+  config = config_fields.defaults(Study)
+  config.networks = (network,)
+  config.datasets = (dataset,)
+  return config

@@ -12,8 +12,34 @@ given. The exit code is 1 if a dataset that is there is not as it should be.
 
 import ml_collections
 
-from tf_transfer import config_files
+from tf_transfer import config_fields, config_files
+from tf_transfer.config_fields import (
+  Group,
+  boolean,
+  choice,
+  name,
+  path,
+  several,
+)
 from tf_transfer.configs import base
+
+
+class Datasets(Group):
+  """The fields of the check."""
+
+  # The job that main runs.
+  job: choice('datasets') = 'datasets'
+
+  # food101 cifar10 cifar100 birdsnap sun397 cars aircraft voc2007 dtd pets
+  # caltech101 flowers imagenet; () means all of them.
+  datasets: several(name('a dataset')) = ()
+  data: base.Data
+
+  # Whether to decode every image, to find those that cannot be decoded.
+  decode: boolean = False
+  # A file with the SHA-256 of every file of the datasets that are there. It is
+  # written if it does not exist, and compared with them if it does; '' is none.
+  manifest: path('a file') = ''
 
 
 def get_config(argument: str = '') -> ml_collections.ConfigDict:
@@ -25,18 +51,6 @@ def get_config(argument: str = '') -> ml_collections.ConfigDict:
   Raises:
     InputError: a name in the list is empty.
   """
-  config = ml_collections.ConfigDict()
-  # The job that main runs.
-  config.job = 'datasets'
-
-  # food101 cifar10 cifar100 birdsnap sun397 cars aircraft voc2007 dtd pets
-  # caltech101 flowers imagenet; () means all of them.
+  config = config_fields.defaults(Datasets)
   config.datasets = config_files.parse_list(argument, 'NAME')
-  config.data = base.data_fields()
-
-  # Whether to decode every image, to find those that cannot be decoded.
-  config.decode = False
-  # A file with the SHA-256 of every file of the datasets that are there. It is
-  # written if it does not exist, and compared with them if it does; '' is none.
-  config.manifest = ''
   return config.lock()

@@ -15,8 +15,30 @@ EfficientNet-Lite0 10 to 15 minutes.
 
 import ml_collections
 
-from tf_transfer import config_files
+from tf_transfer import config_fields, config_files
+from tf_transfer.config_fields import Group, choice, name, path, several
 from tf_transfer.configs import base
+
+
+class ImageNet(Group):
+  """The fields of the job."""
+
+  # The job that main runs.
+  job: choice('imagenet') = 'imagenet'
+
+  # Names of the table, or paths of weights files.
+  networks: several(name('a network'), least=1) = ('efficientnet_lite0',)
+  # As in configs/base.py.
+  weights_dir: path('a directory') = ''
+
+  # How an image is fitted to the network's input: 'resize_then_crop' (the
+  # shorter side, then the center: torchvision, timm), 'crop_then_resize' (the
+  # central part, without keeping its aspect: TF-Slim) or 'whole_image' (as the
+  # paper does for fixed features).
+  resize: choice(*base.RESIZES) = 'resize_then_crop'
+
+  data: base.Data
+  features: base.FeatureCache
 
 
 def get_config(
@@ -30,21 +52,6 @@ def get_config(
   Raises:
     InputError: a name in the list is empty.
   """
-  config = ml_collections.ConfigDict()
-  # The job that main runs.
-  config.job = 'imagenet'
-
-  # Names of the table, or paths of weights files.
+  config = config_fields.defaults(ImageNet)
   config.networks = config_files.parse_list(argument, 'NETWORK')
-  # As in configs/base.py.
-  config.weights_dir = ''
-
-  # How an image is fitted to the network's input: 'resize_then_crop' (the
-  # shorter side, then the center: torchvision, timm), 'crop_then_resize' (the
-  # central part, without keeping its aspect: TF-Slim) or 'whole_image' (as the
-  # paper does for fixed features).
-  config.resize = 'resize_then_crop'
-
-  config.data = base.data_fields()
-  config.features = base.feature_cache_fields()
   return config.lock()

@@ -17,8 +17,52 @@ do.
 
 import ml_collections
 
-from tf_transfer import config_files
+from tf_transfer import config_fields, config_files
+from tf_transfer.config_fields import (
+  Group,
+  choice,
+  integer,
+  name,
+  number,
+  path,
+  several,
+)
 from tf_transfer.configs import base
+
+
+class Leaks(Group):
+  """The fields of the audit."""
+
+  # The job that main runs.
+  job: choice('leaks') = 'leaks'
+
+  # digits, fashion_mnist, folder:PATH ...
+  dataset: name('a dataset') = 'digits'
+  # Other datasets whose train and val are searched too; one that is missing is
+  # left out, which is printed.
+  against: several(name('a dataset')) = ('imagenet',)
+  data: base.Data
+
+  # The largest number of the 64 bits of two images' perceptual hashes that may
+  # differ in a near copy; -1: none is found by its hash.
+  max_distance: integer(-1, 64) = 8
+
+  # A weights file, or a network of the table whose weights come with a
+  # package: then images with nearly equal features are near copies too. '' is
+  # none.
+  network: path('a network') = ''
+  # The smallest cosine between the features of two near copies.
+  min_cosine: number(least=-1, most=1) = 0.95
+  # As in configs/base.py; cached features are not computed again.
+  weights_dir: path('a directory') = ''
+  features: base.FeatureCache
+
+  # The workdir of a study whose records on this dataset are measured again
+  # without the leaked images; '' is none.
+  ledger: path('a directory') = ''
+
+  # The largest number of pairs in leaks.png, the least alike first.
+  max_pairs_shown: integer(1, 10_000) = 100
 
 
 def get_config(argument: str = 'digits') -> ml_collections.ConfigDict:
@@ -31,35 +75,6 @@ def get_config(argument: str = 'digits') -> ml_collections.ConfigDict:
     InputError: the argument is empty or names several datasets.
   """
   (dataset,) = config_files.parse_argument(argument, 'DATASET')
-  config = ml_collections.ConfigDict()
-  # The job that main runs.
-  config.job = 'leaks'
-
-  # digits, fashion_mnist, folder:PATH ...
+  config = config_fields.defaults(Leaks)
   config.dataset = dataset
-  # Other datasets whose train and val are searched too; one that is missing is
-  # left out, which is printed.
-  config.against = ('imagenet',)
-  config.data = base.data_fields()
-
-  # The largest number of the 64 bits of two images' perceptual hashes that may
-  # differ in a near copy.
-  config.max_distance = 8
-
-  # A weights file, or a network of the table whose weights come with a
-  # package: then images with nearly equal features are near copies too. '' is
-  # none.
-  config.network = ''
-  # The smallest cosine between the features of two near copies.
-  config.min_cosine = 0.95
-  # As in configs/base.py; cached features are not computed again.
-  config.weights_dir = ''
-  config.features = base.feature_cache_fields()
-
-  # The workdir of a study whose records on this dataset are measured again
-  # without the leaked images; '' is none.
-  config.ledger = ''
-
-  # The largest number of pairs in leaks.png, the least alike first.
-  config.max_pairs_shown = 100
   return config.lock()

@@ -14,7 +14,21 @@ first stays, and the exit code is 1.
 
 import ml_collections
 
-from tf_transfer import config_files
+from tf_transfer import config_fields, config_files
+from tf_transfer.config_fields import Group, choice, path, several
+
+
+class Merge(Group):
+  """The fields of a merge."""
+
+  # The job that main runs.
+  job: choice('merge') = 'merge'
+
+  # The workdirs whose ledgers are merged into that of --workdir.
+  sources: several(path('a directory', required=True)) = ()
+  # The one of them that is right where results differ. '' is none: then the
+  # record that was there first stays, and the conflict is an error.
+  prefer: path('a directory') = ''
 
 
 def get_config(argument: str = '') -> ml_collections.ConfigDict:
@@ -26,13 +40,6 @@ def get_config(argument: str = '') -> ml_collections.ConfigDict:
   Raises:
     InputError: a directory in the list is empty.
   """
-  config = ml_collections.ConfigDict()
-  # The job that main runs.
-  config.job = 'merge'
-
-  # The workdirs whose ledgers are merged into that of --workdir.
+  config = config_fields.defaults(Merge)
   config.sources = config_files.parse_list(argument, 'DIR')
-  # The one of them that is right where results differ. '' is none: then the
-  # record that was there first stays, and the conflict is an error.
-  config.prefer = ''
   return config.lock()

@@ -20,29 +20,123 @@ it.
 
 import ml_collections
 
-from tf_transfer import config_files, errors, networks
+from tf_transfer import config_fields, config_files, errors, networks
+from tf_transfer.config_fields import (
+  Group,
+  boolean,
+  choice,
+  integer,
+  name,
+  number,
+  path,
+  pixels,
+)
 from tf_transfer.configs import base
 from tf_transfer.networks import recipe
 
 
-def _set_factors(
-  config: ml_collections.ConfigDict, network: str, configuration: str
-) -> None:
-  """Sets the four factors that a configuration combines."""
-  factors = recipe.CONFIGURATIONS[configuration]
+class Pretraining(Group):
+  """The schedule, factors and seed of a pretraining, with the paper's values.
+
+  The first four fields are the factors that a configuration combines; here they
+  are as in C5.
+  """
+
   # Whether batch norm has a scale (gamma).
-  config.bn_scale = factors['bn_scale']
+  bn_scale: boolean = True
   # The fraction of the target that is spread over all classes: 0.1 where on.
-  config.label_smoothing = 0.1 if factors['label_smoothing'] else 0.0
+  label_smoothing: number(least=0, below=1) = 0.0
   # The fraction of the features that is dropped before the head: 0.2 where on.
-  config.dropout = 0.2 if factors['dropout'] else 0.0
+  dropout: number(least=0, below=1) = 0.0
   # A second head in the middle of the network, whose loss has the weight 0.4.
   # A network that has no place for one is trained without it in all
   # configurations, as Inception v1 and BN-Inception are in the paper; this is
   # printed before the first step. True for such a network is an error.
-  config.auxiliary_head = factors['auxiliary_head'] and networks.has_auxiliary(
-    network
-  )
+  auxiliary_head: boolean = False
+
+  # The largest number of passes over train; the best on val is chosen.
+  epochs: number(above=0, most=1e6) = 300.0
+  # Whether the number of steps is chosen on val, and the network then trained
+  # on train + val for as many. If not, it is trained on those for `epochs`.
+  choose_steps_on_val: boolean = True
+  # Epochs between evaluations on val.
+  evaluate_every_epochs: number(above=0, most=1e6) = 1.0
+
+  # Images of an update, over all devices.
+  batch_size: integer(1, 262_144) = 4096
+  # The learning rate for a batch of 4,096; it is proportional to the batch
+  # size.
+  learning_rate: number(above=0, most=1000) = 1.6
+  # The first epochs, in which the learning rate grows linearly.
+  warmup_epochs: number(least=0, most=1e6) = 10.0
+  # What the learning rate is multiplied by after each later epoch.
+  decay_per_epoch: number(above=0, most=1) = 0.975
+  # Weight decay of kernels: times the parameter, added to the gradient.
+  weight_decay: number(least=0, below=1) = 8e-5
+  # Decay of an exponential moving average of the parameters and batch norm's
+  # statistics, which is evaluated and written; 0: none.
+  ema_decay: number(least=0, below=1) = 0.9999
+  # Whether the average forgets faster at first, as TF-Slim's does. Without
+  # this, the average of a short training is still near the initial values.
+  ema_warmup: boolean = True
+  # Whether colors are distorted, beside random crops and flips.
+  color_distortion: boolean = True
+  # Seed of initial values, dropout, and the order, crops and colors of images.
+  seed: integer(0, 2**32 - 1) = 0
+
+  # The type of numbers: 'float32', or 'bfloat16' for matrix products and
+  # convolutions; parameters and statistics are float32 in both.
+  precision: choice('float32', 'bfloat16') = 'float32'
+  # Into how many parts a batch is cut that does not fit on a device. Batch
+  # norm then sees one part at a time.
+  gradient_accumulation_steps: integer(1, 262_144) = 1
+
+  # What follows changes no result.
+
+  # Steps between checkpoints.
+  checkpoint_every: integer(1, 100_000_000) = 1000
+  # Memory for decoded images of the split that is trained on, in GiB.
+  image_cache_gib: number(least=0, most=1e6) = 4.0
+
+  @staticmethod
+  def contradiction(config: ml_collections.ConfigDict) -> str:
+    """Says which fields do not go together; '' if all do."""
+    for field in ('warmup_epochs', 'evaluate_every_epochs'):
+      counts = field == 'warmup_epochs' or config.choose_steps_on_val
+      if counts and config[field] > config.epochs:
+        return (
+          f'{field}: expected at most the number of epochs, '
+          f'{config.epochs:g}, found {config[field]:g}'
+        )
+    rate = config.learning_rate * config.batch_size / 4096
+    if config.weight_decay * rate >= 1:
+      return (
+        'weight_decay: expected a product with the learning rate of this '
+        f'batch size, {rate:g}, below 1, found {config.weight_decay:g}'
+      )
+    return base.wrong_accumulation(config)
+
+
+class Pretrain(Group):
+  """The fields of the job."""
+
+  # The job that main runs.
+  job: choice('pretrain') = 'pretrain'
+
+  # A name of the table.
+  network: name('a network') = 'inception_small'
+  # imagenet, as a directory or from TFDS, or another dataset of
+  # configs/base.py: a name of the table or folder:PATH.
+  dataset: name('a dataset') = 'imagenet'
+  # Height and width in pixels in place of the network's own; 0: its own.
+  image_size: pixels() = 0
+  # The weights file to write; '' is WORKDIR/pretrained/NETWORK_DATASET_C5.
+  output: path('a file') = ''
+  data: base.Data
+  pretrain: Pretraining
+
+  # Whether to write event files for TensorBoard.
+  tensorboard: boolean = True
 
 
 def fields(network: str, configuration: str) -> ml_collections.ConfigDict:
@@ -50,7 +144,7 @@ def fields(network: str, configuration: str) -> ml_collections.ConfigDict:
 
   Args:
     network: a name of the table.
-    configuration: 'C1' to 'C5'.
+    configuration: 'C1' to 'C5', which says which of the four factors are on.
 
   Raises:
     InputError: there is no such network or configuration.
@@ -59,50 +153,14 @@ def fields(network: str, configuration: str) -> ml_collections.ConfigDict:
     raise errors.unknown_name(
       'configuration', configuration, recipe.CONFIGURATIONS
     )
-  config = ml_collections.ConfigDict()
-  _set_factors(config, network, configuration)
-
-  # The largest number of passes over train; the best on val is chosen.
-  config.epochs = 300.0
-  # Whether the number of steps is chosen on val, and the network then trained
-  # on train + val for as many. If not, it is trained on those for `epochs`.
-  config.choose_steps_on_val = True
-  # Epochs between evaluations on val.
-  config.evaluate_every_epochs = 1.0
-
-  # Images of an update, over all devices.
-  config.batch_size = 4096
-  # The learning rate for a batch of 4,096; it is proportional to the batch
-  # size. It grows linearly in the first epochs and is multiplied by
-  # decay_per_epoch after each later one.
-  config.learning_rate = 1.6
-  config.warmup_epochs = 10.0
-  config.decay_per_epoch = 0.975
-  # Weight decay of kernels: times the parameter, added to the gradient.
-  config.weight_decay = 8e-5
-  # Decay of an exponential moving average of the parameters and batch norm's
-  # statistics, which is evaluated and written; 0: none.
-  config.ema_decay = 0.9999
-  # Whether the average forgets faster at first, as TF-Slim's does. Without
-  # this, the average of a short training is still near the initial values.
-  config.ema_warmup = True
-  # Whether colors are distorted, beside random crops and flips.
-  config.color_distortion = True
-  # Seed of initial values, dropout, and the order, crops and colors of images.
-  config.seed = 0
-
-  # 'float32', or 'bfloat16' for matrix products and convolutions; parameters
-  # and statistics are float32 in both.
-  config.precision = 'float32'
-  # Into how many parts a batch is cut that does not fit on a device. Batch
-  # norm then sees one part at a time.
-  config.gradient_accumulation_steps = 1
-
-  # What follows changes no result.
-  # Steps between checkpoints.
-  config.checkpoint_every = 1000
-  # Memory for decoded images of the split that is trained on, in GiB.
-  config.image_cache_gib = 4.0
+  factors = recipe.CONFIGURATIONS[configuration]
+  config = config_fields.defaults(Pretraining)
+  config.bn_scale = factors['bn_scale']
+  config.label_smoothing = 0.1 if factors['label_smoothing'] else 0.0
+  config.dropout = 0.2 if factors['dropout'] else 0.0
+  config.auxiliary_head = factors['auxiliary_head'] and networks.has_auxiliary(
+    network
+  )
   return config
 
 
@@ -120,22 +178,8 @@ def get_config(
   network, configuration, dataset = config_files.parse_argument(
     argument, 'NETWORK,CONFIGURATION[,DATASET]'
   )
-  config = ml_collections.ConfigDict()
-  # The job that main runs.
-  config.job = 'pretrain'
-
-  # A name of the table.
+  config = config_fields.defaults(Pretrain)
   config.network = network
-  # imagenet, as a directory or from TFDS, or another dataset of
-  # configs/base.py: a name of the table or folder:PATH.
   config.dataset = dataset or 'imagenet'
-  # Height and width in pixels in place of the network's own; 0: its own.
-  config.image_size = 0
-  # The weights file to write; '' is WORKDIR/pretrained/NETWORK_DATASET_C5.
-  config.output = ''
-  config.data = base.data_fields()
   config.pretrain = fields(network, configuration)
-
-  # Whether to write event files for TensorBoard.
-  config.tensorboard = True
-  return config.lock()
+  return config

@@ -10,10 +10,18 @@ cores.
 
 import ml_collections
 
+from tf_transfer import config_fields
+from tf_transfer.config_fields import Group, choice
+
+
+class Published(Group):
+  """The only field: there is nothing to choose."""
+
+  # The job that main runs.
+  job: choice('published') = 'published'
+
 
 def get_config() -> ml_collections.ConfigDict:
   """Returns the config of the job; there is nothing to choose."""
-  config = ml_collections.ConfigDict()
-  # The job that main runs.
-  config.job = 'published'
+  config = config_fields.defaults(Published)
   return config.lock()

@@ -21,7 +21,17 @@ of the table or folder:PATH; the path of SOURCE must have no comma.
 
 import ml_collections
 
-from tf_transfer import config_files, errors
+from tf_transfer import config_fields, config_files, errors
+from tf_transfer.config_fields import (
+  Group,
+  choice,
+  integer,
+  name,
+  path,
+  pixels,
+  several,
+  text,
+)
 from tf_transfer.configs import base, pretrain
 
 _DATASETS = (
@@ -34,52 +44,75 @@ _NOTE = (
 )
 
 
-def _paper_config() -> ml_collections.ConfigDict:
-  """Returns the config of the paper's comparison."""
-  config = ml_collections.ConfigDict()
+_CONFIGURATIONS = ('C1', 'C2', 'C3', 'C4', 'C5')
+
+
+class TSNE(Group):
+  """What figure 4 shows: features of a dataset's images in the plane."""
+
+  # The network whose features are shown.
+  network: name('a network') = 'inception_v4'
+  # Its configurations, a panel each.
+  configurations: several(choice(*_CONFIGURATIONS)) = ('C1', 'C5')
+  # One of the datasets of the study; '' draws no figure.
+  dataset: path('a dataset') = 'flowers'
+  # How many classes are shown, the first of the dataset.
+  classes: integer(1, 10_000) = 10
+  # How many test images of each class are shown, the first ones.
+  images_per_class: integer(1, 1_000_000) = 100
+  # Seed of t-SNE.
+  seed: integer(0, 2**32 - 1) = 0
+
+
+class Regularizers(Group):
+  """The fields of the job, with those of the paper's comparison."""
+
   # The job that main runs.
-  config.job = 'regularizers'
+  job: choice('regularizers') = 'regularizers'
 
   # Names of the table.
-  config.networks = (
+  networks: several(name('a network'), least=1) = (
     *('inception_v1', 'bn_inception', 'inception_v3', 'inception_v4'),
     'inception_resnet_v2',
   )
   # The configurations of the four factors in which they are pretrained.
-  config.configurations = ('C1', 'C2', 'C3', 'C4', 'C5')
+  configurations: several(choice(*_CONFIGURATIONS), least=1) = _CONFIGURATIONS
   # Height and width in pixels in place of the networks' own; 0: their own.
-  config.image_size = 0
+  image_size: pixels() = 0
   # The dataset of pretraining.
-  config.pretrained_on = 'imagenet'
+  pretrained_on: name('a dataset') = 'imagenet'
   # As in configs/pretrain.py. Here label_smoothing and dropout are the values
   # where a configuration has them on; the configuration says whether each of
   # the four factors is on.
-  config.pretrain = pretrain.fields('inception_v4', 'C2')
+  pretrain: pretrain.Pretraining
 
   # 'same' fine-tunes with the regularizers of pretraining, as in figure 5, and
   # 'pretraining_only' with none of them, as in the appendix; both may be named.
-  config.fine_tuning = ()
+  fine_tuning: several(choice('same', 'pretraining_only')) = ()
   # Which of the networks are fine-tuned.
-  config.fine_tuned_networks = ('inception_v4', 'inception_resnet_v2')
+  fine_tuned_networks: several(name('a network')) = (
+    'inception_v4',
+    'inception_resnet_v2',
+  )
 
   # As in configs/base.py. Its networks, settings and image size are those
   # above; its data are also those of pretraining.
-  config.transfer = base.get_config()
-  config.transfer.datasets = _DATASETS
+  transfer: base.Study
 
   # Figure 4: t-SNE of a network's features of the first classes of a dataset,
-  # of the first test images of each; a dataset of '' draws none.
-  config.tsne = ml_collections.ConfigDict()
-  config.tsne.network = 'inception_v4'
-  config.tsne.configurations = ('C1', 'C5')
-  config.tsne.dataset = 'flowers'
-  config.tsne.classes = 10
-  config.tsne.images_per_class = 100
-  config.tsne.seed = 0
+  # of the first test images of each.
+  tsne: TSNE
 
   # A note that is printed, and written above the figures.
-  config.note = ''
-  return config.lock()
+  note: text('a note') = ''
+
+
+def _paper_config() -> ml_collections.ConfigDict:
+  """Returns the config of the paper's comparison."""
+  config = config_fields.defaults(Regularizers)
+  config.pretrain = pretrain.fields('inception_v4', 'C2')
+  config.transfer.datasets = _DATASETS
+  return config
 
 
 def _small_config(source: str, target: str) -> ml_collections.ConfigDict:

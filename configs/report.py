@@ -12,15 +12,23 @@ same page when it ends.
 
 import ml_collections
 
+from tf_transfer import config_fields
+from tf_transfer.config_fields import Group, boolean, choice, path
+
+
+class Report(Group):
+  """The fields of the job."""
+
+  # The job that main runs.
+  job: choice('report') = 'report'
+
+  # The workdir of the study, where results.jsonl is; '' is --workdir.
+  ledger: path('a directory') = ''
+  # As in configs/base.py.
+  correct_with_holm: boolean = False
+
 
 def get_config() -> ml_collections.ConfigDict:
   """Returns the config of the job."""
-  config = ml_collections.ConfigDict()
-  # The job that main runs.
-  config.job = 'report'
-
-  # The workdir of the study, where results.jsonl is; '' is --workdir.
-  config.ledger = ''
-  # As in configs/base.py.
-  config.correct_with_holm = False
+  config = config_fields.defaults(Report)
   return config.lock()

@@ -2,6 +2,7 @@
 
 import pathlib
 import re
+import sys
 
 import ml_collections
 import pytest
@@ -51,7 +52,7 @@ def test_a_file_that_exists_comes_first(tmp_path, monkeypatch):
   (tmp_path / 'configs' / 'quickstart.py').write_text(
     'import ml_collections\n'
     'def get_config(word="none"):\n'
-    '  return ml_collections.ConfigDict({"word": word})\n'
+    '  return ml_collections.ConfigDict({"job": "x", "word": word})\n'
   )
   load = config_files.load
   assert load('configs/quickstart.py').word == 'none'
@@ -95,18 +96,141 @@ def test_file_that_is_no_config(write_config, body, message):
     config_files.load(write_config(body))
 
 
-def test_fault_of_a_config_file_keeps_its_place(write_config):
-  """absl would drop the traceback of these two kinds of error."""
-  path = write_config('def get_config():\n  return int("none")')
-  with pytest.raises(RuntimeError, match=f'get_config of {path} failed') as e:
-    config_files.load(path)
-  assert isinstance(e.value.__cause__, ValueError)
+_GET = 'from tf_transfer.configs import base\ndef get_config():\n'
+_CONFIG = f'{_GET}  config = base.get_config()\n'
+_PLACEHOLDER = (
+  '  from ml_collections import config_dict\n'
+  '  config.unlock()\n'
+  '  del config.fine_tuned.steps\n'
+  '  config.fine_tuned.steps = config_dict.required_placeholder(int)\n'
+  '  return config\n'
+)
 
 
-def test_error_that_has_nothing_to_do_with_fields(write_config):
-  path = write_config('def get_config():\n  return {}["none"]')
-  with pytest.raises(KeyError, match='none'):
+@pytest.mark.parametrize(
+  ('body', 'message'),
+  [
+    ('def get_config(:', 'line 1: SyntaxError: invalid syntax'),
+    ('def get_config():\n  x = 1\n\ty = 2', 'line 3: TabError: inconsistent'),
+    ('x = 1\n y = 2', 'line 2: IndentationError: unexpected indent'),
+    ('import nothing_such', "line 1: ModuleNotFoundError: No module named 'no"),
+    ('from . import base', 'line 1: ImportError: attempted relative import'),
+    ('\n\nx = 1 / 0', 'line 3: ZeroDivisionError: division by zero'),
+    ('import sys\nsys.exit()', 'line 2: SystemExit'),
+    (f'{_GET}  return undefined', "line 3: NameError: name 'undefined'"),
+    (f'{_GET}  return int("none")', 'line 3: ValueError: invalid literal'),
+    (f'{_GET}  return {{}}["none"]', "line 3: KeyError: 'none'"),
+    (f'{_GET}  return get_config()', 'line 3: RecursionError: maximum'),
+    (f'{_GET}  raise MemoryError', 'line 3: MemoryError'),
+    (f'{_GET}  raise Exception("a\\nb" * 999)', 'line 3: Exception: a ba b'),
+    (
+      f'{_CONFIG}  config.fine_tuned.steps = "many"',
+      "line 4: TypeError: Could not override field 'steps'",
+    ),
+    (
+      f'{_CONFIG}  t = config.fine_tuned\n'
+      '  t.steps = t.get_ref("seed") // 0\n  return config',
+      'line 5: ZeroDivisionError',
+    ),
+  ],
+)
+def test_fault_of_a_config_file_names_file_and_line(
+  write_config, body, message
+):
+  path = write_config(body)
+  with pytest.raises(errors.InputError) as raised:
     config_files.load(path)
+  text = str(raised.value)
+  assert text.startswith(f'{path}, {message}'), text
+  assert '\n' not in text
+  assert len(text) < 600
+
+
+@pytest.mark.parametrize(
+  ('content', 'message'),
+  [
+    (b'x = 1\0', 'SyntaxError|ValueError'),
+    (b'x = "\xff"\n', "SyntaxError: .*'utf-8' codec can't decode"),
+  ],
+)
+def test_file_that_is_no_text(tmp_path, content, message):
+  path = tmp_path / 'mine.py'
+  path.write_bytes(content)
+  with pytest.raises(errors.InputError, match=f'mine.py.*({message})'):
+    config_files.load(str(path))
+
+
+@pytest.mark.parametrize(
+  ('body', 'message'),
+  [
+    (
+      'import ml_collections as m\n'
+      'def get_config():\n  return m.ConfigDict({"a": 1})',
+      'has no field job',
+    ),
+    (
+      f'{_CONFIG}{_PLACEHOLDER}',
+      'gives config.fine_tuned.steps no value',
+    ),
+  ],
+)
+def test_config_that_misses_something(write_config, body, message):
+  path = write_config(body)
+  with pytest.raises(errors.InputError, match=f'{path} {message}'):
+    config_files.load(path)
+
+
+def test_frozen_config(write_config):
+  path = write_config(
+    f'import ml_collections\n{_CONFIG}'
+    '  return ml_collections.FrozenConfigDict(config)\n'
+  )
+  config = config_files.load(path)
+  assert config == base.get_config()
+  config.fine_tuned.steps = 3
+
+
+def test_config_file_imports_its_neighbor_from_any_folder(
+  tmp_path, monkeypatch
+):
+  monkeypatch.chdir('/')
+  body = f'{_CONFIG}  config.fine_tuned.steps = 3\n  return config\n'
+  (tmp_path / 'its_neighbor.py').write_text(body)
+  path = tmp_path / 'mine.py'
+  path.write_text('from its_neighbor import get_config\n')
+  before = list(sys.path)
+  assert config_files.load(str(path)).fine_tuned.steps == 3
+  assert sys.path == before
+
+
+def test_fault_of_a_neighbor_names_the_neighbor(tmp_path):
+  (tmp_path / 'its_bad_neighbor.py').write_text('x = (\n')
+  path = tmp_path / 'mine.py'
+  path.write_text('import its_bad_neighbor\n')
+  with pytest.raises(errors.InputError, match='neighbor.py, line 1: Syntax'):
+    config_files.load(str(path))
+
+
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('', 'is empty: name a config'),
+    ('folder', 'is a directory: name a config file in it'),
+    ('folder.py', 'is a directory'),
+    ('config.txt', 'expected a Python file, whose name ends in .py'),
+    ('none.py', "no file none.py; unknown config 'none'"),
+    ('x' * 5000 + '.py', 'File name too long'),
+    ('\0.py', 'unknown config'),
+  ],
+)
+def test_path_of_no_config_file(tmp_path, monkeypatch, name, message):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'folder').mkdir()
+  (tmp_path / 'folder.py').mkdir()
+  (tmp_path / 'config.txt').write_text('x')
+  with pytest.raises(errors.InputError, match=message) as raised:
+    config_files.load(name)
+  assert len(str(raised.value)) < 600
 
 
 def users_config(lines):
@@ -132,7 +256,9 @@ def users_config(lines):
 def test_field_that_a_config_file_gets_wrong(write_config, line, message):
   with pytest.raises(errors.InputError, match=message) as raised:
     config_files.load(write_config(users_config([line])))
-  assert 'mine.py uses a field that does not exist' in str(raised.value)
+  assert 'mine.py, line 5: uses a field that does not exist' in str(
+    raised.value
+  )
 
 
 def test_old_field_of_a_config_that_is_not_locked(write_config):

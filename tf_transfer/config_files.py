@@ -11,6 +11,7 @@ ARGUMENT is everything after the first colon. It is passed to the config's
 function `get_config`.
 """
 
+import contextlib
 import difflib
 import functools
 import importlib
@@ -19,12 +20,12 @@ import inspect
 import pathlib
 import re
 import sys
+import traceback
 import types
 from collections.abc import Iterator, Mapping
 
 import ml_collections
-from absl import flags
-from ml_collections import config_flags
+from ml_collections import config_dict
 
 from tf_transfer import errors
 
@@ -57,6 +58,7 @@ RENAMED_FIELDS = {
   'weight_decays': 'num_weight_decays',
 }
 
+_MAX_MESSAGE = 300  # characters of an error of a config file
 # The parts of an argument that may contain commas: paths of folders.
 _WITH_COMMAS = ('DATASET', 'TARGET', 'PATH')
 # How ml_collections names the field in its errors about locked configs.
@@ -95,15 +97,68 @@ def _package_name(path: str) -> str:
 
 
 def _load_file(path: pathlib.Path) -> types.ModuleType:
-  """Runs a config file and returns it as a module."""
+  """Runs a config file and returns it as a module.
+
+  Raises:
+    InputError: it cannot be read, or has an error.
+  """
   specification = importlib.util.spec_from_file_location(
     f'config_file_{path.stem}', path
   )
   module = importlib.util.module_from_spec(specification)
   # Dataclasses look up the module in which they are defined.
   sys.modules[specification.name] = module
-  specification.loader.exec_module(module)
+  with _running(path):
+    specification.loader.exec_module(module)
   return module
+
+
+@contextlib.contextmanager
+def _running(path: pathlib.Path) -> Iterator[None]:
+  """Lets a config file import its neighbors; says in which line it fails.
+
+  Raises:
+    InputError: the file fails; the message names file and line.
+  """
+  folder = str(path.absolute().parent)
+  sys.path.append(folder)
+  try:
+    yield
+  except errors.InputError:
+    raise
+  except (Exception, SystemExit) as error:
+    raise errors.InputError(_describe_failure(error, path)) from error
+  finally:
+    sys.path.remove(folder)
+
+
+def _describe_failure(error: BaseException, path: pathlib.Path) -> str:
+  """Describes an error of a config file as 'FILE, line 3: NameError: ...'."""
+  if isinstance(error, AttributeError | KeyError):
+    name = _unknown_field(error)
+    if name is not None:
+      return (
+        f'{_place_of_failure(error, path)}: uses a field that does not exist: '
+        f'{_explain_name(name, error)}'
+      )
+  message = error.msg if isinstance(error, SyntaxError) else str(error)
+  message = ' '.join(message.split())
+  if len(message) > _MAX_MESSAGE:
+    message = f'{message[:_MAX_MESSAGE]}...'
+  kind = type(error).__name__
+  return f'{_place_of_failure(error, path)}: {kind}: {message}'.rstrip(': ')
+
+
+def _place_of_failure(error: BaseException, path: pathlib.Path) -> str:
+  """Returns where in a config file, or a neighbor, an error is."""
+  if isinstance(error, SyntaxError) and error.filename and error.lineno:
+    return f'{_shown_path(pathlib.Path(error.filename))}, line {error.lineno}'
+  folder = path.absolute().parent
+  for frame in reversed(traceback.extract_tb(error.__traceback__)):
+    file = pathlib.Path(frame.filename).absolute()
+    if file.parent == folder and frame.lineno:
+      return f'{_shown_path(file)}, line {frame.lineno}'
+  return str(path)
 
 
 def _find_module(path: str) -> types.ModuleType:
@@ -115,7 +170,12 @@ def _find_module(path: str) -> types.ModuleType:
   Raises:
     InputError: there is neither such a file nor such a config of the package.
   """
-  if path.endswith('.py') and pathlib.Path(path).is_file():
+  try:
+    is_file = pathlib.Path(path).is_file()
+    is_directory = pathlib.Path(path).is_dir()
+  except OSError as error:
+    raise errors.InputError(f'{path[:100]}: {error.strerror}') from error
+  if path.endswith('.py') and is_file:
     return _load_file(pathlib.Path(path))
   name = _package_name(path)
   modules = package_configs()
@@ -125,6 +185,12 @@ def _find_module(path: str) -> types.ModuleType:
     raise errors.InputError(
       f'{path}: this config is now named {RENAMED_CONFIGS[name]}'
     )
+  if is_file:
+    raise errors.InputError(
+      f'{path}: expected a Python file, whose name ends in .py'
+    )
+  if is_directory:
+    raise errors.InputError(f'{path} is a directory: name a config file in it')
   name = pathlib.PurePath(name).name
   known = [known for known in modules if known != 'base']
   error = errors.unknown_name('config', name, known)
@@ -140,31 +206,21 @@ def _call_get_config(
 
   Raises:
     InputError: `get_config` is missing, takes no argument, needs one, does not
-      return a config, or sets a field that a locked config does not have.
+      return a config, or fails; the message names file and line.
   """
   if not callable(getattr(module, 'get_config', None)):
     raise errors.InputError(f'{path} has no function get_config')
   try:
     inspect.signature(module.get_config).bind(*arguments)
-  except TypeError:
+  except (TypeError, ValueError):
     reason = (
       f'takes no argument after the colon, not {arguments[0]!r}'
       if arguments
       else f'needs an argument: {path}:ARGUMENT'
     )
     raise errors.InputError(f'{path} {reason}') from None
-  try:
+  with _running(pathlib.Path(module.__file__)):
     config = module.get_config(*arguments)
-  except (AttributeError, KeyError) as error:
-    name = _unknown_field(error)
-    if name is None:
-      raise
-    raise errors.InputError(
-      f'{path} uses a field that does not exist: {_explain_name(name, error)}'
-    ) from error
-  except (TypeError, ValueError) as error:
-    # absl reports these two without the place where they occurred.
-    raise RuntimeError(f'get_config of {path} failed: {error}') from error
   if not isinstance(config, ml_collections.ConfigDict):
     raise errors.InputError(
       f'get_config of {path} returns {type(config).__name__}, expected an '
@@ -180,11 +236,36 @@ def load(value: str) -> ml_collections.ConfigDict:
     value: 'PATH.py', 'NAME', or one of them with ':ARGUMENT'.
 
   Raises:
-    InputError: there is no such config, its argument is wrong, or it has a
-      field that was renamed.
+    InputError: there is no such config, it fails, its argument is wrong, it
+      names no job, or it has a field that was renamed.
   """
   path, *arguments = value.split(':', 1)
-  config = _call_get_config(_find_module(path), path, arguments)
+  if not path:
+    raise errors.InputError('it is empty: name a config, such as quickstart')
+  module = _find_module(path)
+  config = _call_get_config(module, path, arguments)
+  # References to other fields are resolved here, and may fail.
+  with _running(pathlib.Path(module.__file__)):
+    return _lock(config, path)
+
+
+def _lock(
+  config: ml_collections.ConfigDict, path: str
+) -> ml_collections.ConfigDict:
+  """Locks a config that names a job and has values for all its fields.
+
+  Raises:
+    InputError: it has not, or it has a field that was renamed.
+  """
+  if isinstance(config, ml_collections.FrozenConfigDict):
+    config = config.as_configdict()
+  if 'job' not in config:
+    raise errors.InputError(
+      f'{path} has no field job, which says what to run: take the config of '
+      "configs/base.py, or set config.job = 'study'"
+    )
+  for field in _fields_without_value(config):
+    raise errors.InputError(f'{path} gives config.{field} no value')
   for field in _fields(config):
     if field.rpartition('.')[2] in RENAMED_FIELDS:
       raise errors.InputError(
@@ -272,6 +353,20 @@ def _fields(
       yield from _fields(value, f'{prefix}{name}.')
 
 
+def _fields_without_value(
+  config: ml_collections.ConfigDict, prefix: str = ''
+) -> Iterator[str]:
+  """Yields the full path of each field that requires a value and has none."""
+  for name, value in config.items(preserve_field_references=True):
+    if isinstance(value, ml_collections.FieldReference):
+      try:
+        value.get()
+      except config_dict.RequiredValueError:
+        yield f'{prefix}{name}'
+    elif isinstance(value, ml_collections.ConfigDict):
+      yield from _fields_without_value(value, f'{prefix}{name}.')
+
+
 def _renamed(path: str) -> str:
   """Says how a field whose path has old names is named now."""
   new = '.'.join(RENAMED_FIELDS.get(name, name) for name in path.split('.'))
@@ -345,14 +440,15 @@ def unknown_field(
   )
 
 
-def _has_field(config: ml_collections.ConfigDict, path: str) -> bool:
+def has_field(config: ml_collections.ConfigDict, path: str) -> bool:
   """Whether `config` has the field; elements of tuples are not checked."""
   value = config
-  for name in path.partition('[')[0].split('.'):
+  *groups, last = path.partition('[')[0].split('.')
+  for name in groups:
     if not isinstance(value, ml_collections.ConfigDict) or name not in value:
       return False
     value = value[name]
-  return True
+  return isinstance(value, ml_collections.ConfigDict) and last in value
 
 
 def _unknown_field(error: AttributeError | KeyError) -> str | None:
@@ -362,45 +458,3 @@ def _unknown_field(error: AttributeError | KeyError) -> str | None:
     if match:
       return match['name']
   return None
-
-
-def _overrides(flag: str) -> list[str]:
-  """Returns the fields that the command line sets as --FLAG.FIELD."""
-  argv = flags.FLAGS.read_flags_from_files(sys.argv, force_gnu=False)
-  matches = [re.match(rf'--?(?:no)?{flag}\.([^=]+)', word) for word in argv]
-  return [match[1] for match in matches if match]
-
-
-class _Parser(flags.ArgumentParser):
-  """Loads the config of a flag and checks the fields that are set with it."""
-
-  def __init__(self, flag: str) -> None:
-    self.flag = flag
-
-  def parse(self, argument: str) -> ml_collections.ConfigDict:
-    """Returns the config that `argument` names.
-
-    Raises:
-      InputError: the config, or a field that the command line sets, is unknown.
-    """
-    config = load(argument)
-    for field in _overrides(self.flag):
-      if not _has_field(config, field):
-        raise unknown_field(config, field)
-    return config
-
-  def flag_type(self) -> str:
-    """Returns the name of the type that --help shows."""
-    return 'config'
-
-
-def define_flag(
-  name: str, help_string: str
-) -> flags.FlagHolder[ml_collections.ConfigDict]:
-  """Defines a flag whose value is a config; --NAME.FIELD=VALUE sets a field.
-
-  Parsing raises InputError where the config or one of its fields is not known.
-  """
-  holder = config_flags.DEFINE_config_file(name, None, help_string)
-  flags.FLAGS[name].parser = _Parser(name)
-  return holder

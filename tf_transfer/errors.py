@@ -24,10 +24,12 @@ class CannotWrite(InputError):
   """The disk is full or the directory cannot be written; the job must end."""
 
 
-class Preempted(Exception):
-  """The job received SIGTERM and has written a checkpoint.
+class Preempted(BaseException):
+  """The job received SIGTERM; what it has finished is on disk.
 
-  `main` exits with 75 (`EX_TEMPFAIL`); the same command resumes the job.
+  `main` exits with 75 (`EX_TEMPFAIL`); the same command resumes the job. As
+  KeyboardInterrupt it is no `Exception`: it may be raised anywhere, and nobody
+  who handles errors takes it for one.
   """
 
 

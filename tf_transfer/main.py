@@ -10,18 +10,20 @@ what to expect of it. --config.FIELD=VALUE sets any of its fields.
 """
 
 import importlib
-import logging as python_logging
-import os
 import pathlib
 import sys
+from typing import Any
 
 import ml_collections
-from absl import app, flags, logging
+from absl import flags
 
-from tf_transfer import config_files, errors
-from tf_transfer.runtime import files, memory
+try:
+  from tf_transfer import config_fields, config_files, config_flags, errors
+  from tf_transfer.runtime import files, program
+except ImportError as error:  # This is no system that it runs on.
+  sys.exit(f'error: {error}')
 
-_CONFIG = config_files.define_flag(
+_CONFIG = config_flags.define(
   'config', 'The config: NAME or PATH.py, with :ARGUMENT where it takes one.'
 )
 _WORKDIR = flags.DEFINE_string('workdir', None, 'Where everything is written.')
@@ -40,8 +42,6 @@ _JOBS = {
 }
 # Jobs that write nothing need no workdir.
 _WITHOUT_WORKDIR = ('datasets',)
-# The directories of a workdir that jobs write files to.
-_WRITTEN = ('', 'predictions', 'pretrained', 'weights', 'imagenet', 'digests')
 
 
 def _workdir(job: str) -> pathlib.Path | None:
@@ -59,26 +59,34 @@ def _workdir(job: str) -> pathlib.Path | None:
   )
 
 
-def _sweep(workdir: pathlib.Path | None) -> None:
-  """Removes half-written files that killed jobs have left in a workdir."""
-  for name in _WRITTEN if workdir is not None else ():
-    files.sweep(workdir / name)
+def _sweep(workdir: pathlib.Path) -> None:
+  """Removes half-written files that killed jobs have left in a workdir.
+
+  Jobs write to the workdir (results, figures), below it (predictions, digests,
+  weights), and one level deeper (feature caches, searches, pretrainings).
+  """
+  for directory in (workdir, *workdir.glob('*/'), *workdir.glob('*/*/')):
+    files.sweep(directory)
 
 
 def _parse_flags(argv: list[str]) -> list[str]:
-  """Parses the flags; an unknown config or field ends in one clear line."""
+  """Parses the flags; whatever is wrong with one ends in one clear line."""
   try:
-    return app.parse_flags_with_usage(argv)
+    return config_flags.parse(argv)
   except errors.InputError as error:
-    sys.exit(f'error: --config: {error}')
+    sys.exit(f'error: {errors.printable(str(error))}')
 
 
-def _module_of(job: str) -> str:
+def _module_of(job: Any) -> str:
   """Returns the module that runs a job.
 
   Raises:
     InputError: there is no such job.
   """
+  if not isinstance(job, str):
+    raise errors.InputError(
+      f'config.job: expected one of {", ".join(_JOBS)}, found {job!r}'
+    )
   if job in config_files.RENAMED_CONFIGS:
     raise errors.InputError(
       f'config.job: {job} is now named {config_files.RENAMED_CONFIGS[job]}'
@@ -91,31 +99,24 @@ def _module_of(job: str) -> str:
 def main(argv: list[str]) -> None:
   """Runs the job; exits with 1 for bad input, 75 after SIGTERM."""
   if len(argv) > 1:
-    raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-  python_logging.getLogger('jax').setLevel(python_logging.WARNING)
-  logging.set_verbosity(logging.WARNING)
-  try:
-    config: ml_collections.ConfigDict = _CONFIG.value
-    module = _module_of(config.get('job', ''))
-    workdir = _workdir(config.job)
-    _sweep(workdir)
-    importlib.import_module(module).run(config, workdir)
-  except errors.InputError as error:
-    sys.exit(f'error: {errors.printable(str(error))}')
-  except errors.Preempted as preempted:
-    print(
-      f'\nstopped by SIGTERM; {preempted}. The same command resumes the job',
-      file=sys.stderr,
+    sys.exit(
+      f'error: unexpected arguments: {errors.printable(" ".join(argv[1:]))}; '
+      'expected flags alone, such as --config.FIELD=VALUE'
     )
-    sys.exit(os.EX_TEMPFAIL)
-  except KeyboardInterrupt:
-    print('\nstopped; the same command resumes the job', file=sys.stderr)
-    sys.exit(130)
+  with program.one_line_errors():
+    config: ml_collections.ConfigDict = _CONFIG.value
+    module = _module_of(config.get('job'))
+    config_fields.check_job(config, config.job)
+    workdir = _workdir(config.job)
+    program.check_limits()
+    if workdir is not None:
+      _sweep(workdir)
+    importlib.import_module(module).run(config, workdir)
 
 
 def run() -> None:
   """Runs the program from the command line."""
-  memory.use_large_pages('tf_transfer.main', 'tf-transfer')
+  program.restart('tf_transfer.main', 'tf-transfer')
   flags.mark_flag_as_required('config')
   # --help prints the help of the main module and its flags. Where the console
   # command imports this module, it is not the main one.
@@ -124,7 +125,7 @@ def run() -> None:
     flags.FLAGS.register_key_flag_for_module(
       sys.argv[0], flags.FLAGS[flag.name]
     )
-  app.run(main, flags_parser=_parse_flags)
+  program.run(main, flags_parser=_parse_flags)
 
 
 if __name__ == '__main__':

@@ -39,7 +39,7 @@ def get_config(
   """
   expected = 'NETWORK,DATASET,COUNT'
   network, dataset, count = config_files.parse_argument(argument, expected)
-  if not count.isdecimal() or int(count) < 1:
+  if not (count.isdecimal() and len(count) < 10 and int(count) >= 1):
     raise errors.InputError(
       f'argument {argument!r}: COUNT is {count!r} and must be a positive '
       f'integer; expected {expected}'

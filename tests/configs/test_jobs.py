@@ -5,7 +5,7 @@ import inspect
 
 import pytest
 
-from tf_transfer import config_files, errors, main
+from tf_transfer import config_fields, config_files, errors, main
 from tf_transfer.configs import (
   datasets,
   imagenet,
@@ -54,6 +54,30 @@ def test_every_config_begins_with_its_command(name):
 def test_argument_that_is_wrong(get_config, argument, message):
   with pytest.raises(errors.InputError, match=message):
     get_config(argument)
+
+
+MALFORMED = (
+  *('', ',', ',,', ',,,,', 'NET', 'NET,', ',DATA', 'NET,DATA', 'NET,DATA,'),
+  *('NET,DATA,none', 'NET,DATA,0', 'NET,DATA,-1', 'NET,DATA,1e3'),
+  *('NET,DATA,²', 'NET,DATA,1,2', 'NET,C1', 'NET,C9', 'resnet50,C1,x,y'),
+  *('small', 'small,', 'small,a', 'small,a,b', 'small,a,b,c', 'large,a,b'),
+  *('a:b', 'folder:x,y', 'NET,folder:x,y', '\0', '\x1b[31m', 'gs://b/x'),
+  *('NET,DATA,' + '9' * 5000, 'x' * 100_000, ',' * 1000, '(1,2', "'", '*'),
+)
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_any_argument_gives_a_config_or_one_line(name):
+  """Whatever config it is and whatever its argument is."""
+  messages = []
+  for argument in MALFORMED:
+    try:
+      config = config_files.load(f'{name}:{argument}')
+      config_fields.check_job(config, config.job)
+    except errors.InputError as error:
+      messages.append(str(error))
+  assert messages
+  assert not any('\n' in message for message in messages)
 
 
 def test_lists():

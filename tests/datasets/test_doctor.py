@@ -90,7 +90,7 @@ def test_other_datasets_are_examined_after_a_faulty_one(examine, data_dir):
   result, text = examine(data_dir)
   assert result.faulty == ('dtd',)
   assert 'PROBLEM: ' in text
-  assert '1 of the 94 images that it names are not there' in text
+  assert '1 of the 94 images that it names is not there' in text
   assert 'voc2007 INCOMPLETE' in text
   assert 'has no ImageSets/Main' in text
   assert 'pets found 37 classes' in text

@@ -126,6 +126,7 @@ def test_network_without_a_place_for_an_auxiliary_head(
   made.pretrain.update(
     {'epochs': 0.1, 'batch_size': 32, 'choose_steps_on_val': False}
   )
+  made.pretrain.warmup_epochs = 0.0
   made.tensorboard = False
   path = pretrain.run(made.lock(), tmp_path)
   said = capsys.readouterr().out
@@ -189,6 +190,7 @@ def test_other_jobs_take_the_file_unchanged(tmp_path, config):
 def test_other_data(tmp_path, config, photos, where, monkeypatch):
   """A folder of photos, and a miniature of ImageNet's directory."""
   config.pretrain.update({'epochs': 0.02, 'choose_steps_on_val': False})
+  config.pretrain.warmup_epochs = 0.02
   config.pretrain.ema_decay = 0.0
   if where == 'folder':
     config.dataset = f'folder:{photos}'

@@ -187,9 +187,9 @@ def test_mean_and_error_by_hand(tmp_path):
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    ({'networks': ('tiny', 'tiny')}, 'each once'),
-    ({'configurations': ('C6',)}, "configuration 'C6'"),
-    ({'fine_tuning': ('both',)}, "config.fine_tuning 'both'"),
+    ({'networks': ('tiny', 'tiny')}, "names 'tiny' twice"),
+    ({'configurations': ('C6',)}, "configurations: expected .*found \\('C6',"),
+    ({'fine_tuning': ('both',)}, "config.fine_tuning: expected .*'both'"),
     ({'fine_tuned_networks': ('resnet50',)}, 'fine_tuned_networks'),
     ({'pretrain.epochs': -1.0}, 'config.pretrain.epochs'),
     ({'pretrained_on': 'digit'}, 'did you mean digits'),

@@ -9,7 +9,8 @@ from tf_transfer.jobs import report
 def test_the_report_is_written_and_its_answers_are_printed(tmp_path, capsys):
   assert main._JOBS['report'] == report.__name__
   config = ml_collections.ConfigDict(
-    {'ledger': str(tmp_path / 'none'), 'correct_with_holm': False}
+    {'job': 'report', 'ledger': str(tmp_path / 'none')}
+    | {'correct_with_holm': False}
   )
   with pytest.raises(errors.InputError, match='no records in'):
     report.run(config, tmp_path / 'page')
@@ -25,3 +26,24 @@ def test_the_report_is_written_and_its_answers_are_printed(tmp_path, capsys):
   page = tmp_path / 'page' / 'report.html'
   assert printed.endswith(f'report  {page}\n')
   assert page.stat().st_size > 1_000_000
+
+
+def test_a_page_that_cannot_be_written_is_one_line(
+  tmp_path, monkeypatch, capsys
+):
+  page_records.write(tmp_path, [page_records.cell('network', 0.7, 0.7)])
+
+  def fail(*arguments, **options):
+    raise KeyError('field')
+
+  monkeypatch.setattr(report.page, 'render', fail)
+  config = ml_collections.ConfigDict(
+    {'job': 'report', 'ledger': '', 'correct_with_holm': False}
+  )
+  with pytest.raises(errors.InputError, match='1 figure or page could not be'):
+    report.run(config, tmp_path)
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[0] == (
+    f"{tmp_path}/report.html could not be made: KeyError: 'field'"
+  )
+  assert lines[1].startswith('Cannot say. Logistic regression')

@@ -29,7 +29,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 def test_one_cell(tmp_path, small_config, capsys):
   study.run(small_config, tmp_path)
   out = capsys.readouterr().out
-  assert '1 cells: 0 found' in out
+  assert '1 cell: 0 found' in out
   (record,) = read_records(tmp_path)
   assert record['network'] == 'efficientnet_lite0'
   assert record['dataset'] == 'digits'
@@ -51,7 +51,7 @@ def test_one_cell(tmp_path, small_config, capsys):
   before = (tmp_path / 'results.jsonl').stat().st_mtime_ns
   study.run(small_config, tmp_path)
   out = capsys.readouterr().out
-  assert '1 cells: 1 found' in out
+  assert '1 cell: 1 found' in out
   assert '0 to run' in out
   assert f'{record["test"]["value"]:.2%}' in out
   assert (tmp_path / 'results.jsonl').stat().st_mtime_ns == before

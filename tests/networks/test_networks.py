@@ -64,6 +64,10 @@ def test_network_of_another_image_size():
   )
   with pytest.raises(errors.InputError, match='unknown network'):
     networks.untrained('resnet5')
+  inception = networks.untrained('inception_v3')
+  assert inception.with_image_size(75).contract.image_size == 75
+  with pytest.raises(errors.InputError, match='at least 75 px, not 74'):
+    inception.with_image_size(74)
 
 
 def test_unknown_network_and_option():

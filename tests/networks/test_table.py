@@ -129,3 +129,62 @@ def test_imagenet_top1_is_that_of_its_source(name):
 def test_has_auxiliary():
   assert networks.has_auxiliary('inception_v3')
   assert not networks.has_auxiliary('resnet50')
+
+
+# The smallest images that Keras and torchvision say that these take.
+PUBLISHED_MINIMA = {
+  'inception_v3': 75,  # Keras and torchvision
+  'inception_resnet_v2': 75,  # Keras
+  'densenet121': 29,  # torchvision, as those below
+  'resnet50': 1,
+  'mobilenet_v2': 1,
+}
+
+
+@pytest.mark.parametrize(('name', 'least'), PUBLISHED_MINIMA.items())
+def test_smallest_images_are_those_that_others_publish(name, least):
+  assert networks.min_image_size(name) == least
+
+
+_TRACED_ALWAYS = (('inception_v3', False), ('inception_small', True))
+
+
+@pytest.mark.parametrize(
+  ('name', 'auxiliary_head'),
+  [
+    pytest.param(
+      name,
+      auxiliary_head,
+      marks=()
+      if (name, auxiliary_head) in _TRACED_ALWAYS
+      else pytest.mark.slow,
+    )
+    for name in networks.TABLE
+    for auxiliary_head in (False, True)
+    if not auxiliary_head or networks.has_auxiliary(name)
+  ],
+)
+def test_of_smaller_images_nothing_is_left(name, auxiliary_head):
+  """At the table's smallest size the network can be traced, below it not."""
+  model = networks.build(name, auxiliary_head=auxiliary_head)
+  least = networks.min_image_size(name, auxiliary_head)
+  assert networks.expected_variables(model, least)
+  networks.check_image_size(name, least, auxiliary_head)
+  with pytest.raises(errors.InputError, match='cannot work on images of'):
+    networks.expected_variables(model, least - 1)
+  with pytest.raises(errors.InputError, match=f'at least {least} px, not'):
+    networks.check_image_size(name, least - 1, auxiliary_head)
+
+
+def test_options_of_a_weights_file():
+  networks.check_options('inception_v3', {'use_scale': False})
+  networks.check_options('resnet50', {'epsilon': 1, 'stride_in': 'first_1x1'})
+  for options in ({'depths': (1, 1, 1, 1)}, {'parent': None}, {'name': 'x'}):
+    with pytest.raises(errors.InputError, match='unknown option of resnet50'):
+      networks.check_options('resnet50', options)
+
+
+def test_options_of_every_source_are_known():
+  for name in networks.TABLE.keys() - {'inception_small'}:
+    for source in sources.list_sources(name):
+      networks.check_options(name, source.options)

@@ -1,7 +1,10 @@
 """The cells of a study, and what cannot be run."""
 
+import shutil
+
 import pytest
 
+from tests.datasets.sources.test_folder import animals, write
 from tests.study import studies
 from tests.transfer.training import small
 from tf_transfer import errors, networks
@@ -22,6 +25,14 @@ def test_a_study_without_a_runnable_cell_is_refused(tmp_path, tiny_config):
   with pytest.raises(errors.InputError, match='no cell'):
     study.run(tiny_config, tmp_path / 'work')
   assert not (tmp_path / 'work').exists()
+
+
+def test_what_leaves_nothing_out_is_said(tmp_path, tiny_config, capsys):
+  tiny_config.leave_out = (('efficientnet*', '*', '*'), ('tinyy', '*', 'rid*'))
+  cells_lib.list_cells(tiny_config, tmp_path / 'work')
+  lines = capsys.readouterr().out.splitlines()
+  line = "config.leave_out: ('tinyy', '*', 'rid*') matches no cell"
+  assert line in lines
 
 
 def list_random_init(config, workdir):
@@ -104,8 +115,41 @@ def test_fine_tuning_does_not_depend_on_the_layer_of_features(
   assert same == {'ridge': False, 'fine_tuned': True}
 
 
+def test_a_folder_that_is_named_in_many_ways_is_one(
+  tmp_path, tiny_config, monkeypatch, capsys
+):
+  """Beside itself, its copy and a directory that is not there."""
+  write(tmp_path / 'pets', animals(20))
+  shutil.copytree(tmp_path / 'pets', tmp_path / 'copy')
+  monkeypatch.chdir(tmp_path)
+  tiny_config.datasets = tuple(
+    f'folder:{path}'
+    for path in ('pets', 'pets/', './copy/../pets', f'{tmp_path}/copy', 'no')
+  )
+  tiny_config.settings = ('ridge',)
+  tiny_config.leave_out = ()
+  cells, obstacles = cells_lib.list_cells(tiny_config, tmp_path / 'work')
+  assert {cell.dataset.name for cell in cells} == {'folder:pets'}
+  assert {obstacle.key[1] for obstacle in obstacles} == {'folder:no'}
+  out = capsys.readouterr().out
+  for name in tiny_config.datasets[1:4]:
+    assert f'{name} holds the same images and labels as folder:pets' in out
+
+
+def test_a_dataset_that_cannot_be_opened_ends_a_study_of_nothing_else(
+  tmp_path, tiny_config
+):
+  """Its folders are in order, but one of them holds no image."""
+  write(tmp_path / 'pets', animals(20))
+  (tmp_path / 'pets' / 'ape').mkdir()
+  tiny_config.datasets = (f'folder:{tmp_path}/pets',)
+  tiny_config.only_plan = True
+  with pytest.raises(errors.InputError, match='ape: a class without images'):
+    study.run(tiny_config, tmp_path / 'work')
+
+
 def test_one_folder_written_in_several_ways_has_its_cells_once(
-  tmp_path, tiny_config, caplog, monkeypatch
+  tmp_path, tiny_config, monkeypatch
 ):
   studies.make_folder(tmp_path / 'photos')
   monkeypatch.chdir(tmp_path)
@@ -121,9 +165,6 @@ def test_one_folder_written_in_several_ways_has_its_cells_once(
   first = identities(names[0])
   assert all(identities(name) == first for name in names[1:])
   assert identities(*names) == first
-  assert f'folder:{tmp_path}/photos has the images of folder:photos' in (
-    caplog.text
-  )
 
 
 def test_the_former_identity_of_a_cell_on_a_folder(tmp_path, tiny_config):

@@ -10,24 +10,24 @@ from tf_transfer.jobs import study
   ('change', 'message'),
   [
     ({'networks': ('resnet5',)}, 'unknown network'),
-    ({'networks': ()}, r'config\.networks is empty'),
-    ({'datasets': ('digits', 'digits')}, 'names one twice'),
+    ({'networks': ()}, 'networks: expected a tuple of 1'),
+    ({'datasets': ('digits', 'digits')}, "datasets names 'digits' twice"),
     ({'datasets': ('digitz',)}, 'did you mean digits'),
     ({'settings': ('finetuned',)}, 'unknown setting'),
     ({'networks': ('none.safetensors',)}, 'no weights file at'),
     ({'datasets': ('folder:none',)}, 'no such directory'),
     ({'data.corrupt': 'ignore'}, "expected 'error' or 'skip'"),
-    ({'logistic_regression.num_penalties': 0}, 'expected 1 or more'),
+    ({'logistic_regression.num_penalties': 0}, 'expected an integer'),
     ({'logistic_regression.penalty_min': 0.0}, 'penalty_min'),
-    ({'features.batch_size': 0}, 'expected 1 or more'),
-    ({'features.cache_gib': -1.0}, 'expected 0 or more GiB'),
+    ({'features.batch_size': 0}, 'expected an integer from 1'),
+    ({'features.cache_gib': -1.0}, 'cache_gib: expected a number from 0'),
     ({'features.pyramid': (1, 2)}, 'name a layer'),
     (
       {
         'settings': ('nearest_neighbors',),
         'nearest_neighbors.neighbors': (0, 1),
       },
-      'neighbors: expected 1 or more',
+      'neighbors: expected a tuple of 1 or more',
     ),
   ],
 )
@@ -42,7 +42,7 @@ def test_refused_before_anything_is_written(
 
 def test_what_is_left_out_has_three_parts(tmp_path, tiny_config):
   tiny_config.leave_out = ('digits',)
-  with pytest.raises(errors.InputError, match=r'leave_out: expected \(network'):
+  with pytest.raises(errors.InputError, match=r'leave_out: .*\(network'):
     study.run(tiny_config, tmp_path / 'work')
 
 

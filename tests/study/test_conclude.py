@@ -1,14 +1,16 @@
 """What a study shows at its end: figures and answers."""
 
+import ml_collections
 import pytest
 from matplotlib import pyplot as plt
 
 from tests.study.report import page_records
 from tests.study.studies import make_folder, read_records
+from tf_transfer.errors import InputError
 from tf_transfer.jobs import study
-from tf_transfer.study import conclude
+from tf_transfer.study import attempts, conclude
 from tf_transfer.study.analysis import ties
-from tf_transfer.study.figures import canvas
+from tf_transfer.study.figures import averages, canvas
 from tf_transfer.study.paper import numbers as numbers_lib
 
 
@@ -37,12 +39,50 @@ def test_figures_that_the_settings_are_enough_for(
   )
   cells = page_records.of_the_paper(networks, settings)
   drawn = conclude.draw_figures(
-    [fields for fields, _ in cells], tmp_path, correct_with_holm=holm
+    [fields for fields, _ in cells],
+    tmp_path,
+    attempts.Attempts(),
+    correct_with_holm=holm,
   )
   assert drawn == saved
   found = [path.name for path in drawn if path.name.startswith('figure')]
   assert found == [f'figure_{number}' for number in numbers]
   assert asked == [holm] * (1 in numbers)
+
+
+def test_what_cannot_be_made_is_listed_and_the_rest_is_made(
+  tmp_path, monkeypatch, capsys
+):
+  def fail(*arguments, **options):
+    raise ValueError('Expected end of text, found $')
+
+  cells = page_records.of_the_paper(3, ('logistic_regression',))
+  records = page_records.write(tmp_path, cells)
+  monkeypatch.setattr(averages, 'averages_vs_imagenet', fail)
+  monkeypatch.setattr(conclude.page, 'write', fail)
+  saved = []
+  monkeypatch.setattr(
+    canvas, 'save', lambda figure, path: (saved.append(path), plt.close(figure))
+  )
+  config = ml_collections.ConfigDict(
+    {
+      'part': '',
+      'correct_with_holm': False,
+      'report': True,
+      'tensorboard': False,
+    }
+  )
+  made = conclude.conclude(records, config, tmp_path)
+  assert [path.name for path in saved] == ['accuracy_vs_imagenet', 'figure_2']
+  lines = capsys.readouterr().out.splitlines()
+  for name in ('figure_1', 'report.html'):
+    assert (
+      f'{name} could not be made: ValueError: Expected end of text, found $'
+    ) in lines
+  assert f'figure   {saved[1]}.png, {saved[1]}.pdf' in lines
+  assert 'Logistic regression: r = ' in '\n'.join(lines)
+  with pytest.raises(InputError, match=r'\(figure_1, report.html\)'):
+    made.raise_failures()
 
 
 def test_one_network_alone_has_no_correlation(tmp_path, tiny_config, capsys):

@@ -77,7 +77,42 @@ def test_no_weights_says_how_to_make_them(config, tmp_path):
 def test_the_file_of_another_network_is_refused(config, tmp_path, small_lite0):
   path = tmp_path / 'weights' / 'resnet50.safetensors'
   weights.save(path, small_lite0.header, small_lite0.variables)
-  with pytest.raises(errors.InputError, match='not of resnet50'):
+  for name in ('resnet50', str(path)):
+    with pytest.raises(errors.InputError, match='not of resnet50'):
+      load(name, config, tmp_path)
+
+
+@pytest.mark.parametrize('content', [b'', b'garbage' * 100, None])
+def test_garbage_in_the_place_of_a_file_is_not_converted_over(
+  config, tmp_path, content
+):
+  """Of efficientnet_lite1 there is a package with weights."""
+  path = tmp_path / 'weights' / 'efficientnet_lite1.safetensors'
+  if content is None:
+    path.mkdir()
+  else:
+    path.write_bytes(content)
+  with pytest.raises(errors.InputError) as caught:
+    load('efficientnet_lite1', config, tmp_path)
+  assert str(path) in str(caught.value)
+  assert '\n' not in str(caught.value)
+  assert path.is_dir() if content is None else path.read_bytes() == content
+
+
+def test_images_that_are_too_small(config, tmp_path):
+  config.image_size = 32
+  with pytest.raises(errors.InputError) as caught:
+    load('inception_v3', config, tmp_path, with_weights=False)
+  assert str(caught.value) == (
+    'config.image_size: inception_v3 works on images of at least 75 px, not 32'
+  )
+
+
+def test_stores_are_no_directories(config, tmp_path):
+  with pytest.raises(errors.InputError, match=r'config\.networks: gs://'):
+    weights_files.locate('gs://bucket/a.safetensors')
+  config.weights_dir = 's3://bucket/weights'
+  with pytest.raises(errors.InputError, match=r'config\.weights_dir: s3://'):
     load('resnet50', config, tmp_path)
 
 

@@ -5,6 +5,8 @@ by its hash.
 """
 
 import dataclasses
+import hashlib
+import inspect
 
 import numpy as np
 import pytest
@@ -139,8 +141,11 @@ def test_hubs_cache_is_searched_as_deep_as_it_is(tmp_path):
 def test_word_that_the_claim_rests_on(tmp_path, source):
   file = {'slim': 'v1.ckpt', 'keras': 'a.h5'}[source]
   path = written(tmp_path / file, source, 'mobilenet_v1')
-  header, said = converted('mobilenet_v1', path)
   row = sources.get_source('mobilenet_v1', source)
+  header, (line,) = converted('mobilenet_v1', path)
+  claims_nothing(header)
+  assert f'is not known to be {row.file}. Nothing in it tells; if' in line
+  header, said = converted('mobilenet_v1', path, published=True)
   assert header.imagenet_top1 == row.imagenet_top1
   assert header.recipe == row.recipe
   assert header.imagenet_top1_source == (
@@ -193,3 +198,38 @@ def test_variables_that_do_not_tell_the_source(tmp_path):
   means = [header.contract.mean[0] for header in headers]
   assert means == [127.5, gluon, gluon]
   assert [h.imagenet_top1 for h in headers] == [None, None, 0.78806]
+
+
+def test_file_of_keras_is_told_by_its_md5(tmp_path, monkeypatch):
+  path = written(tmp_path / 'a.h5', 'keras', 'densenet121')
+  row = sources.get_source('densenet121', 'keras')
+  header, (line,) = converted('densenet121', path)
+  claims_nothing(header)
+  md5 = hashlib.md5(path.read_bytes()).hexdigest()
+  assert f'Expected the MD5 {row.md5}, not {md5}.' in line
+  with pytest.raises(errors.InputError, match='with --published, and it is no'):
+    converted('densenet121', path, published=True)
+  own = dataclasses.replace(row, md5=md5)
+  others = [s for s in sources.list_sources('densenet121') if s is not row]
+  monkeypatch.setitem(table.SOURCES, 'densenet121', (own, *others))
+  header, said = converted('densenet121', path)
+  assert (header.imagenet_top1, header.recipe) == (0.75, row.recipe)
+  assert header.imagenet_top1_source == row.imagenet_top1_source
+  assert said == []
+
+
+def test_md5s_are_those_that_keras_checks():
+  """Each is in the code of the function that builds the application."""
+  import keras
+
+  hashed = set()
+  for network, rows in table.SOURCES.items():
+    for row in rows:
+      if row.md5:
+        module = inspect.getmodule(
+          getattr(keras.applications, row.application.name)
+        )
+        assert row.md5 in inspect.getsource(module)
+        hashed.add(network)
+  unknown = {n for n in table.SOURCES if sources.keras_application(n)} - hashed
+  assert unknown == {'mobilenet_v1', 'mobilenet_v2', 'mobilenet_v2_140'}

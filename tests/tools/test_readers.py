@@ -7,7 +7,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.tools.checkpoint_files import write_graph, write_slim
+from tests.tools.checkpoint_files import (
+  tensor,
+  write_graph,
+  write_slim,
+  write_zip,
+)
 from tf_transfer import errors
 from tf_transfer.convert_weights import readers
 
@@ -33,7 +38,7 @@ def test_tensorflow_checkpoint(tmp_path, v1, average):
     names += [f'{path}.index', f'{path}.data-00000-of-00001']
   for name in names:
     assert readers.file_of(name).is_file()
-    read = readers.read(name)
+    read = readers.read(name).tensors
     assert list(read) == ['a/weights']
     np.testing.assert_array_equal(read['a/weights'], right)
 
@@ -75,16 +80,7 @@ def test_bfloat16_of_safetensors(tmp_path):
   path = tmp_path / 'a.safetensors'
   values = np.array([1.5, -2], ml_dtypes.bfloat16)
   write_safetensors(path, 'BF16', values.tobytes())
-  np.testing.assert_array_equal(readers.read(path)['a'], [1.5, -2])
-
-
-@pytest.mark.parametrize('prefix', ['module.', '_orig_mod.', ''])
-def test_wrappers_of_pytorch(prefix):
-  tensors = {f'{prefix}a.weight': 1, f'{prefix}module.bias': 2}
-  found = readers.strip_wrapper(tensors)
-  assert found == ({'a.weight': 1, 'module.bias': 2}, prefix)
-  # Only where it is ahead of every name.
-  assert readers.strip_wrapper({**tensors, 'b': 3})[1] == ''
+  np.testing.assert_array_equal(readers.read(path).tensors['a'], [1.5, -2])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +133,7 @@ def test_graph_that_tensorflow_froze(tmp_path, resource):
     )
   path = tmp_path / 'a.pb'
   path.write_bytes(frozen.SerializeToString())
-  read = readers.read(path)
+  read = readers.read(path).tensors
   assert read.keys() == values.keys()
   for name, value in values.items():
     np.testing.assert_array_equal(read[name], value)
@@ -158,3 +154,32 @@ def test_folded_or_quantized_graph(tmp_path, arrays):
   write_graph(path, arrays)
   with pytest.raises(errors.InputError, match='folded into the kernels or'):
     readers.read(path)
+
+
+def test_constant_that_would_fill_the_memory(tmp_path):
+  """One value and a shape stand for 10^12 values."""
+  import tensorflow as tf
+
+  path = tmp_path / 'a.pb'
+  write_graph(path, {'a/moving_mean': np.ones(3, np.float32)})
+  graph = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+  tensor = graph.node[0].attr['value'].tensor
+  del tensor.tensor_shape.dim[:]
+  for size in (10**6, 10**6):
+    tensor.tensor_shape.dim.add(size=size)
+  tensor.tensor_content = b''
+  tensor.float_val.append(1.0)
+  path.write_bytes(graph.SerializeToString())
+  with pytest.raises(errors.InputError, match='constants of 1,000,000,000,0'):
+    readers.read(path)
+
+
+def test_notes_say_which_variables_are_read(tmp_path, fake_torch):
+  path = tmp_path / 'lightning.ckpt'
+  array = tensor('0', np.float32([1]))
+  write_zip(path, {'net': {'a': array}, 'bank': {'b': array}})
+  found = readers.read(path)
+  assert found.format == 'torch'
+  assert found.notes == (
+    'the variables under net are read; left out: 1 tensor under other keys',
+  )

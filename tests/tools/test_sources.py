@@ -32,22 +32,26 @@ def test_keras_application():
 
 def test_recognize_without_a_known_name_takes_the_first_of_the_best(tmp_path):
   """None of the names fits: an error about the variables is the better one."""
-  source = sources.recognize('resnet50', ['a', 'b'], tmp_path / 'a.pth', '')
+  source = sources.recognize(
+    'resnet50', ['a', 'b'], tmp_path / 'a.pth', '', 'torch'
+  )
   assert source.name == 'torchvision'
 
 
-SUFFIX = {'timm': '.safetensors', 'keras': '.h5', 'slim': '.ckpt'}
+FORMATS = {'timm': 'safetensors', 'keras': 'keras', 'slim': 'tensorflow'}
 
 
 @pytest.mark.parametrize(('source', 'network'), rule.pairs())
 def test_source_is_told_by_its_variables(source, network):
   """Or, where those are of two sources, by the published name and hash."""
   row = sources.get_source(network, source)
-  path = pathlib.Path('file').with_suffix(SUFFIX.get(source, '.pth'))
+  path = pathlib.Path('file')
   sha256 = ''
   if source == 'timm':
     path = pathlib.Path(row.file) / path
   elif source == 'torchvision':
     sha256 = row.file.removesuffix('.pth').rpartition('-')[2]
   names = rule.shapes(source, network)
-  assert sources.recognize(network, names, path, sha256).name == source
+  file_format = FORMATS.get(source, 'torch')
+  found = sources.recognize(network, names, path, sha256, file_format)
+  assert found.name == source

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tf_transfer import errors
 from tf_transfer.convert_weights import tensorflow_files
 
 
@@ -19,9 +20,22 @@ def test_data_file_is_the_first_part_or_the_file_itself(tmp_path):
   assert tensorflow_files.data_file(path) is None
   path.touch()
   assert tensorflow_files.data_file(path) == path
+  for name in ('index', 'data-00001-of-00002', 'data-00000-of-00002'):
+    (tmp_path / f'a.ckpt.{name}').touch()
   first = tmp_path / 'a.ckpt.data-00000-of-00002'
-  first.touch()
   assert tensorflow_files.data_file(tmp_path / 'a.ckpt.index') == first
+
+
+@pytest.mark.parametrize(
+  'missing', ['index', 'data-00000-of-00003', 'data-00002-of-00003']
+)
+def test_missing_parts_are_named(tmp_path, missing):
+  names = {'index', *(f'data-0000{n}-of-00003' for n in range(3))}
+  for name in names - {missing}:
+    (tmp_path / f'a[1].ckpt.{name}').touch()
+  with pytest.raises(errors.InputError, match='Get all of its parts') as caught:
+    tensorflow_files.data_file(tmp_path / 'a[1].ckpt')
+  assert f'no such file as a[1].ckpt.{missing} in' in str(caught.value)
 
 
 def test_use_averages():

@@ -62,21 +62,6 @@ def test_features_do_not_determine_training(config, name):
   assert setting.determinants(config) != before
 
 
-@pytest.mark.parametrize(
-  ('name', 'field', 'value'),
-  [
-    ('ridge', 'num_penalties', 0),
-    ('logistic_regression', 'penalty_min', -1.0),
-    ('fine_tuned', 'num_learning_rates', 0),
-    ('random_init', 'concurrent_trials', -1),
-  ],
-)
-def test_fields_out_of_range_are_named(config, name, field, value):
-  config[name][field] = value
-  with pytest.raises(errors.InputError, match=rf'config\.{name}.*{field}'):
-    settings.SETTINGS[name].check_config(config)
-
-
 def classifier_record(**changes):
   return {
     'network': 'resnet50',

@@ -10,6 +10,7 @@ import numpy as np
 
 from tf_transfer.datasets import splits
 from tf_transfer.errors import InputError
+from tf_transfer.runtime.units import counted
 
 # The splits of every dataset, in this order.
 SPLIT_NAMES = ('train', 'val', 'test')
@@ -201,7 +202,7 @@ def build_dataset(
     if not len(split):
       total = sum(len(other) for other in by_name.values())
       raise InputError(
-        f'{name}: no image is left for {split.name}, of {total} in all: give '
+        f'{name}: no image is left for {split.name}, of {total:,} in all: give '
         f'more images, a larger {split.name}_fraction, another seed, or '
         'folders train, val and test of your own'
       )
@@ -251,13 +252,14 @@ def few_examples(dataset: Dataset, count: int, seed: int) -> Dataset:
   counts = np.bincount(train.labels, minlength=len(dataset.classes))
   if counts.min() < count:
     raise InputError(
-      f'{dataset.name}: train has {counts.min()} images of '
+      f'{dataset.name}: train has {counted(int(counts.min()), "image")} of '
       f'{dataset.classes[counts.argmin()]}, expected at least '
       f'examples_per_class={count}'
     )
   is_drawn = splits.draw_lowest(train.digests, seed, count, train.labels)
   few = _select(train, np.flatnonzero(is_drawn))
-  note = f'{count} training images of each class, drawn with seed {seed}'
+  images = counted(count, 'training image')
+  note = f'{images} of each class, drawn with seed {seed}'
   return dataclasses.replace(
     dataset,
     splits={**dataset.splits, 'train': few},

@@ -12,13 +12,18 @@ from tf_transfer.datasets.dataset import (
   few_examples,
   no_progress,
 )
-from tf_transfer.datasets.sources import official
+from tf_transfer.datasets.sources import locations, official
 from tf_transfer.datasets.sources.digits import open_digits
 from tf_transfer.datasets.sources.fashion_mnist import (
   find_directory,
+  is_prepared_folder,
   open_fashion_mnist,
 )
-from tf_transfer.datasets.sources.folder import check_folder, open_folder
+from tf_transfer.datasets.sources.folder import (
+  check_folder,
+  folder_name,
+  open_folder,
+)
 from tf_transfer.datasets.splits import RandomSplit
 from tf_transfer.datasets.table import FOLDER, Row
 from tf_transfer.errors import InputError, unknown_name
@@ -37,6 +42,17 @@ def check_name(name: str) -> None:
     InputError: it is not.
   """
   _find_row(name)
+
+
+def normalized_name(name: str) -> str:
+  """Returns the name that an opened dataset has: it can be printed.
+
+  Args:
+    name: of the table, or 'folder:PATH'.
+  """
+  if name.startswith(FOLDER.name):
+    return folder_name(name.removeprefix(FOLDER.name))
+  return name
 
 
 def available(data_dir: str | None = None) -> tuple[str, ...]:
@@ -59,13 +75,13 @@ def _is_available(row: Row, data_dir: str | None) -> bool:
   if row.name == 'imagenet':
     return False
   if row.official:
-    directory = official.directory(data_dir)
-    return official.find(row, data_dir) is not None or any(
-      os.path.isdir(path) for path in official.layout_paths(row.name, directory)
+    directory = locations.directory(data_dir)
+    return locations.find(row, data_dir) is not None or (
+      locations.is_incomplete(row, directory)
     )
   if row.name == 'fashion_mnist':
-    return find_directory(data_dir) is not None or os.path.isdir(
-      os.path.join(official.directory(data_dir), 'fashion_mnist')
+    return find_directory(data_dir) is not None or is_prepared_folder(
+      locations.directory(data_dir)
     )
   return True
 
@@ -88,8 +104,8 @@ def check(
     check_folder(name.removeprefix(FOLDER.name))
   elif row.name == 'fashion_mnist':
     find_directory(data_dir)
-  elif row.official and official.find(row, data_dir) is None and not prepare:
-    raise official.not_found_error(row, data_dir)
+  elif row.official and locations.find(row, data_dir) is None and not prepare:
+    raise locations.not_found_error(row, data_dir)
 
 
 def open(
@@ -136,7 +152,7 @@ def open(
     'progress': progress,
   }
   if row is FOLDER:
-    return open_folder(name, name.removeprefix(FOLDER.name), **common)
+    return open_folder(name.removeprefix(FOLDER.name), **common)
   opener = {'digits': open_digits, 'fashion_mnist': open_fashion_mnist}[name]
   return opener(name, data_dir=data_dir, **common)
 
@@ -205,7 +221,7 @@ def open_from_config(
     test_fraction=data.test_fraction,
     cut_banner=data.cut_banner,
     prepare=data.prepare,
-    cache_dir=data.cache_dir or digest_cache_dir,
+    cache_dir=os.path.expanduser(data.cache_dir) or digest_cache_dir,
     progress=progress_lib.bar,
   )
   if data.examples_per_class:
@@ -214,7 +230,7 @@ def open_from_config(
     f'{len(split):,} {split_name}'
     for split_name, split in dataset.splits.items()
   )
-  print(f'{name}: {len(dataset.classes)} classes, {counts}')
+  print(f'{dataset.name}: {len(dataset.classes)} classes, {counts}')
   for note in dataset.notes:
     print(f'  note: {note}')
   return dataset
@@ -239,7 +255,7 @@ def open_test_from_config(
   return open_test(
     name,
     data_dir=data.dir or None,
-    cache_dir=data.cache_dir or digest_cache_dir,
+    cache_dir=os.path.expanduser(data.cache_dir) or digest_cache_dir,
     progress=progress_lib.bar,
   )
 

@@ -430,6 +430,6 @@ def title(name: str) -> str:
       path. An unknown name is its own title.
   """
   if name.startswith(FOLDER.name):
-    return pathlib.PurePath(name).name
+    return pathlib.PurePath(name.removeprefix(FOLDER.name)).name or name
   named_row = row(name)
   return name if named_row is None else named_row.title

@@ -4,10 +4,12 @@ On request it decodes every image, and writes or checks a manifest with the
 SHA-256 of every file.
 """
 
+import os
 import pathlib
 
 import ml_collections
 
+from tf_transfer import config_fields
 from tf_transfer.datasets import doctor, manifest
 from tf_transfer.datasets.sources import official
 from tf_transfer.errors import InputError
@@ -28,11 +30,15 @@ def run(
     InputError: a dataset has a problem, or files differ from the manifest.
       All datasets are examined first.
   """
+  config_fields.check_job(config, 'datasets')
   rows = doctor.select_rows(config.datasets)
   options = official.Options(
     data_dir=config.data.dir or None,
     seed=config.data.split_seed,
-    cache_dir=config.data.cache_dir or (workdir and workdir / 'digests'),
+    cache_dir=(
+      os.path.expanduser(config.data.cache_dir)
+      or (workdir and workdir / 'digests')
+    ),
     prepare=config.data.prepare,
     cut_banner=config.data.cut_banner,
     progress=progress.bar,

@@ -13,7 +13,7 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from tf_transfer import datasets, errors, networks
+from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.runtime import devices, files
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import weights_files
@@ -137,9 +137,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   Raises:
     InputError: an input cannot be used.
   """
+  config_fields.check_job(config, 'imagenet')
   sources = [weights_files.locate(name) for name in config.networks]
-  if not sources:
-    raise errors.InputError('config.networks is empty: name at least one')
   workdir = files.make_directory(workdir)
   split = datasets.open_test_from_config(
     'imagenet', config.data, workdir / 'digests'

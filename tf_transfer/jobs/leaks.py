@@ -1,7 +1,5 @@
 """Runs the job of configs/leaks.py: the audit of a dataset for leaks."""
 
-import csv
-import io
 import json
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +8,10 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from tf_transfer import datasets, errors, networks
-from tf_transfer.runtime import files
+from tf_transfer import config_fields, datasets, errors, networks
+from tf_transfer.runtime import csv_text, files
 from tf_transfer.runtime.units import counted
+from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import leak_audit, weights_files
 from tf_transfer.study.figures import pairs
 from tf_transfer.study.leak_audit import Leak
@@ -42,6 +41,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   Raises:
     InputError: an input cannot be used.
   """
+  config_fields.check_job(config, 'leaks')
   # Before anything is written: a name that is wrong leaves nothing behind.
   datasets.check(config.dataset, config.data.dir or None, config.data.prepare)
   workdir = files.make_directory(workdir)
@@ -62,11 +62,26 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     file.write(_to_csv(leaks, searched, dataset).encode())
   with files.atomic_write(workdir / 'leaks.json') as file:
     file.write(json.dumps(report, indent=2).encode() + b'\n')
+  attempts = attempts_lib.Attempts()
   if leaks:
-    image = pairs.draw_pairs(leaks, searched, dataset, config.max_pairs_shown)
-    with files.atomic_write(workdir / 'leaks.png') as file:
-      image.save(file, 'PNG')
+    attempts.make(
+      'leaks.png', _draw_pairs, leaks, searched, dataset, config, workdir
+    )
   _print_report(report, workdir)
+  attempts.raise_failures()
+
+
+def _draw_pairs(
+  leaks: Sequence[Leak],
+  searched: Mapping[str, datasets.Dataset],
+  dataset: datasets.Dataset,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+) -> None:
+  """Draws pairs of images that look alike to leaks.png."""
+  image = pairs.draw_pairs(leaks, searched, dataset, config.max_pairs_shown)
+  with files.atomic_write(workdir / 'leaks.png') as file:
+    image.save(file, 'PNG')
 
 
 def _open(
@@ -154,13 +169,11 @@ def _to_csv(
   dataset: datasets.Dataset,
 ) -> str:
   """Formats the leaks as CSV, one per line."""
-  file = io.StringIO()
-  writer = csv.writer(file, lineterminator='\n')
-  writer.writerow(_COLUMNS)
+  rows = [_COLUMNS]
   test = dataset.splits['test']
   for leak in leaks:
     other = searched[leak.dataset].splits[leak.split]
-    writer.writerow(
+    rows.append(
       [
         leak.kind,
         leak.distance,
@@ -173,7 +186,7 @@ def _to_csv(
         _label(searched[leak.dataset], leak.split, leak.other),
       ]
     )
-  return file.getvalue()
+  return csv_text.render(rows)
 
 
 def _label(dataset: datasets.Dataset, split: str, i: int) -> str:

@@ -4,7 +4,7 @@ import pathlib
 
 import ml_collections
 
-from tf_transfer import errors
+from tf_transfer import config_fields, errors
 from tf_transfer.runtime import files
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import failures as failures_lib
@@ -23,6 +23,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     InputError: a source has no ledger; or results differ, after all that
       agrees was merged.
   """
+  config_fields.check_job(config, 'merge')
   sources = [
     files.local_path(source, 'config.sources') for source in config.sources
   ]

@@ -17,11 +17,10 @@ import ml_collections
 import msgspec
 
 import tf_transfer
-from tf_transfer import datasets, errors, networks
+from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices, files, schemas, writers
 from tf_transfer.runtime.units import counted
-from tf_transfer.study import check as check_lib
 from tf_transfer.study import record_types, schema
 from tf_transfer.transfer.training import pretrain_config, pretraining
 
@@ -34,14 +33,16 @@ def check(config: ml_collections.ConfigDict) -> None:
   Raises:
     InputError: a field is out of range, or there is no such network or data.
   """
+  config_fields.check_job(config, 'pretrain')
   pretrain_config.check(config.network, config.pretrain)
   datasets.check(config.dataset, config.data.dir or None, config.data.prepare)
-  check_lib.check_corrupt(config.data)
-  if config.image_size < 0:
-    raise errors.InputError(
-      "config.image_size: expected pixels, or 0 for the network's own, not "
-      f'{config.image_size}'
-    )
+  if config.image_size:
+    try:
+      networks.check_image_size(
+        config.network, config.image_size, config.pretrain.auxiliary_head
+      )
+    except errors.InputError as error:
+      raise errors.InputError(f'config.{error}') from error
   if config.output and not config.output.endswith('.safetensors'):
     raise errors.InputError(
       'config.output: expected a name that ends in .safetensors, found '
@@ -139,11 +140,11 @@ def _is_finished(path: pathlib.Path, identity: str) -> bool:
   """Tells whether the weights file is there.
 
   Raises:
-    InputError: other weights are there, which are not overwritten.
+    InputError: other or damaged weights are there, which are not overwritten.
   """
   if not path.exists():
     return False
-  details = weights.read_header(path).recipe.details
+  details = weights.read(path)[0].recipe.details
   if 'identity' in details and details['identity'] == identity:
     # What is said of it, here and in figures.
     schemas.convert(details, _Details, f'{path}: recipe')
@@ -170,8 +171,8 @@ def run(
     InputError: an input cannot be used, or training diverged.
     Preempted: SIGTERM came; the same command goes on.
   """
-  devices.connect()
   check(config)
+  devices.connect()
   workdir = files.make_directory(workdir)
   devices.enable_compilation_cache(workdir / 'compiled')
   job = _build_pretraining(config, workdir)

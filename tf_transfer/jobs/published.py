@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import ml_collections
 
+from tf_transfer import config_fields
 from tf_transfer.runtime import files
 from tf_transfer.study.figures import averages, per_dataset, regularizers, steps
 from tf_transfer.study.figures import settings as settings_figures
@@ -35,7 +36,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   Raises:
     InputError: a file could not be written.
   """
-  del config  # Nothing to choose.
+  config_fields.check_job(config, 'published')
   workdir = files.make_directory(workdir)
   draw_figures(workdir)
   print(_NOT_PUBLISHED)

@@ -22,11 +22,12 @@ import sklearn.manifold
 import sklearn.neighbors
 from absl import logging
 
-from tf_transfer import datasets, errors, networks
+from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.jobs import pretrain, study
 from tf_transfer.networks import recipe, weights
 from tf_transfer.runtime import devices, files
 from tf_transfer.runtime.units import counted
+from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import names
 from tf_transfer.study.analysis import statistics
 from tf_transfer.study.figures import regularizers as regularizer_figures
@@ -83,6 +84,7 @@ def _pretrain_config(
   }
   return ml_collections.ConfigDict(
     {
+      'job': 'pretrain',
       'network': network,
       'dataset': config.pretrained_on,
       'image_size': config.image_size,
@@ -111,18 +113,7 @@ def _list_pretrainings(
 
 def _check(config: ml_collections.ConfigDict) -> None:
   """Checks the config before anything slow begins."""
-  for field in ('networks', 'configurations'):
-    if not config[field] or len(set(config[field])) != len(config[field]):
-      raise errors.InputError(
-        f'config.{field}: expected one or more, each once, found '
-        f'{config[field]}'
-      )
-  for name in config.configurations:
-    if name not in recipe.CONFIGURATIONS:
-      raise errors.unknown_name('configuration', name, recipe.CONFIGURATIONS)
-  for name in config.fine_tuning:
-    if name not in FINE_TUNING:
-      raise errors.unknown_name('config.fine_tuning', name, FINE_TUNING)
+  config_fields.check_job(config, 'regularizers')
   for network in config.networks:
     networks.row(network)
   for name in config.fine_tuned_networks:
@@ -461,8 +452,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     InputError: an input cannot be used; what is finished stays.
     Preempted: SIGTERM came; the same command goes on.
   """
-  devices.connect()
   _check(config)
+  devices.connect()
   workdir = files.make_directory(workdir)
   if config.note:
     print(config.note)
@@ -489,8 +480,11 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   if not devices.is_leader():
     return
   _show_table(points, workdir)
-  for transfer, configurations in points.items():
-    _draw(config, transfer, configurations, workdir)
-  _draw_embeddings(config, pretrained, workdir)
+  attempts = attempts_lib.Attempts()
+  for transfer, values in points.items():
+    figure = f'figure_{transfer.figure}'
+    attempts.make(figure, _draw, config, transfer, values, workdir)
+  attempts.make('figure_4', _draw_embeddings, config, pretrained, workdir)
   if config.note:
     print(config.note)
+  attempts.raise_failures()

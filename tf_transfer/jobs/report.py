@@ -4,8 +4,10 @@ import pathlib
 
 import ml_collections
 
+from tf_transfer import config_fields
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files
+from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import ledger
 from tf_transfer.study.report import answer, page
 
@@ -20,6 +22,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   Raises:
     InputError: there is no ledger, or the page could not be written.
   """
+  config_fields.check_job(config, 'report')
   source = (
     files.local_path(config.ledger, 'config.ledger')
     if config.ledger
@@ -31,13 +34,16 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       f'no records in {ledger.Ledger(source).path}: name the workdir of a '
       'study with --config.ledger'
     )
-  path = page.write(
-    records,
-    source,
-    files.make_directory(workdir) / 'report.html',
-    correct_with_holm=config.correct_with_holm,
+  path = files.make_directory(workdir) / 'report.html'
+  attempts = attempts_lib.Attempts()
+  attempts.make(
+    str(path),
+    lambda: page.write(
+      records, source, path, correct_with_holm=config.correct_with_holm
+    ),
   )
   for name in dict.fromkeys(record['setting'] for record in records):
     result = answer.from_records(records, name)
     print(f'{result.verdict}. {result.sentence}')
+  attempts.raise_failures()
   print(f'report  {path}')

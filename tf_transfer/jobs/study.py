@@ -12,9 +12,10 @@ from typing import Any
 
 import ml_collections
 
-from tf_transfer import errors
+from tf_transfer import config_fields, errors
 from tf_transfer.runtime import devices
 from tf_transfer.runtime.units import counted
+from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import cells as cells_lib
 from tf_transfer.study import check, cost_model, merge, shards
 from tf_transfer.study import conclude as conclude_lib
@@ -41,8 +42,10 @@ def run(
 
   Raises:
     InputError: an input cannot be used, or cells failed, in which case all
-      others were run. What is finished stays finished.
+      others were run, or a figure or page could not be made. What is finished
+      stays finished.
   """
+  config_fields.check_job(config, 'study')
   devices.connect()
   check.check_config(config)
   shard = shards.Shard.from_config(config.part)
@@ -66,10 +69,10 @@ def run(
   check.check_export(config, selected, recorded, workdir)
   runner = runner_lib.Runner(config, workdir, shard, plan.estimates)
   runner.run(plan, pending)
-  records = []
+  records, attempts = [], attempts_lib.Attempts()
   if devices.is_leader():
     records = _records_of(cells if shard is None else selected, workdir)
-    conclude_lib.conclude(records, config, workdir)
+    attempts = conclude_lib.conclude(records, config, workdir)
   if runner.num_elsewhere:
     are = 'is' if runner.num_elsewhere == 1 else 'are'
     cells_text = counted(runner.num_elsewhere, 'cell')
@@ -77,6 +80,7 @@ def run(
   failures_path = failures_lib.Failures(workdir, shard).path
   _raise_failures(runner.failures, failures_path)
   merge.raise_conflicts(conflicts)
+  attempts.raise_failures()
   return records
 
 
@@ -98,9 +102,10 @@ def _raise_failures(
     return
   reasons = failures_lib.render(failures)
   if len(set(failures.values())) > 1:
+    verb = 'has' if len(failures) == 1 else 'have'
     print(f'\nfailed:\n{errors.printable(reasons)}', flush=True)
     raise errors.InputError(
-      f'{len(failures)} cells have no record; the reasons are above and in '
-      f'{path}'
+      f'{counted(len(failures), "cell")} {verb} no record; the reasons are '
+      f'above and in {path}'
     )
   raise errors.InputError(reasons.strip())

@@ -7,6 +7,7 @@ features = net.features(net.contract.scale(images))  # [B, net.feature_dim]
 import os
 from typing import Any
 
+import flax.errors
 import jax
 import jax.numpy as jnp
 
@@ -14,7 +15,16 @@ from tf_transfer import contract as contract_lib
 from tf_transfer import errors
 from tf_transfer.networks import classifier, weights
 from tf_transfer.networks.network import Network
-from tf_transfer.networks.table import TABLE, Row, has_auxiliary, row, title
+from tf_transfer.networks.table import (
+  TABLE,
+  Row,
+  check_image_size,
+  check_options,
+  has_auxiliary,
+  min_image_size,
+  row,
+  title,
+)
 from tf_transfer.runtime import files
 
 __all__ = [
@@ -23,9 +33,11 @@ __all__ = [
   'Network',
   'Row',
   'build',
+  'check_image_size',
   'expected_variables',
   'has_auxiliary',
   'load',
+  'min_image_size',
   'row',
   'title',
   'untrained',
@@ -33,6 +45,7 @@ __all__ = [
 
 # What the header of an untrained network names as the source of its values.
 RANDOM_VALUES = 'random values'
+_MAX_LISTED = 3  # problems in one error; the rest are counted
 
 
 def build(
@@ -78,9 +91,20 @@ def expected_variables(
   Args:
     model: the network.
     image_size: height and width of the images, in pixels.
+
+  Raises:
+    InputError: nothing is left of such small images on the way.
   """
   image = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
-  return weights.flatten(jax.eval_shape(model.init, jax.random.key(0), image))
+  try:
+    shapes = jax.eval_shape(model.init, jax.random.key(0), image)
+  # What JAX and Flax raise there.
+  except (ValueError, TypeError, flax.errors.FlaxError) as error:
+    raise errors.InputError(
+      f'image_size: the network cannot work on images of {image_size} px '
+      f'({str(error).splitlines()[0]})'
+    ) from error
+  return weights.flatten(shapes)
 
 
 def untrained(name: str) -> Network:
@@ -117,21 +141,29 @@ def untrained(name: str) -> Network:
 def load(path: os.PathLike | str) -> Network:
   """Loads a weights file, strictly: every variable there, and no other.
 
+  The values are read only where all shapes fit.
+
   Raises:
-    InputError: no such file, or it is damaged, or belongs to another network;
-      everything that is wrong is listed in the one error.
+    InputError: no such file, or it is damaged, or belongs to another network.
+      Variables that are missing, left over or misshapen are listed.
   """
-  header, tensors = weights.read(path)
-  model = build(
-    header.network, num_classes=header.num_classes, **header.options
-  )
-  problems = weights.mismatches(
-    tensors, expected_variables(model, header.contract.image_size)
-  )
-  if problems:
-    raise errors.InputError(
-      f'{path} does not hold the weights of {header.network}:'
-      f'{weights.shorten(problems)}'
+  header = weights.read_header(path)
+  try:
+    check_options(header.network, header.options)
+    model = build(
+      header.network, num_classes=header.num_classes, **header.options
     )
+    expected = expected_variables(model, header.contract.image_size)
+  except errors.InputError as error:
+    raise errors.InputError(f'{path}: header: {error}') from error
+  problems = weights.mismatches(weights.read_shapes(path), expected)
+  if problems:
+    listed = errors.printable('; '.join(problems[:_MAX_LISTED]))
+    num_others = len(problems) - _MAX_LISTED
+    raise errors.InputError(
+      f'{path} does not hold the weights of {header.network}: {listed}'
+      + (f'; and {num_others} more' if num_others > 0 else '')
+    )
+  _, tensors = weights.read(path)
   variables = jax.tree.map(jnp.asarray, weights.unflatten(tensors))
   return Network(header, model, variables, files.sha256(path))

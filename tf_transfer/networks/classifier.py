@@ -41,7 +41,7 @@ class Classifier(nn.Module):
       place for an auxiliary head has two more members: `auxiliary_after`, the
       name of the submodule whose output that head reads, and `with_auxiliary`,
       which returns the features and that output.
-    num_classes: number of logits.
+    num_classes: number of logits; 0 for a backbone alone, without a head.
     dropout: share of the features that training drops before the head.
     auxiliary_head: whether `training_logits` has an auxiliary head.
   """
@@ -53,7 +53,8 @@ class Classifier(nn.Module):
 
   def setup(self) -> None:
     self.drop = nn.Dropout(self.dropout)
-    self.head = nn.Dense(self.num_classes)
+    if self.num_classes:
+      self.head = nn.Dense(self.num_classes)
     if self.auxiliary_head:
       self.auxiliary = AuxiliaryHead(
         self.num_classes, **self.backbone.shared(layers.Normalized)
@@ -79,4 +80,6 @@ class Classifier(nn.Module):
     return self._logits(features, train), self.auxiliary(activations, train)
 
   def _logits(self, features: jax.Array, train: bool) -> jax.Array:
+    if not self.num_classes:
+      return features[:, :0]
     return self.head(self.drop(features, deterministic=not train))

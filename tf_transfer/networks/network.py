@@ -73,7 +73,11 @@ class Network:
 
     Args:
       image_size: height and width in pixels.
+
+    Raises:
+      InputError: nothing would be left of such small images.
     """
+    table.check_image_size(self.name, image_size)
     contract = dataclasses.replace(self.contract, image_size=image_size)
     header = dataclasses.replace(self.header, contract=contract)
     return dataclasses.replace(self, header=header)
@@ -104,12 +108,19 @@ class Network:
     """Computes logits [B, header.num_classes] of images; x as for `features`.
 
     Raises:
-      InputError: x has another shape, or was not scaled.
+      InputError: x has another shape, or was not scaled; or the network has no
+        head.
     """
+    self._check_head()
     return self._logits(self.variables, self._check_images(x))
 
   def logits_from_features(self, features: Any) -> jax.Array:
-    """Computes logits [B, header.num_classes] of features [B, feature_dim]."""
+    """Computes logits [B, header.num_classes] of features [B, feature_dim].
+
+    Raises:
+      InputError: the network has no head.
+    """
+    self._check_head()
     return self._head(self.variables, jnp.asarray(features))
 
   def apply_features(
@@ -121,7 +132,12 @@ class Network:
   def apply_logits(
     self, variables: Mapping[str, Any], x: jax.Array
   ) -> jax.Array:
-    """Maps x [B, H, W, 3] to logits [B, C]; pure, for use under `jit`."""
+    """Maps x [B, H, W, 3] to logits [B, C]; pure, for use under `jit`.
+
+    Raises:
+      InputError: the network has no head.
+    """
+    self._check_head()
     return self._apply(self._bind_method('__call__'), variables, x)
 
   def apply_layer(
@@ -172,9 +188,10 @@ class Network:
       )
     # What JAX and Flax raise where nothing is left of an image.
     except (ValueError, TypeError, flax.errors.FlaxError) as error:
+      reason = str(error).splitlines()[0]
       raise errors.InputError(
-        f'{self.name} cannot work on images of {image_size} px ({error}); it '
-        f'was trained on {self.contract.image_size} px'
+        f'image_size: {self.name} cannot work on images of {image_size} px '
+        f'({reason}); it was trained on {self.contract.image_size} px'
       ) from error
     return {
       name: output.shape[1:]
@@ -267,6 +284,14 @@ class Network:
     return jax.jit(
       self.apply_logits, compiler_options=devices.compiler_options()
     )
+
+  def _check_head(self) -> None:
+    """Raises an InputError where there is no head to compute logits."""
+    if not self.header.num_classes:
+      raise errors.InputError(
+        f'{self.name}: its weights file has no head (converted from '
+        f'{self.header.source}): it has features, and no logits'
+      )
 
   def _check_images(self, x: Any) -> jax.Array:
     """Returns images as float32 arrays; refuses what was not scaled."""

@@ -15,7 +15,9 @@ To add a network:
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
+import msgspec
 from flax import linen as nn
 
 from tf_transfer import errors
@@ -33,6 +35,10 @@ from tf_transfer.networks import (
   nasnet,
   resnet,
 )
+from tf_transfer.runtime import schemas
+
+# Epsilon, momentum, and shares.
+_UNIT = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +57,9 @@ class Row:
       reached; None if not known. It is the x-axis for networks trained from
       random values. Each weights file has its own.
     imagenet_top1_source: who measured it.
+    min_image_size: the smallest images, in pixels, of which anything is left at
+      the end, at the default options.
+    min_auxiliary_size: likewise at the auxiliary head; 0 where it has none.
   """
 
   backbone: Callable[..., nn.Module]
@@ -60,6 +69,8 @@ class Row:
   title: str = ''
   imagenet_top1: float | None = None
   imagenet_top1_source: str = ''
+  min_image_size: int = 1
+  min_auxiliary_size: int = 0
 
 
 _PAPER = 'Kornblith et al. (2019), of the networks that they trained'
@@ -93,6 +104,8 @@ TABLE: Mapping[str, Row] = {
     parameters=21_785_568,
     imagenet_top1=0.786,
     imagenet_top1_source=_PAPER,
+    min_image_size=75,
+    min_auxiliary_size=107,
   ),
   'inception_v4': Row(
     title='Inception v4',
@@ -102,6 +115,8 @@ TABLE: Mapping[str, Row] = {
     parameters=41_142_816,
     imagenet_top1=0.799,
     imagenet_top1_source=_PAPER,
+    min_image_size=75,
+    min_auxiliary_size=107,
   ),
   'inception_resnet_v2': Row(
     title='Inception-ResNet v2',
@@ -111,6 +126,8 @@ TABLE: Mapping[str, Row] = {
     parameters=54_306_464,
     imagenet_top1=0.803,
     imagenet_top1_source=_PAPER,
+    min_image_size=75,
+    min_auxiliary_size=107,
   ),
   'resnet50': Row(
     title='ResNet-50',
@@ -147,6 +164,7 @@ TABLE: Mapping[str, Row] = {
     parameters=6_953_856,
     imagenet_top1=0.756,
     imagenet_top1_source=_PAPER,
+    min_image_size=29,
   ),
   'densenet169': Row(
     title='DenseNet-169',
@@ -156,6 +174,7 @@ TABLE: Mapping[str, Row] = {
     parameters=12_484_480,
     imagenet_top1=0.767,
     imagenet_top1_source=_PAPER,
+    min_image_size=29,
   ),
   'densenet201': Row(
     title='DenseNet-201',
@@ -165,6 +184,7 @@ TABLE: Mapping[str, Row] = {
     parameters=18_092_928,
     imagenet_top1=0.771,
     imagenet_top1_source=_PAPER,
+    min_image_size=29,
   ),
   'mobilenet_v1': Row(
     title='MobileNet v1',
@@ -201,6 +221,8 @@ TABLE: Mapping[str, Row] = {
     parameters=4_232_978,
     imagenet_top1=0.736,
     imagenet_top1_source=_PAPER,
+    min_image_size=3,
+    min_auxiliary_size=67,
   ),
   'nasnet_large': Row(
     title='NASNet-A Large',
@@ -210,6 +232,8 @@ TABLE: Mapping[str, Row] = {
     parameters=84_720_150,
     imagenet_top1=0.808,
     imagenet_top1_source=_PAPER,
+    min_image_size=3,
+    min_auxiliary_size=67,
   ),
   'efficientnet_lite0': Row(
     title='EfficientNet-Lite0',
@@ -323,6 +347,7 @@ TABLE: Mapping[str, Row] = {
     image_size=32,
     feature_dim=128,
     parameters=109_640,
+    min_auxiliary_size=17,
   ),
 }
 
@@ -338,6 +363,39 @@ def row(name: str) -> Row:
   return TABLE[name]
 
 
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+  """Checks the options of a backbone that a weights file states.
+
+  A weights file may set what its source does otherwise: a padding, an epsilon.
+  What makes the architecture, such as depths and widths, is the table's.
+
+  Args:
+    name: in the table.
+    options: fields of its backbone.
+
+  Raises:
+    InputError: the name is unknown, the backbone has no such option, or a value
+      is of another type than the default or no number of 0 to 1.
+  """
+  backbone = row(name).backbone
+  preset = getattr(backbone, 'keywords', {})
+  defaults = {
+    field.name: field.default
+    for field in dataclasses.fields(getattr(backbone, 'func', backbone))
+    if isinstance(field.default, bool | float | str)
+    and field.name not in (*preset, 'name')
+  }
+  for option, value in options.items():
+    if option not in defaults:
+      raise errors.unknown_name(f'option of {name}', option, defaults)
+    default = defaults[option]
+    schemas.convert(
+      {option: value},
+      dict[str, _UNIT if isinstance(default, float) else type(default)],
+      'options',
+    )
+
+
 def title(name: str) -> str:
   """Returns the name of a network for people: 'ResNet-50' for 'resnet50'.
 
@@ -350,3 +408,39 @@ def title(name: str) -> str:
 def has_auxiliary(name: str) -> bool:
   """Says whether a network has a place for an auxiliary head."""
   return bool(getattr(row(name).backbone(), 'auxiliary_after', None))
+
+
+def min_image_size(name: str, auxiliary_head: bool = False) -> int:
+  """Returns the smallest image size of a network, in pixels.
+
+  Args:
+    name: in the table.
+    auxiliary_head: whether it is trained with an auxiliary head, where it has a
+      place for one.
+
+  Raises:
+    InputError: the name is unknown.
+  """
+  architecture = row(name)
+  if auxiliary_head:
+    return max(architecture.min_image_size, architecture.min_auxiliary_size)
+  return architecture.min_image_size
+
+
+def check_image_size(
+  name: str, image_size: int, auxiliary_head: bool = False
+) -> None:
+  """Raises an InputError where images are too small for a network.
+
+  Args:
+    name: of the network; one that is not in the table has no smallest size.
+    image_size: height and width of the images, in pixels.
+    auxiliary_head: as for `min_image_size`.
+  """
+  least = min_image_size(name, auxiliary_head) if name in TABLE else 1
+  if image_size < least:
+    head = ' with an auxiliary head' if auxiliary_head else ''
+    raise errors.InputError(
+      f'image_size: {name}{head} works on images of at least {least} px, not '
+      f'{image_size}'
+    )

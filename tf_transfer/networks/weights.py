@@ -1,8 +1,9 @@
 """Reads and writes weights files: one .safetensors with all of a network.
 
-Its tensors are named by their path in the network (`params/backbone/...`,
-`params/head/...`, `batch_stats/backbone/...`). Its metadata hold one entry,
-`tf_transfer`: the header below as JSON.
+Its tensors, float32, are named by their path in the network
+(`params/backbone/...`, `params/head/...`, `batch_stats/backbone/...`). Its
+metadata hold one entry, `tf_transfer`: the header below as JSON, with a digest
+of itself and the tensors.
 """
 
 import contextlib
@@ -10,26 +11,94 @@ import dataclasses
 import json
 import os
 import pathlib
+import stat
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import flax.traverse_util
+import jax
+import msgspec
 import numpy as np
 import safetensors
 import safetensors.numpy
 
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors
+from tf_transfer.networks import integrity
 from tf_transfer.networks import recipe as recipe_lib
-from tf_transfer.runtime import files
+from tf_transfer.runtime import files, schemas
 
 _METADATA_KEY = 'tf_transfer'
-_FORMAT = 2
 # The format in which the recipe was a sentence.
 _FORMAT_WITH_SENTENCE = 1
+# The format without a digest. Its number is part of a pretraining's identity.
+_FORMAT_WITHOUT_DIGEST = 2
+_FORMAT = 3
+_DIGEST = 'content_sha256'
 # Fields that the file's metadata spells otherwise.
 _FILE_NAMES = {'license': 'licence'}
 _MAX_LISTED = 12  # problems in one error; the rest are counted
+_MAX_DEPTH = 100  # of lists and dicts in a header
+# What files begin with that are taken for weights files, and what they are.
+_OTHER_FILES = {
+  b'PK': 'a ZIP archive, as of PyTorch, NumPy or Keras',
+  b'\x89HDF': 'an HDF5 file, as of Keras',
+  b'\x80\x02': 'a pickle, as of PyTorch',
+  b'\x93NUMPY': 'a NumPy array',
+  b'\x1f\x8b': 'a gzip archive',
+  b'version https://git-lfs': 'a Git LFS pointer, not the file itself',
+  b'<!': 'a web page',
+  b'<html': 'a web page',
+}
+_REMEDY = 'Remove it, and convert or train the weights again.'
+
+_Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_Text = Annotated[str, msgspec.Meta(max_length=100_000)]
+_Sha256 = Annotated[str, msgspec.Meta(pattern='^[0-9a-f]{0,64}$')]
+_Center = Annotated[float, msgspec.Meta(ge=-1e4, le=1e4)]
+_Scale = Annotated[float, msgspec.Meta(gt=0, le=1e4)]
+
+
+class _ContractFields(msgspec.Struct, forbid_unknown_fields=True):
+  """The types of a contract in a header."""
+
+  image_size: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
+  mean: tuple[_Center, _Center, _Center]
+  std: tuple[_Scale, _Scale, _Scale]
+  channels: Literal['rgb', 'bgr']
+  interpolation: Literal['bilinear', 'bicubic']
+  antialias: bool
+  pixel_centres: bool
+  crop_fraction: Annotated[float, msgspec.Meta(gt=0, le=1)]
+
+
+class _RecipeFields(msgspec.Struct, forbid_unknown_fields=True):
+  """The types of a recipe in a header."""
+
+  bn_scale: bool | None
+  label_smoothing: bool | None
+  dropout: bool | None
+  auxiliary_head: bool | None
+  trained_on: _Text
+  notes: _Text
+  details: dict[str, Any]
+
+
+class _HeaderFields(msgspec.Struct, forbid_unknown_fields=True):
+  """The types of a header as `Header.to_json` returns it, but the format."""
+
+  network: _Text
+  options: dict[str, bool | int | float | str]
+  contract: _ContractFields
+  num_classes: _Count
+  background: bool
+  imagenet_top1: _Share | None
+  imagenet_top1_source: _Text
+  recipe: _RecipeFields
+  source: _Text
+  source_sha256: _Sha256
+  licence: _Text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +109,7 @@ class Header:
     network: its name in the table of networks.
     options: fields of the backbone that differ from its defaults.
     contract: what the network expects of its input.
-    num_classes: number of logits.
+    num_classes: number of logits; 0 where the file has no head.
     background: whether class 0 is "background", ahead of ImageNet's 1000.
     imagenet_top1: accuracy on ImageNet's validation set in 0 to 1, or None.
     imagenet_top1_source: who measured it.
@@ -70,7 +139,7 @@ class Header:
       for field in dataclasses.fields(self)
     }
     return {
-      'format': _FORMAT,
+      'format': _FORMAT_WITHOUT_DIGEST,
       **fields,
       'options': dict(self.options),
       'contract': self.contract.to_json(),
@@ -78,31 +147,59 @@ class Header:
     }
 
   @classmethod
-  def from_json(cls, fields: dict[str, Any]) -> 'Header':
+  def from_json(cls, fields: Any, place: str = 'header') -> 'Header':
     """Makes a header of what `to_json` returned.
 
+    Args:
+      fields: as `to_json` returned them, in this format or an older one. What
+        a terminal would obey is escaped.
+      place: where the fields are from, for the message.
+
     Raises:
-      ValueError: a field is missing, unknown or of another format.
+      InputError: a field is missing, unknown, of another type or out of range,
+        or the format is unknown.
     """
-    fields = dict(fields)
-    version = fields.pop('format', None)
-    if version == _FORMAT_WITH_SENTENCE:
-      sentence = recipe_lib.Recipe(notes=str(fields['recipe']))
-      fields['recipe'] = sentence.to_json()
-    elif version != _FORMAT:
-      raise ValueError(f'format {version!r}, this program reads {_FORMAT}')
-    for name, file_name in _FILE_NAMES.items():
-      if file_name in fields:
-        fields[name] = fields.pop(file_name)
-    known = {field.name for field in dataclasses.fields(cls)}
-    if set(fields) != known:
-      raise ValueError(
-        f'header: missing {sorted(known - set(fields))}, '
-        f'unknown {sorted(set(fields) - known)}'
+    fields = _escape(fields, place)
+    version = fields.pop('format', None) if isinstance(fields, dict) else None
+    formats = (_FORMAT_WITH_SENTENCE, _FORMAT_WITHOUT_DIGEST)
+    # True == 1, which is no format.
+    if isinstance(version, bool) or version not in formats:
+      raise errors.InputError(
+        f'{place}: format {version!r}, this program reads 1 to {_FORMAT}'
       )
-    fields['contract'] = contract_lib.Contract.from_json(fields['contract'])
+    if version == _FORMAT_WITH_SENTENCE:
+      sentence = recipe_lib.Recipe(notes=str(fields.get('recipe')))
+      fields['recipe'] = sentence.to_json()
+    schemas.convert(fields, _HeaderFields, place)
+    try:
+      fields['contract'] = contract_lib.Contract.from_json(fields['contract'])
+    # Fields that contradict each other.
+    except ValueError as error:
+      raise errors.InputError(f'{place}: contract: {error}') from error
     fields['recipe'] = recipe_lib.Recipe.from_json(fields['recipe'])
+    for name, file_name in _FILE_NAMES.items():
+      fields[name] = fields.pop(file_name)
     return cls(**fields)
+
+
+def _escape(value: Any, place: str, depth: int = 0) -> Any:
+  """Escapes controls of a terminal in all strings of a header.
+
+  Raises:
+    InputError: it is nested too deeply.
+  """
+  if depth > _MAX_DEPTH:
+    raise errors.InputError(f'{place}: nested too deeply')
+  if isinstance(value, str):
+    return errors.printable(value)
+  if isinstance(value, dict):
+    return {
+      errors.printable(key): _escape(item, place, depth + 1)
+      for key, item in value.items()
+    }
+  if isinstance(value, list | tuple):
+    return [_escape(item, place, depth + 1) for item in value]
+  return value
 
 
 def flatten(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -116,12 +213,13 @@ def unflatten(tensors: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def mismatches(
-  tensors: Mapping[str, np.ndarray], expected: Mapping[str, Any]
+  tensors: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> list[str]:
-  """Lists variables that are missing, left over, misshapen or not finite.
+  """Lists variables that are missing, left over, misshapen or implausible.
 
   Args:
-    tensors: the variables by path.
+    tensors: the variables by path; or anything with a `shape`, of which no
+      values are checked.
     expected: anything with a `shape`, by path.
 
   Returns:
@@ -135,13 +233,14 @@ def mismatches(
     f'left over {path} {tensors[path].shape}'
     for path in sorted(tensors.keys() - expected.keys())
   ]
+  fitting = {}
   for path in sorted(tensors.keys() & expected.keys()):
     array, shape = tensors[path], tuple(expected[path].shape)
     if array.shape != shape:
       problems.append(f'{path}: expected shape {shape}, found {array.shape}')
-    elif not np.all(np.isfinite(array)):
-      problems.append(f'{path}: holds NaN or infinity')
-  return problems
+    elif isinstance(array, np.ndarray):
+      fitting[path] = array
+  return problems + integrity.implausible(fitting)
 
 
 def shorten(problems: list[str]) -> str:
@@ -169,53 +268,115 @@ def save(
     name: np.ascontiguousarray(array, np.float32)
     for name, array in flatten(variables).items()
   }
+  fields = {**header.to_json(), 'format': _FORMAT}
+  fields[_DIGEST] = integrity.digest(fields, tensors)
   data = safetensors.numpy.save(
-    tensors, {_METADATA_KEY: json.dumps(header.to_json(), sort_keys=True)}
+    tensors, {_METADATA_KEY: json.dumps(fields, sort_keys=True)}
   )
+  path = pathlib.Path(path)
+  files.sweep(path.parent)
   with files.atomic_write(path) as file:
     file.write(data)
 
 
 def read(path: os.PathLike | str) -> tuple[Header, dict[str, np.ndarray]]:
-  """Reads a weights file.
+  """Reads a weights file, and checks that its content is what was written.
 
   Returns:
     Its header, and its tensors by path.
 
   Raises:
-    InputError: the file is missing, cut short, or no weights file.
+    InputError: the file is missing, cut short, or no weights file; its content
+      was changed, or is that of no network.
   """
   with _open(path) as file:
-    header = _parse_header(path, file)
-    return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    fields = _read_fields(path, file)
+    header, expected = _parse_header(path, fields)
+    _check_types(path, file)
+    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+  if expected is not None and integrity.digest(fields, tensors) != expected:
+    raise errors.InputError(
+      f'{path} is damaged: its content is not what was written (its SHA-256 '
+      f'differs from that in its header). {_REMEDY}'
+    )
+  problems = integrity.implausible(tensors)
+  if problems:
+    count = f' and {len(problems) - 1} more' if len(problems) > 1 else ''
+    raise errors.InputError(
+      f'{path} holds no usable weights: {problems[0]}{count}. {_REMEDY}'
+    )
+  return header, tensors
 
 
 def read_header(path: os.PathLike | str) -> Header:
-  """Reads the header of a weights file; raises what `read` raises."""
+  """Reads the header of a weights file, and no tensor.
+
+  Raises:
+    InputError: the file is missing, cut short, or no weights file.
+  """
   with _open(path) as file:
-    return _parse_header(path, file)
+    return _parse_header(path, _read_fields(path, file))[0]
+
+
+def read_shapes(
+  path: os.PathLike | str,
+) -> dict[str, jax.ShapeDtypeStruct]:
+  """Reads the shapes of the tensors by path, and no tensor.
+
+  Raises:
+    InputError: the file is missing, cut short, or no weights file.
+  """
+  with _open(path) as file:
+    return {
+      name: jax.ShapeDtypeStruct(file.get_slice(name).get_shape(), np.float32)
+      for name in file.keys()  # noqa: SIM118
+    }
 
 
 @contextlib.contextmanager
 def _open(path: os.PathLike | str) -> Iterator[Any]:
   """Opens a safetensors file; an InputError says why it cannot be read."""
-  if not pathlib.Path(path).is_file():
-    raise errors.InputError(
-      f'no weights file at {path}: expected a .safetensors file that '
-      'tf-transfer-convert has written'
-    )
+  _check_kind(path)
   try:
     with safetensors.safe_open(path, framework='numpy') as file:
       yield file
   except (safetensors.SafetensorError, OSError) as error:
     raise errors.InputError(
       f'{path} cannot be read as safetensors ({error}): it may be cut short. '
-      'Convert the weights again.'
+      f'{_REMEDY}'
     ) from error
 
 
-def _parse_header(path: os.PathLike | str, file: Any) -> Header:
-  """Reads the header of an open weights file."""
+def _check_kind(path: os.PathLike | str) -> None:
+  """Raises an InputError where a path is not that of a safetensors file."""
+  expected = 'expected a .safetensors file that tf-transfer-convert has written'
+  try:
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode):
+      kind = 'a directory' if stat.S_ISDIR(mode) else 'no regular file'
+      raise errors.InputError(
+        f'no weights file at {path}: it is {kind}, {expected}'
+      )
+    with open(path, 'rb') as file:
+      start = file.read(32)
+  except FileNotFoundError as error:
+    raise errors.InputError(f'no weights file at {path}: {expected}') from error
+  # A null byte in the path is a ValueError.
+  except (OSError, ValueError) as error:
+    reason = getattr(error, 'strerror', None) or error
+    raise errors.InputError(
+      f'no weights file at {path} can be read ({reason}): {expected}'
+    ) from error
+  for signature, kind in _OTHER_FILES.items():
+    if start.lower().startswith(signature.lower()):
+      raise errors.InputError(
+        f'{path} cannot be read as safetensors: it is {kind}. Convert '
+        'checkpoints with tf-transfer-convert first.'
+      )
+
+
+def _read_fields(path: os.PathLike | str, file: Any) -> dict[str, Any]:
+  """Reads the JSON of the header of an open weights file."""
   metadata = file.metadata() or {}
   if _METADATA_KEY not in metadata:
     raise errors.InputError(
@@ -223,9 +384,46 @@ def _parse_header(path: os.PathLike | str, file: Any) -> Header:
       'Convert it with tf-transfer-convert first.'
     )
   try:
-    return Header.from_json(json.loads(metadata[_METADATA_KEY]))
-  except (ValueError, TypeError) as error:
-    raise errors.InputError(
-      f'{path}: its header does not fit: {error}. Convert the weights again '
-      'with this version of tf-transfer-convert.'
-    ) from error
+    fields = json.loads(metadata[_METADATA_KEY])
+  # A NaN is no JSON but is parsed, and fits no range.
+  except ValueError as error:
+    raise errors.InputError(f'{path}: header: not JSON ({error})') from error
+  except RecursionError as error:
+    raise errors.InputError(f'{path}: header: nested too deeply') from error
+  if not isinstance(fields, dict):
+    raise errors.InputError(f'{path}: header: expected object')
+  return fields
+
+
+def _parse_header(
+  path: os.PathLike | str, fields: dict[str, Any]
+) -> tuple[Header, str | None]:
+  """Parses the JSON of a header.
+
+  Args:
+    path: of the file, for the message.
+    fields: of the header; the digest is taken out of them.
+
+  Returns:
+    The header, and the digest of the content; None in formats without one.
+  """
+  expected = None
+  older = fields
+  if fields.get('format') == _FORMAT:
+    expected = str(fields.pop(_DIGEST, ''))
+    older = {**fields, 'format': _FORMAT_WITHOUT_DIGEST}
+  try:
+    return Header.from_json(older, f'{path}: header'), expected
+  except errors.InputError as error:
+    raise errors.InputError(f'{error}. {_REMEDY}') from error
+
+
+def _check_types(path: os.PathLike | str, file: Any) -> None:
+  """Raises an InputError where a tensor is not of float32."""
+  for name in file.keys():  # noqa: SIM118
+    dtype = file.get_slice(name).get_dtype()
+    if dtype != integrity.DTYPE:
+      raise errors.InputError(
+        f'{path}: {errors.printable(name)}: expected float32, found {dtype}. '
+        f'{_REMEDY}'
+      )

@@ -1,37 +1,64 @@
 """Saves and restores checkpoints, so that a job resumes after being killed.
 
-Orbax writes them in the background. A checkpoint is valid once a file with the
-SHA-256 of all its other files is written, which happens last: Orbax itself
-does not detect every damage. If a checkpoint is damaged or incomplete, the one
-before it is restored. The last two are kept, and of those that are saved with
-a score the best.
+Orbax writes them in the background. A checkpoint is valid once a file with its
+step and the SHA-256 of all its other files is written, which happens last:
+Orbax itself does not detect every damage, nor that a checkpoint is under
+another's name. If one is damaged or incomplete, the one before it is restored.
+The last two are kept, and of those that are saved with a score the best.
 """
 
 import contextlib
 import dataclasses
-import json
 import os
 import pathlib
 import re
 import shutil
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from typing import Any
 
 import jax
+import msgspec
 import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from tf_transfer import errors
-from tf_transfer.runtime import devices, files
+from tf_transfer.runtime import devices, files, schemas
 
 _NUM_KEPT = 2
 _SUMS = 'sums.json'
 # How TensorStore, which writes the arrays, reports the system's error.
 _SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
+
+
+class _Seal(msgspec.Struct):
+  """What is written last into a checkpoint.
+
+  Attributes:
+    sums: SHA-256 of each file, by its path in the checkpoint.
+    score: that it was saved with, if any.
+    step: of the checkpoint; None in those of earlier versions.
+  """
+
+  sums: dict[str, str]
+  score: float | None = None
+  step: int | None = None
+
+
+class _Notes(msgspec.Struct):
+  """What a checkpoint holds beside its arrays."""
+
+  identity: str
+  notes: dict[str, Any]
+
+
+class _OfAnotherJob(errors.InputError):
+  """The directory is another job's."""
+
+
+class _Damaged(Exception):
+  """A checkpoint cannot be used; the message says why: 'is damaged (...)'."""
 
 
 class Checkpoints:
@@ -137,13 +164,17 @@ class Checkpoints:
     return sorted(self._manager.all_steps())
 
   def latest(
-    self, like: Callable[[Mapping[str, Any]], Any]
+    self,
+    like: Callable[[Mapping[str, Any]], Any],
+    step_of: Callable[[Any], int] | None = None,
   ) -> tuple[int, Any, dict[str, Any]] | None:
     """Restores the last valid checkpoint.
 
     Args:
       like: notes -> the tree that was saved, as `jax.ShapeDtypeStruct`s with
-        the sharding to restore to.
+        the sharding to restore to. It raises an InputError if the notes are
+        none that it can use.
+      step_of: tree -> the number of steps that it says were done.
 
     Returns:
       Step, state and notes; None if there is no valid checkpoint.
@@ -152,22 +183,26 @@ class Checkpoints:
       InputError: the directory holds checkpoints of another job.
     """
     for step in reversed(self.steps()):
-      problem = _problem(self._directory / str(step))
-      if problem is None:
-        return self._restore(step, like)
-      logging.warning(
-        '%s: the checkpoint of step %d %s: going on from the one before it',
-        self._directory,
-        step,
-        problem,
-      )
+      try:
+        return self._restore(step, like, step_of)
+      except _Damaged as damage:
+        earlier = any(other < step for other in self.steps())
+        logging.warning(
+          '%s: the checkpoint of step %d %s: %s',
+          self._directory,
+          step,
+          damage,
+          'going on from the one before it' if earlier else 'starting anew',
+        )
       # Orbax would not write this step again while it exists.
       self._manager.delete(step)
       self._scores.pop(step, None)
     return None
 
   def best(
-    self, like: Callable[[Mapping[str, Any]], Any]
+    self,
+    like: Callable[[Mapping[str, Any]], Any],
+    step_of: Callable[[Any], int] | None = None,
   ) -> tuple[int, Any, dict[str, Any]] | None:
     """Restores the valid checkpoint with the greatest score.
 
@@ -175,30 +210,45 @@ class Checkpoints:
     score do not count.
     """
     for step in sorted(self._scores, key=lambda s: (-self._scores[s], s)):
-      problem = _problem(self._directory / str(step))
-      if problem is None:
-        return self._restore(step, like)
-      logging.warning(
-        '%s: the best checkpoint, of step %d, %s: taking another',
-        self._directory,
-        step,
-        problem,
-      )
+      try:
+        return self._restore(step, like, step_of)
+      except _Damaged as damage:
+        logging.warning(
+          '%s: the best checkpoint, of step %d, %s: taking another',
+          self._directory,
+          step,
+          damage,
+        )
     return None
 
   def _restore(
-    self, step: int, like: Callable[[Mapping[str, Any]], Any]
+    self,
+    step: int,
+    like: Callable[[Mapping[str, Any]], Any],
+    step_of: Callable[[Any], int] | None,
   ) -> tuple[int, Any, dict[str, Any]]:
-    """Restores the checkpoint of a step, as `latest` does."""
+    """Restores the checkpoint of a step, as `latest` does.
+
+    Raises:
+      _Damaged: it is not valid.
+      InputError: it is of another job.
+    """
+    _check(self._directory / str(step), step)
     written = self._manager.restore(
       step, args=ocp.args.Composite(notes=ocp.args.JsonRestore())
     ).notes
-    if written['identity'] != self._identity:
-      raise errors.InputError(
-        f'{self._directory} holds checkpoints of another job: name another '
-        'directory, or remove it'
-      )
-    leaves, structure = jax.tree.flatten(like(written['notes']))
+    try:
+      written = schemas.convert(written, _Notes, 'notes')
+      if written.identity != self._identity:
+        raise _OfAnotherJob(
+          f'{self._directory} holds checkpoints of another job: name another '
+          'directory, or remove it'
+        )
+      leaves, structure = jax.tree.flatten(like(written.notes))
+    except _OfAnotherJob:
+      raise
+    except errors.InputError as error:
+      raise _Damaged(f'is damaged ({error})') from error
     restored = self._manager.restore(
       step,
       args=ocp.args.Composite(
@@ -206,7 +256,10 @@ class Checkpoints:
       ),
     ).state
     leaves = [restored[name] for name in sorted(restored)]
-    return step, jax.tree.unflatten(structure, leaves), written['notes']
+    tree = jax.tree.unflatten(structure, leaves)
+    if step_of is not None and step_of(tree) != step:
+      raise _Damaged(f'is damaged (it is that of step {step_of(tree)})')
+    return step, tree, written.notes
 
   def _finish(self, step: int) -> None:
     """Waits until a checkpoint is written, and marks it as valid."""
@@ -214,9 +267,9 @@ class Checkpoints:
       self._manager.wait_until_finished()
     if devices.is_leader():
       directory = self._directory / str(step)
-      content = {'score': self._scores.get(step), 'sums': _sums(directory)}
+      seal = _Seal(_sums(directory), self._scores.get(step), step)
       with files.atomic_write(directory / _SUMS) as file:
-        file.write(json.dumps(content).encode())
+        file.write(msgspec.json.encode(seal))
 
 
 def _remove_incomplete(directory: pathlib.Path) -> None:
@@ -227,7 +280,8 @@ def _remove_incomplete(directory: pathlib.Path) -> None:
   """
   if directory.is_dir() and devices.is_leader():
     for path in directory.glob(f'*{ocp.utils.TMP_DIR_SUFFIX}*'):
-      shutil.rmtree(path)
+      if path.is_dir():
+        shutil.rmtree(path)
 
 
 @contextlib.contextmanager
@@ -273,27 +327,45 @@ class _Best(checkpoint_managers.PreservationPolicy):
     return [step == best for step in steps]
 
 
+def _read_seal(directory: pathlib.Path) -> _Seal:
+  """Reads what was written last into a checkpoint.
+
+  Raises:
+    _Damaged: it is not there, or cannot be used.
+  """
+  try:
+    data = (directory / _SUMS).read_bytes()
+    return schemas.decode(data, _Seal, _SUMS)
+  except FileNotFoundError as error:
+    raise _Damaged('is half-written') from error
+  except (OSError, errors.InputError) as error:
+    raise _Damaged(f'is damaged ({error})') from error
+
+
 def _score(directory: pathlib.Path) -> float | None:
   """Reads the score that a checkpoint was saved with; None if that fails."""
   try:
-    return json.loads((directory / _SUMS).read_bytes())['score']
-  except (OSError, ValueError, LookupError, TypeError):
-    return None  # `_problem` reports the damage.
+    return _read_seal(directory).score
+  except _Damaged:
+    return None  # `_check` reports the damage.
 
 
-def _problem(directory: pathlib.Path) -> str | None:
-  """Describes what is wrong with a checkpoint; None if it is valid."""
+def _check(directory: pathlib.Path, step: int) -> None:
+  """Checks the files of a checkpoint; files of others among them are ignored.
+
+  Raises:
+    _Damaged: it is not valid.
+  """
+  seal = _read_seal(directory)
+  if seal.step not in (None, step):
+    raise _Damaged(f'is damaged (it is that of step {seal.step})')
   try:
-    expected = json.loads((directory / _SUMS).read_bytes())['sums']
-  except FileNotFoundError:
-    return 'is half-written'
-  except (ValueError, LookupError, TypeError) as error:
-    return f'is damaged ({_SUMS}: {error})'
-  sums = _sums(directory)
-  if sums == expected:
-    return None
-  changed = sorted(dict(sums.items() ^ expected.items()))
-  return f'is damaged ({", ".join(changed)})'
+    sums = _sums(directory)
+  except OSError as error:
+    raise _Damaged(f'is damaged ({error})') from error
+  changed = [p for p in sorted(seal.sums) if sums.get(p) != seal.sums[p]]
+  if changed or not seal.sums:
+    raise _Damaged(f'is damaged ({", ".join(changed) or "no files"})')
 
 
 def _sums(directory: pathlib.Path) -> dict[str, str]:
@@ -308,18 +380,3 @@ def _sums(directory: pathlib.Path) -> dict[str, str]:
 def _numbered(leaves: Sequence[Any]) -> dict[str, Any]:
   """Names the leaves of a tree by their position."""
   return {f'{number:06d}': leaf for number, leaf in enumerate(leaves)}
-
-
-@contextlib.contextmanager
-def catch_sigterm() -> Iterator[Callable[[], bool]]:
-  """Keeps SIGTERM from ending the process within the block.
-
-  Yields:
-    A function that returns whether SIGTERM has been received.
-  """
-  received = threading.Event()
-  previous = signal.signal(signal.SIGTERM, lambda *_: received.set())
-  try:
-    yield received.is_set
-  finally:
-    signal.signal(signal.SIGTERM, previous)

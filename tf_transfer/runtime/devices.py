@@ -12,6 +12,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jax.typing import DTypeLike
 
 from tf_transfer import errors
+from tf_transfer.runtime import termination
 
 DATA_AXIS = 'data'
 
@@ -32,7 +33,8 @@ def connect() -> None:
   of several hosts. Call this before anything else of JAX.
 
   Raises:
-    InputError: the address is set, but the two numbers are not.
+    InputError: the address is set, but the two numbers are not; or there is no
+      device of the platforms that JAX_PLATFORMS names.
   """
   environment = os.environ
   if 'JAX_COORDINATOR_ADDRESS' in environment:
@@ -51,6 +53,34 @@ def connect() -> None:
     ',' in environment.get('TPU_WORKER_HOSTNAMES', '')
   ):
     jax.distributed.initialize()
+  # The service that connects processes has handlers of its own.
+  termination.take_signals()
+  check_platforms()
+
+
+def check_platforms() -> None:
+  """Starts JAX on its devices.
+
+  Raises:
+    InputError: there is no device of the platforms that JAX_PLATFORMS names.
+  """
+  try:
+    jax.devices()
+  # JAX asserts where it knows a platform that this machine does not have.
+  except (RuntimeError, AssertionError) as error:
+    named = jax.config.jax_platforms
+    if not named:
+      raise
+    jax.config.update('jax_platforms', 'cpu')
+    try:
+      others = {device.platform for device in jax.devices()}
+    finally:
+      jax.config.update('jax_platforms', named)
+    raise errors.InputError(
+      f'JAX_PLATFORMS={named}: JAX finds no such device here (no such '
+      'accelerator, no driver, or a jaxlib without it); it runs on '
+      f'{", ".join(sorted(others))}: unset JAX_PLATFORMS to let it choose'
+    ) from error
 
 
 def is_leader() -> bool:

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import functools
 import hashlib
 import math
 import os
@@ -19,9 +18,11 @@ import numpy as np
 from absl import logging
 
 from tf_transfer import errors
+from tf_transfer.runtime import termination
 
 # The names of files that are being written: '.NAME.RANDOM.partial'.
 _PARTIAL = '.partial'
+_PARTIAL_NAME = re.compile(r'\..+\.[a-z0-9_]{8}\.partial')
 # What a file system without locks answers.
 _NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 _SCHEME = re.compile(r'[A-Za-z][A-Za-z0-9+.-]*:/')
@@ -173,7 +174,16 @@ def atomic_write(path: os.PathLike | str) -> Iterator[IO[bytes]]:
   Raises:
     InputError: the disk is full, or the directory cannot be written.
   """
-  path = pathlib.Path(path)
+  with (
+    termination.uninterrupted(),
+    _replace_when_complete(pathlib.Path(path)) as file,
+  ):
+    yield file
+
+
+@contextlib.contextmanager
+def _replace_when_complete(path: pathlib.Path) -> Iterator[IO[bytes]]:
+  """Opens a file as `atomic_write` does."""
   try:
     # The name tells which file a killed process was writing.
     descriptor, partial = tempfile.mkstemp(
@@ -209,6 +219,8 @@ def sweep(directory: os.PathLike | str) -> int:
   """
   removed = 0
   for path in pathlib.Path(directory).glob(f'.*{_PARTIAL}'):
+    if not _PARTIAL_NAME.fullmatch(path.name):
+      continue  # A file of the user's.
     with contextlib.suppress(FileNotFoundError, PermissionError):
       with open(path, 'ab') as file:
         # Without locks nobody knows whether the file is in use.
@@ -219,14 +231,20 @@ def sweep(directory: os.PathLike | str) -> int:
   return removed
 
 
-@functools.cache
-def _warn_of_missing_locks(directory: str) -> None:
-  """Logs once for each directory that its file system has no locks."""
-  logging.warning(
-    '%s: the file system has no locks: run one process at a time in this '
-    'directory',
-    directory,
-  )
+# Those of the file systems that are known to have no locks.
+_devices_without_locks: set[int] = set()
+
+
+def _warn_of_missing_locks(file: IO[bytes], directory: str) -> None:
+  """Logs once for each file system that it has no locks."""
+  device = os.fstat(file.fileno()).st_dev
+  if device not in _devices_without_locks:
+    _devices_without_locks.add(device)
+    logging.warning(
+      '%s: the file system has no locks: run one process at a time in this '
+      'directory',
+      directory,
+    )
 
 
 def _lock(
@@ -245,7 +263,7 @@ def _lock(
   except OSError as error:
     if error.errno not in _NO_LOCKS:
       raise
-    _warn_of_missing_locks(str(directory))
+    _warn_of_missing_locks(file, str(directory))
     return None
   return True
 

@@ -1,9 +1,7 @@
 """Asks for memory in large pages, on Linux."""
 
-import itertools
 import os
 import pathlib
-import sys
 
 _TUNABLE = 'glibc.malloc.hugetlb'
 _VARIABLE = 'GLIBC_TUNABLES'
@@ -30,26 +28,3 @@ def large_pages() -> dict[str, str]:
   if not programs_choose or _TUNABLE in tunables:
     return {}
   return {_VARIABLE: ':'.join(filter(None, [tunables, f'{_TUNABLE}=1']))}
-
-
-def use_large_pages(module: str, command: str) -> None:
-  """Restarts this process once, if that gives it large pages.
-
-  Call it first: the command runs again from its start in the same process, with
-  the same number, streams and parent. A process that was started in another
-  way, as by a test, is not restarted.
-
-  Args:
-    module: the program is started as `python -m module` ...
-    command: ... or as this console command.
-  """
-  started = ('-m', module) in itertools.pairwise(sys.orig_argv) or (
-    pathlib.Path(sys.argv[0]).name == command
-  )
-  environment = large_pages()
-  if environment and started:
-    os.execve(
-      sys.executable,
-      [sys.executable, *sys.orig_argv[1:]],
-      {**os.environ, **environment},
-    )

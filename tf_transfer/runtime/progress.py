@@ -13,6 +13,30 @@ _TERMINAL_INTERVAL = 0.1
 _LOG_FILE_INTERVAL = 10
 
 
+class _Bar(tqdm.tqdm):
+  """A bar that ends its line if it was shown by `print_line`, too."""
+
+  _is_shown = False
+
+  def display(self, *args: object, **kwargs: object) -> bool | None:
+    """Shows the bar."""
+    self._is_shown = True
+    return super().display(*args, **kwargs)
+
+  def close(self) -> None:
+    """Ends the bar and its line."""
+    if self._is_shown and not self.disable:
+      # A bar that was not shown by itself would leave its line open.
+      self.last_print_t = max(self.last_print_t, self.start_t + self.delay)
+    super().close()
+
+
+def print_line(text: str) -> None:
+  """Prints a line on stderr, above the progress bars."""
+  tqdm.tqdm.write(text, file=sys.stderr)
+  sys.stderr.flush()
+
+
 def bar(
   iterable: Iterable[T] | None = None,
   *,
@@ -33,7 +57,7 @@ def bar(
     unit: name of an iteration.
     initial: iterations that were done before.
   """
-  return tqdm.tqdm(
+  return _Bar(
     iterable,
     total=total,
     desc=desc,

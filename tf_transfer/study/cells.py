@@ -2,12 +2,12 @@
 
 import dataclasses
 import fnmatch
+import itertools
 import pathlib
 from collections.abc import Callable, Collection, Sequence
 from typing import TypeVar
 
 import ml_collections
-from absl import logging
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.runtime import files
@@ -55,12 +55,13 @@ def list_cells(
   """
   selection = _Selection(config, workdir)
   selection.check()
+  for pattern in selection.unused_patterns():
+    print(f'config.leave_out: {tuple(pattern)} matches no cell')
   files.make_directory(workdir)
   loaded, opened = selection.load_networks(), selection.open_datasets()
   labels = _label_networks(loaded)
   cells: dict[str, Cell] = {}
   obstacles: dict[failures.Key, Obstacle] = {}
-  same_folder: dict[str, str] = {}
   for dataset_name, dataset in opened.items():
     for network_name in selection.networks:
       for row in selection.rows(network_name, dataset_name):
@@ -70,7 +71,7 @@ def list_cells(
         if not reasons and row.uses_features:
           reasons = _missing_features(network, config)
         if reasons:
-          key = label, dataset_name, row.name
+          key = label, datasets.normalized_name(dataset_name), row.name
           obstacles[key] = Obstacle(key, '; '.join(reasons))
         else:
           fields = network, dataset, row, config
@@ -82,13 +83,11 @@ def list_cells(
             label,
             record.former_identity(*fields, dataset_name),
           )
-          # Several weights of one architecture share its cell without weights,
-          # and several names of one folder all of its cells.
-          first = cells.setdefault(cell.identity, cell)
-          if first.dataset.name != dataset.name:
-            same_folder[dataset.name] = first.dataset.name
-  for name, first in same_folder.items():
-    logging.warning('%s has the images of %s: one dataset', name, first)
+          # Several weights of one architecture share its cell without weights.
+          cells.setdefault(cell.identity, cell)
+  if not cells:
+    reasons = dict.fromkeys(obstacle.reason for obstacle in obstacles.values())
+    raise errors.InputError('\n'.join(reasons))
   return list(cells.values()), list(obstacles.values())
 
 
@@ -141,6 +140,17 @@ class _Selection:
       )
     ]
 
+  def unused_patterns(self) -> list[Sequence[str]]:
+    """Returns what the config leaves out although it is not there."""
+    names = list(
+      itertools.product(self.networks, self.datasets, self._config.settings)
+    )
+    return [
+      pattern
+      for pattern in self._config.leave_out
+      if not any(all(map(fnmatch.fnmatchcase, cell, pattern)) for cell in names)
+    ]
+
   def check(self) -> None:
     """Finds out in an instant whether any cell can be run.
 
@@ -187,13 +197,30 @@ class _Selection:
     return _try_each(keys, load)
 
   def open_datasets(self) -> dict[str, datasets.Dataset | str]:
-    """Opens each dataset; a str says why it cannot be opened."""
-    return _try_each(
+    """Opens each dataset; a str says why it cannot be opened.
+
+    Two with the same images and labels are one, such as a folder that is
+    named in two ways.
+    """
+    opened = _try_each(
       self.datasets,
       lambda name: datasets.open_from_config(
         name, self._config.data, self._workdir / 'digests'
       ),
     )
+    names, distinct = {}, {}
+    for name, dataset in opened.items():
+      if not isinstance(dataset, str):
+        hashes = (split.hash for split in dataset.splits.values())
+        first = names.setdefault((dataset.identity_name, *hashes), name)
+        if first != name:
+          print(
+            f'{errors.printable(name)} holds the same images and labels as '
+            f'{errors.printable(first)}: it is left out'
+          )
+          continue
+      distinct[name] = dataset
+    return distinct
 
 
 def _expand(

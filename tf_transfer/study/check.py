@@ -1,4 +1,7 @@
-"""Checks the config of a study before anything slow begins."""
+"""Checks the names in a study's config before anything slow begins.
+
+`config_fields` has checked the values of its fields by then.
+"""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -7,12 +10,10 @@ import jax
 import ml_collections
 
 from tf_transfer import datasets, errors, networks
-from tf_transfer.datasets.images import resizing
 from tf_transfer.study import cells as cells_lib
 from tf_transfer.study import shards, weights_files
 from tf_transfer.study.schema import Record
 from tf_transfer.transfer import settings
-from tf_transfer.transfer.fixed_features import feature_cache, features
 from tf_transfer.transfer.setting import Cell
 from tf_transfer.transfer.training import export
 
@@ -23,42 +24,13 @@ def check_config(config: ml_collections.ConfigDict) -> None:
   Raises:
     InputError: a field is wrong; the message names it.
   """
-  for field in ('networks', 'datasets', 'settings'):
-    values = config[field]
-    if not values:
-      raise errors.InputError(f'config.{field} is empty: name at least one')
-    if len(set(values)) != len(values):
-      raise errors.InputError(f'config.{field} names one twice: {values}')
   _check_settings(config)
   _check_names(config)
   _check_selection(config)
-  check_corrupt(config.data)
-  _check_features(config.features)
-
-
-def check_corrupt(data: ml_collections.ConfigDict) -> None:
-  """Checks the field `corrupt` of a job's `data`."""
-  if data.corrupt not in ('error', 'skip'):
-    raise errors.InputError(
-      f"config.data.corrupt: expected 'error' or 'skip', found {data.corrupt!r}"
-    )
-
-
-def _check_features(config: ml_collections.ConfigDict) -> None:
-  if config.resize not in resizing.RESIZES:
-    raise errors.unknown_name(
-      'config.features.resize', config.resize, resizing.RESIZES
-    )
-  features.Options.from_config(config)
-  feature_cache.from_config(config, pathlib.Path())
-  if config.batch_size < 1:
-    raise errors.InputError(
-      f'config.features.batch_size: expected 1 or more, not {config.batch_size}'
-    )
 
 
 def _check_settings(config: ml_collections.ConfigDict) -> None:
-  """Checks that each setting exists, with its fields present and in range."""
+  """Checks that each setting exists, with its fields, and can run here."""
   for name in config.settings:
     setting = settings.row(name)
     if setting.has_fields and name not in config:
@@ -66,7 +38,11 @@ def _check_settings(config: ml_collections.ConfigDict) -> None:
         f'config.settings names {name}, and the config has no field of this '
         'name: configs/base.py has the fields of every setting'
       )
-    setting.check_config(config)
+    if setting.uses_features and jax.process_count() > 1:
+      raise errors.InputError(
+        f'config.settings: {name} runs in one process, not in '
+        f'{jax.process_count()}'
+      )
 
 
 def _check_names(config: ml_collections.ConfigDict) -> None:
@@ -86,12 +62,6 @@ def _check_selection(config: ml_collections.ConfigDict) -> None:
       'config.part: a part runs in one process; either cut the study or have '
       f'its {jax.process_count()} processes run each cell together'
     )
-  for pattern in config.leave_out:
-    if isinstance(pattern, str) or len(pattern) != 3:
-      raise errors.InputError(
-        "config.leave_out: expected (network, dataset, setting) each, '*' for "
-        f'any, found {pattern!r}'
-      )
   selected = config.networks, config.datasets, config.settings
   one_cell = all(
     len(names) == 1 and cells_lib.ALL not in names for names in selected

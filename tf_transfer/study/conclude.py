@@ -1,10 +1,13 @@
 """Concludes a study: prints the table, draws figures, writes the report."""
 
+import functools
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import ml_collections
 
+from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import ledger, shards
 from tf_transfer.study.analysis import accuracy_table, ties
 from tf_transfer.study.figures import averages, per_dataset, style
@@ -14,46 +17,62 @@ from tf_transfer.study.report import answer, page, text_table
 from tf_transfer.study.schema import Record
 from tf_transfer.transfer import settings
 
+# Draws a figure to a path; whether there was anything to draw.
+_Draw = Callable[[pathlib.Path], bool]
+
 
 def conclude(
   records: Sequence[Record],
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
-) -> None:
+) -> attempts_lib.Attempts:
   """Shows the records of a study.
 
   Args:
     records: of the cells that the config plans.
     config: of the study.
     workdir: where figures and report are written.
+
+  Returns:
+    Whether some figure or page could not be made, which is printed.
   """
+  attempts = attempts_lib.Attempts()
   distinct = accuracy_table.distinct(records)
   if not distinct:
-    return
+    return attempts
   print(f'\n{text_table.render(distinct)}\n')
   shard = shards.Shard.from_config(config.part)
   print(f'records  {ledger.Ledger(workdir, shard).path}')
   if shard is not None:
     print('figures  once all parts are done: the same command without part')
   else:
-    _show_figures(distinct, config, workdir)
+    _show_figures(distinct, config, workdir, attempts)
     if config.report:
-      path = page.write(
-        records, workdir, correct_with_holm=config.correct_with_holm
+      path = attempts.make(
+        'report.html',
+        lambda: page.write(
+          records, workdir, correct_with_holm=config.correct_with_holm
+        ),
       )
-      print(f'report   {path}')
+      if path:
+        print(f'report   {path}')
     _print_answers(distinct)
   if config.tensorboard:
     print(f'curves   tensorboard --logdir={workdir / "tensorboard"}')
+  return attempts
 
 
 def _show_figures(
   records: Sequence[Record],
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
+  attempts: attempts_lib.Attempts,
 ) -> None:
   for path in draw_figures(
-    records, workdir, correct_with_holm=config.correct_with_holm
+    records,
+    workdir,
+    attempts,
+    correct_with_holm=config.correct_with_holm,
   ):
     print(f'figure   {path}.png, {path}.pdf')
 
@@ -75,6 +94,7 @@ def _settings_in(records: Sequence[Record]) -> list[str]:
 def draw_figures(
   records: Sequence[Record],
   workdir: pathlib.Path,
+  attempts: attempts_lib.Attempts,
   *,
   correct_with_holm: bool,
 ) -> list[pathlib.Path]:
@@ -83,45 +103,80 @@ def draw_figures(
   Args:
     records: one for each network, dataset and setting.
     workdir: where the figures are written.
+    attempts: has the figures that could not be drawn.
     correct_with_holm: whether marks of ties allow for multiple comparisons.
 
   Returns:
-    The paths of the figures, without suffix.
+    The paths of the figures that were drawn, without suffix.
   """
-  present, paths = _settings_in(records), []
+  figures = {
+    **_accuracy_figures(records),
+    **_paper_figures(records, workdir, correct_with_holm),
+    **_comparisons(records),
+  }
+  paths = {name: workdir / name for name in figures}
+  return [
+    path
+    for name, path in paths.items()
+    if attempts.make(name, figures[name], path)
+  ]
+
+
+def _drawing(function: Callable[..., None], *arguments: Any) -> _Draw:
+  """Returns a function that draws a figure to a path, and says that it did."""
+
+  def draw(path: pathlib.Path) -> bool:
+    function(*arguments, path)
+    return True
+
+  return draw
+
+
+def _accuracy_figures(records: Sequence[Record]) -> dict[str, _Draw]:
+  """Returns how to draw the accuracies of each setting, by figure's name."""
+  present = _settings_in(records)
+  figures = {}
   for name in present:
     suffix = f'_{name}' if len(present) > 1 else ''
-    path = workdir / f'accuracy_vs_imagenet{suffix}'
     selected = [record for record in records if record['setting'] == name]
-    if per_dataset.accuracy_vs_imagenet(selected, path):
-      paths.append(path)
-  known = [r for r in records if r['imagenet_top1'] is not None]
-  if len({record['network'] for record in known}) > 1:
-    series = {'ours': known}
-    tied = ties.find_ties(records, workdir, correct_with_holm=correct_with_holm)
-    averages.averages_vs_imagenet(series, present, workdir / 'figure_1')
-    per_dataset.datasets_vs_imagenet(
-      series, present, workdir / 'figure_2', tied
+    figures[f'accuracy_vs_imagenet{suffix}'] = functools.partial(
+      per_dataset.accuracy_vs_imagenet, selected
     )
-    paths += [workdir / 'figure_1', workdir / 'figure_2']
-  return paths + _draw_comparisons(records, workdir)
+  return figures
 
 
-def _draw_comparisons(
-  records: Sequence[Record], workdir: pathlib.Path
-) -> list[pathlib.Path]:
-  """Draws the figures that compare settings: figures 6 and 7."""
+def _paper_figures(
+  records: Sequence[Record], workdir: pathlib.Path, correct_with_holm: bool
+) -> dict[str, _Draw]:
+  """Returns how to draw figures 1 and 2, if there are several networks."""
+  known = [r for r in records if r['imagenet_top1'] is not None]
+  if len({record['network'] for record in known}) < 2:
+    return {}
+  series, present = {'ours': known}, _settings_in(records)
+
+  def draw_datasets(path: pathlib.Path) -> None:
+    tied = ties.find_ties(records, workdir, correct_with_holm=correct_with_holm)
+    per_dataset.datasets_vs_imagenet(series, present, path, tied)
+
+  return {
+    'figure_1': _drawing(averages.averages_vs_imagenet, series, present),
+    'figure_2': _drawing(draw_datasets),
+  }
+
+
+def _comparisons(records: Sequence[Record]) -> dict[str, _Draw]:
+  """Returns how to draw figures 6 and 7, which compare settings."""
   pairs: dict[str, set[tuple[str, str]]] = {}
   for record in records:
     pair = record['network'], record['dataset']
     pairs.setdefault(record['setting'], set()).add(pair)
-  paths = []
+  figures = {}
   if len(pairs.keys() & style.STYLES.keys()) > 1:
-    paths.append(workdir / 'figure_6')
-    settings_figures.settings_by_dataset(
-      records, numbers.previous_best(), paths[-1]
+    figures['figure_6'] = _drawing(
+      settings_figures.settings_by_dataset, records, numbers.previous_best()
     )
   if pairs.get('fine_tuned', set()) & pairs.get('random_init', set()):
-    paths.append(workdir / 'figure_7')
-    settings_figures.fine_tuned_vs_random({'ours': records}, paths[-1])
-  return paths
+    figures['figure_7'] = _drawing(
+      settings_figures.fine_tuned_vs_random, {'ours': records}
+    )
+  return figures

@@ -1,12 +1,15 @@
 """Names networks, datasets and settings as people write them."""
 
-from tf_transfer import datasets, networks
+from tf_transfer import datasets, errors, networks
 from tf_transfer.transfer import settings
 
 
 def display_name(name: str) -> str:
-  """Returns the title of a network or dataset; of a folder its last part."""
-  return (
+  """Returns the title of a network or dataset; of a folder its last part.
+
+  What a terminal would obey, and marks of direction, are escaped.
+  """
+  return errors.printable(
     networks.title(name) if name in networks.TABLE else datasets.title(name)
   )
 

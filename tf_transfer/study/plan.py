@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 import ml_collections
 
 from tf_transfer.runtime import devices
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import cells as cells_lib
 from tf_transfer.study import cost_model, failures, names
 from tf_transfer.study.report import text_table
@@ -85,7 +86,9 @@ def summarize(plan: Plan) -> str:
   done = sum(cell.identity in plan.recorded for cell in plan.cells)
   pending = len(plan.estimates)
   count = len(plan.cells) + len(plan.obstacles)
-  text = f'{count} cells: {done} found in the ledger, {pending} to run'
+  text = (
+    f'{counted(count, "cell")}: {done} found in the ledger, {pending} to run'
+  )
   others = len(plan.cells) - done - pending
   if others:
     text += f' here and {others} in other parts'

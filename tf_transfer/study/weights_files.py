@@ -8,6 +8,7 @@ import ml_collections
 
 from tf_transfer import errors, networks
 from tf_transfer.networks import weights
+from tf_transfer.runtime import files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +36,12 @@ def locate(name: str) -> WeightsSource:
     name: a name of the table, or the path of a weights file.
 
   Raises:
-    InputError: no such file, or no such network.
+    InputError: no such file or no such network, or the file's name is that of
+      another network.
   """
   if is_path(name):
-    path = pathlib.Path(name).expanduser()
-    weights.read_header(path)
+    path = files.local_path(name, 'config.networks')
+    _check_name(path, weights.read_header(path).network)
     return WeightsSource(name, path)
   networks.row(name)
   return WeightsSource(name, None)
@@ -100,9 +102,14 @@ def load(
       "config.image_size: expected pixels, or 0 for the network's own, not "
       f'{config.image_size}'
     )
-  if net.variables:
-    net.layers(config.image_size)  # Raises where it is too small.
-  return net.with_image_size(config.image_size)
+  try:
+    resized = net.with_image_size(config.image_size)
+    if net.variables:
+      # The options of a weights file may need larger images than the default.
+      net.layers(config.image_size)
+  except errors.InputError as error:
+    raise errors.InputError(f'config.{error}') from error
+  return resized
 
 
 def _architecture(source: WeightsSource) -> str:
@@ -127,7 +134,18 @@ def _directory(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> pathlib.Path:
   """Returns the directory of weights files that go by name."""
-  return pathlib.Path(config.weights_dir or workdir / 'weights').expanduser()
+  if not config.weights_dir:
+    return workdir / 'weights'
+  return files.local_path(config.weights_dir, 'config.weights_dir')
+
+
+def _check_name(path: pathlib.Path, network: str) -> None:
+  """Raises an InputError where a file has the name of another network."""
+  if path.stem in networks.TABLE and path.stem != network:
+    raise errors.InputError(
+      f'{path} holds the weights of {network}, not of {path.stem}: remove or '
+      'rename it'
+    )
 
 
 def prepare(
@@ -145,12 +163,7 @@ def prepare(
     return path
   if not path.exists():
     _convert_package(source.name, path)
-  network = weights.read_header(path).network
-  if network != source.name:
-    raise errors.InputError(
-      f'{path} holds the weights of {network}, not of {source.name}: remove or '
-      'rename it'
-    )
+  _check_name(path, weights.read_header(path).network)
   return path
 
 

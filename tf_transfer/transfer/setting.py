@@ -102,7 +102,6 @@ class Setting:
     uses_features: whether it works on the features of the frozen network.
       Otherwise it trains the network.
     has_fields: whether the study's config has a field of its name.
-    check_config: raises an InputError if a field is out of range.
     determinants: everything in the study's config that determines the numbers
       of the setting and is not common to all settings.
     cost: estimates operations.
@@ -115,7 +114,6 @@ class Setting:
   needs_weights: bool
   uses_features: bool
   has_fields: bool
-  check_config: Callable[[ml_collections.ConfigDict], None]
   determinants: Callable[[ml_collections.ConfigDict], Mapping[str, Any]]
   cost: _Cost
   run: _Run

@@ -14,7 +14,6 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 
@@ -82,15 +81,6 @@ _NO_FIELDS = ml_collections.ConfigDict().lock()
 # Classifiers on fixed features.
 
 
-def _check_classifier(name: str, config: ml_collections.ConfigDict) -> None:
-  if jax.process_count() > 1:
-    raise errors.InputError(
-      f'config.settings: {name} runs in one process, not in '
-      f'{jax.process_count()}'
-    )
-  classifiers.check(name, _fields(name, config))
-
-
 def _classifier_determinants(
   name: str, config: ml_collections.ConfigDict
 ) -> dict[str, Any]:
@@ -156,7 +146,6 @@ def _classifier(name: str, classifier: classifiers.Classifier) -> Setting:
     needs_weights=True,
     uses_features=True,
     has_fields=classifier.hyperparameter is not None,
-    check_config=functools.partial(_check_classifier, name),
     determinants=functools.partial(_classifier_determinants, name),
     cost=functools.partial(_classifier_cost, name),
     run=functools.partial(_run_classifier, name),
@@ -165,10 +154,6 @@ def _classifier(name: str, classifier: classifiers.Classifier) -> Setting:
 
 
 # Settings that train the network.
-
-
-def _check_training(name: str, config: ml_collections.ConfigDict) -> None:
-  grid.check(name, config[name])
 
 
 def _training_determinants(
@@ -243,7 +228,6 @@ def _training(name: str, title: str, *, pretrained: bool) -> Setting:
     needs_weights=pretrained,
     uses_features=False,
     has_fields=True,
-    check_config=functools.partial(_check_training, name),
     determinants=functools.partial(_training_determinants, name),
     cost=functools.partial(_training_cost, name),
     run=functools.partial(_run_training, name, pretrained),

@@ -6,18 +6,20 @@ tf-transfer-convert --network=resnet50 --input=FILE --output=FILE.safetensors
 import dataclasses
 import os
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tf_transfer import errors, networks
+from tf_transfer import errors
 from tf_transfer.convert_weights import (
   downloads,
+  lookalikes,
+  names,
   provenance,
   publishers,
   readers,
-  rules,
   sources,
+  variables,
 )
 from tf_transfer.networks import weights
 from tf_transfer.runtime import files
@@ -27,7 +29,11 @@ get_source = sources.get_source
 
 
 def _make_header(
-  network: str, source: publishers.Source, source_file: pathlib.Path, sha: str
+  network: str,
+  source: publishers.Source,
+  source_file: pathlib.Path,
+  sha: str,
+  num_classes: int,
 ) -> weights.Header:
   """Makes the header of the source's published weights."""
   published = provenance.is_published(source, source_file, sha)
@@ -35,8 +41,8 @@ def _make_header(
     network=network,
     options=source.options,
     contract=source.contract,
-    num_classes=source.num_classes,
-    background=source.background,
+    num_classes=num_classes,
+    background=num_classes == source.num_classes and source.background,
     imagenet_top1=source.imagenet_top1,
     imagenet_top1_source=provenance.top1_source(source, published),
     recipe=source.recipe,
@@ -47,44 +53,119 @@ def _make_header(
 
 
 def _drop_claims(
-  header: weights.Header, variables: Mapping[str, np.ndarray]
+  header: weights.Header, arrays: Mapping[str, np.ndarray]
 ) -> weights.Header:
   """Drops from a header what is true of the published weights alone."""
   return dataclasses.replace(
     header,
     imagenet_top1=None,
     imagenet_top1_source='',
-    recipe=provenance.infer_recipe(variables),
+    recipe=provenance.infer_recipe(arrays),
     license='',
   )
 
 
-def _convert_tensors(
-  tensors: Mapping[str, np.ndarray],
-  header: weights.Header,
-  source: publishers.Source,
-  source_file: pathlib.Path,
-) -> dict[str, np.ndarray]:
-  """Converts a checkpoint's arrays to the network's variables by path.
+def _take_variables(
+  checkpoint: readers.Checkpoint,
+  path: pathlib.Path,
+  candidates: Sequence[publishers.Source],
+  key: str | None,
+  ignore: Sequence[str],
+) -> tuple[dict[str, np.ndarray], list[str]]:
+  """Takes the network's variables out of a checkpoint's, by their names.
+
+  Args:
+    checkpoint: as it was read.
+    path: of its file.
+    candidates: sources that it may be from.
+    key: the beginning of the names of the network's variables.
+    ignore: patterns of names to leave out.
+
+  Returns:
+    The variables by the names that the sources give them, and notes.
 
   Raises:
-    InputError: arrays are unknown, missing or of the wrong shape; it lists
-      them.
+    InputError: a key or a pattern fits no name, or a network is there twice.
   """
-  variables, problems = rules.apply_rules(tensors, source.rules)
-  model = networks.build(
-    header.network, num_classes=header.num_classes, **header.options
-  )
-  problems += weights.mismatches(
-    variables,
-    networks.expected_variables(model, header.contract.image_size),
-  )
-  if problems:
+  # A key of a PyTorch file has led to its variables already.
+  key = None if checkpoint.format == 'torch' else key
+  try:
+    return names.select(checkpoint.tensors, candidates, key, ignore)
+  except ValueError as error:
+    raise errors.InputError(f'{path}: {error}') from error
+
+
+def _read(
+  network: str,
+  path: pathlib.Path,
+  sha: str,
+  source_name: str | None,
+  key: str | None,
+  ignore: Sequence[str],
+) -> tuple[publishers.Source, dict[str, np.ndarray], list[str]]:
+  """Reads a network's variables; arguments as of `convert`.
+
+  Returns:
+    The source, the variables by its names, and notes on what was left out.
+  """
+  application = sources.keras_application(network)
+  checkpoint = readers.read(path, application, key)
+  candidates = sources.list_sources(network)
+  if source_name is not None:
+    candidates = (sources.get_source(network, source_name),)
+  tensors, notes = _take_variables(checkpoint, path, candidates, key, ignore)
+  source = candidates[0]
+  if source_name is None:
+    source = sources.recognize(network, tensors, path, sha, checkpoint.format)
+  return source, tensors, [*checkpoint.notes, *notes]
+
+
+def _check_conversion(
+  conversion: variables.Conversion,
+  tensors: Mapping[str, np.ndarray],
+  network: str,
+  source: publishers.Source,
+  path: pathlib.Path,
+) -> None:
+  """Raises an InputError where a checkpoint does not hold the network."""
+  if not conversion.problems:
+    return
+  other = lookalikes.find(tensors, network)
+  if other:
     raise errors.InputError(
-      f'{source_file} does not hold the weights of {header.network} as '
-      f'{source.name} names them:{weights.shorten(problems)}'
+      f'{path} does not hold the weights of {network}: this looks like '
+      f'{other}. Convert it with --network={other}'
     )
-  return variables
+  raise errors.InputError(
+    f'{path} does not hold the weights of {network} as {source.name} names '
+    f'them:{variables.summarize(conversion.problems)}'
+  )
+
+
+def _is_published(
+  source: publishers.Source, path: pathlib.Path, sha: str, stated: bool
+) -> bool:
+  """Says whether a file is the published one, by itself or as is stated.
+
+  Raises:
+    InputError: it is stated to be, and is not.
+  """
+  if stated:
+    provenance.check_statement(source, path, sha)
+  return stated or bool(provenance.is_published(source, path, sha))
+
+
+def _state_top1(
+  header: weights.Header, imagenet_top1: float | None
+) -> weights.Header:
+  """Adds the ImageNet top-1 that the user states, if any."""
+  if imagenet_top1 is None:
+    return header
+  return dataclasses.replace(
+    header,
+    imagenet_top1=imagenet_top1,
+    imagenet_top1_source='stated when it was converted',
+  )
 
 
 def _check_arguments(output: pathlib.Path, imagenet_top1: float | None) -> None:
@@ -106,51 +187,66 @@ def convert(
   source_name: str | None = None,
   *,
   imagenet_top1: float | None = None,
+  published: bool = False,
+  key: str | None = None,
+  ignore: Sequence[str] = (),
   say: Callable[[str], None] = print,
 ) -> weights.Header:
   """Converts a public checkpoint to a weights file.
 
   Args:
     network: name in the table of networks.
-    source_file: the checkpoint: a .pth, .safetensors, .h5, .keras or .pb file,
-      or a TensorFlow checkpoint (its prefix, or any of its parts).
+    source_file: the checkpoint, of any format that `readers` knows; of a
+      TensorFlow checkpoint its prefix, or any of its parts.
     output: the .safetensors file to write.
     source_name: who made the checkpoint, as slim; None to tell by its
       variables, where they tell.
     imagenet_top1: its accuracy on ImageNet in 0 to 1, where that is known and
       the file is not the one of which the table knows it.
-    say: is called with a line that says what the weights file does not claim,
-      and why.
+    published: whether the user states that it is the file of the table.
+    key: where the network is in the file, as `teacher.backbone`; None to tell.
+    ignore: patterns of names of variables to leave out, as `head.*`.
+    say: is called with a line for all that is chosen, left out or not claimed.
 
   Returns:
     The header of the file that was written.
 
   Raises:
-    InputError: the checkpoint is damaged, refused, or of another network (all
-      that is wrong with it is listed), or the output cannot be written.
+    InputError: the checkpoint is damaged, refused, or of another network (what
+      is wrong with it is listed), or the output cannot be written.
   """
   source_file, output = pathlib.Path(source_file), pathlib.Path(output)
-  source = sources.get_source(network, source_name)
+  sources.get_source(network, source_name)
   _check_arguments(output, imagenet_top1)
-  sha = files.sha256(readers.file_of(source_file))
-  tensors = readers.read(source_file, sources.keras_application(network))
-  tensors, prefix = readers.strip_wrapper(tensors)
-  if prefix:
-    say(f'{source_file}: the prefix {prefix} of every name is left out')
-  if source_name is None:
-    source = sources.recognize(network, tensors, source_file, sha)
-  header = _make_header(network, source, source_file, sha)
-  variables = _convert_tensors(tensors, header, source, source_file)
-  if provenance.is_published(source, source_file, sha) is False:
-    header = _drop_claims(header, variables)
+  files.sweep(output.parent)
+  sha = _hash(readers.file_of(source_file))
+  source, tensors, notes = _read(
+    network, source_file, sha, source_name, key, ignore
+  )
+  conversion = variables.convert(tensors, network, source)
+  _check_conversion(conversion, tensors, network, source, source_file)
+  for note in (*notes, *conversion.notes):
+    say(f'{source_file}: {note}')
+  header = _make_header(
+    network, source, source_file, sha, conversion.num_classes
+  )
+  # A file with another head is not the published one, whatever its name.
+  is_whole = conversion.num_classes == source.num_classes
+  if not (is_whole and _is_published(source, source_file, sha, published)):
+    header = _drop_claims(header, conversion.arrays)
     stated = imagenet_top1 is not None
     say(provenance.explain_doubt(source, source_file, sha, stated))
-  if imagenet_top1 is not None:
-    header = dataclasses.replace(
-      header,
-      imagenet_top1=imagenet_top1,
-      imagenet_top1_source='stated when it was converted',
-    )
+  header = _state_top1(header, imagenet_top1)
   files.make_directory(output.parent)
-  weights.save(output, header, weights.unflatten(variables))
+  weights.save(output, header, weights.unflatten(conversion.arrays))
   return header
+
+
+def _hash(path: pathlib.Path) -> str:
+  """Computes the SHA-256 of a file that may not be readable."""
+  try:
+    return files.sha256(path)
+  except OSError as error:
+    raise errors.InputError(
+      f'input {path} cannot be read: {error.strerror or error}'
+    ) from error

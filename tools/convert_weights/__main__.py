@@ -8,13 +8,14 @@ tf-transfer-convert --network=resnet50 --input=FILE --output=FILE.safetensors
 --output alone, of one that is already there.
 """
 
-import logging as python_logging
+import pathlib
 import sys
 
 from absl import app, flags
 
 from tf_transfer import convert_weights, errors
 from tf_transfer.convert_weights import downloads, fingerprint, listing
+from tf_transfer.runtime import files, program, units
 
 _NETWORK = flags.DEFINE_string(
   'network', None, 'Name of the network, as efficientnet_lite0.'
@@ -22,9 +23,10 @@ _NETWORK = flags.DEFINE_string(
 _INPUT = flags.DEFINE_string(
   'input',
   None,
-  'The checkpoint: a .pth, .safetensors or .pb file, a .h5, .weights.h5 or '
-  '.keras file of Keras, or a TensorFlow checkpoint. Without it, the weights '
-  'of --source are fetched as their own library does.',
+  'The checkpoint, told by its content: a file of PyTorch (.pth, .pt, .bin, '
+  '.ckpt, .pth.tar ...), a .safetensors, a frozen graph (.pb), a .h5, '
+  '.weights.h5 or .keras file of Keras, or a TensorFlow checkpoint. Without '
+  'it, the weights of --source are fetched as their own library does.',
 )
 _SOURCE = flags.DEFINE_string(
   'source',
@@ -42,6 +44,26 @@ _TOP1 = flags.DEFINE_float(
   'Accuracy on ImageNet in 0 to 1, where you know it and the file is not the '
   'one that --list names, of which it is known.',
 )
+_PUBLISHED = flags.DEFINE_bool(
+  'published',
+  False,
+  'States that --input is the file that --list names: its top-1, recipe and '
+  'license are recorded. Needed where no hash or name tells (TF-Slim, and '
+  "Keras's MobileNets).",
+)
+_KEY = flags.DEFINE_string(
+  'key',
+  None,
+  'Where in the file the network is, keys joined by dots, as '
+  '--key=teacher.backbone; told where only one place has weights.',
+)
+_IGNORE = flags.DEFINE_multi_string(
+  'ignore',
+  [],
+  'Leaves out the variables whose names match a pattern, as '
+  "--ignore='final_training_ops/*'; may be repeated. Without its head, a "
+  'network has features and no logits.',
+)
 _LIST = flags.DEFINE_bool(
   'list', False, 'Print networks, sources and the files to look for.'
 )
@@ -57,6 +79,9 @@ _FLAGS = (
   _PACKAGE,
   _OUTPUT,
   _TOP1,
+  _PUBLISHED,
+  _KEY,
+  _IGNORE,
   _LIST,
   _VERIFY,
 )
@@ -76,24 +101,33 @@ def _check_flags() -> None:
 
 def _convert() -> None:
   """Converts the checkpoint that the flags name, and says what was written."""
+  published = _PUBLISHED.value
   if _INPUT.value is not None:
     source_file = _INPUT.value
   elif _PACKAGE.value is not None:
     source_file = downloads.package_file(_PACKAGE.value)
   else:
     source_file = downloads.fetch(_NETWORK.value, _SOURCE.value)
+    published = True
   header = convert_weights.convert(
     _NETWORK.value,
     source_file,
     _OUTPUT.value,
     _SOURCE.value,
     imagenet_top1=_TOP1.value,
+    published=published,
+    key=_KEY.value,
+    ignore=_IGNORE.value,
+    say=lambda line: print(errors.printable(line)),
   )
   top1 = 'unknown'
   if header.imagenet_top1 is not None:
     top1 = f'{header.imagenet_top1:.1%} ({header.imagenet_top1_source})'
+  head = units.counted(header.num_classes, 'class', 'classes')
+  if not header.num_classes:
+    head = 'features only'
   print(
-    f'{_OUTPUT.value}: {header.network}, {header.num_classes} classes, '
+    f'{_OUTPUT.value}: {header.network}, {head}, '
     f'{header.contract.image_size} px, ImageNet top-1 {top1}'
   )
 
@@ -102,19 +136,17 @@ def main(argv: list[str]) -> None:
   """Does what the flags say; `argv` is what absl left of the command line."""
   if len(argv) > 1:
     raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
-  # JAX reports the accelerators that this machine does not have.
-  python_logging.getLogger('jax').setLevel(python_logging.WARNING)
   if _LIST.value:
     print(listing.render())
     return
   _check_flags()
-  try:
+  with program.one_line_errors():
+    program.check_limits()
+    files.sweep(pathlib.Path(_OUTPUT.value).parent)
     if _NETWORK.value is not None:
       _convert()
     if _VERIFY.value:
       print(f'fingerprint: {fingerprint.compute_fingerprint(_OUTPUT.value)}')
-  except errors.InputError as error:
-    sys.exit(f'error: {error}')
 
 
 def run() -> None:
@@ -126,7 +158,7 @@ def run() -> None:
     flags.FLAGS.register_key_flag_for_module(
       sys.argv[0], flags.FLAGS[flag.name]
     )
-  app.run(main)
+  program.run(main)
 
 
 if __name__ == '__main__':

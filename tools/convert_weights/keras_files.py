@@ -34,6 +34,15 @@ _KINDS = {
   'DepthwiseConv2D': 'depthwise_conv2d',
   'SeparableConv2D': 'separable_conv2d',
 }
+_BATCH_NORM = ('gamma', 'beta', 'moving_mean', 'moving_variance')
+# What the weights of a layer are called, by its kind and their number.
+_WEIGHTS = {
+  ('conv2d', 1): ('kernel',),
+  ('conv2d', 2): ('kernel', 'bias'),
+  ('dense', 2): ('kernel', 'bias'),
+  ('depthwise_conv2d', 1): ('depthwise_kernel',),
+  ('separable_conv2d', 2): ('depthwise_kernel', 'pointwise_kernel'),
+}
 _ALL = 'layers'  # the one group of a legacy file
 # TensorFlow 2.13 to 2.15 wrote the second.
 _ROOTS = ('layers', '_layer_checkpoint_dependencies')
@@ -161,6 +170,7 @@ def read(
       groups = _read_layers(file)
   except (
     *(OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile),
+    *(EOFError, MemoryError, OverflowError),
     # A group where there should be an array, or the reverse.
     *(AttributeError, TypeError),
   ) as error:
@@ -183,7 +193,7 @@ def _open(path: os.PathLike | str) -> Iterator[Any]:
   """Opens the HDF5 file, out of its archive where it is in one."""
   import h5py
 
-  if not str(path).endswith('.keras'):
+  if not zipfile.is_zipfile(path):
     with h5py.File(path, 'r') as file:
       yield file
     return
@@ -192,27 +202,51 @@ def _open(path: os.PathLike | str) -> Iterator[Any]:
     # Keras stores without compression; anything else may be a zip bomb.
     if info.compress_type != zipfile.ZIP_STORED:
       raise ValueError('compressed weights, which Keras does not write')
+    if info.file_size > os.path.getsize(path):
+      raise ValueError('weights that are larger than the archive')
     data = io.BytesIO(archive.read(info))
   with h5py.File(data, 'r') as file:
     yield file
 
 
-def _read_array(dataset: Any) -> np.ndarray:
+def _member(group: Any, name: str) -> Any:
+  """Returns a member of a group by its path; links to it are refused.
+
+  A link may lead to any other file of the machine. Keras writes none.
+  """
+  import h5py
+
+  for part in name.split('/'):
+    link = group.get(part, getlink=True)
+    if isinstance(link, (h5py.ExternalLink, h5py.SoftLink)):
+      raise ValueError(f'{part} is a link, which Keras does not write')
+    group = group[part]
+  return group
+
+
+def _read_array(group: Any, name: str) -> np.ndarray:
   """Reads an array; refuses one whose values are not all in the file."""
-  if dataset.external or dataset.id.get_storage_size() < dataset.nbytes:
+  dataset = _member(group, name)
+  if (
+    dataset.external
+    or dataset.is_virtual
+    or dataset.id.get_storage_size() < dataset.nbytes
+  ):
     raise ValueError(f'{dataset.name} {dataset.shape} is not all in the file')
   return np.asarray(dataset)
 
 
 def _read_layers(file: Any) -> dict[str, list[_FileLayer]]:
   """Reads the layers with weights, in groups whose order counts."""
-  root = file.get('model_weights', file)
+  root = file
+  if 'model_weights' in file:
+    root = _member(file, 'model_weights')
   names = _names(root.attrs, 'layer_names')
   if names:
     return {_ALL: _legacy_layers(root, names)}
   for name in _ROOTS:
     if name in file:
-      return _layers_by_kind(file[name])
+      return _layers_by_kind(_member(file, name))
   raise ValueError(
     'neither the attribute layer_names of the legacy layout nor the group '
     'layers of that of Keras 3'
@@ -237,12 +271,12 @@ def _legacy_layers(root: Any, names: Sequence[str]) -> list[_FileLayer]:
   renumbered = _renumber(names)
   layers = []
   for layer in names:
-    arrays = {}
-    for weight in _names(root[layer].attrs, 'weight_names'):
+    arrays, group = {}, _member(root, layer)
+    for weight in _names(group.attrs, 'weight_names'):
       name = weight.split('/')[-1].split(':')[0]
       if name in arrays:
         raise ValueError(f'{layer}/{name} twice')
-      arrays[name] = _read_array(root[layer][weight])
+      arrays[name] = _read_array(group, weight)
     if arrays:
       layers.append(_FileLayer(layer, renumbered.get(layer, layer), arrays))
   return layers
@@ -250,19 +284,20 @@ def _legacy_layers(root: Any, names: Sequence[str]) -> list[_FileLayer]:
 
 def _layers_by_kind(root: Any) -> dict[str, list[_FileLayer]]:
   """Reads the layers of Keras 3's layout, by the kind of layer, in order."""
+  groups = {key: _member(root, key) for key in root}
   names = {
-    key: str(group['vars'].attrs.get('name', ''))
-    for key, group in root.items()
+    key: str(_member(group, 'vars').attrs.get('name', ''))
+    for key, group in groups.items()
     if 'vars' in group
   }
   renumbered = _renumber(names.values())
   numbered = collections.defaultdict(list)
   for key, name in names.items():
-    variables = root[key]['vars']
+    variables = groups[key]['vars']
     if len(variables):
       kind, number = re.fullmatch(r'(.*?)(?:_(\d+))?', key).groups()
       arrays = {
-        index: _read_array(variables[index])
+        index: _read_array(variables, index)
         for index in sorted(variables, key=int)
       }
       layer = _FileLayer(key, renumbered.get(name, name), arrays)
@@ -293,9 +328,12 @@ def _match(
   }
   for kind, file_layers in groups.items():
     matches = [layer for layer in layers if kind in (_ALL, layer.kind)]
+    # The head may be missing: it is the last layer of all.
+    if len(file_layers) == len(matches) - 1 and matches[-1] is layers[-1]:
+      matches = matches[:-1]
     counts = [len(layer.weights) for layer in matches]
     if counts != [len(layer.arrays) for layer in file_layers]:
-      matches = _match_by_name(file_layers, layers)
+      matches = _match_by_name(kind, file_layers, layers)
     for file_layer, layer in zip(file_layers, matches, strict=True):
       if file_layer.name in named and file_layer.name != layer.name:
         problems.append(
@@ -311,14 +349,25 @@ def _match(
 
 
 def _match_by_name(
-  file_layers: Sequence[_FileLayer], layers: Sequence[Layer]
+  kind: str, file_layers: Sequence[_FileLayer], layers: Sequence[Layer]
 ) -> list[Layer]:
   """Matches layers by name; one that the model lacks becomes its own match."""
   by_name = {(layer.name, len(layer.weights)): layer for layer in layers}
   return [
     by_name.get(
       (file_layer.name, len(file_layer.arrays)),
-      Layer(file_layer.key, '', tuple(file_layer.arrays)),
+      Layer(
+        file_layer.name or file_layer.key,
+        '',
+        _guess_weights(kind, tuple(file_layer.arrays)),
+      ),
     )
     for file_layer in file_layers
   ]
+
+
+def _guess_weights(kind: str, keys: tuple[str, ...]) -> tuple[str, ...]:
+  """Returns the names of a layer's weights, which the newer files number."""
+  if kind == 'batch_normalization' and len(keys) in (3, 4):
+    return _BATCH_NORM[-len(keys) :]
+  return _WEIGHTS.get((kind, len(keys)), keys)

@@ -3,10 +3,12 @@
 A network is published many times: better trained under the same names, tuned
 by someone else. Its top-1 and its recipe are those of one file, and must not
 be written beside the variables of another. torchvision's and Cadene's file
-names end in the beginning of the file's SHA-256; timm's weights are told by
-the tag that ends their names. Of TF-Slim's and Keras's nothing tells.
+names end in the beginning of the file's SHA-256; of most of Keras's files its
+code states the MD5; timm's weights are told by the tag that ends their names.
+Of TF-Slim's and the others of Keras nothing tells: the user says so.
 """
 
+import hashlib
 import os
 import pathlib
 import re
@@ -14,6 +16,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tf_transfer import errors
 from tf_transfer.convert_weights import publishers
 from tf_transfer.networks import recipe as recipe_lib
 
@@ -36,6 +39,8 @@ def is_published(
   hashed = _HASHED.fullmatch(source.file)
   if hashed:
     return sha256.startswith(hashed[1])
+  if source.md5:
+    return _compute_md5(path) == source.md5
   if source.file.startswith('timm/'):
     model, tag = source.file.removeprefix('timm/').split('.')
     return _tag(model, pathlib.Path(path).absolute()) == tag
@@ -47,6 +52,8 @@ def expected_evidence(source: publishers.Source) -> str:
   hashed = _HASHED.fullmatch(source.file)
   if hashed:
     return f'a SHA-256 that begins with {hashed[1]}'
+  if source.md5:
+    return f'the MD5 {source.md5}'
   if source.file.startswith('timm/'):
     name = source.file.removeprefix('timm/')
     return f'{name} in its name or that of one of the {_FOLDERS} folders above'
@@ -61,6 +68,25 @@ def _tag(model: str, path: pathlib.Path) -> str | None:
   return next((match[1] for match in matches if match), None)
 
 
+def _compute_md5(path: os.PathLike | str) -> str:
+  """Computes the MD5 of a file, in hexadecimal; it guards against mistakes."""
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(
+      file, lambda: hashlib.md5(usedforsecurity=False)
+    ).hexdigest()
+
+
+def check_statement(
+  source: publishers.Source, path: os.PathLike | str, sha256: str
+) -> None:
+  """Raises an InputError where a file said to be published is another one."""
+  if is_published(source, path, sha256) is False:
+    raise errors.InputError(
+      f'{path} is stated to be {source.file} with --published, and it is not: '
+      f'expected {expected_evidence(source)}'
+    )
+
+
 def top1_source(source: publishers.Source, published: bool | None) -> str:
   """Returns who published a row's top-1, for a weights file's header.
 
@@ -72,6 +98,25 @@ def top1_source(source: publishers.Source, published: bool | None) -> str:
       'which nothing in it tells'
     )
   return source.imagenet_top1_source
+
+
+def _explain_reason(
+  source: publishers.Source, path: os.PathLike | str, sha256: str
+) -> str:
+  """Returns why a file is not taken for the row's, as a sentence or two."""
+  if _HASHED.fullmatch(source.file):
+    return (
+      f'Expected {expected_evidence(source)}; its SHA-256 begins with '
+      f'{sha256[:8]}.'
+    )
+  if source.md5:
+    return f'Expected {expected_evidence(source)}, not {_compute_md5(path)}.'
+  if source.file.startswith('timm/'):
+    return (
+      f'Neither the file nor one of the {_FOLDERS} folders above it has that '
+      'name.'
+    )
+  return 'Nothing in it tells; if it is, say so with --published.'
 
 
 def explain_doubt(
@@ -89,15 +134,9 @@ def explain_doubt(
     top1_is_stated: whether the user stated its ImageNet top-1.
   """
   name = source.file.removeprefix('timm/')
-  reason = (
-    f'Neither the file nor one of the {_FOLDERS} folders above it has that '
-    'name.'
-  )
-  if _HASHED.fullmatch(source.file):
-    reason = (
-      f'Expected {expected_evidence(source)}; its SHA-256 begins with '
-      f'{sha256[:8]}.'
-    )
+  reason = _explain_reason(source, path, sha256)
+  if is_published(source, path, sha256):
+    reason = 'Its variables are not all those of the published file.'
   unknown, hint = 'recipe and license', ''
   if not top1_is_stated:
     unknown = f'ImageNet top-1, {unknown}'

@@ -22,11 +22,12 @@ class Source:
     contract: the preprocessing the weights were trained with.
     file: the published file's name, and of an archive the name in it; of
       timm, the repository on the Hugging Face hub.
+    md5: of the file, where its publisher states it.
     published_as: the file's name where it is published, if `file` is that
       under which a library keeps it.
     package: Python package that carries the file, or ''.
     application: Keras's model that has these weights.
-    formats: of its files, as `readers.format_of` calls them.
+    formats: of its files, as `formats.identify` calls them.
     options: fields of the backbone that these weights need.
     num_classes: number of logits; 1001 have background as class 0.
     imagenet_top1: published accuracy in 0 to 1.
@@ -39,6 +40,7 @@ class Source:
   make_rules: Callable[[], Rules]
   contract: contract_lib.Contract
   file: str
+  md5: str = ''
   published_as: str = ''
   package: str = ''
   application: keras_files.Application | None = None

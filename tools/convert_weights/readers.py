@@ -1,5 +1,6 @@
-"""Reads a checkpoint of any format, told by how the file's name ends."""
+"""Reads a checkpoint of any format, told by its content."""
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Mapping
@@ -10,77 +11,84 @@ import safetensors.numpy
 
 from tf_transfer import errors
 from tf_transfer.convert_weights import (
+  formats,
   keras_files,
   tensorflow_files,
   torch_files,
 )
-
-_FORMATS = {
-  '.pth': 'torch',
-  '.pt': 'torch',
-  '.bin': 'torch',
-  '.safetensors': 'safetensors',
-  '.h5': 'keras',
-  '.hdf5': 'keras',
-  '.keras': 'keras',
-  '.pb': 'graph',
-}
+from tf_transfer.runtime import units
 
 # The types of variables in a .safetensors that are not quantized.
 _DTYPES = ('F64', 'F32', 'F16', 'BF16', 'I64', 'I32')
-# Prefixes of DataParallel and its distributed form, and of torch.compile.
-_WRAPPERS = ('module.', '_orig_mod.')
 
 
-def format_of(path: os.PathLike | str) -> str:
-  """Returns the format that a file's name says.
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+  """What a file of any format holds.
 
-  Returns:
-    'torch', 'safetensors', 'keras', 'graph', or else 'tensorflow'.
+  Attributes:
+    tensors: the arrays by name.
+    format: as `formats.identify` calls it.
+    notes: sentences on what was chosen or left out.
   """
-  return _FORMATS.get(pathlib.Path(path).suffix, 'tensorflow')
+
+  tensors: Mapping[str, np.ndarray]
+  format: str
+  notes: tuple[str, ...] = ()
 
 
 def file_of(path: os.PathLike | str) -> pathlib.Path:
   """Returns the file that holds a checkpoint's values.
 
   Raises:
-    InputError: there is no such file.
+    InputError: there is no such file, or it is no checkpoint.
   """
-  path = pathlib.Path(path)
-  if format_of(path) == 'tensorflow':
-    file = tensorflow_files.data_file(path)
-  else:
-    file = path if path.is_file() else None
-  if file is None:
-    raise errors.InputError(f'input {path}: no such file')
-  return file
+  if formats.identify(path) == 'tensorflow':
+    return tensorflow_files.data_file(path) or pathlib.Path(path)
+  return pathlib.Path(path)
 
 
 def read(
   path: os.PathLike | str,
   application: keras_files.Application | None = None,
-) -> dict[str, np.ndarray]:
+  key: str | None = None,
+) -> Checkpoint:
   """Reads the arrays of a checkpoint by name.
 
   Args:
     path: of the checkpoint.
     application: the model that gives the arrays of a Keras file their names;
       other files name their arrays themselves.
+    key: under which a PyTorch file has the network; None to tell.
 
   Raises:
     InputError: the file is missing, damaged, refused or of another format.
   """
-  kind = format_of(path)
+  kind = formats.identify(path)
   if kind == 'torch':
-    return torch_files.read(path)
+    return _read_torch(path, key)
   if kind == 'keras':
-    return keras_files.read(path, application)
-  if kind == 'graph':
-    return tensorflow_files.read_graph(path)
-  if kind == 'tensorflow':
-    return tensorflow_files.read(path)
-  return _read_safetensors(path)
+    tensors = keras_files.read(path, application)
+  elif kind == 'graph':
+    tensors = tensorflow_files.read_graph(path)
+  elif kind == 'tensorflow':
+    tensors = tensorflow_files.read(path)
+  else:
+    tensors = _read_safetensors(path)
+  return Checkpoint(tensors, kind)
+
+
+def _read_torch(path: os.PathLike | str, key: str | None) -> Checkpoint:
+  """Reads a file of PyTorch, and says which of its state dicts."""
+  found = torch_files.read(path, key)
+  notes = []
+  if found.key:
+    others = ''
+    if found.num_others:
+      noun = units.counted(found.num_others, 'tensor')
+      others = f'; left out: {noun} under other keys'
+    notes.append(f'the variables under {found.key} are read{others}')
+  return Checkpoint(found.tensors, 'torch', tuple(notes))
 
 
 def _read_safetensors(path: os.PathLike | str) -> dict[str, np.ndarray]:
@@ -101,17 +109,3 @@ def _read_safetensors(path: os.PathLike | str) -> dict[str, np.ndarray]:
     f'{dtypes[quantized[0]]}: expected floating point of 16 bits or more. '
     'Get the weights that were not quantized.'
   )
-
-
-def strip_wrapper(
-  tensors: Mapping[str, np.ndarray],
-) -> tuple[dict[str, np.ndarray], str]:
-  """Removes the prefix that a wrapper of PyTorch put before every name.
-
-  Returns:
-    The arrays by their names in the network, and the prefix or ''.
-  """
-  for prefix in _WRAPPERS:
-    if tensors and all(name.startswith(prefix) for name in tensors):
-      return {n.removeprefix(prefix): a for n, a in tensors.items()}, prefix
-  return dict(tensors), ''

@@ -203,7 +203,7 @@ def drop(*patterns: str) -> tuple[Rule, ...]:
   return tuple(Rule(pattern, None) for pattern in patterns)
 
 
-class _Matcher:
+class Matcher:
   """Finds the rule of a name; looks literal patterns up in a dict."""
 
   def __init__(self, rules: Sequence[Rule]) -> None:
@@ -241,7 +241,7 @@ def apply_rules(
     The converted arrays by path, and a line for each problem.
   """
   converted, subtracted, problems = {}, {}, []
-  matcher = _Matcher(rules)
+  matcher = Matcher(rules)
   for name, array in tensors.items():
     rule, path = matcher.find(name)
     if rule is None:
@@ -265,5 +265,5 @@ def apply_rules(
 
 def count_unknown(names: Iterable[str], rules: Sequence[Rule]) -> int:
   """Counts the names that no rule knows."""
-  matcher = _Matcher(rules)
+  matcher = Matcher(rules)
   return sum(matcher.find(name)[0] is None for name in names)

@@ -8,7 +8,6 @@ from tf_transfer.convert_weights import (
   keras_files,
   provenance,
   publishers,
-  readers,
   rules,
   table,
 )
@@ -55,7 +54,11 @@ def keras_application(network: str) -> keras_files.Application | None:
 
 
 def recognize(
-  network: str, names: Iterable[str], path: os.PathLike | str, sha256: str
+  network: str,
+  names: Iterable[str],
+  path: os.PathLike | str,
+  sha256: str,
+  file_format: str,
 ) -> publishers.Source:
   """Returns the source whose rules know most of a checkpoint's variables.
 
@@ -68,12 +71,12 @@ def recognize(
     names: of the checkpoint's variables.
     path: of the checkpoint.
     sha256: of its file.
+    file_format: of its file, as `formats.identify` calls it.
 
   Raises:
     InputError: it may be from either of two sources.
   """
   names = tuple(names)
-  file_format = readers.format_of(path)
 
   def mismatch(source: publishers.Source) -> tuple[int, bool]:
     """Number of unknown variables, and whether the format is another."""

@@ -56,7 +56,8 @@ def _efficientnet_lite(
   )
 
 
-# Ends the names of most of Keras's files.
+# Keras states the MD5 of most of its files, in the code of
+# keras.applications. Ends the names of most of them.
 _KERAS_FILE = '_weights_tf_dim_ordering_tf_kernels.h5'
 
 
@@ -64,7 +65,7 @@ def _resnet(
   layers: int,
   depths: tuple[int, ...],
   slim_top1: float,
-  keras_top1: float,
+  keras: tuple[str, float],
   torchvision: tuple[str, float],
   timm: tuple[str, float | None],
 ) -> tuple[publishers.Source, ...]:
@@ -74,7 +75,7 @@ def _resnet(
     layers: their number, as 50.
     depths: bottlenecks in each stage.
     slim_top1: TF-Slim's.
-    keras_top1: Keras's.
+    keras: the MD5 of its file, and its top-1.
     torchvision: the hash in its file's name, and its top-1.
     timm: the tag behind its file's name, and its top-1, None if unknown.
   """
@@ -94,9 +95,10 @@ def _resnet(
     publishers.keras(
       functools.partial(resnet.keras, depths),
       224,
-      keras_top1,
+      keras[1],
       f'ResNet{layers}',
       f'resnet{layers}{_KERAS_FILE}',
+      md5=keras[0],
       scaling=publishers.CAFFE,
       options={'stride_in': 'first_1x1', 'epsilon': 1.001e-5},
       recipe=recipes.PLAIN,
@@ -123,7 +125,7 @@ def _resnet(
 def _densenet(
   layers: int,
   depths: tuple[int, ...],
-  keras_top1: float,
+  keras: tuple[str, float],
   torchvision: tuple[str, float],
   timm: tuple[str, float],
 ) -> tuple[publishers.Source, ...]:
@@ -133,9 +135,10 @@ def _densenet(
     publishers.keras(
       functools.partial(densenet.keras, depths),
       224,
-      keras_top1,
+      keras[1],
       f'DenseNet{layers}',
       f'densenet{layers}{_KERAS_FILE}',
+      md5=keras[0],
       scaling=publishers.TORCH,
       options={'epsilon': 1.001e-5},
       recipe=recipes.PLAIN,
@@ -301,6 +304,7 @@ def _inception_v3() -> tuple[publishers.Source, ...]:
       0.779,
       'InceptionV3',
       f'inception_v3{_KERAS_FILE}',
+      md5='9a0d58056eeedaa3f26cb7ebd46da564',
       options=_NO_SCALE,
       recipe=recipes.INCEPTION,
       license='Apache-2.0',
@@ -378,6 +382,7 @@ def _inception_resnet_v2() -> tuple[publishers.Source, ...]:
       0.803,
       'InceptionResNetV2',
       f'inception_resnet_v2{_KERAS_FILE}',
+      md5='e693bd0210a403b3192acc6073ad2e96',
       options=_NO_SCALE,
       recipe=recipes.INCEPTION,
       license='Apache-2.0',
@@ -399,7 +404,7 @@ def _nasnet(
   config: Mapping[str, Any],
   size: int,
   slim_top1: float,
-  keras_top1: float,
+  keras: tuple[str, float],
   torch: Callable[[Callable[[], publishers.Rules]], publishers.Source],
 ) -> tuple[publishers.Source, ...]:
   """Describes the sources of a NASNet-A."""
@@ -415,9 +420,10 @@ def _nasnet(
     publishers.keras(
       functools.partial(nasnet.keras, repeats),
       size,
-      keras_top1,
+      keras[1],
       f'NASNet{name.capitalize()}',
       f'nasnet_{name}.h5',
+      md5=keras[0],
       published_as=f'NASNet-{name}.h5',
       options={'reduction_pools': 'zeros'},
       recipe=recipes.NASNET,
@@ -463,7 +469,7 @@ def _efficientnet_v2(
   name: str,
   architecture: efficientnet_v2_lib.Architecture,
   size: int,
-  keras_top1: float,
+  keras: tuple[str, float],
   timm_top1: float,
   crop_fraction: float,
   keras_fields: Mapping[str, Any],
@@ -474,9 +480,10 @@ def _efficientnet_v2(
     publishers.keras(
       functools.partial(efficientnet_v2.keras, architecture),
       size,
-      keras_top1,
+      keras[1],
       f'EfficientNetV2{name.upper()}',
       f'efficientnetv2-{name}.h5',
+      md5=keras[0],
       # Scaling is the contract's.
       arguments=(('include_preprocessing', False),),
       crop_fraction=crop_fraction,
@@ -521,7 +528,7 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     50,
     resnet_lib.DEPTHS_50,
     0.752,
-    0.749,
+    ('2cb95161c43110f7111970584f804107', 0.749),
     ('0676ba61', 0.7613),
     ('a1_in1k', 0.80382),
   ),
@@ -529,7 +536,7 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     101,
     resnet_lib.DEPTHS_101,
     0.764,
-    0.764,
+    ('f1aeb4b969a6efcfb50fad2f0c20cfc5', 0.764),
     ('63fe2227', 0.77374),
     ('a1h_in1k', None),
   ),
@@ -537,28 +544,28 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     152,
     resnet_lib.DEPTHS_152,
     0.768,
-    0.766,
+    ('100835be76be38e30d865e96f2aaae62', 0.766),
     ('394f9c45', 0.78312),
     ('a1h_in1k', None),
   ),
   'densenet121': _densenet(
     121,
     densenet_lib.DEPTHS_121,
-    0.750,
+    ('9d60b8095a5708f2dcce2bca79d332c7', 0.750),
     ('a639ec97', 0.74434),
     ('ra_in1k', 0.75574),
   ),
   'densenet169': _densenet(
     169,
     densenet_lib.DEPTHS_169,
-    0.762,
+    ('d699b8f76981ab1b30698df4c175e90b', 0.762),
     ('b2777c0a', 0.756),
     ('tv_in1k', 0.75922),
   ),
   'densenet201': _densenet(
     201,
     densenet_lib.DEPTHS_201,
-    0.773,
+    ('1ceb130c1ea1b78c3bf6114dbdfd8807', 0.773),
     ('c1103571', 0.76896),
     ('tv_in1k', 0.77284),
   ),
@@ -576,10 +583,20 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
   ),
   'mobilenet_v2_140': _mobilenet_v2(1.4, 0.749, 0.750, 0.76528),
   'nasnet_mobile': _nasnet(
-    'mobile', nasnet_lib.MOBILE, 224, 0.740, 0.744, _cadene_nasnet_mobile
+    'mobile',
+    nasnet_lib.MOBILE,
+    224,
+    0.740,
+    ('020fb642bf7360b370c678b08e0adf61', 0.744),
+    _cadene_nasnet_mobile,
   ),
   'nasnet_large': _nasnet(
-    'large', nasnet_lib.LARGE, 331, 0.827, 0.825, _timm_nasnet_large
+    'large',
+    nasnet_lib.LARGE,
+    331,
+    0.827,
+    ('11577c9a518f0070763c2b964a382f17', 0.825),
+    _timm_nasnet_large,
   ),
   'efficientnet_lite0': (
     _efficientnet_lite(0, 224, 1.0, 1.0, 0.751, '57934424'),
@@ -591,17 +608,37 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     _efficientnet_lite(2, 260, 1.1, 1.2, 0.776, '9656183e'),
   ),
   'efficientnet_v2_b0': _efficientnet_v2_base(
-    'b0', efficientnet_v2_lib.B0, 224, 0.787, 0.78386, 0.875
+    'b0',
+    efficientnet_v2_lib.B0,
+    224,
+    ('21ecbf6da12460d5c40bb2f29ceb2188', 0.787),
+    0.78386,
+    0.875,
   ),
   'efficientnet_v2_b1': _efficientnet_v2_base(
-    'b1', efficientnet_v2_lib.B1, 240, 0.798, 0.79518, 0.882
+    'b1',
+    efficientnet_v2_lib.B1,
+    240,
+    ('069f0534ff22adf035c89e2d9547a9dc', 0.798),
+    0.79518,
+    0.882,
   ),
   'efficientnet_v2_b2': _efficientnet_v2_base(
-    'b2', efficientnet_v2_lib.B2, 260, 0.805, 0.80226, 0.890
+    'b2',
+    efficientnet_v2_lib.B2,
+    260,
+    ('424e49f28180edbde1e94797771950a7', 0.805),
+    0.80226,
+    0.890,
   ),
   'efficientnet_v2_b3': (
     *_efficientnet_v2_base(
-      'b3', efficientnet_v2_lib.B3, 300, 0.820, 0.81960, 0.904
+      'b3',
+      efficientnet_v2_lib.B3,
+      300,
+      ('1f1fc43bd98a6e4fd8fdfd551e02c7a0', 0.820),
+      0.81960,
+      0.904,
     ),
     # The same variables, trained on images scaled otherwise.
     publishers.timm(
@@ -616,12 +653,24 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     ),
   ),
   'efficientnet_v2_s': _efficientnet_v2_large(
-    's', efficientnet_v2_lib.S, 384, 0.839, 0.83900
+    's',
+    efficientnet_v2_lib.S,
+    384,
+    ('e1d88a8495beba45748fedd0cecbe016', 0.839),
+    0.83900,
   ),
   'efficientnet_v2_m': _efficientnet_v2_large(
-    'm', efficientnet_v2_lib.M, 480, 0.853, 0.85208
+    'm',
+    efficientnet_v2_lib.M,
+    480,
+    ('a3bf6aa3276309f4fc6a34aa114c95cd', 0.853),
+    0.85208,
   ),
   'efficientnet_v2_l': _efficientnet_v2_large(
-    'l', efficientnet_v2_lib.L, 480, 0.857, 0.85660
+    'l',
+    efficientnet_v2_lib.L,
+    480,
+    ('27e6d408b53c7ebc868fefa357689935', 0.857),
+    0.85660,
   ),
 }

@@ -6,10 +6,14 @@ was evaluated. A frozen graph is a .pb file, a GraphDef whose variables have
 become nodes of kind Const under the variables' names.
 """
 
+import glob
+import itertools
+import math
 import os
 import pathlib
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import Any
 
 import numpy as np
 
@@ -18,9 +22,13 @@ from tf_transfer.convert_weights import packages
 
 _AVERAGE = '/ExponentialMovingAverage'
 # What a training script keeps beside the network.
-_TRAINING = re.compile(r'(.*/)?(global_step|RMSProp(_\d+)?|Momentum)')
+_TRAINING = re.compile(
+  r'(.*/)?(global_step|RMSProp(_\d+)?|Momentum|Adam(_1)?|beta[12]_power)'
+)
 # The variable in which a checkpoint of objects describes them.
 _OBJECT_GRAPH = '_CHECKPOINTABLE_OBJECT_GRAPH'
+_MAX_REPEATED = 2**24  # elements
+_MAX_MISSING = 4  # parts in an error
 _PARTS = re.compile(r'(.*)\.(index|meta|data-\d{5}-of-\d{5})')
 
 
@@ -30,13 +38,46 @@ def prefix(path: os.PathLike | str) -> str:
   return match[1] if match else os.fspath(path)
 
 
+def is_part(path: os.PathLike | str) -> bool:
+  """Tells whether a file is named as a part of a V2 checkpoint."""
+  return prefix(path) != os.fspath(path)
+
+
+def _data_files(start: pathlib.Path) -> list[pathlib.Path]:
+  """Returns the .data files of a checkpoint, in order."""
+  pattern = f'{glob.escape(start.name)}.data-?????-of-?????'
+  return sorted(start.parent.glob(pattern))
+
+
 def data_file(path: os.PathLike | str) -> pathlib.Path | None:
-  """Returns the file that holds the (first) values, or None."""
+  """Returns the file that holds the (first) values, or None.
+
+  Raises:
+    InputError: some parts of the checkpoint are there, and others are not.
+  """
   start = pathlib.Path(prefix(path))
-  data_files = sorted(start.parent.glob(f'{start.name}.data-00000-of-*'))
-  if data_files:
-    return data_files[0]
-  return start if start.is_file() else None
+  parts = _data_files(start)
+  index = start.with_name(f'{start.name}.index')
+  if not parts and not index.is_file():
+    return start if start.is_file() else None
+  missing = [] if index.is_file() else [index.name]
+  if parts:
+    count = parts[0].name[-5:]
+    names = {part.name for part in parts}
+    wanted = (
+      f'{start.name}.data-{n:05d}-of-{count}' for n in range(int(count))
+    )
+    # The count may be anything: no more is looked for than is named.
+    absent = (name for name in wanted if name not in names)
+    missing += itertools.islice(absent, _MAX_MISSING)
+  else:
+    missing.append(f'{start.name}.data-00000-of-00001')
+  if missing:
+    raise errors.InputError(
+      f'{path} is no complete TensorFlow checkpoint: no such file as '
+      f'{", ".join(missing)} in {start.parent}. Get all of its parts.'
+    )
+  return parts[0]
 
 
 def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
@@ -103,6 +144,18 @@ def use_averages(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
   return {**plain, **averages}
 
 
+def _check_sizes(tensors: Iterable[Any], file_size: int) -> None:
+  """Refuses constants that take much more memory than their file.
+
+  A constant of one value throughout is stored as that value and a shape.
+  """
+  size = sum(
+    math.prod(dim.size for dim in tensor.tensor_shape.dim) for tensor in tensors
+  )
+  if size > file_size + _MAX_REPEATED:
+    raise ValueError(f'constants of {size:,} elements in {file_size:,} bytes')
+
+
 def read_graph(path: os.PathLike | str) -> dict[str, np.ndarray]:
   """Reads the network's variables of a frozen graph.
 
@@ -120,13 +173,15 @@ def read_graph(path: os.PathLike | str) -> dict[str, np.ndarray]:
 
   try:
     graph = tf.compat.v1.GraphDef.FromString(pathlib.Path(path).read_bytes())
-    constants = {
-      node.name: tf.make_ndarray(node.attr['value'].tensor)
+    tensors = {
+      node.name: node.attr['value'].tensor
       for node in graph.node
       if node.op == 'Const'
     }
-    if not constants:
+    if not tensors:
       raise ValueError('no node of kind Const')
+    _check_sizes(tensors.values(), graph.ByteSize())
+    constants = {name: tf.make_ndarray(t) for name, t in tensors.items()}
   except (DecodeError, OSError, TypeError, ValueError) as error:
     raise errors.InputError(
       f'{path} is no complete frozen graph ({error}): it may be cut short '

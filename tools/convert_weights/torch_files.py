@@ -1,27 +1,35 @@
 """Reads PyTorch's .pth files without PyTorch, and without running code.
 
 A .pth file is a pickle, and a pickle is a program. This reader admits tensor
-storages and plain containers only; it refuses whatever else a pickle names
-before any of it runs. Two layouts exist: a zip archive (PyTorch 1.6 and
-newer), and the legacy one, five pickles in a row followed by the storages.
+storages and plain containers; other classes become stand-ins that do nothing,
+and functions are refused before any of them runs. Two layouts exist: a zip
+archive (PyTorch 1.6 and newer), and the legacy one, five pickles in a row
+followed by the storages.
 """
 
 import collections
 import dataclasses
+import math
 import os
+import pathlib
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import IO, Any
 
 import ml_dtypes
 import numpy as np
 
 from tf_transfer import errors
+from tf_transfer.convert_weights import state_dicts
 from tf_transfer.runtime import pickles
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
+# Shared storages are copied: the tensors may take this many times their file,
+# and a little more.
+_MAX_GROWTH = 4
+_MAX_SMALL = 2**20  # bytes
 
 _STORAGES = {
   'FloatStorage': np.float32,
@@ -34,6 +42,12 @@ _STORAGES = {
   'CharStorage': np.int8,
   'ByteStorage': np.uint8,
   'BoolStorage': np.bool_,
+  # No network here has these; they may be there beside one.
+  'ComplexFloatStorage': np.complex64,
+  'ComplexDoubleStorage': np.complex128,
+  'QInt8Storage': 'V1',
+  'QUInt8Storage': 'V1',
+  'QInt32Storage': 'V4',
 }
 
 
@@ -75,25 +89,52 @@ def _rebuild_parameter(tensor: Any, *_: Any) -> Any:
   return tensor
 
 
+def _rebuild_subclass(function: Any, _: Any, arguments: Any, *__: Any) -> Any:
+  """Describes a tensor of a subclass, or one with attributes."""
+  if function not in (_rebuild_tensor, _rebuild_parameter):
+    raise ValueError('a tensor of an unknown subclass')
+  return function(*arguments)
+
+
+# What PyTorch names beside classes: types of elements and layouts.
+_NAMES = (
+  *(f'float{bits}' for bits in (16, 32, 64)),
+  *(f'int{bits}' for bits in (8, 16, 32, 64)),
+  *('bfloat16', 'uint8', 'bool', 'complex64', 'complex128'),
+  *('device', 'strided', 'contiguous_format', 'preserve_format'),
+)
 _ADMITTED = {
   ('collections', 'OrderedDict'): collections.OrderedDict,
+  ('torch._utils', '_rebuild_tensor'): _rebuild_tensor,
   ('torch._utils', '_rebuild_tensor_v2'): _rebuild_tensor,
   ('torch._utils', '_rebuild_parameter'): _rebuild_parameter,
+  ('torch._utils', '_rebuild_parameter_with_state'): _rebuild_parameter,
+  ('torch._tensor', '_rebuild_from_type_v2'): _rebuild_subclass,
+  ('torch.serialization', '_get_layout'): pickles.StandIn,
+  **{('torch', name): pickles.StandIn for name in _NAMES},
   **{('torch', name): np.dtype(dtype) for name, dtype in _STORAGES.items()},
 }
 
 
 class _Unpickler(pickles.Unpickler):
-  """Admits the names above, and describes storages in place of reading them."""
+  """Admits the names above, and describes storages in place of reading them.
+
+  Attributes:
+    dtypes: of the storages that were described, by their keys.
+  """
 
   def __init__(self, file: IO[bytes]) -> None:
-    super().__init__(file, _ADMITTED)
+    super().__init__(file, _ADMITTED, stand_ins=True)
+    self.dtypes: dict[str, np.dtype] = {}
 
   def persistent_load(self, pid: Any) -> _Storage:
     """Describes the storage that a persistent id names."""
     kind, dtype, key, _, length, *view = pid
-    if kind != 'storage' or not isinstance(dtype, np.dtype):
+    if kind != 'storage':
       raise ValueError('a persistent id that is no storage')
+    if not isinstance(dtype, np.dtype):
+      raise ValueError(f'a storage of the type {dtype!r}')
+    self.dtypes[str(key)] = dtype
     if view and view[0] is not None:
       _, start, length = view[0]
       return _Storage(str(key), dtype, int(length), int(start))
@@ -121,44 +162,69 @@ def _materialize(tensor: _Tensor, data: bytes) -> np.ndarray:
   return view.astype(dtype.newbyteorder('='))
 
 
-def _state_dict(root: Any) -> Mapping[str, _Tensor]:
-  """Returns the tensors by name, out of what a training script wrapped."""
-  for key in ('state_dict', 'model'):
-    if isinstance(root, Mapping) and isinstance(root.get(key), Mapping):
-      root = root[key]
-  if not isinstance(root, Mapping):
-    raise ValueError(f'a {type(root).__name__}, not a dict of tensors')
-  tensors = {
-    name: value for name, value in root.items() if isinstance(value, _Tensor)
+def _check_size(tensors: Iterable[_Tensor], file_size: int) -> None:
+  """Refuses tensors that take much more memory than their file.
+
+  Tensors may share a storage; each is copied.
+  """
+  size = sum(math.prod(t.shape) * t.storage.dtype.itemsize for t in tensors)
+  if size > _MAX_GROWTH * file_size + _MAX_SMALL:
+    raise ValueError(f'tensors of {size:,} bytes in {file_size:,} of the file')
+
+
+def _materialize_all(
+  tensors: Mapping[str, _Tensor],
+  read_storage: Callable[[str], bytes],
+  file_size: int,
+) -> dict[str, np.ndarray]:
+  """Copies the values of all tensors out of their storages."""
+  _check_size(tensors.values(), file_size)
+  return {
+    name: _materialize(tensor, read_storage(tensor.storage.key))
+    for name, tensor in tensors.items()
   }
-  if not tensors:
-    raise ValueError('a dict without tensors')
-  return tensors
 
 
-def _read_zip(file: IO[bytes]) -> dict[str, np.ndarray]:
+def _check_entries(entries: Iterable[zipfile.ZipInfo], file_size: int) -> None:
+  """Refuses an archive whose entries would take more than its own size."""
+  # PyTorch stores without compression; anything else may be a zip bomb.
+  if any(i.compress_type != zipfile.ZIP_STORED for i in entries):
+    raise ValueError('compressed entries, which PyTorch does not write')
+  if sum(info.file_size for info in entries) > file_size:
+    raise ValueError('entries that are larger than the archive')
+
+
+def _read_zip(
+  file: IO[bytes], file_size: int, key: str | None
+) -> state_dicts.StateDict:
   """Reads the layout of PyTorch 1.6 and newer."""
   with zipfile.ZipFile(file) as archive:
     entries = {info.filename: info for info in archive.infolist()}
-    # PyTorch stores without compression; anything else may be a zip bomb.
-    if any(i.compress_type != zipfile.ZIP_STORED for i in entries.values()):
-      raise ValueError('compressed entries, which PyTorch does not write')
-    pickled = [name for name in entries if name.endswith('/data.pkl')]
+    _check_entries(archive.infolist(), file_size)
+    pickled = [n for n in entries if pathlib.PurePath(n).name == 'data.pkl']
     if len(pickled) != 1:
       raise ValueError('a zip archive without one data.pkl')
     prefix = pickled[0].removesuffix('data.pkl')
+    if f'{prefix}constants.pkl' in entries:
+      raise errors.InputError(
+        'it is a TorchScript program: load it with PyTorch, and save its '
+        'state_dict()'
+      )
     order = f'{prefix}byteorder'
     if order in entries and archive.read(order).strip() != b'little':
       raise ValueError('big-endian storages')
     with archive.open(pickled[0]) as stream:
-      tensors = _state_dict(_Unpickler(stream).load())
-    return {
-      name: _materialize(t, archive.read(f'{prefix}data/{t.storage.key}'))
-      for name, t in tensors.items()
-    }
+      root = _Unpickler(stream).load()
+    found = state_dicts.find(root, _Tensor, key)
+    arrays = _materialize_all(
+      found.tensors, lambda k: archive.read(f'{prefix}data/{k}'), file_size
+    )
+    return dataclasses.replace(found, tensors=arrays)
 
 
-def _read_legacy(file: IO[bytes]) -> dict[str, np.ndarray]:
+def _read_legacy(
+  file: IO[bytes], file_size: int, key: str | None
+) -> state_dicts.StateDict:
   """Reads the layout before PyTorch 1.6."""
   if _Unpickler(file).load() != _LEGACY_MAGIC:
     raise ValueError('a pickle without the magic number of a .pth file')
@@ -166,50 +232,64 @@ def _read_legacy(file: IO[bytes]) -> dict[str, np.ndarray]:
     raise ValueError('an unknown protocol')
   if not _Unpickler(file).load()['little_endian']:
     raise ValueError('big-endian storages')
-  tensors = _state_dict(_Unpickler(file).load())
-  keys = _Unpickler(file).load()
-  dtypes = {t.storage.key: t.storage.dtype for t in tensors.values()}
+  unpickler = _Unpickler(file)
+  found = state_dicts.find(unpickler.load(), _Tensor, key)
+  needed = {tensor.storage.key for tensor in found.tensors.values()}
   storages = {}
-  for key in keys:
+  for storage in _Unpickler(file).load():
     (length,) = struct.unpack('<q', file.read(8))
-    if key not in dtypes:
-      raise ValueError(f'storage {key}, which no tensor refers to')
-    num_bytes = length * dtypes[key].itemsize
-    storages[key] = file.read(num_bytes) if length >= 0 else b''
-    if len(storages[key]) != num_bytes:
+    if storage not in unpickler.dtypes:
+      raise ValueError(f'storage {storage}, which no tensor refers to')
+    num_bytes = length * unpickler.dtypes[storage].itemsize
+    if not 0 <= num_bytes <= file_size - file.tell():
       raise EOFError('the file ends inside a storage')
-  return {
-    name: _materialize(t, storages[t.storage.key])
-    for name, t in tensors.items()
-  }
+    # The others are an optimizer's, or a second network's.
+    if storage in needed:
+      storages[storage] = file.read(num_bytes)
+    else:
+      file.seek(num_bytes, os.SEEK_CUR)
+  arrays = _materialize_all(found.tensors, storages.__getitem__, file_size)
+  return dataclasses.replace(found, tensors=arrays)
 
 
-def read(path: os.PathLike | str) -> dict[str, np.ndarray]:
+def read(
+  path: os.PathLike | str, key: str | None = None
+) -> state_dicts.StateDict:
   """Reads the tensors of a .pth file.
 
+  Args:
+    path: of the file.
+    key: under which a script saved the state dict; None to tell.
+
   Returns:
-    {name: array}, in the dtypes and the order of the file.
+    The arrays by name, in the dtypes and the order of the file, and where in
+    the file they were.
 
   Raises:
-    InputError: no such file, cut short, not a .pth file, or a pickle that
-      names anything but storages and plain containers.
+    InputError: no such file, cut short, not a .pth file, one of several state
+      dicts, or a pickle that names functions.
   """
   try:
     with open(path, 'rb') as file:
+      file_size = os.fstat(file.fileno()).st_size
       is_zip = file.read(4) == b'PK\x03\x04'
       file.seek(0)
-      return _read_zip(file) if is_zip else _read_legacy(file)
+      read_layout = _read_zip if is_zip else _read_legacy
+      return read_layout(file, file_size, key)
+  except errors.InputError as error:
+    raise errors.InputError(f'{path}: {error}') from error
   except pickles.Refused as error:
     raise errors.InputError(
-      f'{path} is refused: its pickle names {error}, and only tensor storages '
-      'and plain containers are admitted. Loading it with PyTorch could run '
-      'code; get the file from another source.'
+      f'{path} is refused: its pickle names {error}, and only tensor storages, '
+      'plain containers and classes that are left out are admitted. Loading it '
+      'with PyTorch could run code; get the file from another source.'
     ) from error
   except OSError as error:
     raise errors.InputError(
       f'{path} cannot be read: {error.strerror or error}'
     ) from error
-  except (*pickles.ERRORS, zipfile.BadZipFile) as error:
+  # RuntimeError is for entries that need a password.
+  except (*pickles.ERRORS, zipfile.BadZipFile, RuntimeError) as error:
     raise errors.InputError(
       f'{path} is no complete .pth file ({error}): it may be cut short or '
       'of another format. Get it again.'

@@ -1,13 +1,17 @@
 """Decoding of files of every format, damaged ones too."""
 
+import functools
 import io
+import resource
 import struct
+import zlib
 
+import imagecodecs
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tf_transfer.datasets.images import decoding
+from tf_transfer.datasets.images import decoding, formats
 from tf_transfer.datasets.images.decoding import CorruptImage, decode
 from tf_transfer.errors import InputError
 
@@ -432,3 +436,181 @@ def test_a_part_of_broken_bytes_is_pixels_or_an_error():
         # Sizes that damage has changed may be smaller than the box.
         assert pixels.ndim == 3
   assert corrupt > 5
+
+
+# Held against another library, or against bytes by hand.
+
+
+@pytest.mark.parametrize('magic', [b'P2', b'P3', b'P5', b'P6'])
+@pytest.mark.parametrize('peak', [1, 100, 255, 1000, 4095, 65535])
+def test_netpbm_of_any_peak(magic, peak):
+  bands = 3 if magic in (b'P3', b'P6') else 1
+  rng = np.random.default_rng(peak)
+  samples = rng.integers(0, peak + 1, (5, 7, bands))
+  data = b' '.join(b'%d' % x for x in samples.ravel())
+  if magic in (b'P5', b'P6'):
+    data = samples.astype('u1' if peak < 256 else '>u2').tobytes()
+  pixels = decode(b'%s\n# a comment\n7 5\n%d\n' % (magic, peak) + data, 'x')
+  assert np.abs(pixels - samples * 255 / peak).max() <= 0.51
+
+
+def bmp(data, bits, header=40, masks=(), rows=4):
+  """A BMP of 8 columns; rows < 0 start at the top."""
+  head = struct.pack(
+    '<IiiHHIIiiII',
+    header,
+    8,
+    rows,
+    1,
+    bits,
+    3 if masks else 0,
+    len(data),
+    2835,
+    2835,
+    0,
+    0,
+  )
+  packed_masks = struct.pack(f'<{len(masks)}I', *masks)
+  if header > 40:
+    head = (head + packed_masks).ljust(header, b'\0')
+  else:
+    head += packed_masks
+  start = 14 + len(head)
+  return (
+    b'BM' + struct.pack('<IHHI', start + len(data), 0, 0, start) + (head + data)
+  )
+
+
+ARGB = (0xFF0000, 0xFF00, 0xFF, 0xFF000000)
+
+
+@pytest.mark.parametrize(
+  ('header', 'masks', 'has_alpha'),
+  [
+    (40, (), False),
+    (40, ARGB[:3], False),
+    (124, (), False),
+    (124, (*ARGB[:3], 0), False),
+    (56, ARGB, True),
+    (124, ARGB, True),
+  ],
+)
+def test_bmp_of_32_bits(header, masks, has_alpha):
+  rng = np.random.default_rng(0)
+  pixels = rng.integers(0, 256, (4, 8, 4), dtype=np.uint8)
+  data = pixels[::-1, :, [2, 1, 0, 3]].tobytes()
+  alpha = pixels[..., 3:] / 255 if has_alpha else 1.0
+  expected = pixels[..., :3] * alpha + 255 * (1 - alpha)
+  assert np.abs(decode(bmp(data, 32, header, masks), 'x') - expected).max() <= 1
+
+
+@pytest.mark.parametrize('rows', [4, -4])
+@pytest.mark.parametrize(
+  ('masks', 'widths'), [((), (5, 5, 5)), ((0xF800, 0x7E0, 0x1F), (5, 6, 5))]
+)
+def test_bmp_of_16_bits(masks, widths, rows):
+  words = np.random.default_rng(0).integers(0, 2**16, (4, 8))
+  shifts = widths[1] + widths[2], widths[2], 0
+  expected = np.stack(
+    [
+      ((words >> shift) & (2**width - 1)) * 255 / (2**width - 1)
+      for shift, width in zip(shifts, widths, strict=True)
+    ],
+    axis=-1,
+  )
+  stored = words[::-1] if rows > 0 else words
+  data = bmp(stored.astype('<u2').tobytes(), 16, masks=masks, rows=rows)
+  assert np.abs(decode(data, 'x') - expected).max() <= 1
+
+
+def test_cmyk_jpeg_is_read_where_adobes_mark_says_how(photo):
+  cmyk = np.array(Image.fromarray(photo).convert('CMYK'))
+  options = {'colorspace': 'CMYK', 'outcolorspace': 'CMYK'}
+  adobe = imagecodecs.jpeg8_encode(255 - cmyk, 100, **options)
+  assert_near(decode(adobe, 'x'), photo, 3)
+  place = adobe.index(b'\xff\xee')
+  unmarked = adobe[:place] + adobe[place + 16 :]
+  with pytest.raises(CorruptImage, match='without the mark of Adobe'):
+    decode(unmarked, 'x')
+
+
+@pytest.mark.skipif('AVIF' not in formats.FORMATS, reason='Pillow without AVIF')
+def test_avif_is_read_as_another_library_reads_it(photo):
+  alpha = photo[..., :1]
+  rgba = np.concatenate([photo, alpha], axis=-1)
+  data = imagecodecs.avif_encode(rgba, 100)
+  other = imagecodecs.avif_decode(data) / 255
+  expected = 255 * (other[..., :3] * other[..., 3:] + 1 - other[..., 3:])
+  assert np.abs(decode(data, 'x') - expected).max() <= 3
+  deep = imagecodecs.avif_encode(
+    photo.astype(np.uint16) * 4, 100, bitspersample=10
+  )
+  assert_near(decode(deep, 'x'), imagecodecs.avif_decode(deep) >> 2, 2)
+
+
+def test_the_first_photograph_of_several(photo):
+  for kind in ('MPO', 'TIFF', 'WEBP', *({'AVIF'} & set(formats.FORMATS))):
+    options = {'lossless': True} if kind == 'WEBP' else {'quality': 100}
+    data = encode(
+      Image.fromarray(photo),
+      kind,
+      save_all=True,
+      append_images=[Image.fromarray(255 - photo)],
+      **options,
+    )
+    pixels = decode(data, 'x')
+    assert np.abs(pixels.astype(int) - photo).mean() < 3
+
+
+# Headers that claim more than a computer has.
+
+
+def huge_files():
+  size = 10**5
+  side = 65535
+  png = encode(Image.new('RGB', (1, 1)), 'PNG')
+  head = b'IHDR' + struct.pack('>IIBBBBB', size, size, 8, 2, 0, 0, 0)
+  jpeg = encode(Image.new('RGB', (8, 8)), 'JPEG')
+  frame = jpeg.index(b'\xff\xc0') + 5
+  gif = encode(Image.new('P', (1, 1)), 'GIF')
+  block = gif.index(b',') + 5
+  return {
+    'PNG': png[:12] + head + struct.pack('>I', zlib.crc32(head)) + png[33:],
+    'JPEG': jpeg[:frame] + struct.pack('>HH', side, side) + jpeg[frame + 4 :],
+    'GIF': gif[:6]
+    + struct.pack('<HH', side, side)
+    + gif[10:block]
+    + struct.pack('<HH', side, side)
+    + gif[block + 4 :],
+    'BMP': bmp(bytes(96), 24).replace(
+      struct.pack('<ii', 8, 4), struct.pack('<ii', size, size)
+    ),
+    'PPM': b'P6 %d %d 255\n' % (size, size) + bytes(99),
+    'PPM of text': b'P3 %d %d 255\n' % (size, size) + b'1 ' * 99,
+    'TIFF': tiff(np.zeros((1, 1)), 1)
+    .replace(
+      struct.pack('<HHIHH', 256, 3, 1, 1, 0),
+      struct.pack('<HHII', 256, 4, 1, size),
+    )
+    .replace(
+      struct.pack('<HHIHH', 257, 3, 1, 1, 0),
+      struct.pack('<HHII', 257, 4, 1, size),
+    ),
+  }
+
+
+@pytest.mark.parametrize('kind', huge_files())
+def test_a_header_that_claims_too_much_allocates_nothing(kind):
+  def largest(height, width):
+    return decoding.Box(0, 0, height, width)
+
+  data = huge_files()[kind]
+  decode_box = functools.partial(decoding.decode_box, choose_box=largest)
+  before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+  for read in (decode, decode_box):
+    with pytest.raises(CorruptImage) as error:
+      read(data, name='x.img')
+    assert 'x.img: not a readable image' in str(error.value)
+    assert '\n' not in str(error.value)
+  grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+  assert grown < 64 * 1024  # KiB.

@@ -1,6 +1,9 @@
 """Resizing for evaluation, beside other libraries, and for training."""
 
 import dataclasses
+import subprocess
+import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -97,7 +100,7 @@ def test_keys_cubic_by_hand():
 
 
 def test_interpolation_weights_at_the_edge_by_hand():
-  position, weight = resizing._interpolation_weights(2, 4, 'bilinear')
+  position, weight = resizing._interpolation_weights(2, 4, 0, 4, 'bilinear')
   dense = np.zeros((4, 2))
   for row in range(4):
     np.add.at(dense[row], position[row], weight[row])
@@ -268,3 +271,96 @@ def test_resize_for_training_without_antialias(interpolation, pixel_centers):
       whole_image(image, contract),
       1,
     )
+
+
+# Extreme shapes.
+
+
+def traced(function, *arguments):
+  """Returns a result, and the bytes that NumPy allocated at most."""
+  tracemalloc.start()
+  result = function(*arguments)
+  peak = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  return result, peak
+
+
+STRIPS = [(1, 40_000), (40_000, 1)]
+
+
+@pytest.mark.parametrize('shape', STRIPS)
+@pytest.mark.parametrize(
+  ('interpolation', 'antialias'),
+  [('bilinear', True), ('bicubic', True), ('bicubic', False)],
+)
+@pytest.mark.parametrize(
+  'resize', [*resizing.RESIZES.values(), resizing.resize_for_training]
+)
+def test_memory_is_bounded_by_the_image_and_the_result(
+  resize, interpolation, antialias, shape, monkeypatch
+):
+  # Pillow's own memory is not traced: it must not be asked for much.
+  resize_by_pillow = Image.Image.resize
+
+  def small(image, size, *arguments):
+    first_pass = image.height * size[0]
+    assert first_pass + size[0] * size[1] <= 2**20
+    return resize_by_pillow(image, size, *arguments)
+
+  monkeypatch.setattr(Image.Image, 'resize', small)
+  monkeypatch.setattr(resizing, '_MAX_PIXELS', 2**20)
+  contract = make_contract(64, interpolation, antialias)
+  contract = dataclasses.replace(contract, crop_fraction=0.875)
+  image = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+  resizing._interpolation_weights.cache_clear()
+  pixels, peak = traced(resize, image, contract)
+  assert pixels.shape == (64, 64, 3)
+  assert peak < 16 * 2**20
+
+
+def test_a_strip_shows_what_it_would_if_it_were_resized_as_a_whole(
+  monkeypatch,
+):
+  monkeypatch.setattr(resizing, '_MAX_PIXELS', 2**16)
+  image = np.random.default_rng(0).integers(0, 256, (2, 100, 3), np.uint8)
+  for interpolation in ('bilinear', 'bicubic'):
+    for antialias in (True, False):
+      contract = make_contract(150, interpolation, antialias)
+      part = resizing.Box(5, 7_000, 150, 150)
+      whole = resizing.Box(0, 0, 300, 15_000)
+      pixels = resizing._resize(image, 300, 15_000, part, contract)
+      if antialias:
+        kernel = resizing._PILLOW_KERNELS[interpolation]
+        full = Image.fromarray(image).resize((15_000, 300), kernel)
+        expected = part.crop(np.array(full))
+      else:
+        expected = part.crop(
+          resizing._resize(image, 300, 15_000, whole, contract)
+        )
+      assert_near(pixels, expected, 1 if antialias else 0)
+
+
+def test_a_tiny_crop_fraction_needs_no_huge_image(photo):
+  contract = make_contract(64, 'bicubic', True)
+  contract = dataclasses.replace(contract, crop_fraction=0.0005)
+  pixels, peak = traced(resizing.resize_then_crop, photo, contract)
+  assert pixels.shape == (64, 64, 3)
+  assert peak < 8 * 2**20
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='reads /proc')
+def test_the_strip_of_a_report_takes_little_memory_in_all():
+  program = (
+    'import numpy as np\n'
+    'from tf_transfer.contract import Contract\n'
+    'from tf_transfer.datasets.images import resizing\n'
+    'image = np.zeros((1, 19_200, 3), np.uint8)\n'
+    'contract = Contract(224, (0, 0, 0), (1, 1, 1), crop_fraction=0.875)\n'
+    'resizing.resize_then_crop(image, contract)\n'
+    'lines = open("/proc/self/status").read().splitlines()\n'
+    'print(*[x.split()[1] for x in lines if x.startswith("VmHWM")])\n'
+  )
+  run = subprocess.run(
+    [sys.executable, '-c', program], capture_output=True, text=True, check=True
+  )
+  assert int(run.stdout) < 512 * 1024  # KiB.

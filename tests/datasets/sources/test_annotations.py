@@ -42,7 +42,7 @@ def test_columns_of_a_table_by_name(root, tmp_path):
   with pytest.raises(InputError, match='no column d, only a, b, c'):
     annotations.read_table(root, 'table', ('a', 'd'))
   (tmp_path / 'table').write_text('a\tb\n1\n')
-  with pytest.raises(InputError, match='1 of its 1 lines are cut short'):
+  with pytest.raises(InputError, match='1 of its 1 lines cut short'):
     annotations.read_table(root, 'table', ('b',))
 
 
@@ -66,7 +66,7 @@ def test_class_indices(root):
   labels = annotations.class_indices(root, 'f', ['b', 'a'], ['a', 'a', 'b'])
   assert labels.dtype == np.int32
   assert labels.tolist() == [1, 1, 0]
-  with pytest.raises(InputError, match=r'1 classes .* 2 known \(c\)'):
+  with pytest.raises(InputError, match=r'1 class .* 2 known \(c\)'):
     annotations.class_indices(root, 'f', ['b', 'a'], ['a', 'c'])
 
 

@@ -5,6 +5,7 @@ import io
 import os
 import random
 import stat
+import unicodedata
 
 import numpy as np
 import pytest
@@ -164,39 +165,21 @@ def test_identical_files_are_on_one_side(tmp_path):
   )
 
 
-def test_what_is_no_image_is_ignored(tmp_path):
+def test_notes_are_in_the_dataset(tmp_path):
   before = hashes(open_at(write(tmp_path, animals())))
   write(
     tmp_path,
-    {
-      'cat/.hidden.png': 9000,
-      'cat/.thumbs/x.png': 9001,
-      '.cache/x.png': 9002,
-      '__MACOSX/cat/x.png': 9003,
-    },
+    {'logo.png': 1, 'cat/@eaDir/000.png/THUMB.jpg': 2, '.cache/x.png': 3},
   )
   (tmp_path / 'cat' / 'readme.txt').write_text('cats')
-  (tmp_path / 'labels.csv').write_text('x')
-  assert hashes(open_at(tmp_path)) == before
-
-
-def test_images_beside_the_class_folders_are_noted(tmp_path):
-  write(tmp_path, animals() | {'logo.png': 9000})
-  (note,) = open_at(tmp_path).notes
-  assert note == (
-    '1 images beside the class folders are left out, the first logo.png'
+  dataset = open_at(tmp_path)
+  assert hashes(dataset) == before
+  assert dataset.notes == (
+    '1 image beside the class folders is left out, the first logo.png',
+    '1 file in .cache left out',
+    '1 file in @eaDir left out',
+    'left out: 1 .txt',
   )
-
-
-@pytest.mark.parametrize('suffix', folder.EXTENSIONS)
-def test_every_extension_in_any_case(tmp_path, suffix):
-  files = {
-    path.replace('.png', suffix if number % 2 else suffix.upper()): number
-    for path, number in animals().items()
-  }
-  dataset = open_at(write(tmp_path, files))
-  assert sum(len(part) for part in dataset.splits.values()) == 80
-  assert dataset.splits['val'].read(0).shape == (3, 4, 3)
 
 
 def test_home_directory(tmp_path, monkeypatch):
@@ -204,20 +187,6 @@ def test_home_directory(tmp_path, monkeypatch):
   monkeypatch.setenv('HOME', str(tmp_path))
   datasets.check('folder:~/pets')
   assert datasets.open('folder:~/pets').classes == ('cat', 'dog')
-
-
-def test_links_are_followed_without_looping(tmp_path):
-  root = write(tmp_path / 'root', animals(10))
-  write(tmp_path / 'elsewhere', {f'bird/{i}.png': 7000 + i for i in range(20)})
-  os.symlink(tmp_path / 'elsewhere' / 'bird', root / 'bird')
-  os.symlink(root / 'cat', root / 'cat' / 'again')
-  os.symlink(root / 'cat' / '000.png', root / 'cat' / 'linked.png')
-  dataset = open_at(root)
-  assert dataset.classes == ('bird', 'cat', 'dog')
-  counts = np.bincount(
-    np.concatenate([part.labels for part in dataset.splits.values()])
-  )
-  assert counts.tolist() == [20, 11, 10]
 
 
 def test_progress_sees_every_file_once(tmp_path):
@@ -289,11 +258,11 @@ def test_copies_of_test_are_left_out_of_train_and_val(tmp_path):
   counts = {name: len(part) for name, part in dataset.splits.items()}
   assert counts == {'train': 40, 'val': 12, 'test': 16}
   assert dataset.notes == (
-    '1 of 13 files of val are left out: identical to files of test, '
+    '1 of 13 files of val is left out: identical to files of test, '
     'the first val/cat/z3.png',
     '2 of 43 files of train are left out: identical to files of test, '
     'the first train/cat/z2.png',
-    '1 of 41 files of train are left out: identical to files of val, '
+    '1 of 41 files of train is left out: identical to files of val, '
     'the first train/cat/z4.png',
   )
 
@@ -474,3 +443,91 @@ def test_the_name_of_a_folder_can_be_printed():
   name = folder.folder_name('/no/\x1b[31mre\u0308d\udcff')
   assert name == 'folder:/no/\\x1b[31mr\u00ebd\\xff'
   name.encode()
+
+
+@pytest.mark.parametrize(
+  ('one', 'other'), [('NFC', 'NFC'), ('NFC', 'NFD'), ('NFD', 'NFC')]
+)
+def test_names_in_any_normalization_are_the_same(tmp_path, one, other):
+  """Of classes in two splits, and of the directory itself."""
+  classes = ('K\u00e4fer', '\u00d6l', 'plain')
+  root = tmp_path / unicodedata.normalize(other, 'D\u00e9j\u00e0')
+  for split, form in (('train', one), ('test', other)):
+    names = [unicodedata.normalize(form, name) for name in classes]
+    files = animals(20, names)
+    offset = 9000 * (split == 'test')
+    write(root / split, {path: n + offset for path, n in files.items()})
+  dataset = open_at(root)
+  assert dataset.classes == ('K\u00e4fer', 'plain', '\u00d6l')
+  assert dataset.name == f'folder:{tmp_path}/D\u00e9j\u00e0'
+  assert (
+    dataset.splits['test']
+    .describe(0)
+    .endswith(
+      f'/test/{unicodedata.normalize(other, classes[0])}/'
+      + os.path.basename(dataset.splits['test'].describe(0))
+    )
+  )
+  if other == 'NFC':
+    composed = open_at(root)
+    assert hashes(composed) == hashes(dataset)
+
+
+def test_one_class_in_two_normalizations(tmp_path):
+  names = [unicodedata.normalize(form, '\u00d6l') for form in ('NFC', 'NFD')]
+  write(tmp_path, animals(3, names))
+  with pytest.raises(InputError, match='two folders are named \u00d6l'):
+    datasets.check(f'folder:{tmp_path}')
+
+
+def test_names_that_a_terminal_would_obey(tmp_path):
+  classes = ('a\x1b[31m', 'b\nc', 'c\u202e', 'd\te')
+  dataset = open_at(write(tmp_path / 'x\x1b]0;', animals(20, classes)))
+  assert dataset.classes == ('a\\x1b[31m', 'b\\nc', 'c\\u202e', 'd\\te')
+  texts = [dataset.name, dataset.splits['test'].describe(0)]
+  assert all(text.isprintable() for text in (*texts, *dataset.classes))
+
+
+def test_classes_that_print_alike(tmp_path):
+  write(tmp_path, animals(20, ('d\\xffg', 'cat')))
+  odd = os.path.join(os.fsencode(tmp_path), b'd\xffg')
+  os.rename(write(tmp_path / 'new', animals(20)) / 'dog', odd)
+  os.rename(tmp_path / 'new' / 'cat', tmp_path / 'cow')
+  os.rmdir(tmp_path / 'new')
+  with pytest.raises(InputError, match=r'two classes print as d\\xffg'):
+    open_at(tmp_path)
+
+
+@pytest.mark.parametrize(
+  ('path', 'message'),
+  [
+    ('', 'folder: has no path'),
+    ('/', '/: everything on this machine'),
+    ('a\0b', r'folder:a\\x00b: no path has a zero byte'),
+    ('gs://bucket/data', 'gs://bucket/data is no directory of this machine'),
+    ('~nobody-of-this-name/x', 'the home directory is not known'),
+    ('x' * 5000, 'no such directory'),
+  ],
+)
+def test_paths_that_are_no_directories(path, message):
+  for function in (datasets.check, datasets.open):
+    with pytest.raises(InputError, match=message):
+      function(f'folder:{path}')
+
+
+def test_every_file_is_opened_once(tmp_path, monkeypatch):
+  write(tmp_path, animals())
+  opened = []
+
+  def count(function):
+    def counted(path, *args, **options):
+      if str(path).startswith(str(tmp_path)):
+        opened.append(str(path))
+      return function(path, *args, **options)
+
+    return counted
+
+  monkeypatch.setattr('builtins.open', count(open))
+  monkeypatch.setattr(os, 'open', count(os.open))
+  open_at(tmp_path)
+  assert sorted(opened) == sorted(map(str, tmp_path.glob('*/*.png')))

@@ -1,5 +1,6 @@
 """The official layouts, in miniature: labels, and layouts with errors."""
 
+import os
 import shutil
 import xml.etree.ElementTree
 
@@ -107,39 +108,6 @@ def test_labels_of_voc_are_those_of_its_annotations(data_dir):
   assert values == {-1, 0, 1}
 
 
-def test_both_ways_to_lay_out_imagenets_validation(tmp_path, data_dir):
-  miniatures.make('imagenet', tmp_path, flat=False)
-  folders = open_in(tmp_path, 'imagenet')
-  flat = open_in(data_dir, 'imagenet')
-  for part, split in flat.splits.items():
-    assert split.hash == folders.splits[part].hash
-  for part, _, label, path in examples(folders):
-    assert path.split('/')[-2] == folders.classes[label]
-    assert (path.split('/')[-3] == 'val') == (part == 'test')
-
-
-def test_imagenets_development_kit(tmp_path, data_dir):
-  shutil.copytree(data_dir / 'imagenet', tmp_path / 'imagenet')
-  root = tmp_path / 'imagenet'
-  truth = root / 'imagenet_2012_validation_synset_labels.txt'
-  wnids = truth.read_text().split()
-  truth.unlink()
-  with pytest.raises(InputError, match='nothing that says their classes'):
-    open_in(tmp_path, 'imagenet')
-  kit = root / 'ILSVRC2012_devkit_t12/data'
-  kit.mkdir(parents=True)
-  # The kit's numbers are not in the order of the names.
-  known = sorted(wnids, key=lambda wnid: wnid[::-1])
-  rows = np.zeros((1000, 1), [('ILSVRC2012_ID', object), ('WNID', object)])
-  for i, wnid in enumerate(known):
-    rows[i, 0] = (i + 1, wnid)
-  scipy.io.savemat(kit / 'meta.mat', {'synsets': rows})
-  numbers = [known.index(wnid) + 1 for wnid in wnids]
-  miniatures.lines(kit, 'ILSVRC2012_validation_ground_truth.txt', numbers)
-  test = open_in(tmp_path, 'imagenet').splits['test']
-  assert test.hash == open_in(data_dir, 'imagenet').splits['test'].hash
-
-
 def replace(where, old, new):
   def change(root):
     text = (root / where).read_text()
@@ -153,7 +121,7 @@ PROBLEMS = [
   (
     'food101',
     remove('images/class_0003/train1.jpg'),
-    r'1 of the 303 images that it names are not there \(.*class_0003',
+    r'1 of the 303 images that it names is not there \(.*class_0003',
   ),
   (
     'food101',
@@ -168,7 +136,7 @@ PROBLEMS = [
   (
     'food101',
     replace('meta/train.txt', 'class_0003/train1', 'class_0003/train0'),
-    r'names 1 images more than once \(class_0003/train0\)',
+    r'names 1 image more than once \(class_0003/train0\)',
   ),
   (
     'food101',
@@ -199,13 +167,13 @@ PROBLEMS = [
   (
     'birdsnap',
     replace('images.txt', 'class_0003/22.jpg\t4', 'class_0003/22.jpg\t777'),
-    r'images.txt: 1 classes that are not among the 500 known \(777\)',
+    r'images.txt: 1 class not among the 500 known \(777\)',
   ),
   ('birdsnap', replace('images.txt', 'species_id', 'x'), 'no column species'),
   (
     'birdsnap',
     replace('images.txt', '\tclass_0000/3.jpg\t1\t1\t', ''),
-    '1 of its 3500 lines are cut short',
+    '1 of its 3,500 lines cut short',
   ),
   (
     'birdsnap',
@@ -260,7 +228,7 @@ PROBLEMS = [
   (
     'imagenet',
     replace('imagenet_2012_validation_synset_labels.txt', 'n00000004\n', ''),
-    '999 labels for 1000 images in val',
+    '999 labels for 1,000 images in val',
   ),
   (
     'caltech101',
@@ -291,3 +259,158 @@ def test_directories_that_may_not_be_read(data_dir, monkeypatch, function):
 def test_recognizes_each(data_dir):
   for name in NAMES:
     assert layouts.recognize(data_dir / name) == name
+
+
+@pytest.fixture
+def linked(data_dir, tmp_path):
+  """Copies a miniature by links, which takes no time."""
+
+  def copy(name, where=None):
+    root = tmp_path / (where or name)
+    shutil.copytree(data_dir / name, root, copy_function=os.link)
+    return root
+
+  return copy
+
+
+def push_down(folder, inner=None):
+  """Moves what is in a folder into a new one in it, of the same name."""
+  away = folder.with_name(f'{folder.name}_away')
+  folder.rename(away)
+  folder.mkdir()
+  away.rename(folder / (inner or folder.name))
+
+
+def assert_same(name, first, second):
+  splits = open_in(first, name).splits
+  for part, split in open_in(second, name).splits.items():
+    assert split.hash == splits[part].hash
+
+
+@pytest.mark.parametrize(
+  ('name', 'folders'),
+  [
+    ('food101', ['images']),
+    ('birdsnap', ['images']),
+    ('cars', ['cars_train', 'cars_test']),
+    ('aircraft', ['data/images']),
+    ('voc2007', ['JPEGImages']),
+    ('dtd', ['images']),
+    ('pets', ['images']),
+    ('flowers', ['jpg']),
+  ],
+)
+def test_images_one_folder_too_deep_are_read(
+  tmp_path, data_dir, linked, name, folders
+):
+  root = linked(name)
+  for folder in folders:
+    push_down(root / folder)
+  datasets.check(name, str(tmp_path))
+  assert_same(name, data_dir, tmp_path)
+
+
+def test_images_of_sun397_in_a_folder_beside_the_lists(
+  tmp_path, data_dir, linked
+):
+  root = linked('sun397')
+  (root / 'SUN397').mkdir()
+  (root / 'c').rename(root / 'SUN397/c')
+  assert_same('sun397', data_dir, tmp_path)
+
+
+def test_images_some_of_which_are_too_deep(tmp_path, linked):
+  root = linked('cars')
+  push_down(root / 'cars_train')
+  (root / 'cars_train/cars_train/00007.jpg').unlink()
+  with pytest.raises(InputError, match='one folder too deep: 587 of') as raised:
+    open_in(tmp_path, 'cars')
+  assert 'cars_train/cars_train; move what is in it up' in str(raised.value)
+  assert 'half unpacked' not in str(raised.value)
+
+
+def test_no_images_at_all_are_not_half_unpacked(tmp_path, linked):
+  root = linked('pets')
+  shutil.rmtree(root / 'images')
+  (root / 'images').mkdir()
+  with pytest.raises(InputError, match='111 images that it names') as raised:
+    open_in(tmp_path, 'pets')
+  assert 'unpack the archive of the images' in str(raised.value)
+  assert 'half unpacked' not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+  ('folder', 'test_folder'), [('.', '.'), ('devkit/devkit', 'devkit')]
+)
+def test_annotations_of_cars_elsewhere(
+  tmp_path, data_dir, linked, folder, test_folder
+):
+  root = linked('cars')
+  kit = root / 'kit'
+  (root / 'devkit').rename(kit)
+  for target in (folder, test_folder):
+    (root / target).mkdir(parents=True, exist_ok=True)
+  for path in list(kit.iterdir()):
+    path.rename(root / folder / path.name)
+  (root / 'cars_test_annos_withlabels.mat').rename(
+    root / test_folder / 'cars_test_annos_withlabels.mat'
+  )
+  datasets.check('cars', str(tmp_path))
+  assert_same('cars', data_dir, tmp_path)
+
+
+# Dataset, its lists, a name in them, what replaces it, and its first line.
+OUTSIDE = [
+  ('food101', 'meta', 'class_0003', '../../x', 'train.txt, line 10'),
+  ('birdsnap', '.', 'class_0003/22.jpg', '../../x.jpg', 'images.txt, line 24'),
+  ('birdsnap', '.', 'class_0003/22.jpg', '/etc/x.jpg', 'images.txt, line 24'),
+  ('sun397', 'Partitions', 'c/class_0002', 'c/../../x', '_01.txt, line 7'),
+  ('aircraft', 'data', '1000203 ', '../../x ', 'variant_val.txt, line 3'),
+  ('dtd', 'labels', 'class_0002/', '../../class_0002/', 'train1.txt, line 5'),
+  ('pets', 'annotations', 'class_0001', '../../x', 'trainval.txt, line 4'),
+]
+
+
+@pytest.mark.parametrize(('name', 'folder', 'old', 'new', 'place'), OUTSIDE)
+def test_lists_name_no_image_outside(
+  tmp_path, linked, name, folder, old, new, place
+):
+  root = linked(name)
+  for path in (root / folder).glob('*.txt'):
+    text = path.read_text()
+    path.unlink()
+    path.write_text(text.replace(old, new))
+  with pytest.raises(InputError, match=f'{place}: .*leads out of'):
+    open_in(tmp_path, name)
+
+
+def test_annotations_of_cars_name_no_image_outside(tmp_path, linked):
+  root = linked('cars')
+  path = root / 'devkit/cars_train_annos.mat'
+  rows = scipy.io.loadmat(path)['annotations']
+  rows['fname'][0, 4] = np.array(['../../secret.jpg'])
+  path.unlink()
+  scipy.io.savemat(path, {'annotations': rows})
+  with pytest.raises(InputError, match=r'annos.mat, entry 5: .*leads out of'):
+    open_in(tmp_path, 'cars')
+
+
+def test_names_of_voc_lead_nowhere_else(tmp_path, linked):
+  root = linked('voc2007')
+  for name in layouts.VOC_CLASSES:
+    path = root / f'ImageSets/Main/{name}_train.txt'
+    text = path.read_text()
+    path.unlink()
+    path.write_text(text.replace('000004 ', '../../secret '))
+  with pytest.raises(InputError, match=r'_train.txt, line 4: .*leads out of'):
+    open_in(tmp_path, 'voc2007')
+
+
+def test_names_of_classes_are_printable(tmp_path, linked):
+  root = linked('aircraft')
+  for path in (root / 'data').glob('*.txt'):
+    text = path.read_text()
+    path.unlink()
+    path.write_text(text.replace('Model 3/300', 'Model \x1b[2J\u202e'))
+  classes = open_in(tmp_path, 'aircraft').classes
+  assert 'Model \\x1b[2J\\u202e' in classes

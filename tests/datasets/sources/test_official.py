@@ -8,10 +8,8 @@ import pytest
 
 from tests.datasets import miniatures
 from tests.datasets.miniatures import open_in
-from tf_transfer import datasets
 from tf_transfer.datasets import table
 from tf_transfer.datasets.sources import layouts
-from tf_transfer.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -72,19 +70,6 @@ def test_order_of_files_and_lists_does_not_matter(tmp_path, data_dir):
     assert split.hash == open_in(tmp_path, 'food101').splits[part].hash
 
 
-def test_where_layouts_are_looked_for(tmp_path, data_dir):
-  for name, where in (
-    ('dtd', 'dtd/dtd'),
-    ('pets', 'oxford-iiit-pet'),
-    ('voc2007', 'voc2007/VOCdevkit/VOC2007'),
-    ('cifar10', 'cifar-10-batches-py'),
-  ):
-    shutil.copytree(data_dir / name, tmp_path / where)
-    datasets.check(name, str(tmp_path))
-    test = open_in(tmp_path, name).splits['test']
-    assert test.hash == open_in(data_dir, name).splits['test'].hash
-
-
 def test_the_banner_is_part_of_the_identity(tmp_path, monkeypatch, data_dir):
   monkeypatch.setattr('tf_transfer.datasets.sources.official.BANNER', 3)
   whole = open_in(data_dir, 'aircraft')
@@ -96,35 +81,6 @@ def test_the_banner_is_part_of_the_identity(tmp_path, monkeypatch, data_dir):
   assert cut.notes == ('the lowest 3 rows of each image are cut off',)
   pets = open_in(data_dir, 'pets').splits['test'].hash
   assert open_in(data_dir, 'pets', cut_banner=True).splits['test'].hash == pets
-
-
-def test_swapped_directories(tmp_path, data_dir):
-  shutil.copytree(data_dir / 'pets', tmp_path / 'dtd')
-  shutil.copytree(data_dir / 'dtd', tmp_path / 'pets')
-  for name, other in (('dtd', 'pets'), ('pets', 'dtd')):
-    with pytest.raises(InputError, match=f'{name}: .* it looks like {other}'):
-      datasets.check(name, str(tmp_path))
-  shutil.copytree(data_dir / 'cifar100', tmp_path / 'cifar10')
-  with pytest.raises(InputError, match='data_batch_1.*looks like cifar100'):
-    open_in(tmp_path, 'cifar10')
-
-
-def test_a_dataset_that_may_not_be_read(tmp_path, monkeypatch):
-  (tmp_path / 'pets').mkdir()
-  monkeypatch.setattr(
-    'tf_transfer.datasets.sources.official.os.access', lambda path, mode: False
-  )
-  with pytest.raises(InputError, match='pets cannot be read: make it readable'):
-    datasets.check('pets', str(tmp_path))
-
-
-def test_nothing_there(tmp_path):
-  with pytest.raises(InputError, match='official archives') as raised:
-    datasets.check('sun397', str(tmp_path))
-  for words in ('Partitions', '37 GB', 'prepare=True', 'partition 1', 'SUN397'):
-    assert words in str(raised.value)
-  with pytest.raises(InputError, match='no such directory'):
-    datasets.check('pets', str(tmp_path / 'none'))
 
 
 def test_digests_are_remembered_until_a_file_changes(

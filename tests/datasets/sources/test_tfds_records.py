@@ -222,6 +222,11 @@ def test_what_is_wrong_with_prepared_data(prepared):
       info.read_bytes().replace(b'"validation"', b'"valid"'),
       'no split validation',
     ),
+    (
+      info,
+      info.read_bytes().replace(b'"200"', b'"201"'),
+      'train.*: 200 records, but dataset_info.json says 201',
+    ),
   ):
     whole = path.read_bytes()
     path.unlink()

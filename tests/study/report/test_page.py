@@ -62,6 +62,16 @@ def test_hostile_texts_stay_texts(tmp_path):
   assert 'img' not in page.tags
 
 
+def test_controls_and_marks_of_direction_are_escaped(tmp_path):
+  evil = 'a\x1b[2J\u202eb\x00'
+  records = page_records.write(
+    tmp_path, [cell(evil, 0.7, 0.7, f'folder:/x/{evil}', notes=[evil])]
+  )
+  text = page_lib.render(records, [], tmp_path)
+  assert not set('\x1b\u202e\x00') & set(text)
+  assert _Page(text).cells.count('a\\x1b[2J\\u202eb\\x00') >= 3
+
+
 def test_downloads_hold_the_tables(tmp_path):
   records = page_records.write(
     tmp_path, [cell('resnet50', 0.9, 0.76), cell('mine', 0.8, 0.7)]

@@ -104,6 +104,15 @@ def test_provenance(cells):
   assert f'train {"a" * 64}' in shown['Splits, SHA-256'][0]
 
 
+def test_download_runs_no_formula():
+  table = tables.Table('t', 'a table', ('a',), [('=cmd|"/C x"!A0',), (-1.5,)])
+  text = base64.b64decode(table.download.partition('base64,')[2]).decode()
+  assert list(csv.reader(text.splitlines()))[1:] == [
+    ['\'=cmd|"/C x"!A0'],
+    ['-1.5'],
+  ]
+
+
 def test_download_is_a_csv_file_with_lists_in_one_cell():
   table = tables.Table('t', 'a table', ('a', 'b'), [(1, ('x', 'y, z'))])
   media_type, _, encoded = table.download.partition(';charset=utf-8;base64,')

@@ -52,25 +52,3 @@ def test_bad_features_or_labels(digits, fit, name, change, message):
 def test_one_class_only(digits, fit, name):
   with pytest.raises(errors.InputError, match='at least two'):
     fit(name, digits[0], 0 * digits[1], [1.0], 10)
-
-
-def test_default_configs_pass_the_check(config):
-  for name in classifiers.CLASSIFIERS:
-    classifiers.check(name, config.get(name, NO_FIELDS))
-
-
-@pytest.mark.parametrize(
-  ('name', 'changes', 'message'),
-  [
-    ('ridge', {'penalty_min': 0.0}, '0 < penalty_min <= penalty_max'),
-    ('linear_svm', {'penalty_max': 1e-9}, 'found 0.0001 and 1e-09'),
-    ('logistic_regression', {'num_penalties': 0}, 'num_penalties: .*not 0'),
-    ('linear_svm', {'max_evaluations': 0}, 'max_evaluations: expected 1'),
-    ('nearest_neighbors', {'neighbors': ()}, 'neighbors: expected 1 or more'),
-    ('nearest_neighbors', {'neighbors': (3, 0)}, r'not \(3, 0\)'),
-  ],
-)
-def test_check_finds_numbers_out_of_range(config, name, changes, message):
-  config[name].update(changes)
-  with pytest.raises(errors.InputError, match=rf'config\.{name}.*{message}'):
-    classifiers.check(name, config[name])

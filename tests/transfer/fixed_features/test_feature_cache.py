@@ -1,6 +1,9 @@
 """Tests that the cache detects damage, keeps its budget and can be shared."""
 
+import errno
+import fcntl
 import logging
+import os
 import pathlib
 import subprocess
 import sys
@@ -132,6 +135,93 @@ def test_damaged_shard_is_not_used_and_logged(cache, tmp_path, caplog, how):
   assert is_cached(cache, 'a', 0)
 
 
+def make_directory(path: pathlib.Path) -> None:
+  path.mkdir()
+
+
+def make_full_directory(path: pathlib.Path) -> None:
+  path.mkdir()
+  (path / 'file').write_bytes(b'a')
+
+
+def make_dangling_link(path: pathlib.Path) -> None:
+  path.symlink_to(path.with_name('nothing'))
+
+
+@pytest.mark.parametrize(
+  ('make', 'is_replaced'),
+  [
+    (make_directory, True),
+    (make_full_directory, False),
+    (os.mkfifo, True),
+    (make_dangling_link, True),
+  ],
+)
+def test_what_is_in_the_place_of_a_shard(
+  cache, tmp_path, caplog, make, is_replaced
+):
+  """It is computed again; what is not ours is not removed."""
+  fill(cache, 'a')
+  path = entry_directory(tmp_path, 'a') / '00000000-00000010.shard'
+  path.unlink()
+  make(path)
+  assert not is_cached(cache, 'a', 0)
+  assert fill(cache, 'a') == [1]
+  assert is_cached(cache, 'a', 0) == is_replaced
+  if not is_replaced:
+    assert 'remove it' in caplog.text
+    assert (path / 'file').exists()
+  # Room is made in spite of it.
+  small = feature_cache.FeatureCache(tmp_path, 2 * _SHARD_BYTES)
+  assert fill(small, 'b') == []
+
+
+def test_values_that_are_not_finite_are_not_read(cache, caplog):
+  values, valid = make_shard((0, 0))
+  valid[:2] = True, False
+  for row, is_read in ((1, True), (0, False)):
+    values[row, 3] = np.inf
+    with cache.entry({'name': 'a'}) as entry:
+      entry.write(0, values, valid)
+      out = np.empty_like(values)
+      assert (entry.read(0, out) is not None) == is_read
+  assert 'it holds NaN or infinity' in caplog.text
+
+
+@pytest.mark.parametrize('content', [b'', b'{}', b'{"name": "b"}', None])
+def test_key_of_another_entry(cache, tmp_path, caplog, content):
+  fill(cache, 'a')
+  directory = entry_directory(tmp_path, 'a')
+  key = directory / 'key.json'
+  text = key.read_bytes()
+  if content is None:
+    key.unlink()
+    key.mkdir()
+  else:
+    key.write_bytes(content)
+  assert not is_cached(cache, 'a', 0)
+  assert f'{key} is not the key' in caplog.text
+  assert key.read_bytes() == text
+  assert fill(cache, 'a') == []
+  assert fill(cache, 'a') == [0, 1]
+
+
+def test_entry_in_use_stays_without_locks(tmp_path, monkeypatch):
+  """On a file system that has none, this process knows what it reads."""
+
+  def flock(file, operation):
+    raise OSError(errno.ENOSYS, 'Function not implemented')
+
+  monkeypatch.setattr(fcntl, 'flock', flock)
+  cache = feature_cache.FeatureCache(tmp_path, 3 * _SHARD_BYTES)
+  fill(cache, 'a')
+  with cache.entry({'name': 'a'}) as entry:
+    fill(cache, 'b', num_shards=3)
+    assert entry.read(0, np.empty((10, _DIM), np.float32)) is not None
+  assert fill(cache, 'b', num_shards=3) == [0]
+  assert not is_cached(cache, 'a', 0)
+
+
 def test_least_recently_used_makes_room(tmp_path):
   cache = feature_cache.FeatureCache(tmp_path, 5 * _SHARD_BYTES)
   fill(cache, 'a')
@@ -231,6 +321,17 @@ def test_several_processes_fill_the_same_entries(tmp_path, max_shards):
   assert not list(tmp_path.glob('*/.*'))
   with files.locked(tmp_path / 'lock', wait=False) as free:
     assert free
+
+
+def test_the_cache_may_be_below_the_home_directory(
+  tmp_path, config, monkeypatch
+):
+  monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+  config = config.features
+  config.cache_dir = '~/features'
+  fill(feature_cache.from_config(config, tmp_path / 'work'), 'a')
+  assert (tmp_path / 'home' / 'features').is_dir()
+  assert not (tmp_path / 'work').exists()
 
 
 def test_from_config(tmp_path, config):

@@ -243,6 +243,107 @@ def test_features_that_are_not_finite_are_an_error(tmp_path, tiny_net, split):
     make_extractor(net, tmp_path)(split, 'train')
 
 
+def test_what_is_not_finite_is_not_cached(tmp_path, tiny_net, split):
+  """The same command computes it again, here with good weights."""
+  variables = jax.tree.map(lambda x: x * np.nan, tiny_net.variables)
+  net = dataclasses.replace(tiny_net, variables=variables)
+  with pytest.raises(errors.InputError, match='Nothing of them is in'):
+    make_extractor(net, tmp_path)(split, 'train')
+  assert not list(tmp_path.glob('*/*.shard'))
+  extracted = make_extractor(tiny_net, tmp_path)(split, 'train')
+  assert extracted.num_computed == len(split)
+
+
+def test_nan_in_the_cache_is_computed_again(
+  tmp_path, tiny_net, split, tiny_features, caplog
+):
+  """A cache of before may hold them, with a valid checksum."""
+  extract = make_extractor(tiny_net, tmp_path)
+  values = np.array(tiny_features)
+  values[3, 2] = np.nan
+  with extract.cache_entry(split) as entry:
+    entry.write(0, values, np.ones(len(split), bool))
+  extracted = extract(split, 'train')
+  assert 'NaN or infinity' in caplog.text
+  assert extracted.num_computed == len(split)
+  assert relative_difference(extracted.values, tiny_features) < 1e-5
+  assert extract(split, 'train').num_computed == 0
+
+
+class RubbishExtractor(features.Extractor):
+  """Returns finite rubbish for some batches, as memory that ran out did."""
+
+  def __init__(self, *arguments, rubbish=(), **options) -> None:
+    super().__init__(*arguments, **options)
+    self.rubbish = set(rubbish)
+    self.num_batches = 0
+
+  def apply(self, images):
+    result = np.array(super().apply(images))
+    if self.num_batches in self.rubbish:
+      result[:] = np.random.default_rng(self.num_batches).random(result.shape)
+    self.num_batches += 1
+    return result
+
+
+@pytest.mark.parametrize('prefetched', [False, True])
+@pytest.mark.parametrize('batch', range(6))
+def test_rubbish_is_neither_used_nor_cached(
+  tmp_path, tiny_net, split, tiny_features, monkeypatch, batch, prefetched
+):
+  """Wherever it is: in any batch of any shard, or in the comparison."""
+  monkeypatch.setattr(features, '_SHARD_SIZE', 16)
+  extract = RubbishExtractor(
+    tiny_net,
+    feature_cache.FeatureCache(tmp_path, 1e9),
+    mesh=devices.data_mesh(jax.devices()[:1]),
+    batch_size=8,
+    rubbish=[batch],
+  )
+  assert 32 < len(split) <= 48
+  with pytest.raises(errors.InputError, match='others when they are computed'):
+    if prefetched:
+      features.prefetch([extract], split, 'train')
+    else:
+      extract(split, 'train')
+  # Four batches of two shards, then the comparison, then the third shard.
+  shards = sorted(tmp_path.glob('*/*.shard'))
+  assert len(shards) == (0 if batch < 5 else 2)
+  extracted = extract(split, 'train')
+  assert relative_difference(extracted.values, tiny_features) < 1e-5
+  assert extracted.num_computed == len(split) - 16 * len(shards)
+
+
+def test_exhausted_memory_says_what_to_do(tmp_path, tiny_net, split):
+  extract = make_extractor(tiny_net, tmp_path)
+
+  def apply(images):
+    raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory')
+
+  extract.apply = apply
+  for call in (
+    lambda: extract(split, 'photos train'),
+    lambda: features.prefetch([extract], split, 'photos train'),
+  ):
+    with pytest.raises(errors.InputError, match=r'photos.*batch_size, or end'):
+      call()
+
+
+def test_one_batch_in_two_shards_is_computed_again(
+  tmp_path, tiny_net, split, monkeypatch
+):
+  monkeypatch.setattr(features, '_SHARD_SIZE', 16)
+  extract = RubbishExtractor(
+    tiny_net,
+    feature_cache.FeatureCache(tmp_path, 1e9),
+    mesh=devices.data_mesh(jax.devices()[:1]),
+    batch_size=4,
+  )
+  extract(split, 'train')
+  num_shards = -(-len(split) // 16)
+  assert extract.num_batches == -(-len(split) // 4) + -(-num_shards // 2)
+
+
 @pytest.mark.parametrize('corrupt_first', [True, False])
 def test_pair_of_splits_shares_one_matrix(
   tmp_path, tiny_net, corrupt_split, photos, corrupt_first
@@ -391,7 +492,8 @@ def test_prefetch_stops_when_the_cache_is_full(
   extractors = [make_extractor(net, tmp_path, cache_bytes=0) for net in nets]
   recorded, positions = record_reads(split)
   features.prefetch(extractors, recorded, 'train')
-  assert len(positions) == 10
+  # Two shards are verified and cached together.
+  assert len(positions) == 20
   assert extractors[0](recorded, 'train').num_computed == len(split)
 
 

@@ -119,6 +119,11 @@ def test_a_file_holds_the_network_of_one_cell(tmp_path, exported):
   assert export.holds(path, search.identity)
   assert not export.holds(path, 'another')
   assert not export.holds(tmp_path / 'missing.safetensors', search.identity)
+  damaged = tmp_path / 'damaged.safetensors'
+  data = bytearray(path.read_bytes())
+  data[-1] ^= 1
+  damaged.write_bytes(data)
+  assert not export.holds(damaged, search.identity)
 
 
 def test_a_finished_cell_has_no_network_to_write(tmp_path, net):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from tf_transfer import errors
 from tf_transfer.configs import base
 from tf_transfer.transfer.training import grid
 
@@ -46,24 +45,3 @@ def test_rungs_and_stops(search, rungs, stops):
   config.update({'search': search, 'halving_first': 0.25})
   assert grid.rungs(config, 100) == rungs
   assert grid.stops(config, 100) == stops
-
-
-@pytest.mark.parametrize(
-  ('change', 'message'),
-  [
-    ({'search': 'half'}, 'did you mean halving'),
-    ({'halving_keep': 1.0}, 'halving_keep: expected above 0 and'),
-    ({'early_stopping': True}, 'set evaluate_every'),
-    ({'learning_rate_min': 0.0}, 'fine_tuned: expected 0 < learn'),
-    ({'num_weight_decays': 0}, 'fine_tuned.num_weight_decays: expected 1'),
-    ({'concurrent_trials': -1}, 'fine_tuned.concurrent_trials: expected 0'),
-    ({'steps': 0}, 'fine_tuned: steps: expected 1'),
-    ({'precision': 'half'}, 'unknown precision'),
-  ],
-)
-def test_config_out_of_range(change, message):
-  config = base.fine_tuned_fields()
-  grid.check('fine_tuned', config)
-  config.update(change)
-  with pytest.raises(errors.InputError, match=message):
-    grid.check('fine_tuned', config)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import math
 import re
 import struct
 import warnings
@@ -11,12 +12,14 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
+from tf_transfer.datasets.images import png, tiff
+from tf_transfer.datasets.images.formats import (
+  FORMATS,
+  foreign_format,
+  image_format,
+)
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import tensorflow
-
-# The content of a file decides, not its extension. The list is closed because
-# some of Pillow's other readers start programs (Ghostscript) on a file.
-FORMATS = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM')
 
 # Exceptions that Pillow's readers raise on damaged files.
 _PILLOW_ERRORS = (
@@ -88,20 +91,43 @@ def decode(data: bytes, name: str) -> np.ndarray:
   _silence_pillow()
   if not data:
     raise _corrupt_image(name, 'the file is empty')
+  if image_format(data) is None:
+    raise _corrupt_image(name, _describe_stranger(data))
   try:
-    with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-      image.load()
-      # After load: loading a TIFF turns it and updates its orientation.
-      orientation = _orientation(image)
-      rgb = _to_rgb(image)
+    rgb, orientation = _decode_tiff(data) or _decode_with_pillow(data)
   except Image.UnidentifiedImageError as error:
-    raise _corrupt_image(name, f'none of {", ".join(FORMATS)}') from error
+    raise _corrupt_image(
+      name, f'{image_format(data)} of an unknown kind, or its header is damaged'
+    ) from error
   except _PILLOW_ERRORS as error:
     reason = str(error) or type(error).__name__
     raise _corrupt_image(name, reason) from error
   if not rgb.size:
     raise _corrupt_image(name, 'it has no pixels')
   return np.ascontiguousarray(_turn_upright(rgb, orientation))
+
+
+def _decode_with_pillow(data: bytes) -> tuple[np.ndarray, int]:
+  """Decodes an image to RGB as it is stored, and reads its orientation."""
+  with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+    image.load()
+    if image.format == 'PNG':
+      png.correct_transparency(image, data)
+    # After load: loading a TIFF turns it and updates its orientation.
+    return _to_rgb(image), _orientation(image)
+
+
+def _decode_tiff(data: bytes) -> tuple[np.ndarray, int] | None:
+  """Does the same for a TIFF; None if the file is none."""
+  if image_format(data) != 'TIFF':
+    return None
+  unpacked = tiff.unpack(data)
+  if unpacked is not None:
+    return _to_rgb(unpacked.image), unpacked.orientation
+  try:
+    return _decode_with_pillow(data)
+  except (Image.UnidentifiedImageError, ValueError, OSError) as error:
+    raise tiff.explain(data, error) from error
 
 
 def decode_box(
@@ -152,7 +178,9 @@ def _upright_jpeg_size(data: bytes) -> tuple[int, int] | None:
       height, width, components = struct.unpack_from('>HHB', data, position + 5)
       if not (height and width and components in (1, 3)):
         break
-      return height, width
+      # Pillow refuses what is larger: TensorFlow would allocate it.
+      limit = 2 * (Image.MAX_IMAGE_PIXELS or math.inf)
+      return (height, width) if height * width <= limit else None
     position += 2 + int.from_bytes(data[position + 2 : position + 4], 'big')
   return _upright_jpeg_size_by_pillow(data)
 
@@ -201,8 +229,20 @@ def _corrupt_image(name: str, reason: str) -> CorruptImage:
   """Returns the error to raise for an image that cannot be decoded."""
   return CorruptImage(
     f'{name}: not a readable image ({reason}): replace or remove the file, '
-    'or have corrupt images skipped'
+    'or set --config.data.corrupt=skip'
   )
+
+
+def _describe_stranger(data: bytes) -> str:
+  """Says what a file is that is no image of a format that is read."""
+  known = foreign_format(data)
+  if known is not None:
+    return f'{known}, which is not among {", ".join(FORMATS)}'
+  if data.startswith(b'version https://git-lfs'):
+    return 'a Git LFS pointer in place of the file: fetch it with git lfs pull'
+  if re.match(rb'\s*<(!doctype )?html', data[:200], re.IGNORECASE):
+    return 'a web page'
+  return f'none of {", ".join(FORMATS)}'
 
 
 def _silence_pillow() -> None:
@@ -238,8 +278,15 @@ def _turn_upright(image: np.ndarray, orientation: int) -> np.ndarray:
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
   """Converts a loaded image of any mode to uint8 [H, W, 3]."""
+  if image.format == 'TIFF' and (palette := tiff.palette_of_8_bits(image)):
+    image.putpalette(palette, 'RGB;L')
   if image.mode == 'I' or image.mode.startswith('I;16'):
     return _deep_gray_to_rgb(image)
+  if image.mode == 'CMYK' and _is_unmarked_jpeg(image):
+    raise ValueError(
+      'CMYK without the mark of Adobe, so it is open whether 0 is no ink or '
+      'all; save it as RGB'
+    )
   if image.mode == 'F':
     raise ValueError(
       'floating-point pixels have no agreed range; save it with 8 or 16 bits'
@@ -253,14 +300,18 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
   return np.array(image.convert('RGB'))
 
 
+def _is_unmarked_jpeg(image: Image.Image) -> bool:
+  """Tells whether an image is a JPEG without the mark of Adobe.
+
+  Inks with the mark are inverted. Decoders disagree on those without.
+  """
+  return image.format in ('JPEG', 'MPO') and 'adobe' not in image.info
+
+
 def _deep_gray_to_rgb(image: Image.Image) -> np.ndarray:
   """Converts gray of more than 8 bits to uint8 [H, W, 3], scaled to 0..255."""
   bits, white_is_zero = 16, False
   if image.format == 'TIFF':
-    if image.mode == 'I':
-      raise ValueError(
-        'signed or 32-bit gray has no agreed range; save it with 8 or 16 bits'
-      )
     bits = image.tag_v2.get(_BITS_PER_SAMPLE, (16,))[0]
     white_is_zero = image.tag_v2.get(_PHOTOMETRIC) == 0
   gray = np.array(image).astype(np.int64)

@@ -14,6 +14,8 @@ import numpy as np
 from PIL import Image
 
 from tf_transfer.contract import Contract
+from tf_transfer.datasets.images import resampling
+from tf_transfer.datasets.images.decoding import Box
 from tf_transfer.runtime import tensorflow
 
 try:
@@ -27,6 +29,11 @@ _PILLOW_KERNELS = {
   'bilinear': Image.Resampling.BILINEAR,
   'bicubic': Image.Resampling.BICUBIC,
 }
+
+# How many times the pixels of the image and of the result may be made on the
+# way, and how many are always allowed (of 4 bytes each). Images that need more
+# have an extreme shape, and are resized otherwise.
+_MAX_EXCESS, _MAX_PIXELS = 16, 2**24
 
 # One resizer of cykooz per thread: it is not thread-safe.
 _THREAD = threading.local()
@@ -44,7 +51,8 @@ def whole_image(image: np.ndarray, contract: Contract) -> np.ndarray:
   Returns:
     uint8 [S, S, 3].
   """
-  return _resize(image, contract.image_size, contract.image_size, contract)
+  size = contract.image_size
+  return _resize(image, size, size, Box(0, 0, size, size), contract)
 
 
 def resize_then_crop(image: np.ndarray, contract: Contract) -> np.ndarray:
@@ -68,9 +76,8 @@ def resize_then_crop(image: np.ndarray, contract: Contract) -> np.ndarray:
   height, width = image.shape[:2]
   short = min(height, width)
   height, width = side * height // short, side * width // short
-  resized = _resize(image, height, width, contract)
-  top, left = round((height - size) / 2), round((width - size) / 2)
-  return resized[top : top + size, left : left + size]
+  part = Box(round((height - size) / 2), round((width - size) / 2), size, size)
+  return _resize(image, height, width, part, contract)
 
 
 def crop_then_resize(image: np.ndarray, contract: Contract) -> np.ndarray:
@@ -118,39 +125,84 @@ def resize_for_training(image: np.ndarray, contract: Contract) -> np.ndarray:
   """
   if not contract.antialias:
     return _resize_by_tensorflow(image, contract)
-  if cykooz_resizer is None:
+  size = contract.image_size
+  is_extreme = _is_extreme(image, size, size, size**2)
+  if cykooz_resizer is None or is_extreme:
     return whole_image(image, contract)
   return _resize_by_cykooz(image, contract)
 
 
 def _resize(
-  image: np.ndarray, height: int, width: int, contract: Contract
+  image: np.ndarray, height: int, width: int, part: Box, contract: Contract
 ) -> np.ndarray:
-  """Resizes as the contract says, the same on every machine.
+  """Resizes as the contract says, the same on every machine; returns a part.
 
   With antialiasing the result is Pillow's to the bit: Pillow rounds and clips
   to 0..255 after each of its two passes. Without antialiasing it is that of
   TensorFlow within one gray level: both round and clip once, at the end.
 
+  The memory is bounded by the image and the part, however large the whole
+  result is. Pixels of images of such extreme shapes may differ from Pillow's
+  by a level: see `resampling`.
+
   Args:
     image: uint8 [H, W, 3].
-    height: of the result.
-    width: of the result.
+    height: of the whole result.
+    width: of the whole result.
+    part: of the result, to be returned.
     contract: interpolation, antialiasing and pixel centers.
 
   Returns:
-    uint8 [height, width, 3].
+    uint8 [h, w, 3], the size of `part`.
   """
-  if contract.antialias:
-    kernel = _PILLOW_KERNELS[contract.interpolation]
-    return np.array(Image.fromarray(image).resize((width, height), kernel))
+  if not contract.antialias:
+    return _resize_without_antialiasing(image, height, width, part, contract)
+  if _is_extreme(image, height, width, part.height * part.width):
+    return resampling.resize_part(
+      image, height, width, part, contract.interpolation
+    )
+  kernel = _PILLOW_KERNELS[contract.interpolation]
+  resized = Image.fromarray(image).resize((width, height), kernel)
+  return part.crop(np.array(resized))
+
+
+def _is_extreme(
+  image: np.ndarray, height: int, width: int, num_pixels: int
+) -> bool:
+  """Tells whether Pillow would need far more memory than is necessary.
+
+  Args:
+    image: uint8 [H, W, 3].
+    height: of the resized image.
+    width: of the resized image.
+    num_pixels: of the part that is asked for.
+  """
+  # The first pass resizes each row.
+  first_pass, result = len(image) * width, height * width
+  necessary = image.shape[0] * image.shape[1] + num_pixels
+  return first_pass + result > max(_MAX_EXCESS * necessary, _MAX_PIXELS)
+
+
+def _resize_without_antialiasing(
+  image: np.ndarray, height: int, width: int, part: Box, contract: Contract
+) -> np.ndarray:
+  """Does the same as `_resize`, for contracts without antialiasing."""
   options = contract.interpolation, contract.pixel_centers
-  rows, row_weights = _interpolation_weights(image.shape[0], height, *options)
-  cols, col_weights = _interpolation_weights(image.shape[1], width, *options)
+  rows, row_weights = _interpolation_weights(
+    image.shape[0], height, part.top, part.height, *options
+  )
+  cols, col_weights = _interpolation_weights(
+    image.shape[1], width, part.left, part.width, *options
+  )
+  if image.shape[1] > _MAX_EXCESS * part.width:
+    # Most columns have no weight.
+    used, cols = np.unique(cols, return_inverse=True)
+    image = image[:, used]
   # Each channel of a column becomes a column: NumPy is several times slower
   # with an innermost axis of length 3.
   flat = image.reshape(len(image), -1)
-  cols = (cols[:, None] * 3 + np.arange(3)[:, None]).reshape(width * 3, -1)
+  cols = cols[:, None] * 3 + np.arange(3)[:, None]
+  cols = cols.reshape(part.width * 3, -1)
   col_weights = np.repeat(col_weights, 3, axis=0)
   # Rows come first: only rows with a weight are converted to float.
   tall = sum(
@@ -160,12 +212,17 @@ def _resize(
     col_weights[:, k] * tall[:, cols[:, k]] for k in range(cols.shape[1])
   )
   pixels = np.clip(np.rint(result), 0, 255).astype(np.uint8)
-  return pixels.reshape(height, width, 3)
+  return pixels.reshape(part.height, part.width, 3)
 
 
 @functools.lru_cache(maxsize=1024)
 def _interpolation_weights(
-  length: int, size: int, interpolation: str, pixel_centers: bool = True
+  length: int,
+  size: int,
+  first: int,
+  count: int,
+  interpolation: str,
+  pixel_centers: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Computes which input samples make each output sample, and their weights.
 
@@ -175,18 +232,20 @@ def _interpolation_weights(
   Args:
     length: number of input samples.
     size: number of output samples.
+    first: the first output sample that is asked for.
+    count: of those that are asked for.
     interpolation: 'bilinear' or 'bicubic'.
     pixel_centers: whether a sample is at the center of its pixel or at the
       corner.
 
   Returns:
-    int64 [size, K] positions in the input, and float32 [size, K] weights.
+    int64 [count, K] positions in the input, and float32 [count, K] weights.
   """
   shift = 0.5 if pixel_centers else 0.0
-  center = (np.arange(size) + shift) * (length / size) - shift
+  center = (np.arange(first, first + count) + shift) * (length / size) - shift
   radius = {'bilinear': 1, 'bicubic': 2}[interpolation]
-  first = np.floor(center).astype(np.int64) - (radius - 1)
-  position = first[:, None] + np.arange(2 * radius)
+  start = np.floor(center).astype(np.int64) - (radius - 1)
+  position = start[:, None] + np.arange(2 * radius)
   distance = np.abs(position - center[:, None])
   if interpolation == 'bilinear':
     weight = np.maximum(1 - distance, 0)

@@ -1,8 +1,10 @@
 """Reads images from files, and describes what a source of a dataset holds."""
 
+import contextlib
 import dataclasses
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -12,6 +14,10 @@ from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Progress, Split, listing
 from tf_transfer.datasets.images import decoding
 from tf_transfer.errors import InputError
+from tf_transfer.runtime.units import GIB
+
+# A file that is read into memory is no larger.
+_MAX_BYTES = 4 * GIB
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -25,6 +31,8 @@ class ImageFiles:
     sizes_bytes: int64 [N], length of image i; None: all of its file.
     known_digests: uint8 [N, 32], the SHA-256 of each image; None: not computed
       yet.
+    cache_entries: files of the cache that digests are from. They are removed
+      if an image has another digest.
   """
 
   paths: tuple[str, ...]
@@ -32,6 +40,7 @@ class ImageFiles:
   offsets: np.ndarray | None = None
   sizes_bytes: np.ndarray | None = None
   known_digests: np.ndarray | None = None
+  cache_entries: tuple[str, ...] = ()
 
   def __len__(self) -> int:
     """Returns the number of images."""
@@ -44,6 +53,7 @@ class ImageFiles:
       tuple(self.paths[i] for i in positions),
       tuple(self.descriptions[i] for i in positions),
       *(None if array is None else array[positions] for array in arrays),
+      cache_entries=self.cache_entries,
     )
 
   def unverified_bytes(self, i: int) -> bytes:
@@ -83,11 +93,28 @@ class ImageFiles:
     data = self.unverified_bytes(i)
     # Splits and caches depend on the digest: it must be that of the data used.
     if hashlib.sha256(data).digest() != digest.tobytes():
-      raise InputError(
-        f'{self.descriptions[i]}: the file has changed since the dataset was '
-        'opened: start again when nothing writes there any more'
-      )
+      raise self._changed_error(i)
     return data
+
+  def _changed_error(self, i: int) -> InputError:
+    """Returns the error to raise if image i has changed.
+
+    Files of the cache with its digest are removed, so that the next start reads
+    all images anew.
+    """
+    for entry in self.cache_entries:
+      with contextlib.suppress(OSError):
+        os.unlink(entry)
+    if self.cache_entries:
+      return InputError(
+        f'{self.descriptions[i]}: the file has changed since its digest was '
+        f'stored in {printable(self.cache_entries[0])}, which is removed: '
+        'start the same command again, to have all images read anew'
+      )
+    return InputError(
+      f'{self.descriptions[i]}: the file has changed since the dataset was '
+      'opened: start again when nothing writes there any more'
+    )
 
   def read(self, i: int, digest: np.ndarray) -> np.ndarray:
     """Reads image i as `encoded` does, and decodes it to uint8 [H, W, 3]."""
@@ -109,12 +136,19 @@ def read_bytes(path: str, offset: int = 0, size: int = -1) -> bytes:
     size: number of bytes; -1: up to the end.
 
   Raises:
-    InputError: it is no regular file, cannot be read, or ends too early.
+    InputError: it is no regular file, is larger than any image, cannot be
+      read, or ends too early.
   """
-  # Reading a pipe would wait for ever.
-  if os.path.exists(path) and not os.path.isfile(path):
-    raise InputError(f'{printable(path)}: not a regular file: remove it')
   try:
+    status = os.stat(path)
+    # Reading a pipe would wait for ever.
+    if not stat.S_ISREG(status.st_mode):
+      raise InputError(f'{printable(path)}: not a regular file: remove it')
+    if size < 0 and status.st_size > _MAX_BYTES:
+      raise InputError(
+        f'{printable(path)}: {status.st_size / GIB:,.0f} GiB, which is no '
+        'image: move it away'
+      )
     with open(path, 'rb') as file:
       file.seek(offset)
       data = file.read(size)
@@ -151,9 +185,14 @@ def read_error(path: str, error: OSError) -> InputError:
 
 
 def printable(path: str) -> str:
-  """Makes a path printable, even if it is not valid UTF-8."""
-  text = os.fsencode(path).decode('utf-8', 'backslashreplace')
-  return errors.printable(text)
+  """Makes a path printable in a line, even if it is not valid UTF-8."""
+  try:
+    data = os.fsencode(path)
+  except UnicodeEncodeError:
+    # A text that is no path of this system, whose locale is ASCII.
+    data = path.encode('utf-8', 'surrogateescape')
+  text = data.decode('utf-8', 'backslashreplace')
+  return errors.printable(text).replace('\n', '\\n').replace('\t', '\\t')
 
 
 def printable_listing(names: Iterable[str]) -> str:

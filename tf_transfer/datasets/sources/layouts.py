@@ -7,14 +7,16 @@ are not trusted to say which images exist: each file is looked for.
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tf_transfer.datasets.sources import cifar, flowers
+from tf_transfer.datasets.sources import cifar, flowers, imagenet_layout
 from tf_transfer.datasets.sources.annotations import (
+  check_contained,
   class_indices,
   existing_paths,
+  first_existing,
   folder_of,
   is_dir,
   join,
@@ -24,6 +26,7 @@ from tf_transfer.datasets.sources.annotations import (
   read_lines,
   read_mat,
   read_table,
+  subfolders,
   zero_based,
 )
 from tf_transfer.datasets.sources.image_files import (
@@ -44,17 +47,38 @@ class Layout:
     folder: the one that its archives unpack to.
     required: files and folders in it that tell it from other layouts.
     read: reads the contents of a directory; raises InputError.
+    elsewhere: one of `required` -> other places of it, as archives from other
+      sites than the official one have it.
   """
 
   folder: str
   required: tuple[str, ...]
   read: Callable[[str], Contents]
+  elsewhere: Mapping[str, tuple[str, ...]] = dataclasses.field(
+    default_factory=dict
+  )
 
   def missing(self, root: str) -> list[str]:
     """Returns those of `required` that a directory lacks."""
     return [
-      name for name in self.required if not os.path.exists(join(root, name))
+      name
+      for name in self.required
+      if not any(
+        os.path.exists(join(root, place))
+        for place in (name, *self.elsewhere.get(name, ()))
+      )
     ]
+
+  def is_certain(self, root: str) -> bool:
+    """Returns whether a directory has this layout and no other can have it.
+
+    One folder of a usual name, such as val, is not enough.
+    """
+    if self.missing(root):
+      return False
+    return len(self.required) > 1 or not os.path.exists(
+      join(root, self.required[0])
+    )
 
 
 def _food101(root: str) -> Contents:
@@ -87,9 +111,8 @@ def _birdsnap(root: str) -> Contents:
       'one archive'
     )
   labels = class_indices(root, 'images.txt', ids, species)
-  folders = [n for n in ('images', 'download/images') if is_dir(root, n)]
-  paths = [join(root, *folders[:1], path) for path in names]
-  existing = existing_paths(paths)
+  check_contained(root, 'images.txt', names, header_lines=1)
+  paths, existing = _birdsnap_images(root, names)
   if not existing:
     raise InputError(
       f'{printable(root)}: none of the {len(paths):,} images that images.txt '
@@ -109,6 +132,33 @@ def _birdsnap(root: str) -> Contents:
   return Contents(classes, splits)
 
 
+def _birdsnap_images(
+  root: str, names: Sequence[str]
+) -> tuple[list[str], set[str]]:
+  """Finds Birdsnap's images, which may be one folder too deep.
+
+  Args:
+    root: the dataset's directory.
+    names: of all images in the list.
+
+  Returns:
+    The path of each image, and those of them that exist.
+  """
+  folders = [n for n in ('images', 'download/images') if is_dir(root, n)]
+  folders += [
+    f'{folder}/{inner}'
+    for folder in folders
+    for inner in subfolders(join(root, folder))
+    if not any(name.startswith(f'{inner}/') for name in names)
+  ]
+  for folder in folders or ['']:
+    paths = [join(root, *filter(None, [folder]), name) for name in names]
+    existing = existing_paths(paths)
+    if existing:
+      break
+  return paths, existing
+
+
 def _sun397(root: str) -> Contents:
   """Reads partition 1 of SUN397."""
   classes = read_lines(root, 'Partitions/ClassName.txt')
@@ -126,18 +176,22 @@ def _sun397(root: str) -> Contents:
   return Contents(tuple(classes), splits)
 
 
+def _cars_places(file: str) -> tuple[str, ...]:
+  """Returns where archives have a file of the development kit of Cars."""
+  folders = ('devkit', '', 'devkit/devkit', 'car_devkit/devkit')
+  return tuple(f'{folder}/{file}'.lstrip('/') for folder in folders)
+
+
 def _cars(root: str) -> Contents:
   """Reads Stanford Cars."""
-  meta = read_mat(root, 'devkit/cars_meta.mat', 'class_names')
+  meta_file = first_existing(root, *_cars_places('cars_meta.mat'))
+  meta = read_mat(root, meta_file, 'class_names')
   classes = tuple(str(name) for name in np.atleast_1d(meta))
-  test_file = 'cars_test_annos_withlabels.mat'
-  if not os.path.exists(join(root, test_file)):
-    test_file = f'devkit/{test_file}'
+  in_devkit, beside, *others = _cars_places('cars_test_annos_withlabels.mat')
+  test_file = first_existing(root, beside, in_devkit, *others)
+  train_file = first_existing(root, *_cars_places('cars_train_annos.mat'))
   splits = {}
-  for split_name, file in (
-    ('train', 'devkit/cars_train_annos.mat'),
-    ('test', test_file),
-  ):
+  for split_name, file in (('train', train_file), ('test', test_file)):
     rows = np.atleast_1d(read_mat(root, file, 'annotations'))
     names = [str(read_field(root, file, row, 'fname')) for row in rows]
     labels = [read_field(root, file, row, 'class') for row in rows]
@@ -257,84 +311,6 @@ def _caltech101(root: str) -> Contents:
   return Contents(tuple(classes), {'whole': examples})
 
 
-_IMAGENET_SYNSETS = 'imagenet_2012_validation_synset_labels.txt'
-_IMAGENET_DEVKIT = 'ILSVRC2012_devkit_t12/data'
-
-
-def _imagenet(root: str) -> Contents:
-  """Reads ImageNet; train may be missing, as val is enough to evaluate."""
-  test_paths, test_wnids = _imagenet_val(root)
-  has_train = is_dir(root, 'train')
-  classes = (
-    list_names(join(root, 'train'), folders=True)
-    if has_train
-    else sorted({*list_names(join(root, 'val'), folders=True), *test_wnids})
-  )
-  names, labels, paths = [], [], []
-  for label, wnid in enumerate(classes if has_train else ()):
-    for file in list_names(join(root, 'train', wnid)):
-      names.append(file)
-      labels.append(label)
-      paths.append(join(root, 'train', wnid, file))
-  train = Examples(tuple(names), np.array(labels, np.int32), whole_files(paths))
-  test = Examples(
-    tuple(os.path.basename(path) for path in test_paths),
-    class_indices(root, 'val', classes, test_wnids),
-    whole_files(test_paths),
-  )
-  return Contents(tuple(classes), {'train': train, 'test': test})
-
-
-def _imagenet_val(root: str) -> tuple[list[str], list[str]]:
-  """Lists the paths and the classes (WNIDs) of the images in val/."""
-  wnids = list_names(join(root, 'val'), folders=True)
-  if not wnids:
-    files = list_names(join(root, 'val'))
-    paths = [join(root, 'val', file) for file in files]
-    return paths, _imagenet_flat_val_classes(root, len(files))
-  images = [
-    (wnid, file)
-    for wnid in wnids
-    for file in list_names(join(root, 'val', wnid))
-  ]
-  paths = [join(root, 'val', wnid, file) for wnid, file in images]
-  return paths, [wnid for wnid, _ in images]
-
-
-def _imagenet_flat_val_classes(root: str, count: int) -> list[str]:
-  """Reads the class of each of `count` images in a val/ without folders.
-
-  Returns:
-    WNIDs in the order of the images' names.
-
-  Raises:
-    InputError: no file has the classes, or it has another number of them.
-  """
-  if os.path.exists(join(root, _IMAGENET_SYNSETS)):
-    labels_file = _IMAGENET_SYNSETS
-    wnids = read_lines(root, labels_file)
-  elif is_dir(root, _IMAGENET_DEVKIT):
-    labels_file = f'{_IMAGENET_DEVKIT}/ILSVRC2012_validation_ground_truth.txt'
-    synsets = np.atleast_1d(
-      read_mat(root, f'{_IMAGENET_DEVKIT}/meta.mat', 'synsets')
-    )
-    by_id = {str(row['ILSVRC2012_ID']): row['WNID'] for row in synsets}
-    wnids = [by_id.get(line, line) for line in read_lines(root, labels_file)]
-  else:
-    raise InputError(
-      f'{printable(join(root, "val"))}: images in no class folders, and '
-      f'nothing that says their classes: put {_IMAGENET_SYNSETS} or the folder '
-      f'ILSVRC2012_devkit_t12 in {printable(root)}, or a folder for each WNID '
-      'in val'
-    )
-  if len(wnids) != count:
-    raise InputError(
-      f'{printable(join(root, labels_file))}: {len(wnids)} labels for {count} '
-      'images in val: unpack both archives again'
-    )
-  return wnids
-
-
 # Dataset -> its official layout.
 LAYOUTS = {
   'food101': Layout(
@@ -360,6 +336,7 @@ LAYOUTS = {
     'stanford_cars',
     ('devkit/cars_train_annos.mat', 'cars_train', 'cars_test'),
     _cars,
+    {'devkit/cars_train_annos.mat': _cars_places('cars_train_annos.mat')},
   ),
   'aircraft': Layout(
     'fgvc-aircraft-2013b',
@@ -379,7 +356,12 @@ LAYOUTS = {
   'flowers': Layout(
     'flowers-102', ('setid.mat', 'imagelabels.mat', 'jpg'), flowers.read_flowers
   ),
-  'imagenet': Layout('ILSVRC2012', ('val',), _imagenet),
+  'imagenet': Layout(
+    'ILSVRC2012',
+    ('val',),
+    imagenet_layout.read_imagenet,
+    {'val': imagenet_layout.KAGGLE_VAL},
+  ),
 }
 
 

@@ -26,24 +26,17 @@ from tf_transfer.datasets.sources.image_files import (
   make_split,
   printable,
 )
-from tf_transfer.datasets.sources.layouts import LAYOUTS, recognize
+from tf_transfer.datasets.sources.layouts import LAYOUTS
+from tf_transfer.datasets.sources.locations import (
+  Location,
+  find,
+  not_found_error,
+)
 from tf_transfer.datasets.table import Row
 from tf_transfer.errors import InputError
+from tf_transfer.runtime.units import counted
 
 BANNER = 20  # Rows at the bottom of each image of `aircraft`.
-
-
-@dataclasses.dataclass(frozen=True)
-class Location:
-  """Where a dataset is.
-
-  Attributes:
-    path: of the directory.
-    has_layout: whether it has the official layout; else TFDS prepared it.
-  """
-
-  path: str
-  has_layout: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,26 +60,6 @@ class Options:
   progress: Progress
 
 
-def find(row: Row, data_dir: str | None) -> Location | None:
-  """Finds a dataset: in its official layout first, then as TFDS prepares it.
-
-  The layout may be in DIR/NAME, DIR/NAME/FOLDER or DIR/FOLDER, where FOLDER is
-  what the archive unpacks to. TFDS's files are in DIR.
-
-  Args:
-    row: of the dataset.
-    data_dir: DIR; None: the directory of TFDS.
-
-  Raises:
-    InputError: `data_dir` is no directory.
-  """
-  for path in layout_paths(row.name, directory(data_dir)):
-    if os.path.isdir(path) and not LAYOUTS[row.name].missing(path):
-      return Location(path, has_layout=True)
-  path = tfds_records.find(row.tfds, data_dir)
-  return None if path is None else Location(path, has_layout=False)
-
-
 def find_or_prepare(row: Row, options: Options) -> Location | None:
   """Finds a dataset, or has TFDS prepare it if `options` allows that.
 
@@ -98,78 +71,6 @@ def find_or_prepare(row: Row, options: Options) -> Location | None:
     tfds_records.prepare(row.tfds, options.data_dir)
     location = find(row, options.data_dir)
   return location
-
-
-def directory(data_dir: str | None) -> str:
-  """Returns the directory of the datasets: `data_dir`, or that of TFDS.
-
-  Raises:
-    InputError: `data_dir` is no directory.
-  """
-  path = tfds_records.directory(data_dir)
-  if data_dir is not None and not os.path.isdir(path):
-    raise InputError(
-      f'data_dir {printable(path)}: no such directory: name the one that holds '
-      'the datasets'
-    )
-  return path
-
-
-def layout_paths(name: str, data_dir: str) -> list[str]:
-  """Lists the directories that may have a dataset's layout, in order."""
-  folder = LAYOUTS[name].folder
-  return [
-    os.path.join(data_dir, name),
-    os.path.join(data_dir, name, folder),
-    os.path.join(data_dir, folder),
-  ]
-
-
-def instructions(row: Row) -> str:
-  """Explains in a few lines how to get a dataset."""
-  layout = LAYOUTS[row.name]
-  folder = f'DIR/{row.name} or DIR/{layout.folder}'
-  return (
-    f'unpack the official archives (about {row.download_size}; '
-    f'{row.homepage}) so that {folder} holds {", ".join(layout.required)}, and '
-    'give --config.data.dir=DIR; or have TFDS prepare it there: '
-    f'{tfds_instructions(row)}'
-  )
-
-
-def tfds_instructions(row: Row) -> str:
-  """Explains how to have TFDS prepare a dataset, if need be by our builder."""
-  command = (
-    f'python -m tf_transfer.main --config=configs/datasets.py:{row.name} '
-    '--config.data.dir=DIR --config.data.prepare=True'
-  )
-  if not row.tfds.manual_files:
-    return command
-  return f'put {row.tfds.manual_files} in DIR/downloads/manual, then {command}'
-
-
-def not_found_error(row: Row, data_dir: str | None) -> InputError:
-  """Returns the error to raise if a dataset is missing or incomplete."""
-  data_dir = tfds_records.directory(data_dir)
-  for path in layout_paths(row.name, data_dir):
-    if not os.path.isdir(path):
-      continue
-    if not os.access(path, os.R_OK | os.X_OK):
-      return InputError(
-        f'{row.name}: {printable(path)} cannot be read: make it readable'
-      )
-    missing = ', '.join(LAYOUTS[row.name].missing(path))
-    other_name = recognize(path)
-    hint = f'; it looks like {other_name}' if other_name else ''
-    return InputError(
-      f'{row.name}: {printable(path)} has no {missing}{hint}: '
-      'the archives are perhaps half unpacked, or it is another dataset. '
-      f'To get it, {instructions(row)}'
-    )
-  return InputError(
-    f'{row.name} is not in {printable(data_dir)}: {instructions(row)}. '
-    f'Known problems: {row.pitfalls}'
-  )
 
 
 def open_official(row: Row, options: Options) -> Dataset:
@@ -192,9 +93,8 @@ def open_official(row: Row, options: Options) -> Dataset:
   if options.cut_banner and row.name == 'aircraft':
     dataset_splits = [_without_banner(split) for split in dataset_splits]
     notes.append(f'the lowest {BANNER} rows of each image are cut off')
-  return build_dataset(
-    row.name, contents.classes, row.metric, dataset_splits, notes
-  )
+  classes = tuple(printable(name) for name in contents.classes)
+  return build_dataset(row.name, classes, row.metric, dataset_splits, notes)
 
 
 def open_test(row: Row, options: Options) -> Split:
@@ -211,8 +111,9 @@ def open_test(row: Row, options: Options) -> Split:
     raise not_found_error(row, options.data_dir)
   contents = read(row, location, options, split_names=('test',))
   _check_classes(row, location, contents)
-  examples = contents.splits['test']
-  digests = image_digests(row.name, 'test', examples, options)
+  examples, digests = with_digests(
+    row.name, 'test', contents.splits['test'], options
+  )
   return _make_split('test', examples, digests)
 
 
@@ -244,10 +145,10 @@ def read(
 def _check_classes(row: Row, location: Location, contents: Contents) -> None:
   """Raises an InputError if there are more or fewer classes than expected."""
   if len(contents.classes) != row.classes:
+    number = counted(len(contents.classes), 'class', 'classes')
     raise InputError(
-      f'{row.name} in {printable(location.path)}: {len(contents.classes)} '
-      f'classes, expected {row.classes}: this is another dataset or another '
-      'version of it'
+      f'{row.name} in {printable(location.path)}: {number}, expected '
+      f'{row.classes}: this is another dataset or another version of it'
     )
 
 
@@ -293,14 +194,15 @@ def _wrong_counts_error(
   """
   expected = official_counts(row)
   differences = ', '.join(
-    f'{counts.get(name, 0):,} images of {name} where there should be '
+    f'{counted(counts.get(name, 0), "image")} of {name} where there should be '
     f'{expected[name]:,}'
     for name in sorted(wrong)
   )
+  has_fewer = all(counts.get(name, 0) < expected[name] for name in wrong)
+  half = 'an archive is perhaps half unpacked, or ' if has_fewer else ''
   return InputError(
-    f'{row.name} in {printable(location.path)}: {differences}: an archive is '
-    'perhaps half unpacked, or it is another version; unpack or prepare it '
-    'again'
+    f'{row.name} in {printable(location.path)}: {differences}: {half}it is '
+    'another version; unpack or prepare it again'
   )
 
 
@@ -314,26 +216,39 @@ def official_counts(row: Row) -> dict[str, int]:
   return {'train': counts['train'] + counts['val'], 'test': counts['test']}
 
 
-def image_digests(
+def with_digests(
   name: str, split_name: str, examples: Examples, options: Options
-) -> np.ndarray:
-  """Returns the SHA-256 of every image, uint8 [N, 32]; uses the cache.
+) -> tuple[Examples, np.ndarray]:
+  """Computes the SHA-256 of every image; uses the cache.
 
   Args:
     name: of the dataset.
     split_name: of the official split.
     examples: of the split.
     options: how the dataset is opened.
+
+  Returns:
+    The examples, which know where their digests are from, and the digests,
+    uint8 [N, 32].
   """
   images = examples.images
   description = f'{name} {split_name}'
-  if not isinstance(images, ImageFiles) or images.known_digests is not None:
-    return images.digests(description, options.progress)
-  return digest_cache.arrays(
+  if (
+    options.cache_dir is None
+    or not isinstance(images, ImageFiles)
+    or images.known_digests is not None
+  ):
+    return examples, images.digests(description, options.progress)
+  key = {'digests of': digest_cache.state(images.paths)}
+  digests = digest_cache.arrays(
     options.cache_dir,
-    {'digests of': digest_cache.state(images.paths)},
+    key,
     lambda: {'digests': images.digests(description, options.progress)},
+    max_bytes=splits.DIGEST_SIZE * len(images),
   )['digests']
+  entry = str(digest_cache.entry_path(options.cache_dir, key))
+  images = dataclasses.replace(images, cache_entries=(entry,))
+  return dataclasses.replace(examples, images=images), digests
 
 
 def divide(
@@ -350,7 +265,7 @@ def divide(
     The examples of train, val and test, each with their digests.
   """
   divided = {
-    name: (examples, image_digests(row.name, name, examples, options))
+    name: with_digests(row.name, name, examples, options)
     for name, examples in official_splits.items()
   }
   rule = row.holdout

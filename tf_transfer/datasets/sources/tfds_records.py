@@ -6,21 +6,20 @@ TensorFlow decodes them, so that pixels are, to the bit, those of the official
 files; and TensorFlow need not be imported.
 """
 
+import dataclasses
 import hashlib
 import itertools
-import json
 import os
 import re
 import struct
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Progress
-from tf_transfer.datasets.images import decoding
-from tf_transfer.datasets.sources import digest_cache
+from tf_transfer.datasets.sources import digest_cache, tfds_info
 from tf_transfer.datasets.sources.image_files import (
   Contents,
   Examples,
@@ -33,6 +32,10 @@ from tf_transfer.datasets.sources.image_files import (
 from tf_transfer.datasets.table import Row, Tfds
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files, tensorflow
+from tf_transfer.runtime.units import counted
+
+# The least that an index of records may take, in bytes.
+_MIN_INDEX_BYTES = 1 << 20
 
 # A TFRecord consists of the length, its checksum, the data, and its checksum.
 _LENGTH = struct.Struct('<Q')
@@ -61,6 +64,30 @@ def prepared_versions(source: Tfds, data_dir: str) -> list[str]:
   Raises:
     InputError: the dataset's directory cannot be read.
   """
+  return [
+    path
+    for numbers, path in _all_versions(source, data_dir)
+    if numbers[0] == source.major
+  ]
+
+
+def other_versions(source: Tfds, data_dir: str) -> list[str]:
+  """Lists the directories of prepared versions of other major numbers."""
+  return [
+    path
+    for numbers, path in _all_versions(source, data_dir)
+    if numbers[0] != source.major
+  ]
+
+
+def _all_versions(
+  source: Tfds, data_dir: str
+) -> list[tuple[tuple[int, ...], str]]:
+  """Lists all prepared versions, with their numbers, the newest last.
+
+  Raises:
+    InputError: the dataset's directory cannot be read.
+  """
   folder = os.path.join(data_dir, *source.name.split('/'))
   if not os.path.isdir(folder):
     return []
@@ -70,11 +97,11 @@ def prepared_versions(source: Tfds, data_dir: str) -> list[str]:
     raise read_error(folder, error) from error
   versions = []
   for name in names:
-    numbers = re.fullmatch(r'(\d+)\.(\d+)\.(\d+)', name)
-    info = os.path.join(folder, name, 'dataset_info.json')
-    if numbers and int(numbers[1]) == source.major and os.path.isfile(info):
-      versions.append(([int(n) for n in numbers.groups()], name))
-  return [os.path.join(folder, name) for _, name in sorted(versions)]
+    numbers = re.fullmatch(r'(\d{1,9})\.(\d{1,9})\.(\d{1,9})', name)
+    info = os.path.join(folder, name, tfds_info.FILE)
+    if numbers and os.path.isfile(info):
+      versions.append((tuple(int(n) for n in numbers.groups()), name))
+  return [(numbers, os.path.join(folder, n)) for numbers, n in sorted(versions)]
 
 
 def find(source: Tfds, data_dir: str | None) -> str | None:
@@ -164,66 +191,6 @@ def read(
   return Contents(tuple(classes), official_splits, notes)
 
 
-def record_files(path: str, info: dict[str, Any], name: str) -> list[str]:
-  """Lists the record files of one split of TFDS.
-
-  Args:
-    path: the directory of the prepared version.
-    info: its dataset_info.json.
-    name: of the split.
-
-  Raises:
-    InputError: the split or one of its files is missing.
-  """
-  split = next((s for s in info['splits'] if s['name'] == name), None)
-  if split is None:
-    raise InputError(
-      f'{printable(path)}: no split {name}: prepare the dataset again'
-    )
-  file_format = info.get('fileFormat', 'tfrecord')
-  if file_format != 'tfrecord':
-    raise InputError(
-      f'{printable(path)}: prepared as {file_format}, but only tfrecord '
-      'can be read: prepare the dataset again with --file_format=tfrecord'
-    )
-  count = len(split['shardLengths'])
-  template = split.get(
-    'filepathTemplate', '{DATASET}-{SPLIT}.{FILEFORMAT}-{SHARD_X_OF_Y}'
-  )
-  names = [
-    template.format(
-      DATASET=info['name'],
-      SPLIT=name,
-      FILEFORMAT='tfrecord',
-      SHARD_X_OF_Y=f'{i:05d}-of-{count:05d}',
-    )
-    for i in range(count)
-  ]
-  paths = [os.path.join(path, file) for file in names]
-  missing = [file for file in paths if not os.path.isfile(file)]
-  if missing:
-    raise InputError(
-      f'{printable(missing[0])}: missing, as are {len(missing) - 1} others of '
-      f'the {count} files of {name}: copy them, or prepare the dataset again'
-    )
-  return paths
-
-
-def _read_json(path: str, name: str) -> dict[str, Any]:
-  """Reads a JSON file of a directory.
-
-  Raises:
-    InputError: it cannot be read, or is no JSON.
-  """
-  file = os.path.join(path, name)
-  try:
-    return json.loads(read_text(file))
-  except ValueError as error:
-    raise InputError(
-      f'{printable(file)}: {error}: prepare the dataset again'
-    ) from error
-
-
 class _Reader:
   """Reads the splits of one prepared version of a dataset."""
 
@@ -239,7 +206,7 @@ class _Reader:
     self._path = path
     self._cache_dir = cache_dir
     self._progress = progress
-    self._info = _read_json(path, 'dataset_info.json')
+    self._info = tfds_info.read_info(path)
     label = 'labels' if row.metric == 'map11' else 'label'
     self.classes = read_text(
       os.path.join(path, f'{label}.labels.txt')
@@ -248,15 +215,23 @@ class _Reader:
   def read_split(self, name: str) -> Examples:
     """Reads a split of TFDS, in the order of its records."""
     row = self._row
-    paths = record_files(self._path, self._info, name)
+    lengths = tfds_info.record_files(self._path, self._info, name)
+    paths = list(lengths)
+    key = {'records of': digest_cache.state(paths), 'dataset': row.name}
     index = digest_cache.arrays(
       self._cache_dir,
-      {'records of': digest_cache.state(paths), 'dataset': row.name},
+      key,
       lambda: _index(row, paths, name, self._progress),
+      # An image takes more than what is kept of it.
+      max_bytes=_MIN_INDEX_BYTES + 4 * sum(map(os.path.getsize, paths)),
     )
+    self._check_lengths(lengths, index['shards'])
     labels = index['labels']
     self._check_labels(name, labels)
-    names = [bytes(n).decode() for n in index['names'].tolist()]
+    names = [
+      bytes(n).decode('utf-8', 'surrogateescape')
+      for n in index['names'].tolist()
+    ]
     if row.name == 'caltech101':
       names = [
         f'{self.classes[i]}/{n}' for i, n in zip(labels, names, strict=True)
@@ -264,14 +239,38 @@ class _Reader:
     names = [n.removeprefix('/') for n in names]
     images = ImageFiles(
       tuple(paths[i] for i in index['shards']),
-      tuple(f'{row.tfds.name} {name} {n or i}' for i, n in enumerate(names)),
+      tuple(
+        f'{row.tfds.name} {name} {printable(n) or i}'
+        for i, n in enumerate(names)
+      ),
       index['offsets'],
       index['sizes'],
       index['digests'],
     )
+    if self._cache_dir is not None:
+      entry = digest_cache.entry_path(self._cache_dir, key)
+      images = dataclasses.replace(images, cache_entries=(str(entry),))
     if row.name in _STORED_AS_PIXELS:
       images = _decode(images)
     return Examples(tuple(names), labels, images)
+
+  def _check_lengths(
+    self, lengths: Mapping[str, int], shards: np.ndarray
+  ) -> None:
+    """Raises an InputError if a file has more or fewer records than it should.
+
+    Args:
+      lengths: each file -> the number of records that it should have.
+      shards: int64 [N], the position of each record's file.
+    """
+    counts = np.bincount(shards, minlength=len(lengths)).tolist()
+    for (path, length), count in zip(lengths.items(), counts, strict=True):
+      if count != length:
+        raise InputError(
+          f'{printable(path)}: {counted(count, "record")}, but '
+          f'{tfds_info.FILE} says {length:,}: it is of another version; copy '
+          'all files again, or prepare the dataset again'
+        )
 
   def _check_labels(self, name: str, labels: np.ndarray) -> None:
     """Raises an InputError if a label of a split is no class."""
@@ -286,10 +285,7 @@ class _Reader:
 
 def _decode(images: ImageFiles) -> Pixels:
   """Decodes all images, so that their digests are those of their pixels."""
-  values = [
-    decoding.decode(images.unverified_bytes(i), images.descriptions[i])
-    for i in range(len(images))
-  ]
+  values = [images.read(i, images.known_digests[i]) for i in range(len(images))]
   return Pixels(np.stack(values), images.descriptions)
 
 
@@ -349,6 +345,8 @@ def _parse(
     feature = example.features.feature
     image = feature['image'].bytes_list.value[0]
     names = feature[row.tfds.name_feature].bytes_list.value
+    if not image:
+      raise IndexError('an image of no bytes')
     return image, _label(row, feature), names[0] if names else b''
   except (DecodeError, IndexError) as error:
     raise InputError(
@@ -358,13 +356,25 @@ def _parse(
 
 
 def _label(row: Row, feature: Any) -> int | list[int]:
-  """Returns an example's label; several labels as 1, 0 or -1 per class."""
+  """Returns an example's label; several labels as 1, 0 or -1 per class.
+
+  Raises:
+    IndexError: a label is missing, or is no class.
+  """
+
+  def read(name: str) -> list[int]:
+    """Returns the values of a feature, each of which is a class."""
+    values = list(feature[name].int64_list.value)
+    if not all(0 <= value < row.classes for value in values):
+      raise IndexError(f'{name} {values} of {row.classes} classes')
+    return values
+
   if row.metric != 'map11':
-    return feature['label'].int64_list.value[0]
+    return read('label')[0]
   labels = [0] * row.classes
-  for i in feature['labels'].int64_list.value:
+  for i in read('labels'):
     labels[i] = -1
-  for i in feature['labels_no_difficult'].int64_list.value:
+  for i in read('labels_no_difficult'):
     labels[i] = 1
   return labels
 
@@ -412,5 +422,6 @@ def _concatenate(examples: list[Examples]) -> Examples:
       np.concatenate([each.offsets for each in images]),
       np.concatenate([each.sizes_bytes for each in images]),
       np.concatenate([each.known_digests for each in images]),
+      sum((each.cache_entries for each in images), ()),
     ),
   )

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.special
 from absl import logging
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 from tf_transfer.errors import InputError
-from tf_transfer.study import names
 from tf_transfer.study.analysis import accuracy_table, statistics
 from tf_transfer.study.figures import axes as axes_lib
-from tf_transfer.study.figures import canvas, labels, style
+from tf_transfer.study.figures import canvas, glyphs, labels, style
 
 
 def averages_vs_imagenet(
@@ -32,7 +30,7 @@ def averages_vs_imagenet(
   Raises:
     InputError: a file could not be written, or the series share no dataset.
   """
-  with plt.rc_context(canvas.RC_PARAMS):
+  with canvas.style_context():
     figure, axes = canvas.subplots(len(settings), 3, 5.2, 4.6)
     figure.get_layout_engine().set(w_pad=0.12)
     panels = [
@@ -72,7 +70,7 @@ def draw_panel(
     axis.legend(loc='lower right', fontsize=8)
   table = tables[0][1]
   mean, _ = statistics.averages(table.log_odds)
-  texts = [names.display_name(name) for name in table.networks]
+  texts = [style.name_text(name) for name in table.networks]
   return labels.Labels(axis, table.imagenet_top1, mean, texts, obstacles)
 
 
@@ -264,7 +262,7 @@ def _correlation_text(x: np.ndarray, y: np.ndarray) -> str:
   try:
     correlation = statistics.correlation(x, y)
   except InputError as error:
-    return str(error)
+    return glyphs.drawable(str(error), 200)
   r, low, high = correlation.r, correlation.low, correlation.high
   if np.isnan(low):
     return f'r = {r:.2f} ({correlation.num_points} networks)'
@@ -283,7 +281,7 @@ def _set_axes(
   axis.set_ylabel(
     f'Mean log-odds over {len(datasets)} datasets'
     if len(datasets) > 1
-    else f'Log-odds on {names.display_name(datasets[0])}'
+    else f'Log-odds on {style.name_text(datasets[0])}'
   )
   axis.grid(alpha=0.2)
   _add_accuracy_axis(axis)

@@ -3,8 +3,9 @@
 Importing it chooses Agg, matplotlib's backend that needs no screen.
 """
 
+import contextlib
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import matplotlib
@@ -16,9 +17,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tf_transfer.runtime import files
+from tf_transfer.study.figures import glyphs
 
-# For plt.rc_context, around all that is drawn.
-RC_PARAMS: Mapping[str, Any] = {
+_RC_PARAMS: Mapping[str, Any] = {
   'font.size': 9,
   'axes.spines.top': False,
   'axes.spines.right': False,
@@ -27,6 +28,19 @@ RC_PARAMS: Mapping[str, Any] = {
   # Text stays text in PDF, so that it can be searched and edited.
   'pdf.fonttype': 42,
 }
+
+
+@contextlib.contextmanager
+def style_context(**params: Any) -> Iterator[None]:
+  """Sets how figures look, around all that is drawn.
+
+  Args:
+    **params: of matplotlib, with underscores for dots, that differ here.
+  """
+  changes = {name.replace('_', '.'): value for name, value in params.items()}
+  families = list(glyphs.families())
+  with plt.rc_context({**_RC_PARAMS, 'font.family': families, **changes}):
+    yield
 
 
 def subplots(

@@ -10,12 +10,12 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from tf_transfer.study import names
 from tf_transfer.study.analysis import accuracy_table, statistics, ties
 from tf_transfer.study.figures import averages, canvas, labels, style
 from tf_transfer.study.figures import axes as axes_lib
 
 _AVERAGES_WIDTH = 5.2  # Of the panel on the right of figure 2, in inches.
+_PANEL_LETTERS = 24  # That a panel's title has room for, in figure 2.
 _METRIC_TITLES = {
   'top1': 'Top-1 accuracy',
   'mean_per_class': 'Mean per-class accuracy',
@@ -48,7 +48,7 @@ def accuracy_vs_imagenet(
   if not known:
     return False
   datasets = list(dict.fromkeys(r['dataset'] for r in known))
-  with plt.rc_context(canvas.RC_PARAMS):
+  with canvas.style_context():
     figure, axes = canvas.subplots(
       len(datasets), 4, 5.2 if len(datasets) == 1 else 3.8, 3.9
     )
@@ -88,7 +88,7 @@ def _draw_intervals(
   metric = _METRIC_TITLES[records[0]['metric']]
   axis.set_ylabel(f'{metric}, {examples:,} test images')
   axis.set_title(
-    f'{names.display_name(records[0]["dataset"])}: '
+    f'{style.name_text(records[0]["dataset"])}: '
     f'{style.style_of(records[0]["setting"]).text.lower()}'
   )
   axis.grid(alpha=0.25)
@@ -96,7 +96,7 @@ def _draw_intervals(
     axis,
     x,
     y,
-    [names.display_name(r['network']) for r in records],
+    [style.name_text(r['network']) for r in records],
     labels.bar_obstacles(x, low, high),
   )
 
@@ -124,7 +124,7 @@ def datasets_vs_imagenet(
   num_rows = min(2, len(datasets))
   num_columns = -(-len(datasets) // num_rows)
   width = max(1.75 * num_columns, 3.0)
-  with plt.rc_context({**canvas.RC_PARAMS, 'font.size': 8}):
+  with canvas.style_context(font_size=8):
     figure = plt.figure(
       figsize=(width + _AVERAGES_WIDTH, 4.5 * len(settings)),
       layout='constrained',
@@ -172,7 +172,7 @@ def _draw_small_panel(
   tied: Collection[str],
 ) -> None:
   """Draws one dataset of figure 2."""
-  axis.set_title(names.display_name(dataset), fontsize=8)
+  axis.set_title(style.name_text(dataset, _PANEL_LETTERS), fontsize=8)
   xs, ys = [], []
   for number, records in enumerate(series.values()):
     table = averages.known_networks(

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
 from tf_transfer.networks import recipe
-from tf_transfer.study import names
 from tf_transfer.study.figures import axes as axes_lib
-from tf_transfer.study.figures import canvas, style
+from tf_transfer.study.figures import canvas, glyphs, style
 
+_CLASS_LETTERS = 20  # That an entry of the legend has room for.
 _MARKERS = 'osD^vP*X'
 _CONFIGURATIONS = tuple(recipe.CONFIGURATIONS)
 
@@ -62,7 +62,7 @@ def training_settings(
     InputError: a file could not be written.
   """
   num_rows = len(series)
-  with plt.rc_context(canvas.RC_PARAMS):
+  with canvas.style_context():
     figure = plt.figure(
       figsize=(9.6, 4.3 * num_rows + 0.3 * bool(note)), layout='constrained'
     )
@@ -79,7 +79,7 @@ def training_settings(
 def _write_note(figure: Figure, note: str) -> None:
   """Writes a note, if there is one, above a figure."""
   if note:
-    figure.suptitle(note, fontsize=9, fontweight='bold')
+    figure.suptitle(glyphs.drawable(note, 120), fontsize=9, fontweight='bold')
 
 
 def _draw_row(
@@ -109,7 +109,7 @@ def _draw_row(
   text = style.style_of(setting).text.lower()
   left.set_title(f'{prefix}transfer, {text}')
   left.set_ylabel('Mean log-odds over datasets')
-  title = 'ImageNet' if dataset == 'imagenet' else names.display_name(dataset)
+  title = 'ImageNet' if dataset == 'imagenet' else style.name_text(dataset)
   right.set_title(f'{prefix}{title}, where it was pretrained')
   right.set_ylabel('Top-1 accuracy')
   decimals = axes_lib.percent_decimals(right.get_yticks())
@@ -147,7 +147,7 @@ def _draw_network(
       yerr=errors if any(errors) else None,
       capsize=2,
       elinewidth=0.8,
-      label=names.display_name(points[0].network),
+      label=style.name_text(points[0].network),
       **look,
     )
 
@@ -210,7 +210,7 @@ def embeddings(
   Raises:
     InputError: a file could not be written.
   """
-  with plt.rc_context(canvas.RC_PARAMS):
+  with canvas.style_context():
     figure, axes = plt.subplots(
       1,
       len(panels),
@@ -245,10 +245,11 @@ def _draw_embedding(
       marker=_MARKERS[number % len(_MARKERS)],
       edgecolor='white',
       linewidths=0.3,
-      label=classes[label],
+      label=glyphs.drawable(classes[label], _CLASS_LETTERS),
     )
+  title = glyphs.drawable(panel.title, 44)
   axis.set_title(
-    f'{panel.title}\nnearest neighbor of the same class: {panel.neighbors:.0%}'
+    f'{title}\nnearest neighbor of the same class: {panel.neighbors:.0%}'
   )
   axis.set_xticks([])
   axis.set_yticks([])

@@ -10,11 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from tf_transfer.errors import InputError
-from tf_transfer.study import names
 from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.study.figures import axes as axes_lib
 from tf_transfer.study.figures import canvas, style
 
+_PANEL_LETTERS = 20  # That a panel's title has room for, in figure 6.
 _NUM_COLORS = 12  # Of the paper's datasets, in figure 7.
 
 
@@ -42,7 +42,7 @@ def settings_by_dataset(
   present = {r['setting'] for r in records}
   settings = [name for name in style.STYLES if name in present]
   datasets = list(dict.fromkeys(r['dataset'] for r in records))
-  with plt.rc_context(canvas.RC_PARAMS):
+  with canvas.style_context():
     figure, axes = canvas.subplots(len(datasets), 6, 2.0, 2.9)
     for axis, name in zip(axes, datasets, strict=True):
       _draw_bars(
@@ -51,7 +51,7 @@ def settings_by_dataset(
         settings,
         previous_best.get(name),
       )
-      axis.set_title(names.display_name(name))
+      axis.set_title(style.name_text(name, _PANEL_LETTERS))
     figure.supylabel(style.accuracy_text(datasets), fontsize=9)
     _add_settings_legend(
       figure,
@@ -166,7 +166,7 @@ def fine_tuned_vs_random(series: style.Series, path: pathlib.Path) -> None:
     InputError: a file could not be written, or no network was run in both
       settings on one dataset.
   """
-  with plt.rc_context(canvas.RC_PARAMS):
+  with canvas.style_context():
     figure, (axis,) = canvas.subplots(1, 1, 6, 6)
     axis.set_xscale('logit')
     axis.set_yscale('logit')
@@ -210,7 +210,7 @@ def _draw_pairs(
     facecolor='none' if behind else color,
     edgecolor='0.5' if behind else style.INK,
     linewidths=0.5,
-    label='_' if behind else names.display_name(dataset),
+    label='_' if behind else style.name_text(dataset),
     zorder=2 if behind else 3,
   )
 

@@ -10,7 +10,6 @@ from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tf_transfer.study import names
 from tf_transfer.study.analysis import statistics
 from tf_transfer.study.figures import canvas, style
 
@@ -48,7 +47,7 @@ def accuracy_vs_steps(curves: Sequence[Curve], path: pathlib.Path) -> None:
   """
   datasets = list(dict.fromkeys(c.dataset for c in curves))
   steps = np.concatenate([c.steps for c in curves])
-  with plt.rc_context(canvas.RC_PARAMS):
+  with canvas.style_context():
     figure, axes = canvas.subplots(len(datasets), 4, 2.9, 2.6)
     for axis, name in zip(axes, datasets, strict=True):
       own_curves = [c for c in curves if c.dataset == name]
@@ -59,7 +58,7 @@ def accuracy_vs_steps(curves: Sequence[Curve], path: pathlib.Path) -> None:
       axis.set_ylim(0, 1.02)
       axis.yaxis.set_major_formatter(ticker.PercentFormatter(1, decimals=0))
       axis.grid(alpha=0.25)
-      axis.set_title(names.display_name(name))
+      axis.set_title(style.name_text(name))
       _add_epochs_axis(axis, own_curves[0].steps_per_epoch)
     _write_titles(figure, axes[0])
     canvas.save(figure, path)

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 
 from tf_transfer.study import names
 from tf_transfer.study.analysis import accuracy_table
+from tf_transfer.study.figures import glyphs
 
 # Records by owner, as {'ours': ..., 'the paper': ...}; the first are
 # drawn in full and the others behind them, in gray.
@@ -48,6 +49,16 @@ def style_of(setting: str) -> Style:
 def accuracy_text(datasets: Collection[str]) -> str:
   """Returns what an axis of the accuracies of these datasets is called."""
   return 'Accuracy' + ' (mAP on VOC 2007)' * ('voc2007' in datasets)
+
+
+def name_text(name: str, max_width: int = 32) -> str:
+  """Returns the title of a network or dataset, fit to be drawn.
+
+  Args:
+    name: as records have it.
+    max_width: in letters; longer titles lose their middle.
+  """
+  return glyphs.drawable(names.display_name(name), max_width)
 
 
 def write_remark(axis: Axes, text: str) -> None:

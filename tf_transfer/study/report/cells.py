@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
+from tf_transfer import errors
 from tf_transfer.study import names
 from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.study.paper import differences
@@ -64,7 +65,7 @@ def _dataset_names(records: Iterable[accuracy_table.Record]) -> dict[str, str]:
   titles = {r['dataset']: names.display_name(r['dataset']) for r in records}
   all_titles = list(titles.values())
   return {
-    name: title if all_titles.count(title) == 1 else name
+    name: title if all_titles.count(title) == 1 else errors.printable(name)
     for name, title in titles.items()
   }
 

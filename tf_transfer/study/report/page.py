@@ -14,9 +14,11 @@ from typing import Any
 
 import itables.utils
 import jinja2
+import markupsafe
 import vl_convert
 
 import tf_transfer
+from tf_transfer import errors
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files
 from tf_transfer.study import failures
@@ -186,9 +188,17 @@ def _environment() -> jinja2.Environment:
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
+    finalize=_printable,
   )
   environment.filters['topics'] = _topics
   return environment
+
+
+def _printable(value: Any) -> Any:
+  """Escapes controls and marks of direction in a text from outside."""
+  # Markup is what the page itself is made of.
+  is_text = isinstance(value, str) and not isinstance(value, markupsafe.Markup)
+  return errors.printable(value) if is_text else value
 
 
 def _topics(reasons: Iterable[str]) -> str:

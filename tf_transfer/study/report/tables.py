@@ -1,12 +1,12 @@
 """Builds the tables of the page."""
 
 import base64
-import csv
 import dataclasses
-import io
 from collections.abc import Sequence
 from typing import Any
 
+from tf_transfer.runtime import csv_text
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import failures, names
 from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.study.paper import differences
@@ -45,14 +45,11 @@ class Table:
   @property
   def download(self) -> str:
     """The table as a data URL of a CSV file."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(self.columns)
-    for row in self.rows:
-      writer.writerow(
-        ['; '.join(v) if isinstance(v, (list, tuple)) else v for v in row]
-      )
-    return data_url('text/csv', text.getvalue())
+    rows = [
+      ['; '.join(v) if isinstance(v, (list, tuple)) else v for v in row]
+      for row in self.rows
+    ]
+    return data_url('text/csv', csv_text.render([self.columns, *rows]))
 
 
 def data_url(media_type: str, text: str) -> str:
@@ -167,7 +164,9 @@ def _doubts(record: accuracy_table.Record) -> list[str]:
   if skipped:
     listed = ', '.join(skipped[:_MAX_FILES])
     listed += ', …' * (len(skipped) > _MAX_FILES)
-    doubts.append(f'{len(skipped)} corrupt images left out: {listed}')
+    doubts.append(
+      f'{counted(len(skipped), "corrupt image")} left out: {listed}'
+    )
   return [*doubts, *record['notes']]
 
 

@@ -18,7 +18,6 @@ from typing import Any, Protocol
 import ml_collections
 import numpy as np
 
-from tf_transfer.errors import InputError
 from tf_transfer.transfer.fixed_features import (
   fitted,
   linear_svm,
@@ -132,29 +131,3 @@ CLASSIFIERS: Mapping[str, Classifier] = {
     fit=nearest_class_mean.fit,
   ),
 }
-
-
-def check(name: str, config: ml_collections.ConfigDict) -> None:
-  """Checks a classifier's part of the config.
-
-  Args:
-    name: of the classifier.
-    config: its part of the job's config.
-
-  Raises:
-    InputError: a number is out of range.
-  """
-  numbers: dict[str, Any] = config.to_dict()
-  if 'penalty_min' in numbers and not (
-    0 < config.penalty_min <= config.penalty_max
-  ):
-    raise InputError(
-      f'config.{name}: expected 0 < penalty_min <= penalty_max, found '
-      f'{config.penalty_min} and {config.penalty_max}'
-    )
-  for field in ('num_penalties', 'max_evaluations', 'neighbors'):
-    values = np.atleast_1d(numbers.get(field, 1))
-    if not values.size or values.min() < 1:
-      raise InputError(
-        f'config.{name}.{field}: expected 1 or more, not {numbers[field]}'
-      )

@@ -10,9 +10,9 @@
 
 A shard is little-endian float32 [n, D]; then a byte [n], 1 for the rows that
 are valid; then the SHA-256 of both and of the shard's place in the cache. A
-shard that is cut short, altered by a bit, or in another shard's place is
-therefore detected, and computed again. A shard gets its name when it is
-complete. Two processes that fill an entry at the same time both end with
+shard that is cut short, altered by a bit, in another shard's place or not
+finite is therefore detected, and computed again. A shard gets its name when it
+is complete. Two processes that fill an entry at the same time both end with
 correct shards.
 
 The least recently used entries make room for new shards. An entry is removed
@@ -21,11 +21,13 @@ stay, a few hundred bytes: removing files that other processes may be about to
 lock would be a race.
 """
 
+import collections
 import contextlib
 import hashlib
 import json
 import os
 import pathlib
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -35,6 +37,10 @@ from absl import logging
 
 from tf_transfer import errors
 from tf_transfer.runtime import files, units
+
+# How often this process has each entry open. On a file system without locks
+# nothing else keeps an entry that is read from being removed.
+_open_entries: collections.Counter[pathlib.Path] = collections.Counter()
 
 
 class FeatureCache:
@@ -62,6 +68,8 @@ class FeatureCache:
   def entry(self, key: Mapping[str, Any]) -> Iterator['Entry']:
     """Opens the entry of a key; it is not removed until the block ends.
 
+    Where the entry has the key of another, its shards are not used.
+
     Args:
       key: everything that determines the features, as JSON can hold it.
 
@@ -76,10 +84,33 @@ class FeatureCache:
     directory = files.make_directory(self._root / name)
     with files.locked(directory / 'in_use', shared=True):
       os.utime(directory / 'in_use')
-      if not (directory / 'key.json').exists():
-        with files.atomic_write(directory / 'key.json') as file:
-          file.write(text)
-      yield Entry(self, directory)
+      self._check_key(directory, text)
+      place = directory.resolve()
+      _open_entries[place] += 1
+      try:
+        yield Entry(self, directory)
+      finally:
+        _open_entries[place] -= 1
+
+  def _check_key(self, directory: pathlib.Path, text: bytes) -> None:
+    """Writes the key of an entry, and removes shards that have another."""
+    path = directory / 'key.json'
+    present = _read_key(path)
+    if present == text:
+      return
+    # Under the lock, as all that is written: see `_make_room`.
+    with files.locked(self._root / 'lock'):
+      if present is not None and _read_key(path) != text:
+        logging.warning(
+          '%s is not the key of its entry: the features there are not used, '
+          'they are computed again',
+          path,
+        )
+        for shard in directory.glob('*.shard'):
+          _remove(shard)
+        _remove(path)
+      with files.atomic_write(path) as file:
+        file.write(text)
 
   def write(
     self, path: pathlib.Path, chunks: Sequence[bytes | np.ndarray]
@@ -91,14 +122,20 @@ class FeatureCache:
       chunks: its content, one after the other.
 
     Returns:
-      Whether the file was written.
+      Whether there was room for it. What cannot be removed from its place is
+      logged, and nothing is written.
 
     Raises:
       InputError: the cache cannot be written.
     """
     num_bytes = sum(memoryview(chunk).nbytes for chunk in chunks)
     with files.locked(self._root / 'lock'):
-      path.unlink(missing_ok=True)
+      if not _remove(path):
+        logging.warning(
+          '%s is in the place of features, which are not cached: remove it',
+          path,
+        )
+        return True
       if not self._make_room(num_bytes):
         return False
       with files.atomic_write(path) as file:
@@ -112,9 +149,10 @@ class FeatureCache:
     Returns:
       Whether so many bytes are free.
     """
-    # Only the lock's holder writes, so a killed process left these.
-    for leftover in self._root.glob('*/.*.shard.*.partial'):
-      leftover.unlink()
+    # Only the lock's holder writes, so what is left half-written is a killed
+    # process's.
+    for key in self._root.glob('*/key.json'):
+      files.sweep(key.parent)
     sizes: dict[pathlib.Path, int] = {}
     for shard in self._root.glob('*/*.shard'):
       sizes.setdefault(shard.parent, 0)
@@ -123,12 +161,37 @@ class FeatureCache:
     for directory in sorted(sizes, key=_last_use):
       if free_bytes >= num_bytes:
         break
+      if _open_entries[directory.resolve()]:
+        continue
       with files.locked(directory / 'in_use', wait=False) as unused:
         if unused:
           for shard in directory.glob('*.shard'):
-            shard.unlink()
+            _remove(shard)
           free_bytes += sizes[directory]
     return free_bytes >= num_bytes
+
+
+def _read_key(path: pathlib.Path) -> bytes | None:
+  """Reads a key.json; None if there is none, b'' if it cannot be read."""
+  try:
+    return path.read_bytes()
+  except FileNotFoundError:
+    return None
+  except OSError:
+    return b''
+
+
+def _remove(path: pathlib.Path) -> bool:
+  """Removes a file or an empty directory; says whether the place is free."""
+  try:
+    path.unlink()
+  except FileNotFoundError:
+    return True
+  # A directory, which unlink refuses by either error.
+  except (IsADirectoryError, PermissionError):
+    with contextlib.suppress(OSError):
+      path.rmdir()
+  return not os.path.lexists(path)
 
 
 def _last_use(directory: pathlib.Path) -> int:
@@ -146,6 +209,11 @@ class Entry:
     self._cache = cache
     self._directory = directory
     self._full = False
+
+  @property
+  def root(self) -> pathlib.Path:
+    """The directory of the cache."""
+    return self._directory.parent
 
   @property
   def full(self) -> bool:
@@ -167,19 +235,29 @@ class Entry:
       bool [n], which rows are valid; None if there is no undamaged shard.
     """
     path = self._path(start, len(values))
+    num_bytes = values.nbytes + len(values) + hashlib.sha256().digest_size
     try:
+      status = path.stat()
+      # A pipe would be waited for.
+      if not stat.S_ISREG(status.st_mode):
+        raise ValueError('it is no file')
+      if status.st_size != num_bytes:
+        raise ValueError(f'it has {status.st_size} bytes, not {num_bytes}')
       mapped = np.memmap(path, np.uint8, mode='r')
       rows, valid, digest = np.split(
         mapped, [values.nbytes, values.nbytes + len(values)]
       )
       values[...] = rows.view('<f4').reshape(values.shape)
       valid = valid == 1
-      if digest.tobytes() == self._digest(path, values, valid):
+      if digest.tobytes() != self._digest(path, values, valid):
+        problem = 'its checksum is wrong'
+      elif not np.isfinite(values).all(axis=1)[valid].all():
+        problem = 'it holds NaN or infinity'
+      else:
         return valid
-      problem = 'its checksum is wrong'
     except FileNotFoundError:
       return None
-    # A file of the wrong length: it cannot be mapped, or not be reshaped.
+    # A file that cannot be read or mapped, or was changed meanwhile.
     except (OSError, ValueError) as error:
       problem = str(error)
     logging.warning(
@@ -209,7 +287,7 @@ class Entry:
         'the feature cache %s is full, and all its entries are in use: these '
         'features are not cached. Increase --config.features.cache_gib, or '
         'choose another --config.features.cache_dir',
-        self._directory.parent,
+        self.root,
       )
 
   def _path(self, start: int, count: int) -> pathlib.Path:
@@ -236,7 +314,9 @@ def from_config(
     workdir: the cache is in `features` below it if `cache_dir` is ''.
 
   Raises:
-    InputError: `cache_gib` is negative.
+    InputError: `cache_gib` is negative, or `cache_dir` is no local directory.
   """
-  root = pathlib.Path(config.cache_dir or workdir / 'features')
+  root = workdir / 'features'
+  if config.cache_dir:
+    root = files.local_path(config.cache_dir, 'config.features.cache_dir')
   return FeatureCache(root, config.cache_gib * units.GIB)

@@ -3,7 +3,9 @@
 Images of a split -> batches of uint8 pixels at the network's input size ->
 scaled on the device -> features [N, D] float32. The split is cut into shards.
 Each shard is cached once it is complete, so an interrupted extraction resumes
-after the last complete one.
+after the last complete one. Before that, its features must be finite, and a
+sample of them is computed again: with memory nearly exhausted, XLA has returned
+wrong numbers without an error.
 
 As in section 4 of the paper, the features are those that feed the logits layer,
 with batch norm in inference mode, without augmentation and without
@@ -25,12 +27,23 @@ import tqdm
 from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import pipeline
+from tf_transfer.datasets.images import corruption
 from tf_transfer.runtime import devices, progress
-from tf_transfer.transfer.fixed_features import feature_cache, pooling
+from tf_transfer.transfer.fixed_features import (
+  feature_cache,
+  pooling,
+  verification,
+)
+from tf_transfer.transfer.training import device_memory
 
 # Part of every cache key: raise it when what is computed changes.
 _VERSION = 1
 _SHARD_SIZE = 2048  # images
+
+
+def _advise() -> str:
+  """Says what to do where the devices' memory does not suffice."""
+  return 'decrease --config.features.batch_size, or end other programs'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +154,7 @@ class Extractor:
 
   Attributes:
     feature_dim: D, the width of the features.
+    batch_size: images per batch on all devices together.
   """
 
   def __init__(
@@ -174,7 +188,7 @@ class Extractor:
     self._corrupt = corrupt
     self.feature_dim = feature_dim(net, options)
     mesh = devices.data_mesh() if mesh is None else mesh
-    self._batch_size = -(-batch_size // mesh.size) * mesh.size
+    self.batch_size = -(-batch_size // mesh.size) * mesh.size
     self._data_sharding = devices.sharding(mesh, devices.BATCH)
     self._variables = jax.device_put(
       net.variables, devices.sharding(mesh, devices.REPLICATED)
@@ -202,6 +216,11 @@ class Extractor:
     )
     return self._net.apply_layer(variables, x, self._options.layer, pool)
 
+  @property
+  def name(self) -> str:
+    """The network's name."""
+    return self._net.name
+
   def key(self, split: datasets.Split) -> dict[str, object]:
     """Returns everything that determines the features of a split."""
     return {
@@ -228,7 +247,7 @@ class Extractor:
     return pipeline.batches(
       split,
       self._net.contract,
-      self._batch_size,
+      self.batch_size,
       resize=self._options.resize,
       start=start,
       stop=stop,
@@ -259,24 +278,31 @@ class Extractor:
 
     Raises:
       InputError: an image is corrupt and `corrupt` is 'error', no image can be
-        decoded, a feature is not finite, or the cache cannot be written.
+        decoded, a feature is not finite or is another when it is computed
+        again, the devices' memory is exhausted, or the cache cannot be
+        written.
     """
     if out is None:
       out = np.empty((len(split), self.feature_dim), np.float32)
     valid = np.zeros(len(split), bool)
     num_computed = 0
     with (
+      device_memory.report_exhaustion(f'{self.name}: {name}', _advise),
       self.cache_entry(split) as entry,
       progress.bar(
         total=len(split), desc=f'{self._net.name}: {name}', unit=' images'
       ) as bar,
+      verification.Unverified(split, self.batch_size) as unverified,
     ):
       for start in range(0, len(split), _SHARD_SIZE):
         values = out[start : start + _SHARD_SIZE]
         shard_valid = entry.read(start, values)
         if shard_valid is None:
-          shard_valid = _compute_shard([self], split, start, [values], bar)
-          entry.write(start, values, shard_valid)
+          shard_valid, sample = _compute_shard(
+            [self], split, start, [values], bar
+          )
+          shard = verification.Shard(self, entry, start, values, shard_valid)
+          unverified.add([shard], sample)
           num_computed += len(values)
         else:
           bar.update(len(values))
@@ -290,7 +316,7 @@ class Extractor:
     valid: np.ndarray,
     num_computed: int,
   ) -> Features:
-    """Drops the rows of corrupt images and checks that the rest is finite.
+    """Drops the rows of corrupt images.
 
     Args:
       split: the examples.
@@ -304,25 +330,15 @@ class Extractor:
     skipped = tuple(split.describe(int(i)) for i in np.flatnonzero(~valid))
     if skipped and self._corrupt == 'error':
       # A run with corrupt='skip' has cached the shard.
-      raise errors.InputError(
-        f'{skipped[0]} cannot be decoded ({len(skipped)} such images in all). '
-        "Repair or remove it, or set --config.data.corrupt='skip'"
-      )
+      raise corruption.report(skipped, len(split))
     if not valid.any():
       raise errors.InputError('no image of the split can be decoded')
     indices = np.flatnonzero(valid)
     # In place and in blocks: rows only move up, and no second matrix is made.
-    for start in range(0, len(indices), _SHARD_SIZE):
-      rows = indices[start : start + _SHARD_SIZE]
-      block = values[start : start + len(rows)]
-      if skipped:
-        block[...] = values[rows]
-      finite = np.isfinite(block).all(axis=1)
-      if not finite.all():
-        raise errors.InputError(
-          f'{self._net.name}: features with NaN or infinity; the first is of '
-          f'{split.describe(int(rows[~finite][0]))}'
-        )
+    if skipped:
+      for start in range(0, len(indices), _SHARD_SIZE):
+        rows = indices[start : start + _SHARD_SIZE]
+        values[start : start + len(rows)] = values[rows]
     return Features(
       values[: len(indices)],
       split.labels[indices],
@@ -383,10 +399,14 @@ def prefetch(
     name: of the dataset and split, for the progress bar.
 
   Raises:
-    InputError: an image is corrupt and `corrupt` is 'error', or the cache
-      cannot be written.
+    InputError: an image is corrupt and `corrupt` is 'error', a feature is not
+      finite or is another when it is computed again, or the cache cannot be
+      written.
   """
   with contextlib.ExitStack() as stack:
+    stack.enter_context(
+      device_memory.report_exhaustion(f'features of {name}', _advise)
+    )
     entries = [
       stack.enter_context(extractor.cache_entry(split))
       for extractor in extractors
@@ -397,6 +417,9 @@ def prefetch(
         desc=f'{len(extractors)} networks: {name}',
         unit=' images',
       )
+    )
+    unverified = stack.enter_context(
+      verification.Unverified(split, extractors[0].batch_size)
     )
     for start in range(0, len(split), _SHARD_SIZE):
       count = min(_SHARD_SIZE, len(split) - start)
@@ -409,9 +432,14 @@ def prefetch(
         bar.update(count)
         continue
       missing_extractors, _, matrices = zip(*missing, strict=True)
-      valid = _compute_shard(missing_extractors, split, start, matrices, bar)
-      for _, entry, values in missing:
-        entry.write(start, values, valid)
+      valid, sample = _compute_shard(
+        missing_extractors, split, start, matrices, bar
+      )
+      shards = [
+        verification.Shard(extractor, entry, start, values, valid)
+        for extractor, entry, values in missing
+      ]
+      unverified.add(shards, sample)
 
 
 def _compute_shard(
@@ -420,7 +448,7 @@ def _compute_shard(
   start: int,
   matrices: Sequence[np.ndarray],
   bar: tqdm.tqdm,
-) -> np.ndarray:
+) -> tuple[np.ndarray, verification.Sample]:
   """Computes a shard's features with each network.
 
   Args:
@@ -432,20 +460,22 @@ def _compute_shard(
     bar: advanced by the number of examples.
 
   Returns:
-    bool [n], False for corrupt images.
+    bool [n], False for corrupt images; and a sample of the images.
   """
   for values in matrices:
     values[...] = 0
   valid = np.zeros(len(matrices[0]), bool)
   stop = start + len(valid)
+  sample = verification.Sample(len(valid), extractors[0].batch_size)
   for batch, outputs in _compute_batches(extractors, split, start, stop):
     mask = batch['mask']
     rows = batch['index'][mask] - start
     for values, output in zip(matrices, outputs, strict=True):
       values[rows] = np.asarray(output)[mask]
     valid[rows] = True
+    sample.add(batch['image'][mask], rows)
     bar.update(int(np.sum(batch['index'] >= 0)))
-  return valid
+  return valid, sample
 
 
 def _compute_batches(

@@ -33,14 +33,14 @@ def save(
 
 
 def holds(path: pathlib.Path, identity: str) -> bool:
-  """Returns whether a file holds the network of a cell.
+  """Returns whether a file holds the network of a cell, undamaged.
 
   Args:
     path: of the file, which may be missing.
     identity: of the cell.
   """
   try:
-    details = weights.read_header(path).recipe.details
+    details = weights.read(path)[0].recipe.details
   except errors.InputError:
     return False
   return details.get('identity') == identity

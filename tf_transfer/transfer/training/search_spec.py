@@ -23,7 +23,7 @@ class Search:
   Attributes:
     net: the network.
     dataset: what it is transferred to.
-    config: of the setting, as `grid.check` accepts it.
+    config: of the setting.
     setting: its name, for records and the weights file.
     pretrained: whether training starts from the network's weights; if not,
       from random values.

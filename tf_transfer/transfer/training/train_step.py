@@ -200,7 +200,14 @@ def build_model(
     num_examples: of the split that is trained on; it determines how fast batch
       norm's statistics move.
     config: of the training.
+
+  Raises:
+    InputError: the network has no place for an auxiliary head, or the images
+      are too small for it.
   """
+  networks.check_image_size(
+    net.name, net.contract.image_size, config.auxiliary_head
+  )
   options = dict(net.header.options)
   options['momentum'] = batch_norm_momentum(num_examples / config.batch_size)
   return networks.build(

@@ -9,9 +9,10 @@ the way, and may be trained in segments of their steps.
 import dataclasses
 import functools
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import jax
+import msgspec
 import numpy as np
 from jax.experimental import multihost_utils
 
@@ -19,7 +20,7 @@ from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors
 from tf_transfer.datasets import pipeline
 from tf_transfer.runtime import checkpoints as checkpoints_lib
-from tf_transfer.runtime import devices, progress
+from tf_transfer.runtime import devices, progress, schemas, termination
 from tf_transfer.transfer.training import history as history_lib
 from tf_transfer.transfer.training import monitor as monitor_lib
 from tf_transfer.transfer.training import train_step
@@ -110,6 +111,14 @@ class Segment:
   best_of: Container[int] = ()
 
 
+class _Notes(msgspec.Struct):
+  """What a checkpoint holds of the training loop beside its arrays."""
+
+  courses: list[history_lib.TrialHistory]
+  losses: list[list[float]]
+  skipped: list[Annotated[int, msgspec.Meta(ge=0)]]
+
+
 @dataclasses.dataclass
 class LoopState:
   """Holds what the training loop changes, all of which checkpoints hold.
@@ -144,12 +153,9 @@ class LoopState:
     notes: Mapping[str, Any],
   ) -> 'LoopState':
     """Returns the state that a checkpoint holds."""
+    checked = schemas.convert(notes, _Notes, 'notes')
     return cls(
-      step,
-      states,
-      [history_lib.TrialHistory(**h) for h in notes['courses']],
-      notes['losses'],
-      set(notes['skipped']),
+      step, states, checked.courses, checked.losses, set(checked.skipped)
     )
 
   def result(self) -> TrainedTrials:
@@ -188,7 +194,7 @@ def train(
   stop = job.train_config.steps if segment.stop is None else segment.stop
   state = _restore_or_start(job, trials, checkpoints, segment)
   with (
-    checkpoints_lib.catch_sigterm() as terminated,
+    termination.deferred('this step and a checkpoint') as terminated,
     progress.bar(
       total=stop, initial=state.step, desc=description, unit=' steps'
     ) as bar,
@@ -223,7 +229,9 @@ def restore_best(
   job: Job, checkpoints: checkpoints_lib.Checkpoints
 ) -> tuple[int, TrainedTrials] | None:
   """Restores the best checkpoint's step and trials; None if there is none."""
-  checkpoint = checkpoints.best(functools.partial(_state_template, job))
+  checkpoint = checkpoints.best(
+    functools.partial(_state_template, job), _steps_done
+  )
   if checkpoint is None:
     return None
   return checkpoint[0], LoopState.from_checkpoint(*checkpoint).result()
@@ -250,7 +258,9 @@ def restore(
   job: Job, checkpoints: checkpoints_lib.Checkpoints
 ) -> TrainedTrials | None:
   """Restores what `save` wrote; None if there is nothing."""
-  checkpoint = checkpoints.latest(functools.partial(_state_template, job))
+  checkpoint = checkpoints.latest(
+    functools.partial(_state_template, job), _steps_done
+  )
   return checkpoint and LoopState.from_checkpoint(*checkpoint).result()
 
 
@@ -397,7 +407,9 @@ def _restore_or_start(
   segment: Segment,
 ) -> LoopState:
   """Restores the last checkpoint; without one, starts the segment."""
-  checkpoint = checkpoints.latest(functools.partial(_state_template, job))
+  checkpoint = checkpoints.latest(
+    functools.partial(_state_template, job), _steps_done
+  )
   if checkpoint is not None:
     return LoopState.from_checkpoint(*checkpoint)
   losses = [[] for _ in trials]
@@ -419,13 +431,28 @@ def _restore_or_start(
   return LoopState(0, states, histories, losses, set())
 
 
+def _steps_done(states: Sequence[train_step.State | None]) -> int:
+  """Returns the number of steps that trials have done, which all agree on.
+
+  Returns:
+    The number; -1 if they do not agree.
+  """
+  steps = {int(state.step) for state in states if state is not None}
+  return steps.pop() if len(steps) == 1 else -1
+
+
 def _state_template(
   job: Job, notes: Mapping[str, Any]
 ) -> list[train_step.State | None]:
-  """Returns the shapes and shardings of a checkpoint with these notes."""
+  """Returns the shapes and shardings of a checkpoint with these notes.
+
+  Raises:
+    InputError: the notes are no training's.
+  """
+  courses = schemas.convert(notes, _Notes, 'notes').courses
   replicated = devices.sharding(job.mesh, devices.REPLICATED)
   state = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated),
     train_step.host_state(job.variables, job.train_config),
   )
-  return [state if h['diverged'] is None else None for h in notes['courses']]
+  return [state if h.diverged is None else None for h in courses]
