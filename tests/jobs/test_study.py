@@ -1,6 +1,7 @@
 """Studies from end to end."""
 
 import dataclasses
+import json
 import pathlib
 import random
 import signal
@@ -18,7 +19,8 @@ from tf_transfer import errors
 from tf_transfer.datasets import table
 from tf_transfer.jobs import study
 from tf_transfer.networks import weights
-from tf_transfer.study import ledger, shards
+from tf_transfer.study import cells as cells_lib
+from tf_transfer.study import ledger, predictions, shards
 from tf_transfer.transfer.fixed_features import classifiers
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -284,3 +286,35 @@ def test_real_networks_killed_three_times(tmp_path, photos):
   fixed = [r for r in found if r['setting'] == 'logistic_regression']
   assert all(r['solver']['converged'] for r in fixed)
   assert min(r['test']['value'] for r in fixed) > 0.9
+
+
+@pytest.mark.usefixtures('no_figures')
+def test_a_workdir_of_schema_2_is_found_by_any_name_of_its_folder(
+  tmp_path, tiny_config, capsys, monkeypatch
+):
+  work, photos = tmp_path / 'work', make_folder(tmp_path / 'photos')
+  tiny_config.networks = (str(tmp_path / 'weights' / 'tiny.safetensors'),)
+  tiny_config.settings = ('ridge',)
+  tiny_config.datasets = (f'folder:{photos}/',)
+  study.run(tiny_config, work)
+  (record,) = read_records(work)
+  # As version 0.1.0 wrote it: with the path as it was typed in its identity.
+  ((cell,), _) = cells_lib.list_cells(tiny_config, work)
+  old = {
+    **record,
+    'schema': 2,
+    'dataset': f'folder:{photos}/',
+    'identity': cell.former_identity,
+    'predictions': f'predictions/{cell.former_identity}.npz',
+  }
+  (work / record['predictions']).rename(work / old['predictions'])
+  (work / 'results.jsonl').write_text(json.dumps(old) + '\n')
+  monkeypatch.chdir(tmp_path)
+  for name in ('photos', './photos/', photos):
+    capsys.readouterr()
+    tiny_config.datasets = (f'folder:{name}',)
+    (found,) = study.run(tiny_config, work)
+    assert '1 found in the ledger, 0 to run' in capsys.readouterr().out
+    assert found['test'] == record['test']
+    assert predictions.read(found, work)
+  assert read_records(work) == [old]

@@ -108,7 +108,7 @@ def _raise_failures(
   reasons = failures_lib.render(failures)
   if len(set(failures.values())) > 1:
     verb = 'has' if len(failures) == 1 else 'have'
-    print(f'\nfailed:\n{reasons}', flush=True)
+    print(f'\nfailed:\n{errors.printable(reasons)}', flush=True)
     raise errors.InputError(
       f'{counted(len(failures), "cell")} {verb} no record; the reasons are '
       f'above and in {path}'

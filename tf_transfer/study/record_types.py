@@ -20,8 +20,8 @@ from tf_transfer.transfer import settings
 from tf_transfer.transfer.fixed_features import classifiers
 
 # More than this is no record that this program has written.
-_MAX_DEPTH = 20
-_MAX_INTEGER = 2**53  # Beyond it JSON's numbers lose digits elsewhere.
+_MAX_DEPTH = 100
+_MAX_INTEGER = 2**64
 _ROUNDING = 1e-9  # An interval may end this far short of its value.
 
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -30,12 +30,21 @@ Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[float, Meta(ge=0)]
 AboveZero = Annotated[float, Meta(gt=0)]
 Name = Annotated[str, Meta(min_length=1, max_length=4096)]
-Identity = Annotated[str, Meta(pattern=r'\A[0-9a-f]{32}\Z')]
-Sha256 = Annotated[str, Meta(pattern=r'\A[0-9a-f]{64}\Z')]
-# The hash of a weights file; '' without weights.
-Weights = Annotated[str, Meta(pattern=r'\A([0-9a-f]{64})?\Z')]
+_IDENTITY = r'\A[0-9a-f]{32}\Z'
+_SHA256 = r'\A[0-9a-f]{64}\Z'
+_WEIGHTS = r'\A([0-9a-f]{64})?\Z'
 # Never a path: what a foreign ledger names stays in its own directory.
-Predictions = Annotated[str, Meta(pattern=r'\Apredictions/[0-9a-f]{32}\.npz\Z')]
+_PREDICTIONS = r'\Apredictions/[0-9a-f]{32}\.npz\Z'
+_PATTERNS = {
+  _IDENTITY: '32 hexadecimal digits',
+  _SHA256: '64 hexadecimal digits',
+  _WEIGHTS: "64 hexadecimal digits, or '' without weights",
+  _PREDICTIONS: 'predictions/IDENTITY.npz with 32 hexadecimal digits',
+}
+Identity = Annotated[str, Meta(pattern=_IDENTITY)]
+Sha256 = Annotated[str, Meta(pattern=_SHA256)]
+Weights = Annotated[str, Meta(pattern=_WEIGHTS)]
+Predictions = Annotated[str, Meta(pattern=_PREDICTIONS)]
 
 
 class Measurement(msgspec.Struct):
@@ -101,11 +110,11 @@ class Search(msgspec.Struct):
   num_learning_rates: Positive | UnsetType = UNSET
   learning_rate_min: AboveZero | UnsetType = UNSET
   learning_rate_max: AboveZero | UnsetType = UNSET
-  num_weight_decays: Positive | UnsetType = UNSET
+  num_weight_decays: Count | UnsetType = UNSET
   weight_decay_min: NotNegative | UnsetType = UNSET
   weight_decay_max: NotNegative | UnsetType = UNSET
   include_zero_weight_decay: bool | UnsetType = UNSET
-  steps: Positive | UnsetType = UNSET
+  steps: Count | UnsetType = UNSET
   min_epochs: NotNegative | UnsetType = UNSET
   batch_size: Positive | UnsetType = UNSET
   gradient_accumulation_steps: Positive | UnsetType = UNSET
@@ -221,7 +230,7 @@ def check(record: Mapping[str, Any], place: str) -> dict[str, Any]:
       names it.
   """
   record = clean(record, place)
-  typed = schemas.convert(record, Record, place)
+  typed = _convert(record, place)
   if typed.setting not in settings.SETTINGS:
     raise errors.InputError(
       f'{place}: setting: '
@@ -240,6 +249,17 @@ def check(record: Mapping[str, Any], place: str) -> dict[str, Any]:
   if problem:
     raise errors.InputError(f'{place}: {problem}')
   return record
+
+
+def _convert(record: Mapping[str, Any], place: str) -> Record:
+  """Converts a record, or says in words what is expected in its place."""
+  try:
+    return schemas.convert(record, Record, place)
+  except errors.InputError as error:
+    text = str(error)
+    for pattern, words in _PATTERNS.items():
+      text = text.replace(f'str matching regex {pattern!r}', words)
+    raise errors.InputError(text) from error
 
 
 def _problem_of_training(record: Record) -> str:
@@ -312,7 +332,7 @@ def clean(value: Any, place: str, field: str = '', depth: int = 0) -> Any:
     dot = '.' if field else ''
     return {
       errors.printable(name): clean(
-        item, place, f'{field}{dot}{name}', depth + 1
+        item, place, f'{field}{dot}{name:.60}', depth + 1
       )
       for name, item in value.items()
     }

@@ -195,7 +195,7 @@ class Runner:
           lambda: self._record(cell, context, seconds_before)
         )
         if reason is not None:
-          print(f'  FAILED: {reason}', flush=True)
+          print(f'  FAILED: {errors.printable(reason)}', flush=True)
           self._fail(cell.key, reason)
       finally:
         # A process that still waits for this lock finds the record.
