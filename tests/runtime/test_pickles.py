@@ -110,6 +110,20 @@ def test_thousands_of_classes_are_refused():
     load(f'{names}N.'.encode(), stand_ins=True)
 
 
+def test_memo_that_would_fill_the_memory():
+  # LONG_BINPUT of 2^31 - 1: a table of 32 GiB.
+  with pytest.raises(pickle.UnpicklingError, match='object 2,147,483,647 of'):
+    load(b'\x80\x02]r\xff\xff\xff\x7f.')
+  with pytest.raises(pickle.UnpicklingError, match='object -1 of'):
+    load(b'(lp-1\n.')
+
+
+def test_pickles_in_a_row():
+  file = io.BytesIO(b''.join(pickle.dumps([n] * 300) for n in range(3)))
+  for n in range(3):
+    assert pickles.Unpickler(file, {}).load() == [n] * 300
+
+
 def test_admitted_names_are_replaced():
   data = pickle.dumps(collections.OrderedDict(a=1))
   with pytest.raises(pickles.Refused, match=r'collections\.OrderedDict'):

@@ -326,3 +326,44 @@ def test_random_weights_claim_nothing(tmp_path, suffix):
   assert header.imagenet_top1 is None
   assert header.recipe.label_smoothing is None
   assert 'Its ImageNet top-1, recipe and license are recorded as' in said[0]
+
+
+@pytest.mark.parametrize('suffix', FORMATS)
+@pytest.mark.parametrize('trainable', [True, False])
+def test_network_within_a_retrained_model(tmp_path, suffix, trainable):
+  """As tutorials write it: the application, and a new head on top."""
+  import keras
+
+  inner = keras.applications.MobileNet(
+    weights=None, include_top=False, pooling='avg', input_shape=(SIZE, SIZE, 3)
+  )
+  inner.trainable = trainable
+  image = keras.Input((SIZE, SIZE, 3))
+  model = keras.Model(image, keras.layers.Dense(7)(inner(image)))
+  for variable in model.weights:
+    variable.assign(
+      rule.array(variable.path, variable.shape, variable.name, 'tf', 2.0)
+    )
+  path, said = tmp_path / f'a{suffix}', []
+  save = model.save_weights if suffix == '.weights.h5' else model.save
+  save(path)
+  output = tmp_path / 'a.safetensors'
+  header = convert_weights.convert(
+    'mobilenet_v1', path, output, say=said.append
+  )
+  # In the legacy layout the dense layer has the place of the network's head.
+  num_classes, note = 0, '2 variables of other heads left out, as dense'
+  if suffix == '.h5':
+    num_classes, note = 7, 'the head has 7 classes'
+  assert header.num_classes == num_classes
+  assert note in said[0]
+  variables = weights.read(output)[1]
+  num_head = sum(name.startswith('params/head/') for name in variables)
+  assert len(variables) - num_head == len(inner.weights)
+  wanted = {weight.path: np.asarray(weight) for weight in inner.weights}
+  for name, path_in_network in (
+    ('conv1/kernel', 'params/backbone/stem/conv/kernel'),
+    ('conv1_bn/gamma', 'params/backbone/stem/bn/scale'),
+    ('conv1_bn/moving_variance', 'batch_stats/backbone/stem/bn/var'),
+  ):
+    np.testing.assert_array_equal(variables[path_in_network], wanted[name])

@@ -7,6 +7,7 @@ stand-ins that hold nothing and do nothing; functions are refused all the same.
 """
 
 import pickle
+import pickletools
 import re
 import struct
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ ERRORS = (
 )
 
 
+_PUTS = ('PUT', 'BINPUT', 'LONG_BINPUT')
 # Stand-ins for more names than this are refused: each takes a kilobyte.
 _MAX_STAND_INS = 1000
 # Modules that run code or reach the system, whose very classes are refused.
@@ -112,6 +114,17 @@ def _is_harmless(module: str, name: str) -> bool:
   return module != 'builtins' and name.rpartition('.')[2][:1].isupper()
 
 
+def _check_memo(file: IO[bytes]) -> None:
+  """Raises an UnpicklingError where a pickle numbers objects too high.
+
+  Python's unpickler makes a table as long as the highest number: ten bytes
+  could fill the memory. Picklers count from 0.
+  """
+  for count, (opcode, argument, _) in enumerate(pickletools.genops(file)):
+    if opcode.name in _PUTS and not 0 <= argument <= count:
+      raise pickle.UnpicklingError(f'object {argument:,} of at most {count:,}')
+
+
 class Unpickler(pickle.Unpickler):
   """Loads plain containers, and what a list of names admits."""
 
@@ -125,17 +138,29 @@ class Unpickler(pickle.Unpickler):
     """Opens a pickle; `load` reads it.
 
     Args:
-      file: opened for reading.
+      file: opened for reading, and can be read twice.
       admitted: (module, name) -> the object to use for that name.
       encoding: of strings from Python 2; 'bytes' keeps them as bytes.
       stand_ins: whether other classes become a `StandIn` in place of being
         refused.
     """
     super().__init__(file, encoding=encoding)
+    self._file = file
     self._admitted = admitted
     self._stand_ins: dict[tuple[str, str], type] | None = (
       {} if stand_ins else None
     )
+
+  def load(self) -> Any:
+    """Returns the object.
+
+    Raises:
+      Refused: the pickle names something that is not admitted.
+    """
+    start = self._file.tell()
+    _check_memo(self._file)
+    self._file.seek(start)
+    return super().load()
 
   def find_class(self, module: str, name: str) -> Any:
     """Returns the object that stands for a name; nothing is imported.

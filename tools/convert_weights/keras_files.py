@@ -46,6 +46,7 @@ _WEIGHTS = {
 _ALL = 'layers'  # the one group of a legacy file
 # TensorFlow 2.13 to 2.15 wrote the second.
 _ROOTS = ('layers', '_layer_checkpoint_dependencies')
+_MAX_DEPTH = 3  # of models within models
 _AUTOMATIC = re.compile(r'(conv2d|batch_normalization)(?:_(\d+))?')
 
 
@@ -267,31 +268,50 @@ def _names(attributes: Any, key: str) -> list[str]:
 
 
 def _legacy_layers(root: Any, names: Sequence[str]) -> list[_FileLayer]:
-  """Reads the layers of the legacy layout, in the order of their names."""
-  renumbered = _renumber(names)
-  layers = []
-  for layer in names:
-    arrays, group = {}, _member(root, layer)
-    for weight in _names(group.attrs, 'weight_names'):
+  """Reads the layers of the legacy layout, in the order of their names.
+
+  A model within a model has one name, and the weights of many layers.
+  """
+  found: dict[str, dict[str, np.ndarray]] = {}
+  for outer in names:
+    group = _member(root, outer)
+    weights = _names(group.attrs, 'weight_names')
+    is_model = len({weight.rpartition('/')[0] for weight in weights}) > 1
+    for weight in weights:
+      layer = weight.split('/')[-2] if is_model else outer
+      arrays = found.setdefault(layer, {})
       name = weight.split('/')[-1].split(':')[0]
       if name in arrays:
         raise ValueError(f'{layer}/{name} twice')
       arrays[name] = _read_array(group, weight)
-    if arrays:
-      layers.append(_FileLayer(layer, renumbered.get(layer, layer), arrays))
-  return layers
+  # Layers without weights are numbered too.
+  renumbered = _renumber(dict.fromkeys([*names, *found]))
+  return [
+    _FileLayer(layer, renumbered.get(layer, layer), arrays)
+    for layer, arrays in found.items()
+  ]
 
 
-def _layers_by_kind(root: Any) -> dict[str, list[_FileLayer]]:
-  """Reads the layers of Keras 3's layout, by the kind of layer, in order."""
+def _layers_by_kind(root: Any, depth: int = 0) -> dict[str, list[_FileLayer]]:
+  """Reads the layers of Keras 3's layout, by the kind of layer, in order.
+
+  Those of a model within the model come before the model's own.
+  """
   groups = {key: _member(root, key) for key in root}
   names = {
     key: str(_member(group, 'vars').attrs.get('name', ''))
     for key, group in groups.items()
     if 'vars' in group
   }
+  by_kind = collections.defaultdict(list)
+  for group in groups.values():
+    # A group may hold itself.
+    if 'layers' in group and depth < _MAX_DEPTH:
+      inner = _layers_by_kind(_member(group, 'layers'), depth + 1)
+      for kind, layers in inner.items():
+        by_kind[kind] += layers
   renumbered = _renumber(names.values())
-  numbered = collections.defaultdict(list)
+  numbered = []
   for key, name in names.items():
     variables = groups[key]['vars']
     if len(variables):
@@ -301,11 +321,10 @@ def _layers_by_kind(root: Any) -> dict[str, list[_FileLayer]]:
         for index in sorted(variables, key=int)
       }
       layer = _FileLayer(key, renumbered.get(name, name), arrays)
-      numbered[kind].append((int(number or 0), layer))
-  return {
-    kind: [layer for _, layer in sorted(pairs, key=lambda pair: pair[0])]
-    for kind, pairs in numbered.items()
-  }
+      numbered.append((int(number or 0), kind, layer))
+  for _, kind, layer in sorted(numbered, key=lambda entry: entry[0]):
+    by_kind[kind].append(layer)
+  return dict(by_kind)
 
 
 def _match(
