@@ -136,6 +136,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   Raises:
     InputError: an input cannot be used.
   """
+  devices.check_platforms()
   sources = [weights_files.locate(name) for name in config.networks]
   if not sources:
     raise errors.InputError('config.networks is empty: name at least one')

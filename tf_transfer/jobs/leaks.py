@@ -11,7 +11,7 @@ import ml_collections
 import numpy as np
 
 from tf_transfer import datasets, errors, networks
-from tf_transfer.runtime import files
+from tf_transfer.runtime import devices, files
 from tf_transfer.study import leak_audit, weights_files
 from tf_transfer.study.figures import pairs
 from tf_transfer.study.leak_audit import Leak
@@ -41,6 +41,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   Raises:
     InputError: an input cannot be used.
   """
+  devices.check_platforms()
   # Before anything is written: a name that is wrong leaves nothing behind.
   datasets.check(config.dataset, config.data.dir or None, config.data.prepare)
   workdir = files.make_directory(workdir)
