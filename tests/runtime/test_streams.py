@@ -98,6 +98,10 @@ def test_what_is_logged_is_a_plain_line(shown, capsys):
   logging.warning('%s: odd', 'a\x1b[31mb')
   python_logging.getLogger('library').error('broken')
   logging.info('not shown')
+  # As fontTools, which says what it does with each figure's font.
+  chatty = python_logging.getLogger('chatty')
+  chatty.setLevel(python_logging.INFO)
+  chatty.info('not shown')
   assert capsys.readouterr().err == 'warning: a\\x1b[31mb: odd\nerror: broken\n'
 
 

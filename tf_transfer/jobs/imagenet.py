@@ -138,6 +138,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     InputError: an input cannot be used.
   """
   config_fields.check_job(config, 'imagenet')
+  devices.check_platforms()
   sources = [weights_files.locate(name) for name in config.networks]
   workdir = files.make_directory(workdir)
   split = datasets.open_test_from_config(

@@ -9,7 +9,7 @@ import ml_collections
 import numpy as np
 
 from tf_transfer import config_fields, datasets, errors, networks
-from tf_transfer.runtime import csv_text, files
+from tf_transfer.runtime import csv_text, devices, files
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import leak_audit, weights_files
@@ -42,6 +42,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     InputError: an input cannot be used.
   """
   config_fields.check_job(config, 'leaks')
+  devices.check_platforms()
   # Before anything is written: a name that is wrong leaves nothing behind.
   datasets.check(config.dataset, config.data.dir or None, config.data.prepare)
   workdir = files.make_directory(workdir)

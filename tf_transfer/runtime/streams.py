@@ -148,7 +148,7 @@ def show_warnings() -> None:
   root = python_logging.getLogger()
   root.removeHandler(logging.get_absl_handler())
   if not any(isinstance(handler, _Handler) for handler in root.handlers):
-    root.addHandler(_Handler())
+    root.addHandler(_Handler(python_logging.WARNING))
   logging.set_verbosity(logging.WARNING)
   # JAX reports the accelerators that a machine does not have.
   python_logging.getLogger('jax').setLevel(python_logging.WARNING)

@@ -15,7 +15,7 @@ from absl import app, flags
 
 from tf_transfer import convert_weights, errors
 from tf_transfer.convert_weights import downloads, fingerprint, listing
-from tf_transfer.runtime import files, program, units
+from tf_transfer.runtime import devices, files, program, units
 
 _NETWORK = flags.DEFINE_string(
   'network', None, 'Name of the network, as efficientnet_lite0.'
@@ -142,6 +142,7 @@ def main(argv: list[str]) -> None:
   _check_flags()
   with program.one_line_errors():
     program.check_limits()
+    devices.check_platforms()
     files.sweep(pathlib.Path(_OUTPUT.value).parent)
     if _NETWORK.value is not None:
       _convert()
