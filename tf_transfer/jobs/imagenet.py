@@ -14,6 +14,7 @@ import ml_collections
 import numpy as np
 
 from tf_transfer import config_fields, datasets, errors, networks
+from tf_transfer.datasets.images import corruption, decoding
 from tf_transfer.runtime import devices, files
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import weights_files
@@ -165,7 +166,10 @@ def _evaluate(
     batch_size=config.features.batch_size,
     corrupt=config.data.corrupt,
   )
-  image_features = extract(split, 'imagenet val')
+  try:
+    image_features = extract(split, 'imagenet val')
+  except decoding.CorruptImage as error:
+    raise corruption.report_all({'val': split}, 'imagenet') from error
   accuracy, skipped = measure(net, image_features), image_features.skipped
   name = f'{net.name}_{net.sha256[:12]}_{config.resize}.json'
   directory = files.make_directory(workdir / 'imagenet')

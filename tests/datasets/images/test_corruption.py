@@ -88,3 +88,9 @@ def test_the_report_counts_all_names_a_few_and_says_what_to_do():
   assert 'and 2 more' in text
   assert '--config.data.corrupt=skip' in text
   assert '\n' not in text
+
+
+def test_once_one_is_met_all_are_named():
+  splits = {'train': make_split(5, {1}), 'test': make_split(6, {0, 4})}
+  text = str(corruption.report_all(splits, 'photos'))
+  assert text.startswith('3 of 11 images cannot be decoded: image 1, image 0')

@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -89,6 +89,23 @@ def leave_out(split: Split, positions: Collection[int]) -> Split:
     return None if i in left_out else split.encoded(i)
 
   return dataclasses.replace(split, read=read, encoded=encoded)
+
+
+def report_all(splits: Mapping[str, Split], dataset: str) -> CorruptImage:
+  """Returns the error that names all corrupt images, once one is met.
+
+  Nobody should have to mend one file after another.
+
+  Args:
+    splits: by name; every image of them is decoded.
+    dataset: its name, for the progress bar.
+  """
+  names = [
+    split.describe(i)
+    for name, split in splits.items()
+    for i in find(split, f'{dataset}: corrupt images of {name}')
+  ]
+  return report(names, sum(map(len, splits.values())))
 
 
 def report(names: Sequence[str], total: int) -> CorruptImage:

@@ -79,8 +79,8 @@ def _compile(formats: dict[str, bytes]) -> list[tuple[str, re.Pattern]]:
 
 _READABLE_PATTERNS, _FOREIGN_PATTERNS = _compile(_READABLE), _compile(_FOREIGN)
 
-# Pillow is built without AVIF for some platforms.
-_READS_AVIF = features.check('avif')
+# Pillow is built without AVIF for some platforms, and old ones do not know it.
+_READS_AVIF = 'avif' in features.modules and features.check('avif')
 
 # The formats that `decoding` reads. The list is closed because some of
 # Pillow's other readers start programs (Ghostscript) on a file.

@@ -43,18 +43,7 @@ def evaluate(
   try:
     return _evaluate(extract, dataset, setting, config, description)
   except decoding.CorruptImage as error:
-    # It names the first one. Nobody should have to mend one file after another.
-    raise _all_corrupt(dataset) from error
-
-
-def _all_corrupt(dataset: datasets.Dataset) -> decoding.CorruptImage:
-  """Returns the error that names all corrupt images of a dataset."""
-  names = [
-    split.describe(i)
-    for name, split in dataset.splits.items()
-    for i in corruption.find(split, f'{dataset.name}: corrupt images of {name}')
-  ]
-  return corruption.report(names, sum(map(len, dataset.splits.values())))
+    raise corruption.report_all(dataset.splits, dataset.name) from error
 
 
 def _evaluate(
