@@ -2,6 +2,7 @@
 
 import math
 import re
+import tracemalloc
 
 import ml_collections
 import numpy as np
@@ -348,6 +349,7 @@ VALUES = st.recursive(
 @settings(max_examples=300, deadline=500)
 @given(st.sampled_from(FIELDS), VALUES)
 @example(('study', 'networks'), ())
+@example(('study', 'job'), '\ud800')
 @example(('study', 'features.cache_gib'), NAN)
 @example(('study', 'fine_tuned.num_learning_rates'), 10**8)
 def test_any_value_of_any_field_is_accepted_or_named(field_of_job, value):
@@ -375,6 +377,32 @@ def test_any_value_of_any_field_is_accepted_or_named(field_of_job, value):
     else:
       assert type(value) is type(default)
       assert value == '' or not re.search('[\x00-\x1f]', str(value))
+
+
+@pytest.mark.parametrize(
+  ('field', 'value'),
+  [
+    ('logistic_regression.num_penalties', 10**9),
+    ('fine_tuned.num_learning_rates', 10**8),
+    ('features.batch_size', 10**9),
+    ('image_size', 100_000),
+    ('fine_tuned.steps', 10**12),
+    ('nearest_neighbors.neighbors', (10**12,)),
+    ('features.pyramid', (10**6,)),
+    ('data.examples_per_class', 10**18),
+    ('features.cache_gib', 1e300),
+  ],
+)
+def test_nothing_is_allocated_for_a_value_that_is_too_large(field, value):
+  config = base.get_config()
+  set_field(config.unlock(), field, value)
+  tracemalloc.start()
+  try:
+    with pytest.raises(errors.InputError, match=rf'^config\.{field}: expected'):
+      config_fields.check_job(config, 'study')
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+  finally:
+    tracemalloc.stop()
 
 
 def test_value_that_cannot_be_shown():

@@ -121,7 +121,7 @@ def comparable(workdir):
 
 
 def test_killed_at_any_moment(tmp_path, tiny_weights, run):
-  """SIGKILL again and again: the same records, and nothing left behind."""
+  """SIGKILL and SIGTERM: the same records, and nothing left behind."""
   undisturbed = tmp_path / 'undisturbed'
   # The second time nothing is compiled: that is how long the work takes.
   for workdir in (tmp_path / 'first', undisturbed):
@@ -132,27 +132,87 @@ def test_killed_at_any_moment(tmp_path, tiny_weights, run):
 
   killed = tmp_path / 'killed'
   moments = random.Random(0)
-  for _ in range(3):
+  for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL):
     process = subprocess.Popen(
       [*PROGRAM, *arguments(tiny_weights, killed)],
       cwd=ROOT,
       env={**os.environ, 'PYTHONUNBUFFERED': '1'},
       stdout=subprocess.PIPE,
-      stderr=subprocess.DEVNULL,
+      stderr=subprocess.PIPE,
+      text=True,
     )
     process.stdout.readline()  # The imports are done and the work begins.
     with contextlib.suppress(subprocess.TimeoutExpired):
       process.wait(moments.uniform(0.0, 1.0) * duration)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+    process.send_signal(number)
+    _, stderr = process.communicate()
+    if process.returncode:  # It may have ended before.
+      is_killed = number == signal.SIGKILL
+      assert process.returncode == (-9 if is_killed else os.EX_TEMPFAIL)
+      assert is_killed or 'SIGTERM received: stopped' in stderr
   result = run(*arguments(tiny_weights, killed))
   assert result.returncode == 0, result.stderr
   assert comparable(killed) == comparable(undisturbed)
   (record,) = comparable(killed)
   first, second = (d / record['predictions'] for d in (killed, undisturbed))
   assert first.read_bytes() == second.read_bytes()
-  shards = sorted(p.name for p in killed.glob('features/*/*.npz'))
-  assert shards == sorted(p.name for p in undisturbed.glob('features/*/*.npz'))
+  left = {p.relative_to(killed) for p in killed.rglob('*')}
+  assert left == {p.relative_to(undisturbed) for p in undisturbed.rglob('*')}
+
+
+def test_surroundings_that_are_hostile(tmp_path, tiny_weights):
+  """Nobody reads, nothing but ASCII, no home, and each warning an error."""
+  workdir = tmp_path / 'Käfer'
+  (workdir / 'predictions').mkdir(parents=True)
+  leftover = workdir / 'predictions' / '.a.npz.abcd1234.partial'
+  leftover.write_text('half')
+  environment = {
+    **os.environ,
+    'HOME': '~',
+    'LC_ALL': 'C',
+    'PYTHONCOERCECLOCALE': '0',
+    'PYTHONIOENCODING': 'ascii',
+    'PYTHONUTF8': '0',
+    'PYTHONWARNINGS': 'error',
+    'TMPDIR': str(tmp_path / 'none'),
+  }
+  process = subprocess.Popen(
+    [*PROGRAM, *arguments(tiny_weights, workdir)],
+    cwd=ROOT,
+    env=environment,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  process.stdout.close()
+  stderr = process.stderr.read()
+  process.stderr.close()
+  assert process.wait() == os.EX_IOERR, stderr
+  assert 'warning: stdout cannot be written (Broken pipe)' in stderr
+  assert 'Traceback' not in stderr
+  # No prefix of a log, no noise of C++: each line is ours.
+  assert all(x.startswith('warning: ') for x in stderr.splitlines()), stderr
+  assert len(comparable(workdir)) == 1
+  assert not leftover.exists()
+
+
+@pytest.mark.parametrize('gib', [0.5, 1, 2])
+def test_memory_in_which_xla_would_abort(tmp_path, tiny_weights, gib):
+  shell = f'ulimit -v {int(gib * 2**20)} && exec "$@"'
+  command = ['sh', '-c', shell, 'sh', *PROGRAM]
+  result = run_process([*command, *arguments(tiny_weights, tmp_path)])
+  assert_one_clear_line(result, f'limited to {gib} GiB (ulimit -v)')
+  assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_platform_without_a_device(tmp_path, tiny_weights):
+  result = run_process(
+    [*PROGRAM, *arguments(tiny_weights, tmp_path)],
+    env={**os.environ, 'JAX_PLATFORMS': 'cuda'},
+  )
+  assert_one_clear_line(result, 'JAX_PLATFORMS=cuda', 'unset JAX_PLATFORMS')
+  assert len(result.stderr.splitlines()) == 1
 
 
 def test_disk_that_is_full(tmp_path, tiny_weights, run):
@@ -263,7 +323,11 @@ def test_all_ways_to_set_a_field(run, replace_study, tmp_path):
   result = run(
     *('-config', 'smoke', '--workdir', str(tmp_path)),
     *('--noconfig.tensorboard', '--config.only_plan'),
-    *('-config.data.dir', 'images', '--config.features.pyramid=(1, 2)'),
+    *(
+      '-config.data.dir',
+      'images',
+      '--config.nearest_neighbors.neighbors=(1, 2)',
+    ),
     *("--config.networks=('a', 'b')", f'--flagfile={flags_file}'),
   )
   assert result.returncode == 0, result.stderr
@@ -271,7 +335,7 @@ def test_all_ways_to_set_a_field(run, replace_study, tmp_path):
   assert config['tensorboard'] is False
   assert config['only_plan'] is True
   assert config['data']['dir'] == 'images'
-  assert config['features']['pyramid'] == (1, 2)
+  assert config['nearest_neighbors']['neighbors'] == (1, 2)
   assert config['networks'] == ('a', 'b')
   assert config['fine_tuned']['steps'] == 9
   assert config['random_init']['steps'] == 10  # Of the preset.

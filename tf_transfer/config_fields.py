@@ -346,7 +346,7 @@ def check_value(value: Any, kind: Kind, field: str) -> None:
     raise wrong(field, kind.expected, value)
   try:
     value = schemas.convert(value, kind.type, field)
-  except errors.InputError as error:
+  except (errors.InputError, UnicodeEncodeError) as error:
     raise wrong(field, kind.expected, value) from error
   kind.check(value, field)
 

@@ -1,5 +1,7 @@
 """Manifests: written, checked, and compared with changed files."""
 
+import os
+import pathlib
 import shutil
 import subprocess
 
@@ -47,10 +49,10 @@ def test_unchanged_files(check, tmp_path):
   path = tmp_path / 'manifest.txt'
   check(path, 'pets', 'dtd')
   written = path.read_text()
-  assert 'all 660 files are as' in check(path, 'pets', 'dtd')
+  assert '660 files compared, all as' in check(path, 'pets', 'dtd')
   assert path.read_text() == written
   # A part of the datasets in a manifest may be checked.
-  assert 'all 372 files' in check(path, 'pets')
+  assert '372 files compared, all' in check(path, 'pets')
 
 
 def test_changed_files(check, data_dir, tmp_path):
@@ -63,13 +65,13 @@ def test_changed_files(check, data_dir, tmp_path):
   with pytest.raises(InputError) as raised:
     check(path, 'pets', 'dtd')
   for words in (
-    '1 have changed (pets/images/class_0005_1001.jpg)',
-    '1 are gone (pets/annotations/trimaps/class_0005_1001.png)',
-    '1 are not in it (dtd/new)',
+    '1 changed (pets/images/class_0005_1001.jpg)',
+    '1 missing (pets/annotations/trimaps/class_0005_1001.png)',
+    '1 not in it (dtd/new)',
   ):
     assert words in str(raised.value)
   shutil.rmtree(data_dir / 'dtd')
-  with pytest.raises(InputError, match='288 are gone'):
+  with pytest.raises(InputError, match='288 missing'):
     check(path, 'dtd')
 
 
@@ -77,6 +79,37 @@ def test_a_file_that_is_no_manifest(check, tmp_path):
   path = tmp_path / 'manifest.txt'
   path.write_text('something else\n')
   with pytest.raises(InputError, match='line 1: expected a SHA-256'):
+    check(path, 'pets')
+
+
+def test_names_of_any_bytes(check, data_dir, tmp_path):
+  path = tmp_path / 'manifest.txt'
+  folder = data_dir / 'pets'
+  shutil.rmtree(folder)
+  folder.mkdir()
+  names = [
+    b'a\nb',
+    b'back\\slash',
+    b'\xff\xfe',
+    'a\u2028\x85b'.encode(),
+    b'c\rd',
+  ]
+  for name in names:
+    pathlib.Path(os.fsdecode(bytes(folder) + b'/' + name)).touch()
+  assert '5 files written' in check(path, 'pets')
+  assert '5 files compared, all as' in check(path, 'pets')
+  command = ['sha256sum', '--check', '--quiet', str(path)]
+  assert subprocess.run(command, cwd=data_dir, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+  'line',
+  ['x' * 64 + '  pets/a', 'a' * 63 + '  pets/a', 'a' * 64 + ' pets/a', ''],
+)
+def test_lines_of_another_format(check, tmp_path, line):
+  path = tmp_path / 'manifest.txt'
+  path.write_text(f'{"a" * 64}  pets/b\n{line}\n')
+  with pytest.raises(InputError, match='line 2: expected a SHA-256'):
     check(path, 'pets')
 
 

@@ -76,7 +76,7 @@ def test_manifest(run, data_dir, tmp_path):
   text = run(data_dir, 'pets,dtd', manifest=str(path))
   assert 'manifest: 660 files written' in text
   (data_dir / 'dtd/new').write_text('')
-  with pytest.raises(InputError, match='1 are not in it .dtd/new'):
+  with pytest.raises(InputError, match='1 not in it .dtd/new'):
     run(data_dir, 'dtd', manifest=str(path))
 
 

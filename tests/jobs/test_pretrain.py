@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.datasets import miniatures
+from tests.study import studies
 from tests.transfer.training import small
 from tf_transfer import datasets, errors, networks
 from tf_transfer.configs import base
@@ -125,6 +126,7 @@ def test_network_without_a_place_for_an_auxiliary_head(
   made.pretrain.update(
     {'epochs': 0.1, 'batch_size': 32, 'choose_steps_on_val': False}
   )
+  made.pretrain.warmup_epochs = 0.0
   made.tensorboard = False
   path = pretrain.run(made.lock(), tmp_path)
   said = capsys.readouterr().out
@@ -188,6 +190,7 @@ def test_other_jobs_take_the_file_unchanged(tmp_path, config):
 def test_other_data(tmp_path, config, photos, where, monkeypatch):
   """A folder of photos, and a miniature of ImageNet's directory."""
   config.pretrain.update({'epochs': 0.02, 'choose_steps_on_val': False})
+  config.pretrain.warmup_epochs = 0.02
   config.pretrain.ema_decay = 0.0
   if where == 'folder':
     config.dataset = f'folder:{photos}'
@@ -273,3 +276,22 @@ def test_identity_is_that_of_version_0_1_0(tmp_path, argument, identity):
   """So that a weights file of before is found, and nothing trained again."""
   config = config_file.get_config(argument)
   assert pretrain._build_pretraining(config, tmp_path).identity == identity
+
+
+def test_a_folder_by_several_names_is_pretrained_on_once(tmp_path, config):
+  """Under the identity that an earlier version began with, if it did."""
+  photos = studies.make_folder(tmp_path / 'photos')
+
+  def identity(name):
+    config.dataset = f'folder:{name}'
+    return pretrain._build_pretraining(config, tmp_path / 'work').identity
+
+  first = identity(photos)
+  assert identity(f'{photos}/') == first
+  config.dataset = f'folder:{photos}//'
+  job = pretrain._build_pretraining(config, tmp_path / 'work')
+  former = pretrain._identity(config, job.net, job.dataset, config.dataset)
+  assert former != first
+  (tmp_path / 'work' / 'pretraining' / former).mkdir()
+  assert identity(f'{photos}//') == former
+  assert identity(photos) == first

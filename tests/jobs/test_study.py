@@ -122,7 +122,7 @@ def test_folder_with_a_corrupt_image(tmp_path, small_config, capsys):
   (record,) = read_records(tmp_path / 'work')
   assert len(record['skipped']) == 1
   assert '7.png' in record['skipped'][0]
-  assert '1 corrupt images left out' in capsys.readouterr().out
+  assert '1 corrupt image left out' in capsys.readouterr().out
   assert record['test']['value'] == 1.0
 
 
@@ -206,7 +206,7 @@ def test_conflicting_ledgers_are_said(tmp_path, tiny_config, capsys):
   tiny_config.settings = ('ridge',)
   study.run(tiny_config, tmp_path)
   (record,) = read_records(tmp_path)
-  record['test']['value'] = 0.123
+  record['test'].update(value=0.123, low=0.1)
   other = ledger.Ledger(tmp_path, shards.Shard(1, 2))
   other.put({record['identity']: record})
   with pytest.raises(errors.InputError, match='different results'):

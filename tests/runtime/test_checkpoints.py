@@ -1,5 +1,6 @@
 """Checkpoints: what comes back, and what damage does."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -148,6 +149,96 @@ def test_all_damaged(tmp_path):
   assert latest(tmp_path) is None
   save(tmp_path, 5)
   assert_is(latest(tmp_path), 5)
+
+
+def step_of(tree):
+  return int(tree['rest'][0])
+
+
+def swap(directory, first, second):
+  (directory / first).rename(directory / 'x')
+  (directory / second).rename(directory / first)
+  (directory / 'x').rename(directory / second)
+
+
+@pytest.mark.parametrize('sealed', [True, False])
+def test_two_that_are_swapped_by_name(tmp_path, sealed, caplog):
+  """Those of earlier versions, without a step beside the sums, too."""
+  save(tmp_path, 3, 5)
+  if not sealed:
+    for path in tmp_path.glob('*/sums.json'):
+      content = json.loads(path.read_text())
+      del content['step']
+      path.write_text(json.dumps(content))
+  with checkpoints.Checkpoints(tmp_path, 'job') as manager:
+    assert_is(manager.latest(like, step_of), 5)
+  swap(tmp_path, '3', '5')
+  with checkpoints.Checkpoints(tmp_path, 'job') as manager:
+    assert manager.latest(like, step_of) is None
+  assert 'step 5 is damaged (it is that of step 3): going on' in caplog.text
+  assert 'step 3 is damaged (it is that of step 5): starting' in caplog.text
+  save(tmp_path, 5)
+  assert_is(latest(tmp_path), 5)
+
+
+def test_one_under_a_later_name(tmp_path, caplog):
+  save_scored(tmp_path, {3: 0.9, 5: 0.1})
+  shutil.copytree(tmp_path / '3', tmp_path / '7')
+  assert_is(latest(tmp_path), 5)
+  assert 'step 7 is damaged (it is that of step 3)' in caplog.text
+  assert_is(best(tmp_path), 3)
+
+
+# What may be in the place of a checkpoint's last file.
+SEALS = (
+  '{}',
+  '[]',
+  '{"sums": []}',
+  '{"sums": {"a": 1}}',
+  '{"sums": {}}',
+  '{"sums": {"../../../../etc/passwd": "0"}}',
+  '{"sums": {}, "score": "high"}',
+  '{"sums": {}, "step": "5"}',
+  '[' * 100_000,
+  None,
+)
+
+
+@pytest.mark.parametrize('content', SEALS)
+def test_sums_of_the_wrong_type(tmp_path, content, caplog):
+  save(tmp_path, 3, 5)
+  path = tmp_path / '5' / 'sums.json'
+  path.unlink()
+  if content is None:
+    path.mkdir()
+  else:
+    path.write_text(content)
+  assert_is(latest(tmp_path), 3)
+  assert 'step 5 is damaged' in caplog.text
+
+
+def test_notes_of_another_kind(tmp_path, caplog):
+  """The caller says that it cannot use them."""
+  save(tmp_path, 3, 5)
+
+  def like_of_step_3(notes):
+    if notes['step'] == 5:
+      raise errors.InputError('notes.step: expected 3')
+    return like(notes)
+
+  with checkpoints.Checkpoints(tmp_path, 'job') as manager:
+    assert_is(manager.latest(like_of_step_3), 3)
+  assert 'step 5 is damaged (notes.step: expected 3)' in caplog.text
+
+
+def test_files_of_others_change_nothing(tmp_path, caplog):
+  save(tmp_path, 3, 5)
+  for path in ('5/Thumbs.db', '5/state/.DS_Store', '7', 'a', '9.orbax-tmp'):
+    (tmp_path / path).write_text('other')
+  (tmp_path / 'copy of 5').mkdir()
+  (tmp_path / '6.orbax-checkpoint-tmp').write_text('no directory')
+  assert_is(latest(tmp_path), 5)
+  assert not caplog.text
 
 
 def test_of_another_job(tmp_path):

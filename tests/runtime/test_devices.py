@@ -124,3 +124,26 @@ def test_fewer_batches_than_ahead():
   sharding = devices.sharding(devices.data_mesh(), devices.BATCH)
   assert len(list(prefetch_to_devices(make_batches(1, []), sharding))) == 1
   assert list(prefetch_to_devices(make_batches(0, []), sharding)) == []
+
+
+@pytest.mark.parametrize(
+  'error', [AssertionError(), RuntimeError("Unable to initialize 'cuda'")]
+)
+def test_a_platform_that_is_not_there(monkeypatch, error):
+  """JAX asserts where it knows the platform, and raises where it does not."""
+  cpus, before = jax.devices(), jax.config.jax_platforms
+
+  def list_devices():
+    if jax.config.jax_platforms == 'cuda':
+      raise error
+    return cpus
+
+  monkeypatch.setattr(jax, 'devices', list_devices)
+  jax.config.update('jax_platforms', 'cuda')
+  try:
+    with pytest.raises(errors.InputError) as caught:
+      devices.check_platforms()
+  finally:
+    jax.config.update('jax_platforms', before)
+  for words in ('JAX_PLATFORMS=cuda', 'runs on cpu', 'unset JAX_PLATFORMS'):
+    assert words in str(caught.value)

@@ -1,6 +1,7 @@
 """Pickles: data are loaded, and nothing else runs."""
 
 import collections
+import datetime
 import io
 import pickle
 
@@ -43,6 +44,70 @@ def test_other_names_are_refused_before_anything_runs(protocol):
     with pytest.raises(pickles.Refused, match=r'builtin(s|__)\.(getattr|eval)'):
       load(data)
   assert ran == []
+
+
+class Marked:
+  """Marks `ran` whenever a method of it is called."""
+
+  def __init__(self):
+    ran.append('init')
+
+  def __setstate__(self, state):
+    ran.append('state')
+
+
+class Listed(list):
+  """A class of a script that its pickle fills with items."""
+
+
+class Keyed(dict):
+  """A class of a script that its pickle fills with entries."""
+
+
+@pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
+def test_classes_become_stand_ins_and_nothing_runs(protocol):
+  marked = Marked()
+  marked.text = 'a'
+  ran.clear()
+  value = {
+    'a': marked,
+    'b': Listed([1, 2]),
+    'c': Keyed(d=3),
+    'e': datetime.date(2020, 1, 1),
+    'f': {1, 2},
+    'type': Marked,
+  }
+  data = pickle.dumps(value, protocol)
+  loaded = load(data, stand_ins=True)
+  assert ran == []
+  assert loaded.keys() == value.keys()
+  assert all(isinstance(loaded[key], pickles.StandIn) for key in 'abce')
+  assert not isinstance(loaded['a'], Marked)
+  with pytest.raises(pickles.Refused):
+    load(data)
+
+
+@pytest.mark.parametrize(
+  'name',
+  [
+    *('posix.system', 'os.popen', 'subprocess.Popen', 'builtins.eval'),
+    *('__builtin__.exec', 'builtins.getattr', 'torch.load', 'pty.spawn'),
+    *('importlib.import_module', 'runpy.run_path', 'shutil.rmtree'),
+    *('numpy.load', 'numpy.lib.npyio.load', 'operator.attrgetter', 'a.b.c'),
+    *('torch.storage._load_from_bytes', 'ctypes.CDLL', 'builtins.__import__'),
+  ],
+)
+@pytest.mark.parametrize('stand_ins', [False, True])
+def test_functions_have_no_stand_ins(name, stand_ins):
+  module, _, function = name.rpartition('.')
+  with pytest.raises(pickles.Refused, match=name):
+    load(f'c{module}\n{function}\n.'.encode(), stand_ins=stand_ins)
+
+
+def test_thousands_of_classes_are_refused():
+  names = ''.join(f'ca\nB{n}\n0' for n in range(5000))
+  with pytest.raises(pickles.Refused, match='1,000 classes more'):
+    load(f'{names}N.'.encode(), stand_ins=True)
 
 
 def test_admitted_names_are_replaced():

@@ -26,9 +26,9 @@ SCRIPT = (
 )
 
 
-def run(path, **options):
+def run(path, *before, **options):
   return subprocess.Popen(
-    [sys.executable, '-c', SCRIPT, str(path)],
+    [*before, sys.executable, '-c', SCRIPT, str(path)],
     stderr=subprocess.PIPE,
     cwd=ROOT,
     **options,
@@ -62,10 +62,7 @@ def test_a_full_device(tmp_path):
 
 def test_streams_that_were_closed(tmp_path):
   """No file takes their place, so nothing is printed into one."""
-  process = run(
-    tmp_path / 'file',
-    preexec_fn=lambda: [os.close(descriptor) for descriptor in (0, 1)],
-  )
+  process = run(tmp_path / 'file', 'sh', '-c', 'exec "$@" <&- >&-', 'sh')
   stderr = process.communicate()[1].decode()
   assert process.returncode == 0
   assert stderr == 'warning: stdout is closed: no messages are shown on it\n'
@@ -102,6 +99,16 @@ def test_what_is_logged_is_a_plain_line(shown, capsys):
   python_logging.getLogger('library').error('broken')
   logging.info('not shown')
   assert capsys.readouterr().err == 'warning: a\\x1b[31mb: odd\nerror: broken\n'
+
+
+def test_what_a_library_raises_too_is_not_logged(shown, capsys):
+  """As by Orbax, a traceback of each of its threads on a full disk."""
+  record = python_logging.LogRecord(
+    *('absl', python_logging.ERROR, '/lib/orbax/checkpoint/a.py', 1),
+    *('thread failed', (), None),
+  )
+  python_logging.getLogger('absl').handle(record)
+  assert not capsys.readouterr().err
 
 
 def test_warnings_of_libraries_end_nothing(shown, capsys):

@@ -1,9 +1,12 @@
 """TensorFlow is imported on demand, and sees no GPU."""
 
+import pathlib
 import subprocess
 import sys
+import tomllib
 
 import pytest
+from packaging.requirements import Requirement
 
 from tf_transfer.runtime import tensorflow
 
@@ -40,3 +43,27 @@ def test_a_missing_tensorflow(monkeypatch):
   tensorflow.import_without_gpu.cache_clear()
   with pytest.raises(ImportError):
     tensorflow.import_without_gpu()
+
+
+@pytest.mark.parametrize(
+  ('system', 'machine', 'expected'),
+  [
+    ('linux', 'x86_64', 'tensorflow-cpu'),
+    ('win32', 'AMD64', 'tensorflow-cpu'),
+    ('linux', 'aarch64', 'tensorflow'),
+    ('darwin', 'arm64', 'tensorflow'),
+    ('darwin', 'x86_64', 'tensorflow'),
+  ],
+)
+def test_what_is_installed_on_each_system(system, machine, expected):
+  """tensorflow-cpu has wheels for two of them alone."""
+  path = pathlib.Path(__file__).parents[2] / 'pyproject.toml'
+  project = tomllib.loads(path.read_text())['project']
+  environment = {'sys_platform': system, 'platform_machine': machine}
+  names = {
+    requirement.name
+    for requirement in map(Requirement, project['dependencies'])
+    if requirement.name.startswith('tensorflow')
+    and (not requirement.marker or requirement.marker.evaluate(environment))
+  }
+  assert names - {'tensorflow-datasets'} == {expected}

@@ -86,3 +86,23 @@ def test_a_full_disk_while_a_cell_is_written(tmp_path):
     writers.open_curve_writer(tmp_path),
   ):
     raise OSError(errno.ENOSPC, 'No space left on device')
+
+
+@pytest.mark.parametrize(
+  ('text', 'reason'),
+  [
+    ('{{node x}} /a/b; No space left on device\n\tFailed', 'No space left on'),
+    ('x; Read-only file system\n', 'Read-only file system'),
+    ('something\n  else', 'something else'),
+  ],
+)
+def test_errors_of_tensorflow_are_one_line(tmp_path, text, reason):
+  import tensorflow as tf
+
+  with (
+    pytest.raises(errors.CannotWrite, match=reason) as caught,
+    writers.open_curve_writer(tmp_path),
+  ):
+    raise tf.errors.UnknownError(None, None, text)
+  assert '\n' not in str(caught.value)
+  assert 'node' not in str(caught.value)

@@ -27,6 +27,14 @@ def test_a_study_without_a_runnable_cell_is_refused(tmp_path, tiny_config):
   assert not (tmp_path / 'work').exists()
 
 
+def test_what_leaves_nothing_out_is_said(tmp_path, tiny_config, capsys):
+  tiny_config.leave_out = (('efficientnet*', '*', '*'), ('tinyy', '*', 'rid*'))
+  cells_lib.list_cells(tiny_config, tmp_path / 'work')
+  lines = capsys.readouterr().out.splitlines()
+  line = "config.leave_out: ('tinyy', '*', 'rid*') matches no cell"
+  assert line in lines
+
+
 def list_random_init(config, workdir):
   cells, obstacles = cells_lib.list_cells(config, workdir)
   return (

@@ -143,6 +143,7 @@ def test_wrong_values_are_named(field, value, message):
     ('trials.1.diverged', 'no', 'trials[1].diverged: '),
     ('chosen', {'penalty': 1.0}, 'chosen: expected learning_rate'),
     ('chosen.steps', 1.5, 'chosen.steps: expected int'),
+    ('search.learning_rate_max', ..., 'search: object missing required field'),
   ],
 )
 def test_wrong_values_of_training_are_named(field, value, message):

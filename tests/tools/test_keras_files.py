@@ -257,3 +257,72 @@ def test_array_where_a_group_should_be(tmp_path, key):
     file[key] = np.ones(3)
   with pytest.raises(errors.InputError, match='no complete Keras file'):
     readers.read(path)
+
+
+@pytest.mark.parametrize('link', ['external', 'soft'])
+@pytest.mark.parametrize('at', ['layers', 'layers/conv2d', 'model_weights'])
+def test_links_to_other_files_are_refused(tmp_path, link, at):
+  other = tmp_path / 'other.h5'
+  checkpoint_files.write_keras3(
+    other, checkpoint_files.layers_of(golden('mobilenet_v1'))
+  )
+  path = tmp_path / 'a.h5'
+  with h5py.File(path, 'w') as file:
+    target = f'/{at}' if at != 'model_weights' else '/'
+    file[at] = h5py.ExternalLink(str(other), target)
+    if link == 'soft':
+      file.move(at, 'elsewhere')
+      file[at] = h5py.SoftLink('/elsewhere')
+  with pytest.raises(errors.InputError, match='is a link, which Keras does no'):
+    readers.read(path)
+
+
+def test_virtual_array(tmp_path):
+  other = tmp_path / 'other.h5'
+  with h5py.File(other, 'w') as file:
+    file['a'] = np.ones(3)
+  layout = h5py.VirtualLayout((3,), 'f8')
+  layout[:] = h5py.VirtualSource(other, 'a', (3,))
+  path = tmp_path / 'a.weights.h5'
+  with h5py.File(path, 'w') as file:
+    file.create_virtual_dataset('layers/conv2d/vars/0', layout)
+  with pytest.raises(errors.InputError, match='not all in the file'):
+    readers.read(path)
+
+
+@pytest.mark.parametrize('suffix', ['.h5', '.weights.h5', '.keras'])
+@pytest.mark.parametrize('num_classes', [0, 10])
+def test_mobilenet_with_another_head(tmp_path, suffix, num_classes):
+  tensors = {
+    name: array[..., :num_classes] if 'conv_preds' in name else array
+    for name, array in golden('mobilenet_v1').items()
+    if num_classes or 'conv_preds' not in name
+  }
+  path = tmp_path / f'a{suffix}'
+  checkpoint_files.write(path, tensors)
+  said = []
+  output = tmp_path / 'a.safetensors'
+  header = convert_weights.convert(
+    'mobilenet_v1', path, output, say=said.append
+  )
+  assert header.num_classes == num_classes
+  assert header.imagenet_top1 is None
+  wanted = 'no head fits' if not num_classes else 'the head has 10 classes'
+  assert wanted in said[0]
+
+
+@pytest.mark.parametrize('suffix', FORMATS)
+def test_random_weights_claim_nothing(tmp_path, suffix):
+  import keras
+
+  path = tmp_path / f'mobilenet_1_0_224_tf{suffix}'
+  model = keras.applications.MobileNet(weights=None)
+  save = model.save_weights if suffix == '.weights.h5' else model.save
+  save(path)
+  said = []
+  header = convert_weights.convert(
+    'mobilenet_v1', path, tmp_path / 'a.safetensors', say=said.append
+  )
+  assert header.imagenet_top1 is None
+  assert header.recipe.label_smoothing is None
+  assert 'Its ImageNet top-1, recipe and license are recorded as' in said[0]

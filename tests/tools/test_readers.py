@@ -7,7 +7,12 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.tools.checkpoint_files import write_graph, write_slim
+from tests.tools.checkpoint_files import (
+  tensor,
+  write_graph,
+  write_slim,
+  write_zip,
+)
 from tf_transfer import errors
 from tf_transfer.convert_weights import readers
 
@@ -149,3 +154,32 @@ def test_folded_or_quantized_graph(tmp_path, arrays):
   write_graph(path, arrays)
   with pytest.raises(errors.InputError, match='folded into the kernels or'):
     readers.read(path)
+
+
+def test_constant_that_would_fill_the_memory(tmp_path):
+  """One value and a shape stand for 10^12 values."""
+  import tensorflow as tf
+
+  path = tmp_path / 'a.pb'
+  write_graph(path, {'a/moving_mean': np.ones(3, np.float32)})
+  graph = tf.compat.v1.GraphDef.FromString(path.read_bytes())
+  tensor = graph.node[0].attr['value'].tensor
+  del tensor.tensor_shape.dim[:]
+  for size in (10**6, 10**6):
+    tensor.tensor_shape.dim.add(size=size)
+  tensor.tensor_content = b''
+  tensor.float_val.append(1.0)
+  path.write_bytes(graph.SerializeToString())
+  with pytest.raises(errors.InputError, match='constants of 1,000,000,000,0'):
+    readers.read(path)
+
+
+def test_notes_say_which_variables_are_read(tmp_path, fake_torch):
+  path = tmp_path / 'lightning.ckpt'
+  array = tensor('0', np.float32([1]))
+  write_zip(path, {'net': {'a': array}, 'bank': {'b': array}})
+  found = readers.read(path)
+  assert found.format == 'torch'
+  assert found.notes == (
+    'the variables under net are read; left out: 1 tensor under other keys',
+  )

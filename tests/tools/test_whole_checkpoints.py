@@ -12,7 +12,7 @@ import pytest
 from tests.golden import rule
 from tests.tools import checkpoint_files
 from tf_transfer import convert_weights, errors
-from tf_transfer.convert_weights import sources
+from tf_transfer.convert_weights import rules, sources
 from tf_transfer.networks import weights
 
 pytestmark = pytest.mark.usefixtures('traced_once')
@@ -54,7 +54,7 @@ def test_every_format_is_recognized_and_gives_the_same(tmp_path, file):
   assert header.contract == source.contract
   assert header.options == source.options
   assert header.source == file
-  arrays, problems = convert_weights.rules.apply_rules(tensors, source.rules)
+  arrays, problems = rules.apply_rules(tensors, source.rules)
   assert not problems
   same(found, arrays)
 
@@ -115,7 +115,7 @@ def test_variants_of_public_files(tmp_path, file, source, network, change):
   named = source if network == 'densenet121' else None
   header, found = converted(tmp_path / file, network, change(tensors), named)
   assert header.contract == sources.get_source(network, source).contract
-  wanted, _ = convert_weights.rules.apply_rules(
+  wanted, _ = rules.apply_rules(
     tensors, sources.get_source(network, source).rules
   )
   same(found, wanted)
@@ -128,7 +128,7 @@ def test_checkpoint_of_a_model_that_was_trained_in_parallel(tmp_path, file):
   checkpoint_files.write(path, {f'module.{n}': a for n, a in tensors.items()})
   output = tmp_path / 'out.safetensors'
   convert_weights.convert(NETWORK, path, output, say=said.append)
-  wanted, _ = convert_weights.rules.apply_rules(
+  wanted, _ = rules.apply_rules(
     tensors, sources.get_source(NETWORK, 'timm').rules
   )
   same(weights.read(output)[1], wanted)
@@ -235,3 +235,76 @@ def test_cut_short(tmp_path, file):
 def test_source_has_to_be_one_of_the_network(tmp_path):
   with pytest.raises(errors.InputError, match="source of mobilenet_v1 'kers'"):
     convert_weights.convert(NETWORK, 'a.h5', tmp_path / 'a.safetensors', 'kers')
+
+
+def said_of(tmp_path, path, **arguments):
+  said = []
+  output = tmp_path / 'out.safetensors'
+  convert_weights.convert(NETWORK, path, output, say=said.append, **arguments)
+  return weights.read(output), said
+
+
+@pytest.mark.parametrize('file', FILES)
+def test_variables_that_are_ignored(tmp_path, file):
+  """As of a frozen graph with a retrained head."""
+  tensors = rule.checkpoint(FILES[file], NETWORK, 2.0)
+  path = tmp_path / file
+  if FILES[file] == 'keras':
+    extra = {'retrained/kernel': np.ones((1024, 9), np.float32)}
+  else:
+    extra = {
+      'final_training_ops/biases': np.ones(9, np.float32),
+      'final_training_ops/weights': np.ones((1024, 9), np.float32),
+    }
+  checkpoint_files.write(path, {**tensors, **extra})
+  message = refused(tmp_path, path, r'\(--ignore=PATTERN leaves')
+  assert len(message.splitlines()) == 2
+  pattern = f'{next(iter(extra)).split("/")[0]}/*'
+  (_, found), said = said_of(tmp_path, path, ignore=[pattern])
+  noun = '1 variable' if len(extra) == 1 else '2 variables'
+  assert said[0] == f'{path}: --ignore={pattern} leaves out {noun}'
+  checkpoint_files.write(path, tensors)
+  (_, wanted), _ = said_of(tmp_path, path)
+  same(found, wanted)
+  with pytest.raises(errors.InputError, match='--ignore=x. matches no variab'):
+    said_of(tmp_path, path, ignore=['x*'])
+
+
+@pytest.mark.parametrize('file', ['a.safetensors', 'model.pth.tar'])
+def test_self_supervised_network(tmp_path, file):
+  tensors = rule.checkpoint('timm', NETWORK, 2.0)
+  body = {n: a for n, a in tensors.items() if 'classifier' not in n}
+  both = {
+    f'module.{name}.{n}': array
+    for name in ('encoder_q', 'encoder_k')
+    for n, array in {**body, 'fc.0.weight': np.ones((8, 8), 'f4')}.items()
+  }
+  path = tmp_path / 'a.safetensors'
+  checkpoint_files.write(path, both)
+  if file != path.name:
+    path = tmp_path / file
+    with checkpoint_files.fake_torch():
+      checkpoint_files.write_zip(
+        path,
+        {
+          'state_dict': {
+            n: checkpoint_files.tensor(n, a) for n, a in both.items()
+          }
+        },
+      )
+  refused(tmp_path, path, r'encoder_q .* Choose one with --key=NAME')
+  (header, found), said = said_of(tmp_path, path, key='module.encoder_q')
+  assert header.num_classes == 0
+  assert header.imagenet_top1 is None
+  assert '1 variable of other heads left out, as fc.0.weight' in said[1]
+  assert 'no head fits the network' in said[2]
+  wanted, _ = rules.apply_rules(body, sources.get_source(NETWORK, 'timm').rules)
+  same(found, wanted)
+
+
+def test_what_a_killed_conversion_left_is_swept(tmp_path):
+  path, leftover = tmp_path / 'a.pth', tmp_path / '.out.safetensors.x.partial'
+  leftover.touch()
+  with pytest.raises(errors.InputError, match='no such file'):
+    convert_weights.convert(NETWORK, path, tmp_path / 'out.safetensors')
+  assert not leftover.exists()

@@ -4,25 +4,21 @@ For a dataset that is found it prints where it is, classes and counts against
 the table's, the hashes of its splits, and on request what cannot be decoded.
 """
 
-import concurrent.futures
 import dataclasses
 import os
 import textwrap
 from collections.abc import Iterable, Sequence
 
 from tf_transfer.datasets import table
-from tf_transfer.datasets.dataset import Dataset, Split, listing
-from tf_transfer.datasets.images.decoding import CorruptImage
+from tf_transfer.datasets.dataset import Dataset
+from tf_transfer.datasets.images import corruption
 from tf_transfer.datasets.sources import locations, official, tfds_records
 from tf_transfer.datasets.sources.layouts import LAYOUTS
 from tf_transfer.datasets.table import Row
 from tf_transfer.errors import InputError, unknown_name
-from tf_transfer.runtime import progress
 
 _INDENT = ' ' * 12
 _WIDTH = 80
-# Images that are queued for decoding at once.
-_CHUNK_SIZE = 4096
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,33 +181,12 @@ def _decode_all(row: Row, dataset: Dataset) -> None:
   Raises:
     InputError: images cannot be decoded; the message names some of them.
   """
-  corrupt, total = [], 0
-  with concurrent.futures.ThreadPoolExecutor() as pool:
-    for name, split in dataset.splits.items():
-      total += len(split)
-      with progress.bar(
-        total=len(split), desc=f'decoding {row.name} {name}', unit='image'
-      ) as bar:
-        for start in range(0, len(split), _CHUNK_SIZE):
-          positions = range(start, min(start + _CHUNK_SIZE, len(split)))
-          for names in pool.map(
-            lambda i, split=split: _name_if_corrupt(split, i), positions
-          ):
-            corrupt += names
-            bar.update()
+  corrupt = [
+    split.describe(i)
+    for name, split in dataset.splits.items()
+    for i in corruption.find(split, f'decoding {row.name} {name}')
+  ]
+  total = sum(map(len, dataset.splits.values()))
   if corrupt:
-    raise InputError(
-      f'{len(corrupt):,} of {total:,} images cannot be decoded: '
-      f'{listing(corrupt)}; get them again, or have them skipped with '
-      '--config.data.corrupt=skip'
-    )
+    raise corruption.report(corrupt, total)
   _print_paragraph(f'all {total:,} images can be decoded')
-
-
-def _name_if_corrupt(split: Split, i: int) -> list[str]:
-  """Returns the name of example i if it cannot be decoded, else nothing."""
-  try:
-    split.read(i)
-  except CorruptImage:
-    return [split.describe(i)]
-  return []

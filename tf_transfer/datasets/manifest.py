@@ -7,16 +7,24 @@ dataset, a slash, and the path below the dataset's directory.
 
 import os
 import pathlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from tf_transfer.datasets.dataset import Progress
 from tf_transfer.datasets.sources.image_files import (
+  printable,
   printable_listing,
+  read_bytes,
   read_error,
-  read_text,
 )
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files
+from tf_transfer.runtime.units import counted
+
+_BACKSLASH = '\\'
+# In this order: the backslash first.
+_ESCAPES = {'\\': r'\\', '\n': r'\n', '\r': r'\r'}
+_LINE = re.compile(r'(\\?)([0-9a-fA-F]{64})  (.+)', re.DOTALL)
 
 
 def write_or_check(
@@ -39,9 +47,8 @@ def write_or_check(
   if not os.path.exists(path):
     with files.atomic_write(path) as file:
       for name in sorted(current):
-        line = f'{current[name]}  {name}\n'
-        file.write(line.encode('utf-8', 'surrogateescape'))
-    print(f'manifest: {len(current):,} files written to {path}')
+        file.write(_line(current[name], name))
+    print(f'manifest: {counted(len(current), "file")} written to {path}')
     return
   names = set(names)
   expected = {
@@ -50,7 +57,27 @@ def write_or_check(
     if name.split('/', 1)[0] in names
   }
   _compare(path, expected, current)
-  print(f'manifest: all {len(current):,} files are as {path} has them')
+  number = counted(len(current), 'file')
+  print(f'manifest: {number} compared, all as {path} has them')
+
+
+def _line(digest: str, name: str) -> bytes:
+  """Returns the line of a file, as `sha256sum` writes it.
+
+  A name with a line break or backslash has these escaped, and a backslash
+  before the hash says so.
+  """
+  escaped = name
+  for character, escape in _ESCAPES.items():
+    escaped = escaped.replace(character, escape)
+  line = f'{"" if escaped == name else _BACKSLASH}{digest}  {escaped}\n'
+  return line.encode('utf-8', 'surrogateescape')
+
+
+def _unescape(name: str) -> str:
+  """Returns the name that `_line` has escaped."""
+  characters = {escape: character for character, escape in _ESCAPES.items()}
+  return re.sub(r'\\[\\nr]', lambda match: characters[match[0]], name)
 
 
 def _compare(
@@ -76,16 +103,17 @@ def _compare(
   problems = [
     f'{len(names):,} {problem} ({printable_listing(sorted(names))})'
     for names, problem in (
-      (changed, 'have changed'),
-      (missing, 'are gone'),
-      (new, 'are not in it'),
+      (changed, 'changed'),
+      (missing, 'missing'),
+      (new, 'not in it'),
     )
     if names
   ]
   if problems:
     raise InputError(
-      f'{path}: of {len(expected):,} files {"; ".join(problems)}: restore '
-      'them, or remove the manifest to have it written anew'
+      f'{printable(path)}: of {counted(len(expected), "file")} '
+      f'{"; ".join(problems)}: restore them, or remove the manifest to have '
+      'it written anew'
     )
 
 
@@ -131,12 +159,15 @@ def _read(path: str) -> dict[str, str]:
     InputError: it cannot be read, or a line has another format.
   """
   digests = {}
-  for number, line in enumerate(read_text(path).splitlines(), start=1):
-    digest, _, name = line.partition('  ')
-    if len(digest) != 64 or not name:
+  # Names of files need not be text, and may hold what else ends a line.
+  text = read_bytes(path).decode('utf-8', 'surrogateescape')
+  for number, line in enumerate(text.removesuffix('\n').split('\n'), start=1):
+    match = _LINE.fullmatch(line.removesuffix('\r'))
+    if match is None:
       raise InputError(
-        f'{path}, line {number}: expected a SHA-256, two spaces and a path: '
-        'this is no manifest; name another file'
+        f'{printable(path)}, line {number}: expected a SHA-256, two spaces '
+        'and a path: this is no manifest; name another file'
       )
-    digests[name] = digest
+    escaped, digest, name = match.groups()
+    digests[_unescape(name) if escaped else name] = digest.lower()
   return digests

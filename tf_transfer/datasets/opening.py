@@ -16,6 +16,7 @@ from tf_transfer.datasets.sources import locations, official
 from tf_transfer.datasets.sources.digits import open_digits
 from tf_transfer.datasets.sources.fashion_mnist import (
   find_directory,
+  is_prepared_folder,
   open_fashion_mnist,
 )
 from tf_transfer.datasets.sources.folder import (
@@ -79,8 +80,8 @@ def _is_available(row: Row, data_dir: str | None) -> bool:
       locations.is_incomplete(row, directory)
     )
   if row.name == 'fashion_mnist':
-    return find_directory(data_dir) is not None or os.path.isdir(
-      os.path.join(locations.directory(data_dir), 'fashion_mnist')
+    return find_directory(data_dir) is not None or is_prepared_folder(
+      locations.directory(data_dir)
     )
   return True
 
@@ -220,7 +221,7 @@ def open_from_config(
     test_fraction=data.test_fraction,
     cut_banner=data.cut_banner,
     prepare=data.prepare,
-    cache_dir=data.cache_dir or digest_cache_dir,
+    cache_dir=os.path.expanduser(data.cache_dir) or digest_cache_dir,
     progress=progress_lib.bar,
   )
   if data.examples_per_class:
@@ -254,7 +255,7 @@ def open_test_from_config(
   return open_test(
     name,
     data_dir=data.dir or None,
-    cache_dir=data.cache_dir or digest_cache_dir,
+    cache_dir=os.path.expanduser(data.cache_dir) or digest_cache_dir,
     progress=progress_lib.bar,
   )
 

@@ -4,6 +4,7 @@ On request it decodes every image, and writes or checks a manifest with the
 SHA-256 of every file.
 """
 
+import os
 import pathlib
 
 import ml_collections
@@ -34,7 +35,10 @@ def run(
   options = official.Options(
     data_dir=config.data.dir or None,
     seed=config.data.split_seed,
-    cache_dir=config.data.cache_dir or (workdir and workdir / 'digests'),
+    cache_dir=(
+      os.path.expanduser(config.data.cache_dir)
+      or (workdir and workdir / 'digests')
+    ),
     prepare=config.data.prepare,
     cut_banner=config.data.cut_banner,
     progress=progress.bar,

@@ -215,7 +215,7 @@ def unflatten(tensors: Mapping[str, Any]) -> dict[str, Any]:
 def mismatches(
   tensors: Mapping[str, Any], expected: Mapping[str, Any]
 ) -> list[str]:
-  """Lists variables that are missing, left over, misshapen or not finite.
+  """Lists variables that are missing, left over, misshapen or implausible.
 
   Args:
     tensors: the variables by path; or anything with a `shape`, of which no
@@ -233,13 +233,14 @@ def mismatches(
     f'left over {path} {tensors[path].shape}'
     for path in sorted(tensors.keys() - expected.keys())
   ]
+  fitting = {}
   for path in sorted(tensors.keys() & expected.keys()):
     array, shape = tensors[path], tuple(expected[path].shape)
     if array.shape != shape:
       problems.append(f'{path}: expected shape {shape}, found {array.shape}')
-    elif isinstance(array, np.ndarray) and not np.all(np.isfinite(array)):
-      problems.append(f'{path}: holds NaN or infinity')
-  return problems
+    elif isinstance(array, np.ndarray):
+      fitting[path] = array
+  return problems + integrity.implausible(fitting)
 
 
 def shorten(problems: list[str]) -> str:

@@ -3,7 +3,6 @@
 import contextlib
 import errno
 import fcntl
-import functools
 import hashlib
 import math
 import os
@@ -232,14 +231,20 @@ def sweep(directory: os.PathLike | str) -> int:
   return removed
 
 
-@functools.cache
-def _warn_of_missing_locks(directory: str) -> None:
-  """Logs once for each directory that its file system has no locks."""
-  logging.warning(
-    '%s: the file system has no locks: run one process at a time in this '
-    'directory',
-    directory,
-  )
+# Those of the file systems that are known to have no locks.
+_devices_without_locks: set[int] = set()
+
+
+def _warn_of_missing_locks(file: IO[bytes], directory: str) -> None:
+  """Logs once for each file system that it has no locks."""
+  device = os.fstat(file.fileno()).st_dev
+  if device not in _devices_without_locks:
+    _devices_without_locks.add(device)
+    logging.warning(
+      '%s: the file system has no locks: run one process at a time in this '
+      'directory',
+      directory,
+    )
 
 
 def _lock(
@@ -258,7 +263,7 @@ def _lock(
   except OSError as error:
     if error.errno not in _NO_LOCKS:
       raise
-    _warn_of_missing_locks(str(directory))
+    _warn_of_missing_locks(file, str(directory))
     return None
   return True
 

@@ -44,6 +44,8 @@ _HARMLESS = {
   'builtins': (
     *('bool', 'bytearray', 'bytes', 'complex', 'dict', 'float', 'frozenset'),
     *('int', 'list', 'object', 'range', 'set', 'slice', 'str', 'tuple', 'type'),
+    # Of Python 2.
+    *('long', 'unicode', 'xrange'),
   ),
   'collections': ('defaultdict', 'deque'),
   'copyreg': ('_reconstructor',),

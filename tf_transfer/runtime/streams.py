@@ -119,11 +119,18 @@ def finish() -> int:
   return os.EX_IOERR if lost else 0
 
 
+# Libraries that log each error that they also raise, with its traceback.
+_RAISE_WHAT_THEY_LOG = frozenset(('orbax', 'asyncio'))
+
+
 class _Handler(python_logging.Handler):
   """Prints log records as lines for users, above the progress bars."""
 
   def emit(self, record: python_logging.LogRecord) -> None:
     """Prints 'warning: MESSAGE' on stderr."""
+    folders = record.pathname.split(os.sep)
+    if not _RAISE_WHAT_THEY_LOG.isdisjoint(folders):
+      return
     try:
       text = errors.printable(self.format(record))
     except Exception:  # noqa: BLE001 - As logging itself: it has its own word.

@@ -5,11 +5,23 @@ something to write.
 """
 
 import contextlib
+import errno
+import os
 import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tf_transfer.runtime import files, tensorflow
+
+_SYSTEM_ERRORS = (
+  errno.ENOSPC,
+  errno.EDQUOT,
+  errno.EFBIG,
+  errno.EROFS,
+  errno.EACCES,
+  errno.ENOTDIR,
+  errno.EMFILE,
+)
 
 
 def _import_clu() -> tuple[Any, type[Exception]]:
@@ -53,10 +65,21 @@ def _write_errors(
   try:
     yield
   except op_error as error:
-    os_error = OSError(error.error_code, error.message)
-    raise files.write_error(directory, os_error) from error
+    raise files.write_error(directory, _system_error(error)) from error
   except OSError as error:
     raise files.write_error(directory, error) from error
+
+
+def _system_error(error: Exception) -> OSError:
+  """Returns the system's error that one of TensorFlow's is about.
+
+  TensorFlow has codes of its own; its text has the system's words.
+  """
+  text = str(error.message)
+  for number in _SYSTEM_ERRORS:
+    if os.strerror(number) in text:
+      return OSError(number, os.strerror(number))
+  return OSError(errno.EIO, ' '.join(text.split()))
 
 
 class CurveWriter:

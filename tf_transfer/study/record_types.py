@@ -227,6 +227,12 @@ def check(record: Mapping[str, Any], place: str) -> dict[str, Any]:
       f'{place}: setting: '
       f'{errors.unknown_name("setting", typed.setting, settings.SETTINGS)}'
     )
+  for low in (name for name in record['search'] if name.endswith('_min')):
+    high = f'{low.removesuffix("_min")}_max'
+    if high not in record['search']:
+      raise errors.InputError(
+        f'{place}: search: object missing required field {high}'
+      )
   if settings.SETTINGS[typed.setting].trains:
     problem = _problem_of_training(typed)
   else:

@@ -142,6 +142,19 @@ def _check_conversion(
   )
 
 
+def _is_published(
+  source: publishers.Source, path: pathlib.Path, sha: str, stated: bool
+) -> bool:
+  """Says whether a file is the published one, by itself or as is stated.
+
+  Raises:
+    InputError: it is stated to be, and is not.
+  """
+  if stated:
+    provenance.check_statement(source, path, sha)
+  return stated or bool(provenance.is_published(source, path, sha))
+
+
 def _state_top1(
   header: weights.Header, imagenet_top1: float | None
 ) -> weights.Header:
@@ -183,16 +196,14 @@ def convert(
 
   Args:
     network: name in the table of networks.
-    source_file: the checkpoint, told by its content: a file of PyTorch, a
-      .safetensors, a file of Keras, a frozen graph, or a TensorFlow checkpoint
-      (its prefix, or any of its parts).
+    source_file: the checkpoint, of any format that `readers` knows; of a
+      TensorFlow checkpoint its prefix, or any of its parts.
     output: the .safetensors file to write.
     source_name: who made the checkpoint, as slim; None to tell by its
       variables, where they tell.
     imagenet_top1: its accuracy on ImageNet in 0 to 1, where that is known and
       the file is not the one of which the table knows it.
-    published: whether the user states that it is the file that the table
-      means; only of files that cannot be told by a hash or a name.
+    published: whether the user states that it is the file of the table.
     key: where the network is in the file, as `teacher.backbone`; None to tell.
     ignore: patterns of names of variables to leave out, as `head.*`.
     say: is called with a line for all that is chosen, left out or not claimed.
@@ -212,8 +223,6 @@ def convert(
   source, tensors, notes = _read(
     network, source_file, sha, source_name, key, ignore
   )
-  if published:
-    provenance.check_statement(source, source_file, sha)
   conversion = variables.convert(tensors, network, source)
   _check_conversion(conversion, tensors, network, source, source_file)
   for note in (*notes, *conversion.notes):
@@ -222,9 +231,8 @@ def convert(
     network, source, source_file, sha, conversion.num_classes
   )
   # A file with another head is not the published one, whatever its name.
-  if conversion.num_classes != source.num_classes or not (
-    published or provenance.is_published(source, source_file, sha)
-  ):
+  is_whole = conversion.num_classes == source.num_classes
+  if not (is_whole and _is_published(source, source_file, sha, published)):
     header = _drop_claims(header, conversion.arrays)
     stated = imagenet_top1 is not None
     say(provenance.explain_doubt(source, source_file, sha, stated))

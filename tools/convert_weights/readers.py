@@ -85,8 +85,8 @@ def _read_torch(path: os.PathLike | str, key: str | None) -> Checkpoint:
   if found.key:
     others = ''
     if found.num_others:
-      others = f'; {units.counted(found.num_others, "tensor")} under other keys'
-      others += ' are left out'
+      noun = units.counted(found.num_others, 'tensor')
+      others = f'; left out: {noun} under other keys'
     notes.append(f'the variables under {found.key} are read{others}')
   return Checkpoint(found.tensors, 'torch', tuple(notes))
 

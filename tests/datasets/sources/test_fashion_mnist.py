@@ -4,6 +4,7 @@ import gzip
 import os
 import struct
 import sys
+import tracemalloc
 import urllib.error
 
 import numpy as np
@@ -110,7 +111,7 @@ def test_default_directory(tmp_path, arrays, monkeypatch):
     (
       'train-images-idx3-ubyte.gz',
       lambda d: gzip.compress(gzip.decompress(d)[:5000]),
-      'bytes after the header, expected 470400: the file is cut short',
+      'more after the header, expected 470400: the file is cut short',
     ),
     (
       'train-labels-idx1-ubyte.gz',
@@ -145,6 +146,36 @@ def test_broken_files(tmp_path, arrays, name, change, message):
   with pytest.raises(InputError, match=message) as raised:
     open_in(directory)
   assert name.removesuffix('.gz') in str(raised.value)
+
+
+def test_a_file_that_unpacks_to_gigabytes(tmp_path, arrays):
+  directory = write(tmp_path / 'd', arrays)
+  path = tmp_path / 'd/t10k-labels-idx1-ubyte.gz'
+  header = gzip.decompress(path.read_bytes())[:8]
+  path.write_bytes(gzip.compress(header + bytes(1 << 27), 1))
+  tracemalloc.start()
+  with pytest.raises(InputError, match='or more after the header, expected 30'):
+    open_in(directory)
+  assert tracemalloc.get_traced_memory()[1] < 30_000_000
+  tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+  'folder', ['fashion_mnist', 'fashion-mnist', 'FashionMNIST/raw']
+)
+def test_files_in_a_folder_below(tmp_path, arrays, folder):
+  expected = open_in(write(tmp_path / 'd', arrays)).splits['test'].hash
+  (tmp_path / 'x' / folder).parent.mkdir(parents=True)
+  (tmp_path / 'd').rename(tmp_path / 'x' / folder)
+  assert open_in(tmp_path / 'x').splits['test'].hash == expected
+  assert 'fashion_mnist' in datasets.available(str(tmp_path / 'x'))
+
+
+def test_a_class_of_that_name_is_not_of_tfds(tmp_path, arrays):
+  (tmp_path / 'fashion_mnist').mkdir()
+  assert 'fashion_mnist' in datasets.available(str(tmp_path))
+  (tmp_path / 'fashion_mnist/1.jpg').touch()
+  assert 'fashion_mnist' not in datasets.available(str(tmp_path))
 
 
 def test_missing_data_dir(tmp_path, arrays):
@@ -229,6 +260,24 @@ def test_tfds_downloads_where_it_can(arrays, use_builder, monkeypatch):
   assert len(datasets.open('fashion_mnist').splits['test']) == 30
   assert builder.prepared
   assert urls == [Builder.URL]
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    (lambda images, labels: (images[1:], labels[1:]), r'shape \(599, 28, 28'),
+    (lambda images, labels: (images, labels + 1), 'labels up to 10'),
+    (lambda images, labels: (images[:, 1:], labels), r'shape \(600, 27, 28'),
+    (None, 'cannot be read .*train'),
+  ],
+)
+def test_what_tfds_has_prepared_wrong(arrays, use_builder, change, message):
+  arrays['train'] = change(*arrays['train']) if change else arrays.pop('x', ())
+  if not change:
+    del arrays['train']
+  use_builder(Builder(arrays, prepared=True))
+  with pytest.raises(InputError, match=message):
+    datasets.open('fashion_mnist')
 
 
 def test_no_network_is_one_clear_error(arrays, use_builder, monkeypatch):

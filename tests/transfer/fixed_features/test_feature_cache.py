@@ -323,6 +323,17 @@ def test_several_processes_fill_the_same_entries(tmp_path, max_shards):
     assert free
 
 
+def test_the_cache_may_be_below_the_home_directory(
+  tmp_path, config, monkeypatch
+):
+  monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+  config = config.features
+  config.cache_dir = '~/features'
+  fill(feature_cache.from_config(config, tmp_path / 'work'), 'a')
+  assert (tmp_path / 'home' / 'features').is_dir()
+  assert not (tmp_path / 'work').exists()
+
+
 def test_from_config(tmp_path, config):
   """The budget is in GiB; the default directory is in the workdir."""
   config = config.features

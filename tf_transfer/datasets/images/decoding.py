@@ -229,7 +229,7 @@ def _corrupt_image(name: str, reason: str) -> CorruptImage:
   """Returns the error to raise for an image that cannot be decoded."""
   return CorruptImage(
     f'{name}: not a readable image ({reason}): replace or remove the file, '
-    'or have corrupt images skipped'
+    'or set --config.data.corrupt=skip'
   )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from tf_transfer.datasets.dataset import listing
+from tf_transfer.datasets.sources.folder_tree import SYSTEM_FOLDERS
 from tf_transfer.datasets.sources.image_files import (
   Examples,
   printable,
@@ -32,10 +33,6 @@ _MAX_LIST_BYTES = 1 << 28
 # Elements of a variable in a MATLAB file; the longest official one has 16,185.
 _MAX_ELEMENTS = 10_000_000
 _MAX_SHOWN = 100  # Characters of a name or number in a message.
-# Folders that systems and file servers add; they hold nothing of a dataset.
-_SYSTEM_FOLDERS = frozenset(
-  ('__MACOSX', '@eaDir', '#recycle', '$RECYCLE.BIN', 'lost+found')
-)
 
 
 def join(root: str, *names: str) -> str:
@@ -296,7 +293,7 @@ def list_names(path: str, folders: bool = False) -> list[str]:
         for entry in entries
         if entry.is_dir() == folders
         and not entry.name.startswith('.')
-        and entry.name not in _SYSTEM_FOLDERS
+        and entry.name.lower() not in SYSTEM_FOLDERS
       )
   except OSError as error:
     raise read_error(path, error) from error

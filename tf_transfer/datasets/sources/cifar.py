@@ -16,6 +16,7 @@ from tf_transfer.datasets.sources.image_files import (
 )
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import pickles
+from tf_transfer.runtime.units import counted
 
 SIDE = 32  # Pixels.
 
@@ -106,7 +107,14 @@ def _read(
     InputError: a file cannot be read, or is not the original.
   """
   names = _entry(root, meta[0], _load(root, meta[0]), meta[1])
-  classes = tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names)
+  if not isinstance(names, list):
+    names = []  # An array; the number of classes is checked later.
+  classes = tuple(
+    name.decode('utf-8', 'backslashreplace')
+    if isinstance(name, bytes)
+    else str(name)
+    for name in names
+  )
   splits = {}
   for split_name, file_names in files.items():
     batches = [
@@ -144,10 +152,11 @@ def _read_file(
       f'[N, {3 * SIDE * SIDE}]: not the original file'
     )
   labels = _entry(root, name, content, label_key)
+  labels = labels if isinstance(labels, list) else []
   if len(labels) != len(values):
     raise InputError(
-      f'{path}: {len(labels)} labels for {len(values)} images: not the '
-      'original file'
+      f'{path}: {counted(len(labels), "label")} for '
+      f'{counted(len(values), "image")}: not the original file'
     )
   wrong = [
     label
@@ -156,8 +165,8 @@ def _read_file(
   ]
   if wrong:
     raise InputError(
-      f'{path}: label {wrong[0]!r}, expected 0 to {num_classes - 1}: this is '
-      'another dataset or the file is broken'
+      f'{path}: label {repr(wrong[0])[:100]}, expected 0 to {num_classes - 1}: '
+      'this is another dataset or the file is broken'
     )
   images = values.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
   return np.ascontiguousarray(images), np.array(labels, np.int32)

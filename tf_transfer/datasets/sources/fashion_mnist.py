@@ -4,6 +4,7 @@ It is read from its four original IDX files, or through TFDS.
 """
 
 import gzip
+import math
 import os
 import urllib.request
 import zlib
@@ -18,6 +19,7 @@ from tf_transfer.datasets.dataset import (
   build_dataset,
   gray_split,
 )
+from tf_transfer.datasets.sources import locations
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import tensorflow
 
@@ -47,6 +49,9 @@ FILES = {
   'train': ('train-images-idx3-ubyte', 'train-labels-idx1-ubyte'),
   'test': ('t10k-images-idx3-ubyte', 't10k-labels-idx1-ubyte'),
 }
+# Where the files may be below the directory that users name; the last is
+# torchvision's.
+_FOLDERS = ('', 'fashion_mnist', 'fashion-mnist', 'FashionMNIST/raw')
 _IDX_NAMES = [name for names in FILES.values() for name in names]
 
 _HOW_TO_GET = (
@@ -58,6 +63,7 @@ _HOW_TO_GET = (
   'name its directory as data_dir'
 )
 _SECONDS_TO_ANSWER = 20
+_HEADER_BYTES = 16  # Of the longest header.
 
 # Official split -> images, uint8 [N, 28, 28], and labels, int [N].
 _Arrays = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -113,23 +119,29 @@ def find_directory(data_dir: str | None) -> str | None:
         f'data_dir {data_dir}: no such directory: fashion_mnist has '
         f'{_HOW_TO_GET}'
       )
-    missing = [
-      f'{name}[.gz]'
-      for name in _IDX_NAMES
-      if _find_file(data_dir, name) is None
-    ]
-    if 0 < len(missing) < len(_IDX_NAMES):
-      raise InputError(
-        f'{data_dir}: {", ".join(missing)} missing beside the other files of '
-        'Fashion-MNIST: copy them there too'
-      )
-    if not missing:
-      return data_dir
-    if os.path.isdir(os.path.join(data_dir, 'fashion_mnist')):
+    for folder in _FOLDERS:
+      path = os.path.join(data_dir, folder) if folder else data_dir
+      missing = [
+        f'{name}[.gz]' for name in _IDX_NAMES if _find_file(path, name) is None
+      ]
+      if 0 < len(missing) < len(_IDX_NAMES):
+        raise InputError(
+          f'{path}: {", ".join(missing)} missing beside the other files of '
+          'Fashion-MNIST: copy them there too'
+        )
+      if not missing:
+        return path
+    if is_prepared_folder(data_dir):
       return None  # TFDS has prepared it there.
   if all(_find_file(DEBIAN_DIR, name) for name in _IDX_NAMES):
     return DEBIAN_DIR
   return None
+
+
+def is_prepared_folder(data_dir: str) -> bool:
+  """Returns whether DIR/fashion_mnist may be of TFDS, not of other images."""
+  path = os.path.join(data_dir, 'fashion_mnist')
+  return os.path.isdir(path) and locations.own_images(path) is None
 
 
 def read_official_split(
@@ -168,7 +180,7 @@ def read_idx(path: str, shape: tuple[int, ...]) -> np.ndarray:
   Raises:
     InputError: the file cannot be read, is no IDX file, or has another shape.
   """
-  data = _read_maybe_gzipped(path)
+  data = _read_maybe_gzipped(path, _HEADER_BYTES + math.prod(shape))
   magic = bytes([0, 0, 8, len(shape)])
   if data[:4] != magic:
     raise InputError(
@@ -189,7 +201,7 @@ def read_idx(path: str, shape: tuple[int, ...]) -> np.ndarray:
     )
   if len(data) - start != np.prod(shape):
     raise InputError(
-      f'{path}: {len(data) - start} bytes after the header, expected '
+      f'{path}: {len(data) - start} bytes or more after the header, expected '
       f'{np.prod(shape)}: the file is cut short or broken; copy it again'
     )
   return np.frombuffer(data, np.uint8, offset=start).reshape(shape)
@@ -204,13 +216,25 @@ def _find_file(directory: str, name: str) -> str | None:
   return None
 
 
-def _read_maybe_gzipped(path: str) -> bytes:
-  """Reads a file, and decompresses it if its content is gzipped."""
+def _read_maybe_gzipped(path: str, max_bytes: int) -> bytes:
+  """Reads a file, and decompresses it if its content is gzipped.
+
+  Args:
+    path: of the file.
+    max_bytes: that it can have, unpacked; a byte more is read of a longer one.
+
+  Raises:
+    InputError: it cannot be read.
+  """
   try:
     with open(path, 'rb') as file:
-      data = file.read()
-    # IDX files start with two zero bytes: they never look gzipped.
-    return gzip.decompress(data) if data[:2] == b'\x1f\x8b' else data
+      # IDX files start with two zero bytes: they never look gzipped.
+      is_gzipped = file.read(2) == b'\x1f\x8b'
+      file.seek(0)
+      if is_gzipped:
+        with gzip.open(file) as unpacked:
+          return unpacked.read(max_bytes + 1)
+      return file.read(max_bytes + 1)
   except (OSError, EOFError, zlib.error) as error:
     raise InputError(
       f'{path}: cannot be read ({error}): the file is cut short, broken or '
@@ -272,7 +296,7 @@ def _read_with_tfds(data_dir: str | None) -> _Arrays:
     InputError: the data cannot be downloaded, or TFDS is not installed.
   """
   try:
-    tensorflow.import_without_gpu()
+    tf = tensorflow.import_without_gpu()
     import tensorflow_datasets as tfds
     from tensorflow_datasets.core.download import download_manager
     from tensorflow_datasets.core.download.util import DownloadError
@@ -292,7 +316,7 @@ def _read_with_tfds(data_dir: str | None) -> _Arrays:
       raise InputError(
         f'fashion_mnist cannot be downloaded ({error}); {_HOW_TO_GET}'
       ) from error
-    return {name: _read_arrays(tfds, builder, name) for name in COUNTS}
+    return {name: _read_arrays(tf, tfds, builder, name) for name in COUNTS}
   except ImportError as error:
     raise InputError(
       f'fashion_mnist: TensorFlow Datasets cannot be used here ({error}): '
@@ -314,14 +338,33 @@ def _require_answer(url: str) -> None:
 
 
 def _read_arrays(
-  tfds: Any, builder: Any, name: str
+  tf: Any, tfds: Any, builder: Any, name: str
 ) -> tuple[np.ndarray, np.ndarray]:
   """Reads images [N, 28, 28] and labels [N] of a split.
 
   Args:
+    tf: the module `tensorflow`.
     tfds: the module `tensorflow_datasets`.
     builder: of the prepared dataset.
     name: of the split.
+
+  Raises:
+    InputError: the files are damaged, or of another dataset.
   """
-  batch = tfds.as_numpy(builder.as_dataset(split=name, batch_size=-1))
-  return batch['image'][..., 0], batch['label']
+  try:
+    batch = tfds.as_numpy(builder.as_dataset(split=name, batch_size=-1))
+    images, labels = batch['image'][..., 0], batch['label']
+  except (tf.errors.OpError, OSError, KeyError, ValueError) as error:
+    reason = ' '.join(str(error).split())[:300]
+    raise InputError(
+      f'fashion_mnist: what TFDS has prepared cannot be read ({reason}): '
+      'remove it, to have it prepared again'
+    ) from error
+  expected = (COUNTS[name], SIDE, SIDE)
+  if images.shape != expected or not np.isin(labels, range(10)).all():
+    raise InputError(
+      f'fashion_mnist: TFDS has prepared {name} with images of shape '
+      f'{images.shape} and labels up to {labels.max(initial=0)}, expected '
+      f'{expected} and 9: remove it, to have it prepared again'
+    )
+  return images, labels

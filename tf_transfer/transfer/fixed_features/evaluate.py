@@ -13,6 +13,7 @@ import ml_collections
 import numpy as np
 
 from tf_transfer import datasets, errors
+from tf_transfer.datasets.images import corruption, decoding
 from tf_transfer.runtime import progress
 from tf_transfer.transfer import metrics, result
 from tf_transfer.transfer.fixed_features import classifiers, fitted
@@ -39,6 +40,31 @@ def evaluate(
     InputError: the features, labels or config cannot be used, or the dataset's
       metric is not defined on val.
   """
+  try:
+    return _evaluate(extract, dataset, setting, config, description)
+  except decoding.CorruptImage as error:
+    # It names the first one. Nobody should have to mend one file after another.
+    raise _all_corrupt(dataset) from error
+
+
+def _all_corrupt(dataset: datasets.Dataset) -> decoding.CorruptImage:
+  """Returns the error that names all corrupt images of a dataset."""
+  names = [
+    split.describe(i)
+    for name, split in dataset.splits.items()
+    for i in corruption.find(split, f'{dataset.name}: corrupt images of {name}')
+  ]
+  return corruption.report(names, sum(map(len, dataset.splits.values())))
+
+
+def _evaluate(
+  extract: features_lib.Extractor,
+  dataset: datasets.Dataset,
+  setting: str,
+  config: ml_collections.ConfigDict,
+  description: str,
+) -> result.CellResult:
+  """Does the work of `evaluate`."""
   classifier = classifiers.CLASSIFIERS[setting]
   train, val, train_and_val = features_lib.extract_pair(
     extract,

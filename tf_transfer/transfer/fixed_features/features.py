@@ -27,6 +27,7 @@ import tqdm
 from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import pipeline
+from tf_transfer.datasets.images import corruption
 from tf_transfer.runtime import devices, progress
 from tf_transfer.transfer.fixed_features import (
   feature_cache,
@@ -329,10 +330,7 @@ class Extractor:
     skipped = tuple(split.describe(int(i)) for i in np.flatnonzero(~valid))
     if skipped and self._corrupt == 'error':
       # A run with corrupt='skip' has cached the shard.
-      raise errors.InputError(
-        f'{skipped[0]} cannot be decoded ({len(skipped)} such images in all). '
-        "Repair or remove it, or set --config.data.corrupt='skip'"
-      )
+      raise corruption.report(skipped, len(split))
     if not valid.any():
       raise errors.InputError('no image of the split can be decoded')
     indices = np.flatnonzero(valid)

@@ -30,6 +30,7 @@ from tf_transfer.runtime import devices, files, json_lines, schemas, units
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import (
+  corrupt_images,
   predictions,
   pretrain_config,
   refit,
@@ -236,6 +237,10 @@ def run(pretraining: Pretraining) -> PretrainingResult:
     InputError: an input cannot be used, or training diverged.
     Preempted: SIGTERM came; the same command resumes.
   """
+  checked = corrupt_images.check(
+    pretraining.dataset, pretraining.corrupt, pretraining.directory
+  )
+  pretraining = dataclasses.replace(pretraining, dataset=checked.dataset)
   train, val, test = (
     pretraining.dataset.splits[name] for name in dataset_lib.SPLIT_NAMES
   )
@@ -263,7 +268,7 @@ def run(pretraining: Pretraining) -> PretrainingResult:
     choice,
     measurement,
     tuple(trained.histories[0].losses),
-    tuple(job.split.describe(i) for i in trained.skipped),
+    checked.skipped,
   )
 
 

@@ -121,7 +121,6 @@ def test(
   labels = test_split.labels[positions]
   chosen = results.by_trial[choice.number]
   records = [results.record(number) for number in range(len(results.by_trial))]
-  unread = np.setdiff1d(np.arange(len(test_split)), positions)
   return result_lib.CellResult(
     validation=metrics.Measurement(**choice.measurement),
     test=metrics.measure(search.dataset.metric, labels, predicted),
@@ -141,10 +140,8 @@ def test(
     predictions=result_lib.per_example(
       test_split, positions, labels, predicted
     ),
-    skipped=(
-      *(final.job.split.describe(i) for i in final.trained.skipped),
-      *(test_split.describe(i) for i in unread),
-    ),
+    # `search.run` names those of all splits.
+    skipped=(),
     trials=tuple(records),
     losses=tuple(final.trained.histories[0].losses),
   )

@@ -18,6 +18,7 @@ from tf_transfer import errors, networks
 from tf_transfer.runtime import devices
 from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import (
+  corrupt_images,
   device_memory,
   evaluation,
   grid,
@@ -49,6 +50,10 @@ def run(search: Search) -> tuple[result_lib.CellResult, networks.Network]:
     InputError: an input cannot be used, or every trial diverged.
     Preempted: SIGTERM came; the same command resumes.
   """
+  checked = corrupt_images.check(
+    search.dataset, search.corrupt, search.directory
+  )
+  search = dataclasses.replace(search, dataset=checked.dataset)
   runner = _SearchRunner(search)
   with device_memory.report_exhaustion(
     search.description, functools.partial(search_memory.advise, search)
@@ -58,6 +63,7 @@ def run(search: Search) -> tuple[result_lib.CellResult, networks.Network]:
     final = runner.train_final(choice)
     result = refit.test(search, runner.evaluator, final, runner.results, choice)
   variables = refit.without_auxiliary_head(final.variables)
+  result = dataclasses.replace(result, skipped=checked.skipped)
   return result, search.build_network(variables)
 
 

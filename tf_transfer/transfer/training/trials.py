@@ -9,9 +9,10 @@ the way, and may be trained in segments of their steps.
 import dataclasses
 import functools
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import jax
+import msgspec
 import numpy as np
 from jax.experimental import multihost_utils
 
@@ -19,7 +20,7 @@ from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors
 from tf_transfer.datasets import pipeline
 from tf_transfer.runtime import checkpoints as checkpoints_lib
-from tf_transfer.runtime import devices, progress, termination
+from tf_transfer.runtime import devices, progress, schemas, termination
 from tf_transfer.transfer.training import history as history_lib
 from tf_transfer.transfer.training import monitor as monitor_lib
 from tf_transfer.transfer.training import train_step
@@ -110,6 +111,14 @@ class Segment:
   best_of: Container[int] = ()
 
 
+class _Notes(msgspec.Struct):
+  """What a checkpoint holds of the training loop beside its arrays."""
+
+  courses: list[history_lib.TrialHistory]
+  losses: list[list[float]]
+  skipped: list[Annotated[int, msgspec.Meta(ge=0)]]
+
+
 @dataclasses.dataclass
 class LoopState:
   """Holds what the training loop changes, all of which checkpoints hold.
@@ -144,12 +153,9 @@ class LoopState:
     notes: Mapping[str, Any],
   ) -> 'LoopState':
     """Returns the state that a checkpoint holds."""
+    checked = schemas.convert(notes, _Notes, 'notes')
     return cls(
-      step,
-      states,
-      [history_lib.TrialHistory(**h) for h in notes['courses']],
-      notes['losses'],
-      set(notes['skipped']),
+      step, states, checked.courses, checked.losses, set(checked.skipped)
     )
 
   def result(self) -> TrainedTrials:
@@ -438,10 +444,15 @@ def _steps_done(states: Sequence[train_step.State | None]) -> int:
 def _state_template(
   job: Job, notes: Mapping[str, Any]
 ) -> list[train_step.State | None]:
-  """Returns the shapes and shardings of a checkpoint with these notes."""
+  """Returns the shapes and shardings of a checkpoint with these notes.
+
+  Raises:
+    InputError: the notes are no training's.
+  """
+  courses = schemas.convert(notes, _Notes, 'notes').courses
   replicated = devices.sharding(job.mesh, devices.REPLICATED)
   state = jax.tree.map(
     lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=replicated),
     train_step.host_state(job.variables, job.train_config),
   )
-  return [state if h['diverged'] is None else None for h in notes['courses']]
+  return [state if h.diverged is None else None for h in courses]
