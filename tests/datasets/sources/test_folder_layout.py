@@ -90,6 +90,25 @@ def test_a_class_may_have_the_name_of_a_split(tmp_path, name):
   assert set(open_at(root).classes) == {'bus', 'car', name}
 
 
+@pytest.mark.parametrize(
+  'names',
+  [
+    ('seg_train', 'seg_test'),
+    ('train2017', 'val2017'),
+    ('My Test', 'My Train'),
+  ],
+)
+def test_names_that_differ_only_in_the_split(tmp_path, names):
+  write(tmp_path, animals(classes=(*names, 'other')))
+  with pytest.raises(InputError, match='look like splits: rename them to'):
+    datasets.check(f'folder:{tmp_path}')
+
+
+def test_classes_with_words_for_splits_in_their_names(tmp_path):
+  names = ('bullet_train', 'latest', 'steam train', 'test tube', 'train2017')
+  assert open_at(write(tmp_path, animals(classes=names))).classes == names
+
+
 def nested(outer, inner, own=()):
   """Images in OUTER/INNER, and directly in the folders `own`."""
   numbers = itertools.count()

@@ -40,6 +40,8 @@ _SPLIT_NAME = re.compile(
   f'({"|".join(_SPLIT_WORDS)})(set|split|data|dataset|images?|folder)?'
 )
 _SEPARATORS = re.compile('[-_ ]+')
+# A word for a split inside a longer name, such as seg_train or train2017.
+_SPLIT_WORD = re.compile(f'(?<![a-z])({"|".join(_SPLIT_WORDS)})(?![a-z])')
 
 LAYOUTS = (
   'expected a folder of images for each class, or folders train, test and '
@@ -123,6 +125,7 @@ def _find_splits(
   split_like = [name for name in names if split_named(name)]
   others = [name for name in names if not split_named(name)]
   if not split_like:
+    _check_prefixes(root, names)
     return {WHOLE: root}, []
   folders, notes = _assign_splits(root, split_like)
   if others and _are_classes(tree, folders):
@@ -143,6 +146,26 @@ def _find_splits(
       )
   # Train first, then val and test: files are read in this order.
   return {name: folders[name] for name in SPLIT_NAMES if name in folders}, notes
+
+
+def _check_prefixes(root: str, names: Iterable[str]) -> None:
+  """Checks that no two names differ only in the split that they name.
+
+  Raises:
+    InputError: there are such names, as seg_train and seg_test.
+  """
+  by_rest = {}
+  for name in names:
+    text = name.casefold()
+    for match in _SPLIT_WORD.finditer(text):
+      rest = text[: match.start()], text[match.end() :]
+      by_rest.setdefault(rest, {})[_SPLIT_WORDS[match[1]]] = name
+  for named in by_rest.values():
+    if len(named) > 1:
+      raise InputError(
+        f'{printable(root)}: {printable_listing(named.values())} look like '
+        f'splits: rename them to {" and ".join(named)}; {LAYOUTS}'
+      )
 
 
 def _assign_splits(
