@@ -347,3 +347,7 @@ def test_from_config(tmp_path, config):
   config.cache_gib = -1.0
   with pytest.raises(errors.InputError, match='0 or more GiB, not -1'):
     feature_cache.from_config(config, tmp_path)
+  config.cache_gib = 1.0
+  config.cache_dir = 'gs://bucket/features'
+  with pytest.raises(errors.InputError, match='cache_dir: gs://'):
+    feature_cache.from_config(config, tmp_path)
