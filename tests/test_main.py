@@ -416,7 +416,7 @@ def test_what_killed_jobs_left_is_swept(tmp_path):
   kept = tmp_path / 'predictions' / 'a.npz'
   for name in ('', 'predictions', 'weights', 'pretrained'):
     (tmp_path / name).mkdir(exist_ok=True)
-    (tmp_path / name / '.results.jsonl.x1y2.partial').write_text('half')
+    (tmp_path / name / '.results.jsonl.x1y2z3_4.partial').write_text('half')
   kept.write_text('')
   main._sweep(tmp_path)
   assert [p for p in tmp_path.rglob('*') if p.is_file()] == [kept]
