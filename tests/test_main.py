@@ -430,3 +430,15 @@ def test_exit_code_after_sigterm(run, replace_study, tmp_path):
   result = run('--config=quickstart', f'--workdir={tmp_path}')
   assert result.returncode == 75
   assert '5 of 40 steps' in result.stderr
+
+
+def test_what_killed_jobs_left_is_swept(tmp_path):
+  kept = tmp_path / 'predictions' / 'a.npz'
+  for name in ('', 'predictions', 'weights', 'pretrained'):
+    (tmp_path / name).mkdir(exist_ok=True)
+    (tmp_path / name / '.results.jsonl.x1y2z3_4.partial').write_text('half')
+  kept.write_text('')
+  main._sweep(tmp_path)
+  assert [p for p in tmp_path.rglob('*') if p.is_file()] == [kept]
+  main._sweep(tmp_path / 'none')
+  assert not (tmp_path / 'none').exists()
