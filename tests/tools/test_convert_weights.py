@@ -84,7 +84,8 @@ def test_other_ways_to_start_it(monkeypatch, capsys):
     module.run()
   text = capsys.readouterr().out
   assert 'tf-transfer-convert --network=resnet50' in text
-  for flag in ('--network', '--input', '--output', '--[no]list'):
+  flag_names = ('--network', '--input', '--output', '--[no]list', '--key')
+  for flag in (*flag_names, '--ignore', '--[no]published'):
     assert flag in text
   monkeypatch.setattr(sys, 'argv', ['tf-transfer-convert', '--list'])
   flags.FLAGS.unparse_flags()
@@ -186,3 +187,11 @@ def test_header_is_complete(lite0):
   for field in dataclasses.fields(weights.Header):
     if field.name not in ('options', 'background'):
       assert getattr(lite0.header, field.name), field.name
+
+
+def test_weights_file_is_no_checkpoint(tmp_path, weights_dir):
+  file = weights_dir / 'efficientnet_lite0.safetensors'
+  with pytest.raises(errors.InputError, match='is a weights file already'):
+    convert_weights.convert(
+      'efficientnet_lite0', file, tmp_path / 'a.safetensors'
+    )

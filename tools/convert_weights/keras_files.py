@@ -194,7 +194,9 @@ def _open(path: os.PathLike | str) -> Iterator[Any]:
   """Opens the HDF5 file, out of its archive where it is in one."""
   import h5py
 
-  if not zipfile.is_zipfile(path):
+  with open(path, 'rb') as head:
+    is_archive = head.read(4) == b'PK\x03\x04'
+  if not is_archive:
     with h5py.File(path, 'r') as file:
       yield file
     return

@@ -18,6 +18,8 @@ from tf_transfer.convert_weights import (
 )
 from tf_transfer.runtime import units
 
+# The entry of the metadata that makes a file one of ours.
+_WEIGHTS_FILE = 'tf_transfer'
 # The types of variables in a .safetensors that are not quantized.
 _DTYPES = ('F64', 'F32', 'F16', 'BF16', 'I64', 'I32')
 
@@ -95,6 +97,10 @@ def _read_safetensors(path: os.PathLike | str) -> dict[str, np.ndarray]:
   """Reads a .safetensors file; refuses quantized variables."""
   try:
     with safetensors.safe_open(path, framework='numpy') as file:
+      if _WEIGHTS_FILE in (file.metadata() or {}):
+        raise errors.InputError(
+          f'{path} is a weights file already: it needs no conversion'
+        )
       dtypes = {n: file.get_slice(n).get_dtype() for n in file.keys()}  # noqa: SIM118
       quantized = sorted(n for n, t in dtypes.items() if t not in _DTYPES)
       if not quantized:
