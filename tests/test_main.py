@@ -160,6 +160,7 @@ def test_killed_at_any_moment(tmp_path, tiny_weights, run):
   assert left == {p.relative_to(undisturbed) for p in undisturbed.rglob('*')}
 
 
+@pytest.mark.slow
 def test_surroundings_that_are_hostile(tmp_path, tiny_weights):
   """Nobody reads, nothing but ASCII, no home, and each warning an error."""
   workdir = tmp_path / 'Käfer'

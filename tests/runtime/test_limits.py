@@ -40,11 +40,24 @@ def test_no_limits(set_limits):
   assert limits.check() is None
 
 
-@pytest.mark.parametrize('name', ['RLIMIT_AS', 'RLIMIT_DATA'])
-@pytest.mark.parametrize('gib', [0.5, 1, 2])
-def test_too_little_memory(set_limits, name, gib):
-  set_limits(**{name: (int(gib * units.GIB), UNLIMITED)})
-  with pytest.raises(errors.InputError, match=rf'limited to {gib} GiB.*3 GiB'):
+@pytest.mark.parametrize(
+  ('name', 'gib', 'least'),
+  [
+    ('RLIMIT_AS', 0.5, 3),
+    ('RLIMIT_AS', 1, 3),
+    ('RLIMIT_AS', 2, 3),
+    ('RLIMIT_DATA', 0.5, 1),
+  ],
+)
+def test_too_little_memory(set_limits, name, gib, least):
+  # Another limit, which would do, hides none that would not.
+  others = {'RLIMIT_AS', 'RLIMIT_DATA'} - {name}
+  set_limits(
+    **{name: (int(gib * units.GIB), UNLIMITED)},
+    **dict.fromkeys(others, (4 * units.GIB, UNLIMITED)),
+  )
+  message = rf'limited to {gib} GiB.*take {least} GiB'
+  with pytest.raises(errors.InputError, match=message):
     limits.check()
 
 

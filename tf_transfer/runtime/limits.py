@@ -10,11 +10,12 @@ import threading
 from tf_transfer import errors
 from tf_transfer.runtime import units
 
-# Measured: with 2.5 GiB of addresses TensorFlow cannot be loaded, and below it
-# the compiler of XLA aborts; with 3 GiB a small network runs.
-_MIN_ADDRESSES = 3 * units.GIB
+# Measured with a small network. With 2.5 GiB of addresses TensorFlow cannot be
+# loaded, and with 2 GiB the compiler of XLA aborts; with 3 GiB it runs. Of data
+# 1 GiB suffices; with 0.75 GiB memory runs out.
+_MIN_BYTES = {'-v': 3 * units.GIB, '-d': units.GIB}
 # From here on a limit is seldom met.
-_AMPLE_ADDRESSES = 32 * units.GIB
+_AMPLE_BYTES = 32 * units.GIB
 # Files that are open at once: libraries, locks, images, event files.
 _MIN_FILES = 128
 _FILES = 4096
@@ -92,17 +93,18 @@ def _check_addresses() -> str | None:
       ('-d', resource.RLIMIT_DATA),
     )
   }
+  warning = None
   for flag, limit in limits.items():
-    if limit == resource.RLIM_INFINITY or limit >= _AMPLE_ADDRESSES:
+    if limit == resource.RLIM_INFINITY or limit >= _AMPLE_BYTES:
       continue
     text = f'memory is limited to {limit / units.GIB:.2g} GiB (ulimit {flag})'
-    if limit < _MIN_ADDRESSES:
+    if limit < _MIN_BYTES[flag]:
       raise errors.InputError(
-        f'{text}: the libraries alone take {_MIN_ADDRESSES // units.GIB} GiB '
-        f'of addresses; lift the limit with "ulimit {flag} unlimited"'
+        f'{text}: the libraries alone take {_MIN_BYTES[flag] // units.GIB} GiB '
+        f'of it; lift the limit with "ulimit {flag} unlimited"'
       )
-    return (
+    warning = warning or (
       f'{text}: where a job needs more, XLA aborts the process; what is '
       'finished is kept'
     )
-  return None
+  return warning

@@ -172,3 +172,40 @@ def test_save_and_restore(tmp_path):
   assert killable.digest(restored.states) == killable.digest([state])
   assert restored.histories == [history]
   assert restored.skipped == [3]
+
+
+NOTES = {
+  'courses': [
+    {
+      'start': 2.0,
+      'losses': [1.0, float('nan')],
+      'measured': [[5, 0.5]],
+      'diverged': 5,
+      'evaluations': [{'step': 5, 'views': {'whole_image': {'value': 0.5}}}],
+    }
+  ],
+  'losses': [[float('inf')]],
+  'skipped': [3],
+}
+
+
+def test_notes_of_a_checkpoint_come_back():
+  notes = json.loads(json.dumps(NOTES))
+  state = trials.LoopState.from_checkpoint(5, [None], notes)
+  assert json.dumps(state.notes()) == json.dumps(NOTES)
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    {'courses': None},
+    {'courses': [{**NOTES['courses'][0], 'diverged': 'late'}]},
+    {'courses': [{**NOTES['courses'][0], 'losses': 'none'}]},
+    {'losses': {'0': []}},
+    {'skipped': [-1]},
+    {'skipped': ['a.jpg']},
+  ],
+)
+def test_notes_of_the_wrong_type(change):
+  with pytest.raises(errors.InputError, match=f'notes: {next(iter(change))}'):
+    trials.LoopState.from_checkpoint(5, [None], {**NOTES, **change})
