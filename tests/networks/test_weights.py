@@ -243,7 +243,7 @@ def nested(depth: int):
     ({'options': {'epsilon': float('nan')}}, 'options'),
     ({'options': {'use_scale': 1}}, 'options.*: expected bool, found int'),
     ({'options': {'use_scale': [1]}}, 'options'),
-    ({'num_classes': -1}, 'num_classes: expected int >= 1, found -1'),
+    ({'num_classes': -1}, 'num_classes: expected int >= 0, found -1'),
     ({'num_classes': 10**12}, 'num_classes: expected int <= '),
     ({'num_classes': '1000'}, 'num_classes: expected int, found str'),
     ({'background': 1}, 'background: expected bool, found int'),
@@ -405,7 +405,7 @@ def test_names_that_no_file_has():
 
 
 def test_saving_removes_what_killed_processes_left(tmp_path):
-  leftover = tmp_path / '.a.safetensors.x.partial'
+  leftover = tmp_path / '.a.safetensors.a1b2c3d4.partial'
   leftover.write_bytes(bytes(100))
   save(tmp_path / 'b.safetensors', HEADER, small_tensors())
   assert [path.name for path in tmp_path.iterdir()] == ['b.safetensors']

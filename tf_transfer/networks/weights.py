@@ -53,7 +53,6 @@ _OTHER_FILES = {
 }
 _REMEDY = 'Remove it, and convert or train the weights again.'
 
-_Count = Annotated[int, msgspec.Meta(ge=1, le=1_000_000)]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Name = Annotated[str, msgspec.Meta(max_length=100)]
 _Text = Annotated[str, msgspec.Meta(max_length=100_000)]
@@ -93,7 +92,7 @@ class _HeaderFields(msgspec.Struct, forbid_unknown_fields=True):
   network: _Name
   options: dict[_Name, bool | int | float | str]
   contract: _ContractFields
-  num_classes: _Count
+  num_classes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
   background: bool
   imagenet_top1: _Share | None
   imagenet_top1_source: _Text

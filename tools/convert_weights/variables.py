@@ -130,7 +130,13 @@ def convert(
   num_classes = _count_classes(arrays, source, feature_dim)
   model = networks.build(network, num_classes=num_classes, **source.options)
   expected = networks.expected_variables(model, source.contract.image_size)
-  problems += more_problems + weights.mismatches(arrays, expected)
+  # One line for each variable, though a zero one may be wrong for both.
+  named = {problem.partition(':')[0] for problem in more_problems}
+  problems += more_problems + [
+    problem
+    for problem in weights.mismatches(arrays, expected)
+    if problem.partition(':')[0] not in named
+  ]
   return Conversion(
     arrays,
     num_classes,

@@ -255,7 +255,7 @@ def test_other_files_are_not_removed(tmp_path):
   cache = feature_cache.FeatureCache(tmp_path, 2 * _SHARD_BYTES)
   fill(cache, 'a')
   directory = entry_directory(tmp_path, 'a')
-  leftover = directory / '.00000000-00000010.shard.x.partial'
+  leftover = directory / '.00000000-00000010.shard.a1b2c3d4.partial'
   leftover.write_bytes(b'half')
   fill(cache, 'b')
   assert photo.read_bytes() == bytes(1000)
