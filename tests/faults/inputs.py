@@ -55,7 +55,7 @@ def checkpoint_path() -> pathlib.Path:
 
 def read_checkpoint() -> dict[str, np.ndarray]:
   """Reads its state dict."""
-  return readers.read(checkpoint_path())
+  return dict(readers.read(checkpoint_path()).tensors)
 
 
 def as_tensors(arrays: dict[str, np.ndarray]) -> dict[str, Any]:

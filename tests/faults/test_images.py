@@ -161,6 +161,6 @@ def test_strip(program, copy):
   root = copy('photos', 'weights')
   strip = np.tile(inputs.pixels(0, 0)[:1], (1, 800, 1))
   Image.fromarray(strip).save(root / 'photos' / 'red' / 'strip.png')
-  outcome = program.study("--config.features.resize='resize_then_crop'")
+  outcome = program.study('--config.features.resize=resize_then_crop')
   programs.judge_said(outcome, 'test')
   assert outcome.peak_bytes < 1.0 * 2**30

@@ -81,7 +81,7 @@ def finished(forks, tmp_path_factory, good):
 
 
 @pytest.mark.parametrize('fault', _FAULTS)
-def test_refused(forks, finished, tmp_path, fault):
+def test_said_by_the_report(forks, finished, tmp_path, fault):
   shutil.copytree(finished / 'runs', tmp_path / 'runs')
   lines = (tmp_path / 'runs' / 'results.jsonl').read_text().splitlines()
   record = json.loads(lines[0])
@@ -92,7 +92,7 @@ def test_refused(forks, finished, tmp_path, fault):
   outcome = programs.Programs(forks, tmp_path).run(
     '--config=report', '--config.ledger=runs', '--workdir=pages'
   )
-  programs.judge_refused(outcome, record['identity'])
+  programs.judge_said(outcome, record['identity'])
   assert outcome.peak_bytes < 1.0 * 2**30
 
 

@@ -303,7 +303,10 @@ def test_self_supervised_network(tmp_path, file):
 
 
 def test_what_a_killed_conversion_left_is_swept(tmp_path):
-  path, leftover = tmp_path / 'a.pth', tmp_path / '.out.safetensors.a1b2c3d4.partial'
+  path, leftover = (
+    tmp_path / 'a.pth',
+    tmp_path / '.out.safetensors.a1b2c3d4.partial',
+  )
   leftover.touch()
   with pytest.raises(errors.InputError, match='no such file'):
     convert_weights.convert(NETWORK, path, tmp_path / 'out.safetensors')

@@ -119,6 +119,7 @@ def finish() -> int:
   return os.EX_IOERR if lost else 0
 
 
+_PLAIN = python_logging.StreamHandler
 # Libraries that log each error that they also raise, with its traceback.
 _RAISE_WHAT_THEY_LOG = frozenset(('orbax', 'asyncio'))
 
@@ -147,6 +148,9 @@ def show_warnings() -> None:
   """
   root = python_logging.getLogger()
   root.removeHandler(logging.get_absl_handler())
+  # A library that logs while it is imported sets up a handler of its own.
+  for handler in [h for h in root.handlers if type(h) is _PLAIN]:
+    root.removeHandler(handler)
   if not any(isinstance(handler, _Handler) for handler in root.handlers):
     root.addHandler(_Handler(python_logging.WARNING))
   logging.set_verbosity(logging.WARNING)
