@@ -42,7 +42,7 @@ def test_the_best_on_val_is_chosen_and_refit(exhaustive):
     assert result.chosen[name] == chosen[name]
   assert exhaustive.trainings == [
     ('train', 1046, 3, 'trials 1 to 3 of 4'),
-    ('train', 1046, 1, 'trials 4 to 4 of 4'),
+    ('train', 1046, 1, 'trial 4 of 4'),
     ('trainval', 1046 + 384, 1, 'refit'),
   ]
   assert '4 trials and the refit, of 30 steps of 32 images' in exhaustive.output
@@ -330,7 +330,7 @@ def test_both_settings_in_a_study(tmp_path, config, capsys):
   out = capsys.readouterr().out
   assert re.search(r'the step compiled in \d+ s and takes [\d.]+ s;', out)
   assert 'will take about' in out
-  assert '1 trials left' in out
+  assert '1 trial left' in out
   tuned, fresh = records(tmp_path)
   assert (tuned['setting'], fresh['setting']) == config.settings
   for record, num_trials in ((tuned, 4), (fresh, 2)):

@@ -15,7 +15,7 @@ import shutil
 from collections.abc import Sequence
 
 from tf_transfer import errors, networks
-from tf_transfer.runtime import devices
+from tf_transfer.runtime import devices, units
 from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import (
   corrupt_images,
@@ -174,7 +174,8 @@ class _SearchRunner:
     refit_words = ' and the refit' if config.refit_on_trainval else ''
     print(
       f'{search.description}: the step compiled in {compile_seconds:.0f} s and '
-      f'takes {step_seconds:.3g} s; {len(self.trials)} trials{refit_words}, of '
+      f'takes {step_seconds:.3g} s; '
+      f'{units.counted(len(self.trials), "trial")}{refit_words}, of '
       f'{steps:,} steps of {job.train_config.batch_size} images each, will '
       f'take about {timing.format_duration(total_steps * step_seconds)} '
       '(evaluation on val comes on top)',
@@ -202,8 +203,7 @@ class _SearchRunner:
         training.step,
         group_trials,
         checkpoints,
-        f'{search.description}: trials {group[0] + 1} to {group[-1] + 1} of '
-        f'{len(self.trials)}',
+        f'{search.description}: {_group_text(group)} of {len(self.trials)}',
         self._segment(job, group, start, stop),
         trial_monitor,
       )
@@ -323,6 +323,12 @@ class _SearchRunner:
     if choice and not search.config.refit_on_trainval:
       groups -= {tuple(self.results.by_trial[choice.number]['group'])}
     return names + [_group_name(g, search.steps) for g in groups]
+
+
+def _group_text(group: Sequence[int]) -> str:
+  """Returns 'trial 2' or 'trials 1 to 8', for messages."""
+  first, last = group[0] + 1, group[-1] + 1
+  return f'trial {first}' if first == last else f'trials {first} to {last}'
 
 
 def _group_name(group: Sequence[int], stop: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from tf_transfer.runtime import devices
+from tf_transfer.runtime import devices, units
 from tf_transfer.transfer.training import train_step, trials
 
 _NUM_TIMED_STEPS = 3
@@ -46,7 +46,9 @@ class SearchProgress:
     """Prints how long the rest will take, if trials are left."""
     if num_trials_left and self._steps_done:
       print(
-        f'  {num_trials_left} trials left: about {self.time_left()}', flush=True
+        f'  {units.counted(num_trials_left, "trial")} left: about '
+        f'{self.time_left()}',
+        flush=True,
       )
 
 
