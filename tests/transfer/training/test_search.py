@@ -401,7 +401,7 @@ def test_compiled_programs_are_kept(tmp_path, config, no_compilation_cache):
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    ({'fine_tuned.search': 'half'}, "'exhaustive' or 'halving' or 'both', found 'half'"),
+    ({'fine_tuned.search': 'half'}, "'halving' or 'both', found 'half'"),
     ({'export': 'a', 'settings': ('fine_tuned', 'random_init')}, 'one setting'),
   ],
 )
