@@ -69,7 +69,9 @@ class Tensor:
 
 def tensor(key, array):
   strides = tuple(s // array.itemsize for s in array.strides)
-  return Tensor(Storage(key, array.ravel()), 0, array.shape, strides)
+  # In the order in memory, which the strides are of: not all arrays are in C's.
+  values = array.ravel(order='K')
+  return Tensor(Storage(key, values), 0, array.shape, strides)
 
 
 class Pickler(pickle.Pickler):
