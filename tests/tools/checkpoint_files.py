@@ -68,8 +68,9 @@ class Tensor:
 
 
 def tensor(key, array):
+  # Dense, in the order in memory that the strides are of; it may not be C's.
+  array = array.copy(order='K')
   strides = tuple(s // array.itemsize for s in array.strides)
-  # In the order in memory, which the strides are of: not all arrays are in C's.
   values = array.ravel(order='K')
   return Tensor(Storage(key, values), 0, array.shape, strides)
 
