@@ -374,6 +374,8 @@ def make_npz(path):
     (lambda path: path.write_bytes(b''), 'cut short'),
     (lambda path: path.write_bytes(b'\x80\x02\x8a\n'), 'it is a pickle'),
     (lambda path: path.write_bytes(b'<!DOCTYPE html>'), 'it is a web page'),
+    (lambda path: path.write_bytes(b'\x89PNG\r\n\x1a\n'), 'it is an image'),
+    (lambda path: path.write_bytes(b'\xff\xd8\xff\xe0'), 'it is an image'),
     (
       lambda path: path.write_bytes(b'version https://git-lfs.github.com/'),
       'it is a Git LFS pointer',

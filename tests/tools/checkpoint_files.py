@@ -68,8 +68,11 @@ class Tensor:
 
 
 def tensor(key, array):
+  # Dense, in the order in memory that the strides are of; it may not be C's.
+  array = array.copy(order='K')
   strides = tuple(s // array.itemsize for s in array.strides)
-  return Tensor(Storage(key, array.ravel()), 0, array.shape, strides)
+  values = array.ravel(order='K')
+  return Tensor(Storage(key, values), 0, array.shape, strides)
 
 
 class Pickler(pickle.Pickler):

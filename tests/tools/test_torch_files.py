@@ -64,6 +64,22 @@ def test_views_strides_and_scalars(tmp_path, fake_torch, write):
 
 
 @WRITERS
+def test_arrays_of_any_order_in_memory(tmp_path, fake_torch, write):
+  values = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+  arrays = {
+    'a': values.transpose(2, 0, 1),
+    'b': np.asfortranarray(values),
+    'c': values[:, 1:],
+    'd': values.transpose(2, 0, 1)[:-1],
+  }
+  path = tmp_path / 'a.pth'
+  write(path, {name: tensor(name, array) for name, array in arrays.items()})
+  read = torch_files.read(path).tensors
+  for name, array in arrays.items():
+    np.testing.assert_array_equal(read[name], array)
+
+
+@WRITERS
 def test_wrapped_by_a_training_script(tmp_path, fake_torch, write):
   inner = {'a': tensor('0', np.ones(3, np.float32))}
   path = tmp_path / 'a.pth'

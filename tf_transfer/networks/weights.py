@@ -48,6 +48,8 @@ _OTHER_FILES = {
   b'\x93NUMPY': 'a NumPy array',
   b'\x1f\x8b': 'a gzip archive',
   b'version https://git-lfs': 'a Git LFS pointer, not the file itself',
+  b'\x89PNG': 'an image',
+  b'\xff\xd8\xff': 'an image',
   b'<!': 'a web page',
   b'<html': 'a web page',
 }

@@ -443,6 +443,32 @@ def test_unsupported_layouts_say_what_they_are(photometric, changes, match):
     decode(data, 'x')
 
 
+@pytest.mark.parametrize('compression', [None, 'deflate'])
+@pytest.mark.parametrize('photometric', ['rgb', 'minisblack'])
+def test_bigtiff_is_read_or_refused_by_its_byte_order(photometric, compression):
+  samples = smooth(3) if photometric == 'rgb' else smooth(1)[..., 0]
+  files = {}
+  for order in '<>':
+    file = io.BytesIO()
+    tifffile.imwrite(
+      file,
+      samples,
+      bigtiff=True,
+      byteorder=order,
+      photometric=photometric,
+      compression=compression,
+    )
+    files[order] = file.getvalue()
+  expected = samples if samples.ndim == 3 else samples[..., None]
+  np.testing.assert_array_equal(
+    decode(files['<'], 'x'), np.broadcast_to(expected, (HEIGHT, WIDTH, 3))
+  )
+  with pytest.raises(
+    CorruptImage, match='TIFF, unsupported layout: a BigTIFF in big-endian'
+  ):
+    decode(files['>'], 'x')
+
+
 def test_inks_that_are_not_those_of_cmyk_are_refused():
   tags = plain_tags((2, 3, 4), 5, tag332=('H', [2]))
   with pytest.raises(CorruptImage, match='inks are not cyan'):

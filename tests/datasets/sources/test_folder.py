@@ -275,8 +275,14 @@ def test_a_class_may_be_called_train(tmp_path):
 @pytest.mark.parametrize(
   ('files', 'message'),
   [
-    (parts(val=0, test=0), 'no folder test beside train'),
-    (parts(test=0), 'no folder test beside train, val'),
+    (
+      parts(val=0, test=0),
+      'no folder test beside train: .* give folder:.*/train$',
+    ),
+    (
+      parts(test=0),
+      'no folder test beside train, val: .* on val, rename it to test$',
+    ),
     (parts(train=0), 'no folder train beside test, val'),
     (parts() | {'other/x.png': 1}, r'splits \(test, train, val\) beside oth'),
     (

@@ -118,6 +118,7 @@ def test_a_name_of_an_image_is_never_left_out(tmp_path, data):
     *('@eaDir', '@EADIR', '#recycle', '#Recycle', '.thumbnails', '.Trash-0'),
     *('$RECYCLE.BIN', '$Recycle.Bin', 'System Volume Information', '.git'),
     *('lost+found', 'LOST+FOUND', '__MACOSX', '.ipynb_checkpoints', '@Recycle'),
+    *('RECYCLER', 'FOUND.000', 'found.003', '~snapshot'),
   ],
 )
 @pytest.mark.parametrize('split', ['', 'train/'])

@@ -24,6 +24,9 @@ _COLOR_MAP, _TILE_WIDTH, _TILE_HEIGHT, _TILE_OFFSETS = 320, 322, 323, 324
 _TILE_BYTES, _INK_SET, _EXTRA, _FORMAT, _BLACK_WHITE = 325, 332, 338, 339, 532
 _DNG_VERSION = 50706
 
+# Pillow takes it for a plain TIFF, and reads its tags from wrong places.
+_BIG_ENDIAN_BIGTIFF = b'MM\0+'
+
 _PHOTOMETRICS = {
   0: 'gray, white is zero',
   1: 'gray',
@@ -190,6 +193,11 @@ def _unsupported(layout: _Layout, detail: str = '') -> UnsupportedLayout:
 
 def _read_layout(data: bytes) -> _Layout:
   """Reads the tags of the first image."""
+  if data.startswith(_BIG_ENDIAN_BIGTIFF):
+    raise UnsupportedLayout(
+      'TIFF, unsupported layout: a BigTIFF in big-endian byte order; save it '
+      'in little-endian'
+    )
   file = io.BytesIO(data)
   head = file.read(8)
   # BigTIFF.

@@ -142,10 +142,25 @@ def _find_splits(
       raise InputError(
         f'{printable(root)}: no folder {split_name} beside '
         f'{printable_listing(split_like)}: {LAYOUTS}; without val, validation '
-        f'is held out of train{in_brackets(tree.notes())}'
+        f'is held out of train{_advise(folders)}{in_brackets(tree.notes())}'
       )
   # Train first, then val and test: files are read in this order.
   return {name: folders[name] for name in SPLIT_NAMES if name in folders}, notes
+
+
+def _advise(folders: Mapping[str, str]) -> str:
+  """Says what to do where test is missing; nothing if train is, too.
+
+  Args:
+    folders: split -> its folder.
+  """
+  if 'train' not in folders:
+    return ''
+  if 'val' in folders:
+    name = os.path.basename(folders['val'])
+    return f'; to test on {printable(name)}, rename it to test'
+  train = printable(folders['train'])
+  return f'; to have test held out as well, give folder:{train}'
 
 
 def _check_prefixes(root: str, names: Iterable[str]) -> None:

@@ -50,8 +50,10 @@ EXTENSIONS = tuple(
 SYSTEM_FOLDERS = frozenset(
   (
     *('@eadir', '@tmp', '#recycle', '#snapshot'),  # Synology.
-    *('@recycle', '@recently-snapshot'),  # QNAP.
-    *('$recycle.bin', 'system volume information', 'found.000'),  # Windows.
+    *('@recycle', '@recently-snapshot', '@__thumb'),  # QNAP.
+    '~snapshot',  # NetApp.
+    *('$recycle.bin', 'recycler', 'recycled'),  # Windows, of all ages.
+    *('system volume information', *(f'found.{i:03}' for i in range(10))),
     *('__macosx', 'network trash folder', 'temporary items'),  # macOS.
     *('lost+found', '__pycache__'),
   )

@@ -170,7 +170,9 @@ def _has_part(row: Row, path: str) -> bool:
 def instructions(row: Row) -> str:
   """Explains in a few lines how to get a dataset."""
   layout = LAYOUTS[row.name]
-  folder = f'DIR/{row.name} or DIR/{layout.folder}'
+  # The same once where both names are.
+  names = dict.fromkeys((row.name, layout.folder))
+  folder = ' or '.join(f'DIR/{name}' for name in names)
   return (
     f'unpack the official archives (about {row.download_size}; '
     f'{row.homepage}) so that {folder} holds {", ".join(layout.required)}, and '
