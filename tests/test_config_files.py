@@ -153,7 +153,8 @@ def test_fault_of_a_config_file_names_file_and_line(
     (b'x = "\xff"\n', "SyntaxError: .*'utf-8' codec can't decode"),
   ],
 )
-def test_file_that_is_no_text(tmp_path, content, message):
+def test_file_that_is_no_text(tmp_path, monkeypatch, content, message):
+  monkeypatch.chdir(tmp_path)  # What the interpreter runs is no file there.
   path = tmp_path / 'mine.py'
   path.write_bytes(content)
   with pytest.raises(errors.InputError, match=f'mine.py.*({message})'):

@@ -156,7 +156,8 @@ def _place_of_failure(error: BaseException, path: pathlib.Path) -> str:
   folder = path.absolute().parent
   for frame in reversed(traceback.extract_tb(error.__traceback__)):
     file = pathlib.Path(frame.filename).absolute()
-    if file.parent == folder and frame.lineno:
+    is_file = not frame.filename.startswith('<')  # Unlike '<frozen importlib>'.
+    if is_file and file.parent == folder and frame.lineno:
       return f'{_shown_path(file)}, line {frame.lineno}'
   return str(path)
 

@@ -132,6 +132,31 @@ def test_damage_is_never_taken_for_a_checkpoint(tmp_path, how, caplog):
     assert path.name in caplog.text or how == 'gone'
 
 
+def replace_by_pipe(path):
+  path.unlink()
+  os.mkfifo(path)
+
+
+@pytest.mark.parametrize('name', ['_CHECKPOINT_METADATA', 'sums.json'])
+@pytest.mark.parametrize(
+  'spoil',
+  [
+    lambda path: path.write_text('[1, {}]'),
+    lambda path: path.write_text('{"init_timestamp_nsecs": "x"}'),
+    replace_by_pipe,
+  ],
+)
+def test_another_file_in_the_place_of_one(tmp_path, caplog, name, spoil):
+  """Of the earlier one too, which Orbax reads to list them."""
+  save(tmp_path, 3, 5, 7)
+  spoil(tmp_path / '5' / name)
+  assert_is(latest(tmp_path), 7)
+  spoil(tmp_path / '7' / name)
+  assert latest(tmp_path) is None
+  assert 'step 7 is damaged' in caplog.text
+  assert 'step 5 is damaged' in caplog.text
+
+
 def test_half_written(tmp_path):
   """Killed before Orbax had moved the last one to its place."""
   save(tmp_path, 3, 5)

@@ -1,11 +1,14 @@
 """Standard streams that are closed, full or ASCII; messages without prefix."""
 
+import asyncio
+import gc
 import logging as python_logging
 import os
 import pathlib
 import subprocess
 import sys
 import warnings
+from collections.abc import Callable, Iterator
 
 import pytest
 from absl import logging
@@ -87,6 +90,7 @@ def shown(monkeypatch):
   monkeypatch.setattr(root, 'handlers', [logging.get_absl_handler()])
   jax_level = python_logging.getLogger('jax').level
   verbosity = logging.get_verbosity()
+  monkeypatch.setattr(sys, 'unraisablehook', sys.unraisablehook)
   with warnings.catch_warnings():
     streams.show_warnings()
     yield
@@ -119,3 +123,42 @@ def test_warnings_of_libraries_end_nothing(shown, capsys):
   """Under pytest each is an error, as with PYTHONWARNINGS=error."""
   warnings.warn('first\n  second', UserWarning, stacklevel=1)
   assert capsys.readouterr().err == 'warning: first second\n'
+
+
+def _failing() -> Iterator[None]:
+  raise RuntimeError('Event loop is closed')
+  yield
+
+
+class _Raising:
+  """Calls a function that raises when it is deleted: nobody can catch it."""
+
+  def __init__(self, call: Callable[[], object]):
+    self._call = call
+
+  def __del__(self) -> None:
+    self._call()
+
+
+def _closed_loop() -> asyncio.AbstractEventLoop:
+  loop = asyncio.new_event_loop()
+  loop.close()
+  return loop
+
+
+@pytest.mark.parametrize(
+  ('call', 'words'),
+  [
+    # As TensorStore's writes that are under way when another one has failed.
+    (lambda: _closed_loop().call_soon_threadsafe(print), ''),
+    (lambda: [].pop(), 'IndexError'),
+    (lambda: next(_failing()), 'RuntimeError: Event loop'),
+  ],
+)
+def test_errors_that_follow_another_are_not_shown(shown, capsys, call, words):
+  raising = _Raising(call)
+  del raising
+  gc.collect()
+  text = capsys.readouterr().err
+  assert words in text
+  assert bool(words) == bool(text)

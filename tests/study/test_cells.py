@@ -136,6 +136,22 @@ def test_a_folder_that_is_named_in_many_ways_is_one(
     assert f'{name} holds the same images and labels as folder:pets' in out
 
 
+def test_weights_that_are_named_in_several_ways_are_said(
+  tmp_path, tiny_config, capsys
+):
+  first = str(tmp_path / 'weights' / 'tiny.safetensors')
+  tiny_config.networks = (first,)
+  path = tmp_path / 'copy.safetensors'
+  shutil.copy(first, path)
+  alone, _ = cells_lib.list_cells(tiny_config, tmp_path / 'work')
+  assert 'same weights' not in capsys.readouterr().out
+  tiny_config.networks = (*tiny_config.networks, str(path))
+  both, _ = cells_lib.list_cells(tiny_config, tmp_path / 'work')
+  assert [c.identity for c in both] == [c.identity for c in alone]
+  expected = f'{path} holds the same weights as {first}: their cells are run'
+  assert capsys.readouterr().out.count(expected) == 1
+
+
 def test_a_dataset_that_cannot_be_opened_ends_a_study_of_nothing_else(
   tmp_path, tiny_config
 ):

@@ -184,6 +184,24 @@ def test_a_pipe_in_place_of_the_ledger(tmp_path):
     ledger.Ledger(tmp_path).read()
 
 
+def test_a_ledger_that_is_a_link_stays_one(tmp_path):
+  target = tmp_path / 'disk' / 'kept.jsonl'
+  target.parent.mkdir()
+  (tmp_path / 'work').mkdir()
+  link = tmp_path / 'work' / 'results.jsonl'
+  link.symlink_to('../disk/kept.jsonl')
+  target.write_text('')
+  records = ledger.Ledger(link.parent)
+  for name in 'ab':
+    records.add(record(name), {})
+  assert link.is_symlink()
+  assert list(ledger.Ledger(link.parent).read()) == [*map(identity, 'ab')]
+  assert len(target.read_text().splitlines()) == 2
+  target.rename(tmp_path / 'unmounted')
+  with pytest.raises(errors.InputError, match=r'link to \.\./disk/kept\.jsonl'):
+    records.read()
+
+
 def test_other_versions_stay_as_they_are(tmp_path):
   """Whatever they hold: a program of that version may read them."""
   old = b'{"identity": null, "version": 7, "x": NaN, "y":  [[["z"]]]}'

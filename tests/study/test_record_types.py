@@ -92,7 +92,7 @@ def test_a_missing_field_is_named(field):
     ('network', 7, 'network: expected str, found int'),
     ('network', '', 'network: '),
     ('dataset', None, 'dataset: expected str, found null'),
-    ('metric', 'f1', "metric: invalid enum value 'f1'"),
+    ('metric', 'f1', "metric: not a known value, found 'f1'"),
     ('setting', 'zero_shot', "setting: unknown setting 'zero_shot'"),
     ('setting', ['ridge'], 'setting: expected str, found array'),
     ('identity', None, 'identity: expected str, found null'),
@@ -126,7 +126,7 @@ def test_a_missing_field_is_named(field):
     ('layer', ..., 'object missing required field layer'),
     ('versions', {'python': 3}, 'versions[...]: expected str, found int'),
     ('notes', 'text', 'notes: expected array, found str'),
-    ('corrupt', 'ignore', "corrupt: invalid enum value 'ignore'"),
+    ('corrupt', 'ignore', "corrupt: not a known value, found 'ignore'"),
   ],
 )
 def test_wrong_values_are_named(field, value, message):

@@ -24,10 +24,11 @@ from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from tf_transfer import errors
-from tf_transfer.runtime import devices, files, schemas
+from tf_transfer.runtime import devices, files, json_lines, schemas
 
 _NUM_KEPT = 2
 _SUMS = 'sums.json'
+_DESCRIPTION = '_CHECKPOINT_METADATA'
 # How TensorStore, which writes the arrays, reports the system's error.
 _SYSTEM_ERROR = re.compile(r"os_error_code='(\d+)'")
 
@@ -82,6 +83,7 @@ class Checkpoints:
     self._scores: dict[int, float] = {}
     with _write_errors(self._directory):
       _remove_incomplete(self._directory)
+      _remove_descriptions(self._directory)
       self._manager = ocp.CheckpointManager(
         self._directory,
         options=ocp.CheckpointManagerOptions(
@@ -284,6 +286,24 @@ def _remove_incomplete(directory: pathlib.Path) -> None:
         shutil.rmtree(path)
 
 
+def _remove_descriptions(directory: pathlib.Path) -> None:
+  """Removes what describes a checkpoint to Orbax where it is damaged.
+
+  Orbax lists no checkpoint if one is described by something else. It can do
+  without; that the file is gone is then found as any other damage.
+  """
+  if not directory.is_dir() or not devices.is_leader():
+    return
+  for path in directory.glob(f'*/{_DESCRIPTION}'):
+    expected = None
+    with contextlib.suppress(_Damaged):
+      expected = _read_seal(path.parent).sums.get(_DESCRIPTION)
+    if path.is_dir():
+      shutil.rmtree(path)
+    elif not path.is_file() or files.sha256(path) != expected:
+      path.unlink()
+
+
 @contextlib.contextmanager
 def _write_errors(path: pathlib.Path) -> Iterator[None]:
   """Turns errors of writing into InputErrors that name the path.
@@ -334,12 +354,12 @@ def _read_seal(directory: pathlib.Path) -> _Seal:
     _Damaged: it is not there, or cannot be used.
   """
   try:
-    data = (directory / _SUMS).read_bytes()
-    return schemas.decode(data, _Seal, _SUMS)
-  except FileNotFoundError as error:
-    raise _Damaged('is half-written') from error
-  except (OSError, errors.InputError) as error:
+    data = json_lines.read_regular(directory / _SUMS)
+    if data is not None:
+      return schemas.decode(data, _Seal, _SUMS)
+  except errors.InputError as error:
     raise _Damaged(f'is damaged ({error})') from error
+  raise _Damaged('is half-written')
 
 
 def _score(directory: pathlib.Path) -> float | None:

@@ -42,7 +42,8 @@ def read_regular(path: pathlib.Path) -> bytes | None:
   """Reads a file; None if there is none.
 
   Raises:
-    InputError: it cannot be read, or is a directory, a pipe or a device.
+    InputError: it cannot be read, or is a directory, a pipe or a device, or a
+      link to nothing.
   """
   try:
     if not stat.S_ISREG(os.stat(path).st_mode):
@@ -51,8 +52,14 @@ def read_regular(path: pathlib.Path) -> bytes | None:
         'name: move it away'
       )
     return path.read_bytes()
-  except FileNotFoundError:
-    return None
+  except FileNotFoundError as error:
+    if not path.is_symlink():
+      return None
+    # Such as one to a disk that is not mounted: its records are not lost.
+    raise errors.InputError(
+      f'{path}: a link to {path.readlink()}, which is not there: mount or '
+      'restore it, or remove the link'
+    ) from error
   except OSError as error:
     raise errors.InputError(
       f'{path}: cannot be read: {error.strerror or error}'

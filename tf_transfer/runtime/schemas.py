@@ -73,6 +73,7 @@ def _explain(error: msgspec.ValidationError) -> str:
   text = text[: match.start()] if match else text
   text = text.replace('`', '').replace(', got ', ', found ')
   text = text[:1].lower() + text[1:]
+  text = text.replace('invalid enum value ', 'not a known value, found ')
   return f'{field}: {text}' if field else text
 
 

@@ -10,6 +10,7 @@ import logging as python_logging
 import os
 import select
 import sys
+import traceback
 import warnings
 from typing import TextIO
 
@@ -158,6 +159,7 @@ def show_warnings() -> None:
   python_logging.getLogger('jax').setLevel(python_logging.WARNING)
   warnings.filters[:] = [f for f in warnings.filters if f[0] != 'error']
   warnings.showwarning = _show_warning
+  sys.unraisablehook = _show_unraisable
 
 
 def _show_warning(
@@ -175,3 +177,16 @@ def _show_warning(
     progress.print_line(f'warning: {text}')
   else:
     file.write(f'warning: {text}\n')
+
+
+def _show_unraisable(unraisable: 'sys.UnraisableHookArgs') -> None:
+  """Prints an error that nobody can catch, but for those that follow another.
+
+  Once a write fails, Orbax closes the event loop of all writes, and raises. The
+  writes that are still under way then find no loop to report to.
+  """
+  frames = traceback.extract_tb(unraisable.exc_traceback)
+  inside = bool(frames) and 'asyncio' in frames[-1].filename.split(os.sep)
+  if inside and isinstance(unraisable.exc_value, RuntimeError):
+    return
+  sys.__unraisablehook__(unraisable)

@@ -194,7 +194,9 @@ class _Selection:
       )
 
     keys = [(name, kind) for name in self.networks for kind in kinds]
-    return _try_each(keys, load)
+    loaded = _try_each(keys, load)
+    _say_same_weights(loaded)
+    return loaded
 
   def open_datasets(self) -> dict[str, datasets.Dataset | str]:
     """Opens each dataset; a str says why it cannot be opened.
@@ -221,6 +223,21 @@ class _Selection:
           continue
       distinct[name] = dataset
     return distinct
+
+
+def _say_same_weights(
+  loaded: dict[tuple[str, bool], networks.Network | str],
+) -> None:
+  """Says which networks are the same ones under another name."""
+  names: dict[tuple[str, str], str] = {}
+  for (name, with_weights), network in loaded.items():
+    if with_weights and not isinstance(network, str):
+      first = names.setdefault((network.name, network.sha256), name)
+      if first != name:
+        print(
+          f'{errors.printable(name)} holds the same weights as '
+          f'{errors.printable(first)}: their cells are run once'
+        )
 
 
 def _expand(

@@ -135,14 +135,16 @@ class Ledger:
       for name, record in records.items()
     }
     # Other processes may be adding a record at the same time.
-    with files.locked(self._path.with_name('.results.lock')):
+    # A link stays one: what it leads to is replaced.
+    path = self._path.resolve() if self._path.is_symlink() else self._path
+    with files.locked(path.with_name('.results.lock')):
       merged, others = self._read()
       merged.update(new)
       lines = [
         json.dumps(record, sort_keys=True, allow_nan=False).encode()
         for record in merged.values()
       ]
-      with files.atomic_write(self._path) as file:
+      with files.atomic_write(path) as file:
         for line in (*others, *lines):
           file.write(line + b'\n')
 

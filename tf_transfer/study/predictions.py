@@ -18,6 +18,8 @@ from tf_transfer.runtime import files
 from tf_transfer.study.schema import Record
 from tf_transfer.transfer import metrics
 
+# Kinds of NumPy's types, for messages.
+_KINDS = {'b': 'bool', 'i': 'int', 'u': 'uint', 'f': 'float'}
 _DIGEST_SIZE = 32
 _HEADERS = 2**16  # bytes: of the archive and of its arrays
 # Digests do not compress, so no file of ours unpacks to as much.
@@ -129,9 +131,10 @@ def _check_arrays(
       raise ValueError(f'there is no array {name}')
     array = arrays[name]
     if array.dtype.kind not in kinds or array.shape != shape:
+      words = ' or '.join(_KINDS[kind] for kind in kinds)
       raise ValueError(
-        f'{name} is {array.dtype} {list(array.shape)}, where {list(shape)} is '
-        'expected'
+        f'{name} is {array.dtype} {list(array.shape)}, where {words} '
+        f'{list(shape)} is expected'
       )
   labels, predicted = arrays['label'], arrays['prediction']
   if metric == 'map11':
