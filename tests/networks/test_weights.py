@@ -420,3 +420,18 @@ def test_variables_are_nested_as_flax_has_them(lite0):
     k: v.shape for k, v in expected.items()
   }
   assert all(isinstance(v, jax.Array) for v in found.values())
+
+
+def test_the_hash_is_that_of_the_file_without_its_digest(tmp_path, small_file):
+  """Records of earlier versions know the same weights by it."""
+  header, tensors = weights.read(small_file)
+  fields = header.to_json()
+  assert fields['format'] == 2
+  older = tmp_path / 'older.safetensors'
+  safetensors.numpy.save_file(
+    tensors, older, {'tf_transfer': json.dumps(fields, sort_keys=True)}
+  )
+  assert (
+    weights.sha256(small_file) == weights.sha256(older) == files.sha256(older)
+  )
+  assert weights.sha256(small_file) != files.sha256(small_file)

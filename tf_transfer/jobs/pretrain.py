@@ -217,7 +217,7 @@ def _pretrain(
   finished = datetime.datetime.now(datetime.UTC)
   record: dict[str, Any] = {
     'weights': path.name,
-    'weights_sha256': files.sha256(path),
+    'weights_sha256': weights.sha256(path),
     'recipe': header.recipe.to_json(),
     'losses': list(result.losses),
     'versions': {

@@ -146,7 +146,7 @@ def _pretrain_all(
         configuration,
         {name: job_config.pretrain[name] for name in _REGULARIZERS},
         path,
-        files.sha256(path),
+        weights.sha256(path),
         weights.read_header(path).recipe,
       )
     )

@@ -25,7 +25,6 @@ from tf_transfer.networks.table import (
   row,
   title,
 )
-from tf_transfer.runtime import files
 
 __all__ = [
   'RANDOM_VALUES',
@@ -166,4 +165,4 @@ def load(path: os.PathLike | str) -> Network:
     )
   _, tensors = weights.read(path)
   variables = jax.tree.map(jnp.asarray, weights.unflatten(tensors))
-  return Network(header, model, variables, files.sha256(path))
+  return Network(header, model, variables, weights.sha256(path))

@@ -56,7 +56,7 @@ class Network:
     model: the Flax module.
     variables: nested {'params': ..., 'batch_stats': ...}; empty for a network
       that is yet to be trained.
-    sha256: of the weights file; '' where there is none.
+    sha256: of the weights file, see `weights.sha256`; '' where there is none.
   """
 
   header: weights.Header

@@ -8,6 +8,7 @@ of itself and the tensors.
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import pathlib
@@ -315,6 +316,35 @@ def read(path: os.PathLike | str) -> tuple[Header, dict[str, np.ndarray]]:
       f'{path} holds no usable weights: {problems[0]}{count}. {_REMEDY}'
     )
   return header, tensors
+
+
+def sha256(path: os.PathLike | str) -> str:
+  """Computes the hash by which records know weights, in hexadecimal.
+
+  It is that of the file without the digest, as it was written before there was
+  one. So weights that are converted again are the same weights, and their cells
+  are not run again.
+
+  Args:
+    path: of a weights file that `read` accepts.
+  """
+  with open(path, 'rb') as file:
+    length = int.from_bytes(file.read(8), 'little')
+    entries = json.loads(file.read(length))
+    metadata = entries['__metadata__']
+    fields = json.loads(metadata[_METADATA_KEY])
+    if fields['format'] != _FORMAT:
+      return files.sha256(path)
+    del fields[_DIGEST]
+    fields['format'] = _FORMAT_WITHOUT_DIGEST
+    metadata[_METADATA_KEY] = json.dumps(fields, sort_keys=True)
+    text = json.dumps(entries, separators=(',', ':'), ensure_ascii=False)
+    header = text.encode()
+    header += b' ' * (-len(header) % 8)
+    digest = hashlib.sha256(len(header).to_bytes(8, 'little') + header)
+    while block := file.read(2**20):
+      digest.update(block)
+  return digest.hexdigest()
 
 
 def read_header(path: os.PathLike | str) -> Header:
