@@ -95,10 +95,10 @@ def _read(
     split = datasets.Split('test', labels, arrays['digest'], _no_image, str)
     if split.hash != record['splits_sha256']['test']:
       raise ValueError('they are of other test images or labels')
-  found = metrics.METRICS[metric](labels, arrays['prediction'])
-  if not math.isclose(found, stated, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
+  value = metrics.METRICS[metric](labels, arrays['prediction'])
+  if not math.isclose(value, stated, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
     raise ValueError(
-      f'their {metric} is {found:.6g}, and the record states {stated:.6g}'
+      f'their {metric} is {value:.6g}, and the record states {stated:.6g}'
     )
   return arrays
 

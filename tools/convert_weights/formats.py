@@ -83,8 +83,8 @@ def identify(path: os.PathLike | str) -> str:
     raise errors.InputError(
       f'input {path} cannot be read: {error.strerror or error}'
     ) from error
-  found = _identify_content(path, head, tail, size)
-  return found or _SUFFIXES.get(path.suffix.lower(), 'tensorflow')
+  file_format = _identify_content(path, head, tail, size)
+  return file_format or _SUFFIXES.get(path.suffix.lower(), 'tensorflow')
 
 
 def _explain_directory(path: pathlib.Path) -> str:

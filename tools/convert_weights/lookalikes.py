@@ -8,7 +8,7 @@ from tf_transfer import networks
 from tf_transfer.convert_weights import publishers, rules, table
 from tf_transfer.networks import weights
 
-# Shares of names that are known and of kernels that are there: below it, a
+# Shares of names that are known and of kernels that are present: below it, a
 # checkpoint looks like no network of the table.
 _MIN_LIKENESS = 0.8
 _ALIKE = 0.99  # of the highest likeness
@@ -21,21 +21,21 @@ def _measure_likeness(names: Iterable[str], source: publishers.Source) -> float:
 
   Returns:
     In 0 to 1: the share of names that are known, times the share of the
-    source's kernels that are there.
+    source's kernels that are present.
   """
   names = tuple(names)
   matcher = rules.Matcher(source.rules)
-  found = [matcher.find(name) for name in names]
-  known = sum(rule is not None for rule, _ in found)
+  matches = [matcher.find(name) for name in names]
+  known = sum(rule is not None for rule, _ in matches)
   kernels = {
     rule.path
     for rule in source.rules
     if rule.path and rule.path.endswith('kernel') and '\\' not in rule.path
   }
-  there = kernels & {path for _, path in found}
+  present = kernels & {path for _, path in matches}
   if not names or not kernels:
     return 0.0
-  return known / len(names) * len(there) / len(kernels)
+  return known / len(names) * len(present) / len(kernels)
 
 
 def _count_mismatches(

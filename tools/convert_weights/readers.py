@@ -82,15 +82,15 @@ def read(
 
 def _read_torch(path: os.PathLike | str, key: str | None) -> Checkpoint:
   """Reads a file of PyTorch, and says which of its state dicts."""
-  found = torch_files.read(path, key)
+  state_dict = torch_files.read(path, key)
   notes = []
-  if found.key:
+  if state_dict.key:
     others = ''
-    if found.num_others:
-      noun = units.counted(found.num_others, 'tensor')
+    if state_dict.num_others:
+      noun = units.counted(state_dict.num_others, 'tensor')
       others = f'; left out: {noun} under other keys'
-    notes.append(f'the variables under {found.key} are read{others}')
-  return Checkpoint(found.tensors, 'torch', tuple(notes))
+    notes.append(f'the variables under {state_dict.key} are read{others}')
+  return Checkpoint(state_dict.tensors, 'torch', tuple(notes))
 
 
 def _read_safetensors(path: os.PathLike | str) -> dict[str, np.ndarray]:

@@ -82,10 +82,10 @@ def _count(root: Mapping, tensor_type: type) -> int:
 
 def _describe(root: Any, tensor_type: type) -> str:
   """Describes the keys that there are, with the number of tensors of each."""
-  found = _list_candidates(root, tensor_type)
+  candidates = _list_candidates(root, tensor_type)
   keys = [
     f'{".".join(path)} ({_count(state, tensor_type)} tensors)'
-    for path, state in found
+    for path, state in candidates
     if path
   ]
   more = ', ...' if len(keys) > _MAX_LISTED else ''

@@ -64,11 +64,11 @@ def data_file(path: os.PathLike | str) -> pathlib.Path | None:
   if parts:
     count = parts[0].name[-5:]
     names = {part.name for part in parts}
-    wanted = (
+    expected = (
       f'{start.name}.data-{n:05d}-of-{count}' for n in range(int(count))
     )
     # The count may be anything: no more is looked for than is named.
-    absent = (name for name in wanted if name not in names)
+    absent = (name for name in expected if name not in names)
     missing += itertools.islice(absent, _MAX_MISSING)
   else:
     missing.append(f'{start.name}.data-00000-of-00001')

@@ -215,11 +215,11 @@ def _read_zip(
       raise ValueError('big-endian storages')
     with archive.open(pickled[0]) as stream:
       root = _Unpickler(stream).load()
-    found = state_dicts.find(root, _Tensor, key)
+    state_dict = state_dicts.find(root, _Tensor, key)
     arrays = _materialize_all(
-      found.tensors, lambda k: archive.read(f'{prefix}data/{k}'), file_size
+      state_dict.tensors, lambda k: archive.read(f'{prefix}data/{k}'), file_size
     )
-    return dataclasses.replace(found, tensors=arrays)
+    return dataclasses.replace(state_dict, tensors=arrays)
 
 
 def _read_legacy(
@@ -233,8 +233,8 @@ def _read_legacy(
   if not _Unpickler(file).load()['little_endian']:
     raise ValueError('big-endian storages')
   unpickler = _Unpickler(file)
-  found = state_dicts.find(unpickler.load(), _Tensor, key)
-  needed = {tensor.storage.key for tensor in found.tensors.values()}
+  state_dict = state_dicts.find(unpickler.load(), _Tensor, key)
+  needed = {tensor.storage.key for tensor in state_dict.tensors.values()}
   storages = {}
   for storage in _Unpickler(file).load():
     (length,) = struct.unpack('<q', file.read(8))
@@ -248,8 +248,8 @@ def _read_legacy(
       storages[storage] = file.read(num_bytes)
     else:
       file.seek(num_bytes, os.SEEK_CUR)
-  arrays = _materialize_all(found.tensors, storages.__getitem__, file_size)
-  return dataclasses.replace(found, tensors=arrays)
+  arrays = _materialize_all(state_dict.tensors, storages.__getitem__, file_size)
+  return dataclasses.replace(state_dict, tensors=arrays)
 
 
 def read(

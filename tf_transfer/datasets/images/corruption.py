@@ -17,9 +17,9 @@ _MAX_WORKERS = 16
 # Images that wait for a thread at once.
 _CHUNK_SIZE = 1024
 
-# What was found in a split: the cells of a study share their splits.
-_FOUND: weakref.WeakKeyDictionary[Split, dict[tuple[int, int], list[int]]]
-_FOUND = weakref.WeakKeyDictionary()
+# The corrupt images of each split: the cells of a study share their splits.
+_CORRUPT: weakref.WeakKeyDictionary[Split, dict[tuple[int, int], list[int]]]
+_CORRUPT = weakref.WeakKeyDictionary()
 
 
 def find(
@@ -36,11 +36,11 @@ def find(
   Returns:
     The positions of those that cannot be decoded.
   """
-  found = _FOUND.setdefault(split, {})
-  if process not in found:
+  corrupt_by_process = _CORRUPT.setdefault(split, {})
+  if process not in corrupt_by_process:
     positions = range(process[0], len(split), process[1])
-    found[process] = _find_among(split, positions, description)
-  return found[process]
+    corrupt_by_process[process] = _find_among(split, positions, description)
+  return corrupt_by_process[process]
 
 
 def _find_among(

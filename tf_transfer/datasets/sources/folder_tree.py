@@ -167,13 +167,13 @@ class FolderTree:
     Raises:
       InputError: the folder cannot be read.
     """
-    found = self._list(folder)
+    listing = self._list(folder)
     links = [
       name
-      for name in found.folder_links
+      for name in listing.folder_links
       if self._leads_inside(os.path.join(folder, name))
     ]
-    return sorted([*found.folders, *links])
+    return sorted([*listing.folders, *links])
 
   def image_names(self, folder: str) -> list[str]:
     """Lists the names of the images in a folder itself, sorted.
@@ -181,12 +181,12 @@ class FolderTree:
     Raises:
       InputError: the folder cannot be read.
     """
-    found = self._list(folder)
-    names = [name for name, _ in found.images]
-    names += [x.name for x in found.file_links if has_extension(x.name)]
+    listing = self._list(folder)
+    names = [name for name, _ in listing.images]
+    names += [x.name for x in listing.file_links if has_extension(x.name)]
     names += [
       name
-      for name, _ in found.others
+      for name, _ in listing.others
       if _look_inside(os.path.join(folder, name)) is None
     ]
     return sorted(names)
@@ -293,13 +293,15 @@ class FolderTree:
       if folder != branch.folder and names:
         branch.num_nested += len(names)
         branch.nested_folders.add(folder)
-      found = self._list(folder)
-      for name in found.folder_links:
+      listing = self._list(folder)
+      for name in listing.folder_links:
         self._folder_links.append((branch, os.path.join(folder, name)))
-      for link in found.file_links:
+      for link in listing.file_links:
         self._file_links.append((branch, os.path.join(folder, link.name), link))
       # Reversed, because the last one is popped first: 'a' comes before 'b'.
-      stack += [os.path.join(folder, name) for name in reversed(found.folders)]
+      stack += [
+        os.path.join(folder, name) for name in reversed(listing.folders)
+      ]
     return True
 
   def _sort_files(self, folder: str) -> tuple[list[str], list[str]]:
@@ -309,21 +311,21 @@ class FolderTree:
       The names of the images, but for links; and of those of them that have no
       extension of images.
     """
-    found = self._list(folder)
+    listing = self._list(folder)
     unusual = []
-    for name, _ in found.others:
+    for name, _ in listing.others:
       reason = _look_inside(os.path.join(folder, name))
       if reason is None:
         unusual.append(name)
       else:
         self._counts.left_out[_suffix(name) + reason] += 1
     counts = self._counts
-    counts.num_hidden += found.num_hidden
-    counts.num_special += found.num_special
+    counts.num_hidden += listing.num_hidden
+    counts.num_special += listing.num_special
     counts.system_folders += [
-      os.path.join(folder, name) for name in found.system_folders
+      os.path.join(folder, name) for name in listing.system_folders
     ]
-    return [name for name, _ in found.images] + unusual, unusual
+    return [name for name, _ in listing.images] + unusual, unusual
 
   def _add_file_links(self) -> None:
     """Adds the images that links lead to, unless they are read anyway."""
@@ -331,8 +333,8 @@ class FolderTree:
       return
     read = {
       (device, inode)
-      for (device, _), found in self._entered.items()
-      for files in (found.images, found.others)
+      for (device, _), listing in self._entered.items()
+      for files in (listing.images, listing.others)
       for _, inode in files
     }
     for branch, path, link in self._file_links:

@@ -23,8 +23,8 @@ from tf_transfer.runtime import files, schemas
 FILE_NAME = 'corrupt_images.json'
 
 
-class _Found(msgspec.Struct, forbid_unknown_fields=True):
-  """What was found: by split its hash, and the positions of corrupt images."""
+class _CorruptImages(msgspec.Struct, forbid_unknown_fields=True):
+  """By split: its hash, and the positions of its corrupt images."""
 
   hashes: dict[str, str]
   positions: dict[str, list[Annotated[int, msgspec.Meta(ge=0)]]]
@@ -66,8 +66,8 @@ def check(
     positions = _find(dataset)
   skipped = tuple(
     dataset.splits[name].describe(i)
-    for name, found in positions.items()
-    for i in found
+    for name, corrupt in positions.items()
+    for i in corrupt
   )
   if skipped and corrupt == 'error':
     total = sum(map(len, dataset.splits.values()))
@@ -80,7 +80,7 @@ def check(
       )
   if jax.process_count() == 1:
     with files.atomic_write(path) as file:
-      file.write(msgspec.json.encode(_Found(hashes, positions)))
+      file.write(msgspec.json.encode(_CorruptImages(hashes, positions)))
   if not skipped:
     return CheckedDataset(dataset, ())
   splits = {
@@ -101,14 +101,14 @@ def _find(dataset: datasets.Dataset) -> dict[str, list[int]]:
   process = jax.process_index(), jax.process_count()
   positions = {}
   for name, split in dataset.splits.items():
-    found = corruption.find(
+    corrupt = corruption.find(
       split, f'{dataset.name}: corrupt images of {name}', process
     )
     if jax.process_count() > 1:
-      is_corrupt = np.isin(np.arange(len(split)), found)
+      is_corrupt = np.isin(np.arange(len(split)), corrupt)
       by_process = multihost_utils.process_allgather(is_corrupt)
-      found = np.flatnonzero(by_process.any(axis=0)).tolist()
-    positions[name] = found
+      corrupt = np.flatnonzero(by_process.any(axis=0)).tolist()
+    positions[name] = corrupt
   return positions
 
 
@@ -120,16 +120,16 @@ def _read(
     # All processes must look together, or none.
     return None
   try:
-    found = schemas.decode(path.read_bytes(), _Found, str(path))
+    content = schemas.decode(path.read_bytes(), _CorruptImages, str(path))
   except FileNotFoundError:
     return None
   except errors.InputError as error:
     logging.warning('%s: the images are decoded again', error)
     return None
   for name, split in dataset.splits.items():
-    positions = found.positions.get(name)
-    if found.hashes.get(name) != split.hash or positions is None:
+    positions = content.positions.get(name)
+    if content.hashes.get(name) != split.hash or positions is None:
       return None
     if any(i >= len(split) for i in positions):
       return None
-  return {name: found.positions[name] for name in dataset.splits}
+  return {name: content.positions[name] for name in dataset.splits}
