@@ -182,7 +182,7 @@ def _decode_all(row: Row, dataset: Dataset) -> None:
     InputError: images cannot be decoded; the message names some of them.
   """
   corrupt = [
-    split.describe(i)
+    (split, i)
     for name, split in dataset.splits.items()
     for i in corruption.find(split, f'decoding {row.name} {name}')
   ]

@@ -20,7 +20,7 @@ def make_split(num_images, corrupt, reads=None):
     if reads is not None:
       reads.append(i)
     if i in corrupt:
-      raise CorruptImage(f'image {i}: broken')
+      raise CorruptImage(f'image {i}: broken', 'broken')
     return np.full((5, 5, 3), i % 256, np.uint8)
 
   return Split(
@@ -81,11 +81,12 @@ def test_nothing_left_out_is_the_split_itself():
 
 
 def test_the_report_counts_all_names_a_few_and_says_what_to_do():
-  error = corruption.report([f'{i}.jpg' for i in range(7)], 1200)
+  split = make_split(9, set(range(7)))
+  error = corruption.report([(split, i) for i in range(7)], 1200)
   assert isinstance(error, InputError)
   text = str(error)
-  assert text.startswith('7 of 1,200 images cannot be decoded: 0.jpg, 1.jpg')
-  assert 'and 2 more' in text
+  assert text.startswith('7 of 1,200 images cannot be decoded: image 0, image')
+  assert 'and 2 more (the first: broken); replace' in text
   assert '--config.data.corrupt=skip' in text
   assert '\n' not in text
 

@@ -100,24 +100,37 @@ def report_all(splits: Mapping[str, Split], dataset: str) -> CorruptImage:
     splits: by name; every image of them is decoded.
     dataset: its name, for the progress bar.
   """
-  names = [
-    split.describe(i)
+  corrupt = [
+    (split, i)
     for name, split in splits.items()
     for i in find(split, f'{dataset}: corrupt images of {name}')
   ]
-  return report(names, sum(map(len, splits.values())))
+  return report(corrupt, sum(map(len, splits.values())))
 
 
-def report(names: Sequence[str], total: int) -> CorruptImage:
+def report(corrupt: Sequence[tuple[Split, int]], total: int) -> CorruptImage:
   """Returns the error on all corrupt images at once.
 
   Args:
-    names: of the images.
+    corrupt: the split of each, and its position there; one or more.
     total: number of images that were looked at.
   """
   noun = 'image' if total == 1 else 'images'
+  names = listing(split.describe(i) for split, i in corrupt)
+  reason = _reason(*corrupt[0])
+  which = 'the first: ' if len(corrupt) > 1 else ''
   return CorruptImage(
-    f'{len(names):,} of {total:,} {noun} cannot be decoded: {listing(names)}; '
-    'replace or remove the files, or have them left out with '
-    '--config.data.corrupt=skip'
+    f'{len(corrupt):,} of {total:,} {noun} cannot be decoded: {names}'
+    f'{f" ({which}{reason})" if reason else ""}; replace or remove the files, '
+    'or have them left out with --config.data.corrupt=skip',
+    reason,
   )
+
+
+def _reason(split: Split, i: int) -> str:
+  """Returns why an image cannot be decoded; '' if that is not known."""
+  try:
+    split.read(i)
+  except CorruptImage as error:
+    return error.reason
+  return ''

@@ -49,7 +49,15 @@ _PILLOW_FILTER = ('ignore', None, Warning, re.compile(r'PIL\.'), 0)
 
 
 class CorruptImage(InputError):
-  """A file cannot be read as an image."""
+  """A file cannot be read as an image.
+
+  Attributes:
+    reason: what is wrong with it; '' if that is not known.
+  """
+
+  def __init__(self, message: str, reason: str = '') -> None:
+    super().__init__(message)
+    self.reason = reason
 
 
 @dataclasses.dataclass(frozen=True)
@@ -234,7 +242,8 @@ def _corrupt_image(name: str, reason: str) -> CorruptImage:
   """Returns the error to raise for an image that cannot be decoded."""
   return CorruptImage(
     f'{name}: not a readable image ({reason}): replace or remove the file, '
-    'or set --config.data.corrupt=skip'
+    'or set --config.data.corrupt=skip',
+    reason,
   )
 
 

@@ -330,7 +330,8 @@ class Extractor:
     skipped = tuple(split.describe(int(i)) for i in np.flatnonzero(~valid))
     if skipped and self._corrupt == 'error':
       # A run with corrupt='skip' has cached the shard.
-      raise corruption.report(skipped, len(split))
+      corrupt = [(split, int(i)) for i in np.flatnonzero(~valid)]
+      raise corruption.report(corrupt, len(split))
     if not valid.any():
       raise errors.InputError('no image of the split can be decoded')
     indices = np.flatnonzero(valid)

@@ -64,14 +64,15 @@ def check(
   positions = _read(path, dataset)
   if positions is None:
     positions = _find(dataset)
-  skipped = tuple(
-    dataset.splits[name].describe(i)
-    for name, corrupt in positions.items()
-    for i in corrupt
-  )
+  images = [
+    (dataset.splits[name], i)
+    for name, indices in positions.items()
+    for i in indices
+  ]
+  skipped = tuple(split.describe(i) for split, i in images)
   if skipped and corrupt == 'error':
     total = sum(map(len, dataset.splits.values()))
-    raise corruption.report(skipped, total)
+    raise corruption.report(images, total)
   for name, split in dataset.splits.items():
     if len(positions[name]) == len(split):
       raise errors.InputError(
