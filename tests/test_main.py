@@ -120,6 +120,7 @@ def comparable(workdir):
   return records
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment(tmp_path, tiny_weights, run):
   """SIGKILL and SIGTERM: the same records, and nothing left behind."""
   undisturbed = tmp_path / 'undisturbed'

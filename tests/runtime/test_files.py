@@ -184,6 +184,8 @@ def test_file_system_without_locks(tmp_path, monkeypatch, caplog):
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 
   monkeypatch.setattr(fcntl, 'flock', no_locks)
+  # Another test may have been told of this file system already.
+  monkeypatch.setattr(files, '_devices_without_locks', set())
   with files.locked(tmp_path / 'lock', wait=False) as held:
     assert held
   with files.atomic_write(tmp_path / 'a') as file:
