@@ -76,7 +76,7 @@ _SAID: dict[str, tuple[Spoil, str]] = {
   'thumbnails_hidden': (_thumbnails('.thumbnails'), r'12.*\.thumbnails'),
   'macosx': (_thumbnails('__MACOSX', '.'), '12.*__MACOSX'),
   'hidden_folder': (_thumbnails('.cache'), r'12.*\.cache'),
-  'apple_doubles': (_apple_doubles, '12'),
+  'apple_doubles': (_apple_doubles, '12 hidden files'),
   'text_file': (_add('red/readme.txt', b'mine\n'), r'1 \.txt'),
   'no_extension': (_add('red/notes', b'mine\n'), '1 without'),
   'heic': (
@@ -84,12 +84,15 @@ _SAID: dict[str, tuple[Spoil, str]] = {
     r'1 \.heic.*HEIC',
   ),
   'video': (_add('blue/a.mp4', b'\0\0\0\x18ftypmp42' + bytes(99)), r'1 \.mp4'),
-  'image_beside_the_classes': (_add('a.txt', b''), ''),
-  'link_to_the_root_of_the_disk': (_link('red/all', '/'), 'all'),
-  'link_to_the_folder': (_link('red/again', '..'), 'again'),
-  'link_to_another_class': (_link('red/also', '../blue'), 'also'),
-  'link_to_nothing': (_link('red/gone', 'nowhere.png'), 'gone'),
-  'link_outside': (_class_that_links_outside, 'more'),
+  'text_beside_the_classes': (_add('a.txt', b''), r'1 \.txt'),
+  'link_to_the_root_of_the_disk': (_link('red/all', '/'), 'outside.*red/all'),
+  'link_to_the_folder': (_link('red/again', '..'), 'read anyway.*red/again'),
+  'link_to_another_class': (
+    _link('red/also', '../blue'),
+    'read anyway.*red/also',
+  ),
+  'link_to_nothing': (_link('red/gone', 'nowhere.png'), 'no file.*red/gone'),
+  'link_outside': (_class_that_links_outside, 'outside.*red/more'),
 }
 
 
@@ -184,20 +187,19 @@ def _flat(root: pathlib.Path) -> None:
 
 
 def _two_trains(root: pathlib.Path) -> None:
-  for name in ('train', 'Training', 'test'):
-    shutil.copytree(root / 'red', root / name / 'red')
-    shutil.copytree(root / 'blue', root / name / 'blue')
+  for split in ('train', 'Training', 'test'):
+    for name in ('red', 'blue'):
+      shutil.copytree(root / name, root / split / name)
   shutil.rmtree(root / 'red')
   shutil.rmtree(root / 'blue')
 
 
 def _other_classes(root: pathlib.Path) -> None:
-  shutil.copytree(root / 'red', root / 'train' / 'red')
-  shutil.copytree(root / 'blue', root / 'train' / 'blue')
-  (root / 'red').rename(root / 'test' if False else root / 'r')
-  (root / 'test').mkdir()
-  (root / 'r').rename(root / 'test' / 'red')
-  (root / 'blue').rename(root / 'test' / 'green')
+  for split, names in (('train', ('red', 'blue')), ('test', ('red', 'green'))):
+    for name, source in zip(names, ('red', 'blue'), strict=True):
+      shutil.copytree(root / source, root / split / name)
+  shutil.rmtree(root / 'red')
+  shutil.rmtree(root / 'blue')
 
 
 def _one_class(root: pathlib.Path) -> None:
