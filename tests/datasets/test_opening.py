@@ -17,6 +17,13 @@ def test_unknown_name_hints_and_mentions_folders():
     datasets.check('fashion-mnist')
 
 
+def test_a_directory_needs_the_word_folder(tmp_path, monkeypatch):
+  (tmp_path / 'photos').mkdir()
+  monkeypatch.chdir(tmp_path)
+  with pytest.raises(InputError, match='a directory.* write folder:photos'):
+    datasets.check('photos')
+
+
 def test_check_is_about_names_and_directories(tmp_path):
   datasets.check('digits')
   with pytest.raises(InputError, match='no such directory'):

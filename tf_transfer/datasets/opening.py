@@ -269,6 +269,11 @@ def _find_row(name: str) -> Row:
   if name.startswith(FOLDER.name):
     return FOLDER
   row = table.row(name)
+  if row is None and os.path.isdir(os.path.expanduser(name)):
+    raise InputError(
+      f'unknown dataset {name!r}: it is a directory; for the images in it, '
+      f'write folder:{name}'
+    )
   if row is None:
     raise unknown_name('dataset', name, names())
   return row

@@ -381,8 +381,8 @@ def _open(path: os.PathLike | str) -> Iterator[Any]:
       yield file
   except (safetensors.SafetensorError, OSError) as error:
     raise errors.InputError(
-      f'{path} cannot be read as safetensors ({error}): it may be cut short. '
-      f'{_REMEDY}'
+      f'{path} cannot be read as safetensors ({error}): it is cut short, or '
+      'no weights file. Name another, or convert or train the weights again.'
     ) from error
 
 
