@@ -33,6 +33,19 @@ def good(tmp_path_factory, forks) -> pathlib.Path:
   return root
 
 
+@pytest.fixture(scope='session')
+def begin(good, forks, tmp_path_factory) -> Callable[[str], programs.Programs]:
+  """Returns programs in a new directory with the good images and weights."""
+
+  def begin_in(name: str) -> programs.Programs:
+    root = tmp_path_factory.mktemp(name)
+    for inputs_name in ('photos', 'weights'):
+      shutil.copytree(good / inputs_name, root / inputs_name)
+    return programs.Programs(forks, root)
+
+  return begin_in
+
+
 @pytest.fixture
 def copy(good, tmp_path) -> Callable[..., pathlib.Path]:
   """Copies good inputs, by name, into the test's directory."""

@@ -28,12 +28,10 @@ def _pair(workdir: pathlib.Path) -> list[pathlib.Path]:
 
 
 @pytest.fixture(scope='module')
-def killed(forks, good, tmp_path_factory):
+def killed(begin):
   """A workdir of a training that was killed; the same, never killed."""
-  root = tmp_path_factory.mktemp('killed')
-  shutil.copytree(good / 'photos', root / 'photos')
-  shutil.copytree(good / 'weights', root / 'weights')
-  runner = programs.Programs(forks, root)
+  runner = begin('killed')
+  root = runner.root
   outcome = runner.study(_STEPS, setting='fine_tuned', workdir='whole')
   assert outcome.code == 0, outcome.output
   for number in range(18, 40):

@@ -66,18 +66,15 @@ _FAULTS: dict[str, Spoil] = {
 
 
 @pytest.fixture(scope='module')
-def finished(forks, tmp_path_factory, good):
+def finished(begin):
   """A workdir of three networks, whose predictions a report compares."""
-  root = tmp_path_factory.mktemp('three')
-  shutil.copytree(good / 'photos', root / 'photos')
-  shutil.copytree(good / 'weights', root / 'weights')
-  runner = programs.Programs(forks, root)
+  runner = begin('three')
   networks = ','.join(
     f"'weights/{name}.safetensors'" for name in ('tiny', 'tinier', 'other')
   )
   outcome = runner.study(f'--config.networks=({networks})')
   assert outcome.code == 0, outcome.output
-  return root
+  return runner.root
 
 
 @pytest.mark.parametrize('fault', _FAULTS)

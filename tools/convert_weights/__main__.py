@@ -8,14 +8,13 @@ tf-transfer-convert --network=resnet50 --input=FILE --output=FILE.safetensors
 --output alone, of one that is already there.
 """
 
-import pathlib
 import sys
 
 from absl import app, flags
 
 from tf_transfer import convert_weights, errors
 from tf_transfer.convert_weights import downloads, fingerprint, listing
-from tf_transfer.runtime import devices, files, program, units
+from tf_transfer.runtime import devices, program, units
 
 _NETWORK = flags.DEFINE_string(
   'network', None, 'Name of the network, as efficientnet_lite0.'
@@ -143,7 +142,6 @@ def main(argv: list[str]) -> None:
   with program.one_line_errors():
     program.check_limits()
     devices.check_platforms()
-    files.sweep(pathlib.Path(_OUTPUT.value).parent)
     if _NETWORK.value is not None:
       _convert()
     if _VERIFY.value:
