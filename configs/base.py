@@ -239,6 +239,10 @@ class FineTuned(OptionalGroup):
   batch_size: integer(1, 65_536) = 256
   # Seed of initial values, dropout, and the order and crops of the images.
   seed: integer(0, 2**32 - 1) = 0
+  # How many times the final training is run, with the seeds seed, seed + 1 ...
+  # The result is the mean over the runs; their spread tells how much of a
+  # difference is due to the seed. 1, as in the paper: it is not known.
+  num_seeds: integer(1, 1000) = 1
 
   # How the grid is searched. 'exhaustive': every trial takes all steps, as in
   # the paper. 'halving': all trials take halving_first of the steps; the best

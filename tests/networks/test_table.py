@@ -188,3 +188,13 @@ def test_options_of_every_source_are_known():
   for name in networks.TABLE.keys() - {'inception_small'}:
     for source in sources.list_sources(name):
       networks.check_options(name, source.options)
+
+
+def test_every_network_is_of_a_family():
+  families = {networks.family(name) for name in networks.TABLE}
+  assert families == {
+    *('Inception', 'ResNet', 'DenseNet', 'MobileNet', 'NASNet'),
+    'EfficientNet',
+  }
+  assert networks.family('resnet50') == networks.family('resnet152') == 'ResNet'
+  assert networks.family('of my own') == 'of my own'

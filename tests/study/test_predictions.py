@@ -184,3 +184,58 @@ def test_archives_that_would_fill_the_memory(cell, tmp_path, size, written):
   _, peak = tracemalloc.get_traced_memory()
   tracemalloc.stop()
   assert peak < 16 * 2**20
+
+
+SCORES = result_lib.compress(
+  np.eye(5)[made_records.predictions(0.75)['prediction']]
+)
+
+
+@pytest.mark.parametrize(
+  ('arrays', 'message'),
+  [
+    ({'scores': SCORES[:, :4]}, r'scores is float16 \[100, 4\]'),
+    ({'scores': np.roll(SCORES, 1, axis=1)}, 'prediction is not where scores'),
+    ({'scores': np.where(SCORES < 0, -np.inf, 0)}, 'scores are not all finite'),
+    ({'name': np.arange(100)}, r'name is int64 \[100\], where str'),
+    ({'val_label': np.zeros(100, int)}, 'val_label and val_scores'),
+    ({'val_scores': SCORES}, 'val_label and val_scores'),
+  ],
+)
+def test_scores_that_are_not_of_the_record(cell, tmp_path, arrays, message):
+  record, path = cell
+  np.savez(path, **changed(**arrays))
+  assert re.search(message, refused(record, tmp_path))
+
+
+def several_runs(tmp_path, **changes):
+  """A record of two runs, and its arrays."""
+  arrays = made_records.predictions(0.75)
+  second = made_records.predictions(0.5)['prediction']
+  arrays['run_predictions'] = np.stack([arrays['prediction'], second])
+  measured = [
+    dataclasses.asdict(metrics.measure('top1', arrays['label'], predicted))
+    for predicted in arrays['run_predictions']
+  ]
+  runs = [{'seed': i, 'test': x} for i, x in enumerate(measured)]
+  test = {**measured[0], 'value': 0.625, 'low': 0.5}
+  record = made_records.record('a', 0.75, runs=runs, test=test)
+  ledger.Ledger(tmp_path).add(record, {**arrays, **changes})
+  return record
+
+
+def test_several_runs_are_read(tmp_path):
+  record = several_runs(tmp_path)
+  assert predictions.read(record, tmp_path)['run_predictions'].shape == (2, 100)
+
+
+@pytest.mark.parametrize(
+  ('runs', 'message'),
+  [
+    (np.zeros((1, 100), int), r'run_predictions is int64 \[1, 100\]'),
+    (np.zeros((2, 100), int), 'prediction is not that of the first run'),
+  ],
+)
+def test_runs_that_are_not_of_the_record(tmp_path, runs, message):
+  record = several_runs(tmp_path, run_predictions=runs)
+  assert re.search(message, refused(record, tmp_path))

@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+import scipy.special
 
 from tf_transfer import datasets
 from tf_transfer.transfer import result
@@ -44,3 +45,33 @@ def test_per_example_of_several_labels():
   scores = np.array([[0.5, 0.5, -0.5]])
   arrays = result.per_example(split, np.array([0]), labels, scores)
   assert arrays['correct'].tolist() == [[True, False, True]]
+
+
+def test_scores_keep_the_best_class_and_the_softmax():
+  scores = np.random.default_rng(0).normal(scale=3, size=(50, 7)) + 1000
+  compressed = result.compress(scores)
+  assert compressed.dtype == np.float16
+  np.testing.assert_array_equal(compressed.max(axis=1), np.zeros(50))
+  best = np.arange(50), scores.argmax(axis=1)
+  np.testing.assert_array_equal(compressed[best], np.zeros(50))
+  np.testing.assert_allclose(
+    scipy.special.softmax(compressed.astype(float), axis=1),
+    scipy.special.softmax(scores, axis=1),
+    atol=1e-3,
+  )
+
+
+def test_scores_beyond_float16_stay_finite():
+  compressed = result.compress(np.array([[0.0, -1e30, 5.0]]))
+  assert np.isfinite(compressed).all()
+  assert compressed.argmax() == 2
+
+
+def test_names_of_images_are_kept_and_can_be_printed():
+  split = dataclasses.replace(
+    datasets.open('digits').splits['test'],
+    describe=lambda i: f'cats/{i}\x1b[2J.jpg' if i else 'x' * 600,
+  )
+  labels = split.labels[:2]
+  names = result.per_example(split, np.arange(2), labels, labels)['name']
+  assert names.tolist() == ['x' * 512, r'cats/1\x1b[2J.jpg']

@@ -53,6 +53,8 @@ class Row:
       the head. The scale of batch norm counts; tables that leave it out, as
       TF-Slim's of the Inceptions, have smaller numbers.
     title: its name for people, for tables and figures.
+    family: of networks by the same authors or of the same design, whose errors
+      are alike: statistics do not count them as independent.
     imagenet_top1: accuracy on ImageNet, in 0 to 1, that the architecture
       reached; None if not known. It is the x-axis for networks trained from
       random values. Each weights file has its own.
@@ -67,6 +69,7 @@ class Row:
   feature_dim: int
   parameters: int
   title: str = ''
+  family: str = ''
   imagenet_top1: float | None = None
   imagenet_top1_source: str = ''
   min_image_size: int = 1
@@ -80,6 +83,7 @@ _KERAS = "Keras's table of applications"
 TABLE: Mapping[str, Row] = {
   'inception_v1': Row(
     title='Inception v1',
+    family='Inception',
     backbone=functools.partial(inception_v1.InceptionV1),
     image_size=224,
     feature_dim=1024,
@@ -89,6 +93,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'bn_inception': Row(
     title='BN-Inception',
+    family='Inception',
     backbone=functools.partial(bn_inception.BNInception),
     image_size=224,
     feature_dim=1024,
@@ -98,6 +103,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'inception_v3': Row(
     title='Inception v3',
+    family='Inception',
     backbone=functools.partial(inception_v3.InceptionV3),
     image_size=299,
     feature_dim=2048,
@@ -109,6 +115,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'inception_v4': Row(
     title='Inception v4',
+    family='Inception',
     backbone=functools.partial(inception_v4.InceptionV4),
     image_size=299,
     feature_dim=1536,
@@ -120,6 +127,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'inception_resnet_v2': Row(
     title='Inception-ResNet v2',
+    family='Inception',
     backbone=functools.partial(inception_resnet_v2.InceptionResNetV2),
     image_size=299,
     feature_dim=1536,
@@ -131,6 +139,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'resnet50': Row(
     title='ResNet-50',
+    family='ResNet',
     backbone=functools.partial(resnet.ResNet, depths=resnet.DEPTHS_50),
     image_size=224,
     feature_dim=2048,
@@ -140,6 +149,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'resnet101': Row(
     title='ResNet-101',
+    family='ResNet',
     backbone=functools.partial(resnet.ResNet, depths=resnet.DEPTHS_101),
     image_size=224,
     feature_dim=2048,
@@ -149,6 +159,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'resnet152': Row(
     title='ResNet-152',
+    family='ResNet',
     backbone=functools.partial(resnet.ResNet, depths=resnet.DEPTHS_152),
     image_size=224,
     feature_dim=2048,
@@ -158,6 +169,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'densenet121': Row(
     title='DenseNet-121',
+    family='DenseNet',
     backbone=functools.partial(densenet.DenseNet, depths=densenet.DEPTHS_121),
     image_size=224,
     feature_dim=1024,
@@ -168,6 +180,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'densenet169': Row(
     title='DenseNet-169',
+    family='DenseNet',
     backbone=functools.partial(densenet.DenseNet, depths=densenet.DEPTHS_169),
     image_size=224,
     feature_dim=1664,
@@ -178,6 +191,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'densenet201': Row(
     title='DenseNet-201',
+    family='DenseNet',
     backbone=functools.partial(densenet.DenseNet, depths=densenet.DEPTHS_201),
     image_size=224,
     feature_dim=1920,
@@ -188,6 +202,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'mobilenet_v1': Row(
     title='MobileNet v1',
+    family='MobileNet',
     backbone=functools.partial(mobilenet.MobileNetV1),
     image_size=224,
     feature_dim=1024,
@@ -197,6 +212,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'mobilenet_v2': Row(
     title='MobileNet v2',
+    family='MobileNet',
     backbone=functools.partial(mobilenet.MobileNetV2),
     image_size=224,
     feature_dim=1280,
@@ -206,6 +222,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'mobilenet_v2_140': Row(
     title='MobileNet v2 (1.4)',
+    family='MobileNet',
     backbone=functools.partial(mobilenet.MobileNetV2, width=1.4),
     image_size=224,
     feature_dim=1792,
@@ -215,6 +232,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'nasnet_mobile': Row(
     title='NASNet-A Mobile',
+    family='NASNet',
     backbone=functools.partial(nasnet.NASNet, **nasnet.MOBILE),
     image_size=224,
     feature_dim=1056,
@@ -226,6 +244,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'nasnet_large': Row(
     title='NASNet-A Large',
+    family='NASNet',
     backbone=functools.partial(nasnet.NASNet, **nasnet.LARGE),
     image_size=331,
     feature_dim=4032,
@@ -237,6 +256,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'efficientnet_lite0': Row(
     title='EfficientNet-Lite0',
+    family='EfficientNet',
     backbone=functools.partial(efficientnet.EfficientNetLite),
     image_size=224,
     feature_dim=1280,
@@ -246,6 +266,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'efficientnet_lite1': Row(
     title='EfficientNet-Lite1',
+    family='EfficientNet',
     backbone=functools.partial(efficientnet.EfficientNetLite, depth=1.1),
     image_size=240,
     feature_dim=1280,
@@ -255,6 +276,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'efficientnet_lite2': Row(
     title='EfficientNet-Lite2',
+    family='EfficientNet',
     backbone=functools.partial(
       efficientnet.EfficientNetLite, width=1.1, depth=1.2
     ),
@@ -266,6 +288,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'efficientnet_v2_b0': Row(
     title='EfficientNetV2-B0',
+    family='EfficientNet',
     backbone=functools.partial(
       efficientnet_v2.EfficientNetV2, efficientnet_v2.B0
     ),
@@ -277,6 +300,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'efficientnet_v2_b1': Row(
     title='EfficientNetV2-B1',
+    family='EfficientNet',
     backbone=functools.partial(
       efficientnet_v2.EfficientNetV2, efficientnet_v2.B1
     ),
@@ -288,6 +312,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'efficientnet_v2_b2': Row(
     title='EfficientNetV2-B2',
+    family='EfficientNet',
     backbone=functools.partial(
       efficientnet_v2.EfficientNetV2, efficientnet_v2.B2
     ),
@@ -299,6 +324,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'efficientnet_v2_b3': Row(
     title='EfficientNetV2-B3',
+    family='EfficientNet',
     backbone=functools.partial(
       efficientnet_v2.EfficientNetV2, efficientnet_v2.B3
     ),
@@ -310,6 +336,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'efficientnet_v2_s': Row(
     title='EfficientNetV2-S',
+    family='EfficientNet',
     backbone=functools.partial(
       efficientnet_v2.EfficientNetV2, efficientnet_v2.S
     ),
@@ -321,6 +348,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'efficientnet_v2_m': Row(
     title='EfficientNetV2-M',
+    family='EfficientNet',
     backbone=functools.partial(
       efficientnet_v2.EfficientNetV2, efficientnet_v2.M
     ),
@@ -332,6 +360,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'efficientnet_v2_l': Row(
     title='EfficientNetV2-L',
+    family='EfficientNet',
     backbone=functools.partial(
       efficientnet_v2.EfficientNetV2, efficientnet_v2.L
     ),
@@ -343,6 +372,7 @@ TABLE: Mapping[str, Row] = {
   ),
   'inception_small': Row(
     title='Small Inception',
+    family='Inception',
     backbone=functools.partial(inception_small.InceptionSmall),
     image_size=32,
     feature_dim=128,
@@ -403,6 +433,14 @@ def title(name: str) -> str:
   a label with a hash, is returned as it is.
   """
   return (TABLE[name].title if name in TABLE else '') or name
+
+
+def family(name: str) -> str:
+  """Returns the family of a network: 'ResNet' for 'resnet50'.
+
+  A name that is not in the table is a family of its own.
+  """
+  return (TABLE[name].family if name in TABLE else '') or name
 
 
 def has_auxiliary(name: str) -> bool:

@@ -119,7 +119,7 @@ class Ledger:
     # Written first, so that every record has its predictions.
     path = self._predictions / f'{record["identity"]}.npz'
     with files.atomic_write(path) as file:
-      np.savez(file, **predictions)
+      np.savez_compressed(file, **predictions)
     self.put({record['identity']: record})
 
   def put(self, records: Mapping[str, Record]) -> None:

@@ -19,11 +19,12 @@ from tf_transfer.study.schema import Record
 from tf_transfer.transfer import metrics
 
 # Kinds of NumPy's types, for messages.
-_KINDS = {'b': 'bool', 'i': 'int', 'u': 'uint', 'f': 'float'}
+_KINDS = {'b': 'bool', 'i': 'int', 'u': 'uint', 'f': 'float', 'U': 'str'}
 _DIGEST_SIZE = 32
 _HEADERS = 2**16  # bytes: of the archive and of its arrays
 # Digests do not compress, so no file of ours unpacks to as much.
-_MAX_RATIO = 16
+_MAX_RATIO = 64
+_NAME_SIZE = 2048  # bytes, of a name in UCS-4
 _ROUNDING = 1e-6  # of a mean, on another machine
 
 
@@ -37,14 +38,15 @@ def path_of(record: Record, workdir: pathlib.Path) -> pathlib.Path:
 
 
 def read(record: Record, workdir: pathlib.Path) -> Mapping[str, np.ndarray]:
-  """Reads what a cell predicted: digest, label, prediction and correct.
+  """Reads what a cell predicted.
 
   Args:
     record: of the cell.
     workdir: of the ledger.
 
   Returns:
-    Arrays as `CellResult.predictions` documents them.
+    Arrays as `CellResult.predictions` documents them; digest, label, prediction
+    and correct are always there. Files of earlier versions lack the others.
 
   Raises:
     InputError: the file is missing, damaged, or of another cell.
@@ -84,23 +86,97 @@ def _read(
     ValueError: it is not; the text says why.
   """
   metric, num_classes = record['metric'], record['num_classes']
-  num_examples, stated = (record['test'][n] for n in ('examples', 'value'))
-  width = num_classes if metric == 'map11' else 1
-  expected = num_examples * (2 * _DIGEST_SIZE + 32 * width) + _HEADERS
-  arrays = files.load_arrays(path, min(expected, _MAX_RATIO * size + _HEADERS))
-  _check_arrays(arrays, metric, num_classes, num_examples)
+  arrays = files.load_arrays(
+    path, min(_max_size(record), _MAX_RATIO * size + _HEADERS)
+  )
+  _check_arrays(arrays, metric, num_classes, record['test']['examples'])
   labels = arrays['label']
   # Without the images that were left out nothing is known of their order.
   if not record['skipped']:
     split = datasets.Split('test', labels, arrays['digest'], _no_image, str)
     if split.hash != record['splits_sha256']['test']:
       raise ValueError('they are of other test images or labels')
-  value = metrics.METRICS[metric](labels, arrays['prediction'])
+  runs = record.get('runs')
+  stated = (runs[0]['test'] if runs else record['test'])['value']
+  _check_value(metric, labels, arrays['prediction'], stated)
+  _check_scores(arrays, record)
+  if runs:
+    _check_runs(arrays, record)
+  return arrays
+
+
+def _max_size(record: Record) -> int:
+  """Returns how many bytes the predictions of a record unpack to at most."""
+  num_classes, num_examples = record['num_classes'], record['test']['examples']
+  width = num_classes if record['metric'] == 'map11' else 1
+  per_example = 2 * _DIGEST_SIZE + _NAME_SIZE + 32 * width + 4 * num_classes
+  per_example += 8 * width * len(record.get('runs', ()))
+  per_val_example = 8 * width + 8 * num_classes
+  num_val = record['validation']['examples']
+  return num_examples * per_example + num_val * per_val_example + _HEADERS
+
+
+def _check_value(
+  metric: str, labels: np.ndarray, predicted: np.ndarray, stated: float
+) -> None:
+  """Checks that predictions give the accuracy that the record states.
+
+  Raises:
+    ValueError: they do not.
+  """
+  value = metrics.METRICS[metric](labels, predicted)
   if not math.isclose(value, stated, rel_tol=_ROUNDING, abs_tol=_ROUNDING):
     raise ValueError(
       f'their {metric} is {value:.6g}, and the record states {stated:.6g}'
     )
-  return arrays
+
+
+def _check_scores(arrays: Mapping[str, np.ndarray], record: Record) -> None:
+  """Checks names of images, and scores on test and val, where there are some.
+
+  Raises:
+    ValueError: they are not of this record.
+  """
+  num_examples, num_classes = record['test']['examples'], record['num_classes']
+  multi_label = record['metric'] == 'map11'
+  num_val = record['validation']['examples']
+  val_scores_shape = (num_val, num_classes)
+  for name, kinds, shape in (
+    ('name', 'U', (num_examples,)),
+    ('scores', 'f', (num_examples, num_classes)),
+    ('val_label', 'iu', val_scores_shape if multi_label else (num_val,)),
+    ('val_scores', 'f', val_scores_shape),
+  ):
+    if name in arrays:
+      _check_type(arrays[name], name, kinds, shape)
+      if kinds == 'f' and not np.isfinite(arrays[name]).all():
+        raise ValueError(f'{name} are not all finite')
+  if ('val_label' in arrays) != ('val_scores' in arrays):
+    raise ValueError('val_label and val_scores do not come alone')
+  if 'scores' in arrays:
+    scores = arrays['scores']
+    best = scores[np.arange(num_examples), arrays['prediction']]
+    if scores.max(initial=0) > 0 or np.any(best != 0):
+      raise ValueError('prediction is not where scores are largest')
+
+
+def _check_runs(arrays: Mapping[str, np.ndarray], record: Record) -> None:
+  """Checks the predictions of several runs.
+
+  Raises:
+    ValueError: they are not of this record.
+  """
+  name, runs = 'run_predictions', record['runs']
+  if name not in arrays:
+    raise ValueError(f'there is no array {name}')
+  predicted = arrays['prediction']
+  kinds = 'f' if predicted.dtype.kind == 'f' else 'iu'
+  _check_type(arrays[name], name, kinds, (len(runs), *predicted.shape))
+  if not np.array_equal(arrays[name][0], predicted):
+    raise ValueError('prediction is not that of the first run')
+  for run, of_run in zip(runs, arrays[name], strict=True):
+    stated = run['test']['value']
+    _check_value(record['metric'], arrays['label'], of_run, stated)
 
 
 def _no_image(i: int) -> np.ndarray:
@@ -129,13 +205,7 @@ def _check_arrays(
   ):
     if name not in arrays:
       raise ValueError(f'there is no array {name}')
-    array = arrays[name]
-    if array.dtype.kind not in kinds or array.shape != shape:
-      words = ' or '.join(_KINDS[kind] for kind in kinds)
-      raise ValueError(
-        f'{name} is {array.dtype} {list(array.shape)}, where {words} '
-        f'{list(shape)} is expected'
-      )
+    _check_type(arrays[name], name, kinds, shape)
   labels, predicted = arrays['label'], arrays['prediction']
   if metric == 'map11':
     if (
@@ -150,3 +220,19 @@ def _check_arrays(
     correct = predicted == labels
   if not np.array_equal(correct, arrays['correct']):
     raise ValueError('correct disagrees with label and prediction')
+
+
+def _check_type(
+  array: np.ndarray, name: str, kinds: str, shape: tuple[int, ...]
+) -> None:
+  """Checks the type and the shape of an array.
+
+  Raises:
+    ValueError: one is wrong.
+  """
+  if array.dtype.kind not in kinds or array.shape != shape:
+    words = ' or '.join(_KINDS[kind] for kind in kinds)
+    raise ValueError(
+      f'{name} is {array.dtype} {list(array.shape)}, where {words} '
+      f'{list(shape)} is expected'
+    )

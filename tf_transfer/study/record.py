@@ -124,6 +124,12 @@ def build(
     'validation': dataclasses.asdict(result.validation),
     'validation_curve': [_finite(float(v)) for v in result.curve],
     'test': dataclasses.asdict(result.test),
+    # Present only where there are several.
+    **(
+      {'runs': [dataclasses.asdict(run) for run in result.runs]}
+      if result.runs
+      else {}
+    ),
     'solver': {k: _finite(v) for k, v in result.solver.items()},
     'trials': [dict(trial) for trial in result.trials],
     'losses': list(result.losses),

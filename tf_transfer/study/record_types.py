@@ -64,6 +64,13 @@ class Measurement(msgspec.Struct):
       )
 
 
+class Run(msgspec.Struct):
+  """A final training with a seed of its own: `result.Run`."""
+
+  seed: int
+  test: Measurement
+
+
 class Splits(msgspec.Struct):
   """The hash of each split."""
 
@@ -119,6 +126,7 @@ class Search(msgspec.Struct):
   batch_size: Positive | UnsetType = UNSET
   gradient_accumulation_steps: Positive | UnsetType = UNSET
   seed: int | UnsetType = UNSET
+  num_seeds: Positive | UnsetType = UNSET
   search: str | UnsetType = UNSET
   precision: str | UnsetType = UNSET
   label_smoothing: Share | UnsetType = UNSET
@@ -203,6 +211,7 @@ class Record(msgspec.Struct, kw_only=True):
   chosen: Chosen
   validation: Measurement
   test: Measurement
+  runs: Annotated[list[Run], Meta(min_length=2)] | UnsetType = UNSET
   validation_curve: Annotated[list[Share | None], Meta(min_length=1)]
   solver: Solver
   trials: list[Trial]

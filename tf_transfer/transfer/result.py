@@ -6,8 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from tf_transfer import datasets
+from tf_transfer import datasets, errors
 from tf_transfer.transfer import metrics
+
+_LARGEST = float(np.finfo(np.float16).max)
+_MAX_NAME = 512  # letters; of a longer name the end is kept
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """Holds one of several final trainings that differ in their seed alone.
+
+  Attributes:
+    seed: of the training.
+    test: the metric on test.
+  """
+
+  seed: int
+  test: metrics.Measurement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,19 +32,27 @@ class CellResult:
 
   Attributes:
     validation: the metric on val with the chosen hyperparameters.
-    test: the metric on test, by default after a refit on train + val.
+    test: the metric on test, by default after a refit on train + val; where
+      there are several runs the mean of theirs, with the sampling interval at
+      this mean.
     curve: float [H], the metric on val for each of the H hyperparameter values
       or trials that were searched; NaN for a trial without one.
     chosen: the hyperparameters that were chosen.
     solver: how closely the solver reached the optimum; empty for settings
       that train a network.
-    predictions: per test example: digest, label, prediction, correct. For
-      multi-label datasets, prediction is the classes' scores [N, C], and
-      correct [N, C] says whether each score has the right sign.
+    predictions: arrays by name. Per test example digest, name, label,
+      prediction and correct; and scores, float16 [N, C], from which the largest
+      of each row is subtracted. For multi-label datasets, prediction is the
+      classes' scores [N, C], correct [N, C] says whether each score has the
+      right sign, and there is no array of scores. Of the network or classifier
+      that was chosen on val, as it was before a refit: val_label and
+      val_scores. Where there are several runs, all these are of the first, and
+      run_predictions [R, N], or [R, N, C] of scores, has those of each.
     skipped: names of the corrupt images that were left out.
     trials: for settings that train a network, each trial that was searched,
       with its metrics on val, its losses, and when it diverged if it did.
     losses: of the refit, the mean loss of each window of its steps.
+    runs: final trainings with different seeds; empty where there is one.
   """
 
   validation: metrics.Measurement
@@ -40,6 +64,7 @@ class CellResult:
   skipped: tuple[str, ...]
   trials: tuple[Mapping[str, Any], ...] = ()
   losses: tuple[float, ...] = ()
+  runs: tuple[Run, ...] = ()
 
 
 def predictions(dataset: datasets.Dataset, scores: np.ndarray) -> np.ndarray:
@@ -61,21 +86,48 @@ def per_example(
   positions: np.ndarray,
   labels: np.ndarray,
   predicted: np.ndarray,
+  scores: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
-  """Returns `CellResult.predictions`.
+  """Returns what `CellResult.predictions` has of each test example.
 
   Args:
     split: that was predicted.
     positions: int [N], the examples' positions in it.
     labels: int [N] or [N, C], of these examples.
     predicted: [N] or [N, C], from `predictions`.
+    scores: float [N, C], of which `predicted` is the best class; None where
+      `predicted` are scores.
   """
-  return {
+  names = [errors.printable(split.describe(int(i))) for i in positions]
+  arrays = {
     'digest': np.asarray(split.digests)[positions],
+    'name': np.array([name[-_MAX_NAME:] for name in names], np.str_),
     'label': labels,
     'prediction': predicted,
     'correct': _correct(labels, predicted),
   }
+  return arrays if scores is None else {**arrays, 'scores': compress(scores)}
+
+
+def on_val(labels: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:
+  """Returns what `CellResult.predictions` has of the examples of val.
+
+  Args:
+    labels: int [V] or [V, C].
+    scores: float [V, C], of the network or classifier that was chosen on val.
+  """
+  compressed = compress(scores) if labels.ndim == 1 else scores
+  return {'val_label': labels, 'val_scores': compressed}
+
+
+def compress(scores: np.ndarray) -> np.ndarray:
+  """Returns scores [N, C] as float16, after subtracting each row's largest.
+
+  Neither changes which class is best, nor, but for rounding, the softmax.
+  Differences from the best class, which matter most, are kept to a thousandth.
+  """
+  below = scores - scores.max(axis=1, keepdims=True)
+  return np.clip(below, -_LARGEST, 0).astype(np.float16)
 
 
 def _correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:

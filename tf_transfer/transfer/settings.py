@@ -159,14 +159,16 @@ def _classifier(name: str, classifier: classifiers.Classifier) -> Setting:
 def _training_determinants(
   name: str, config: ml_collections.ConfigDict
 ) -> dict[str, Any]:
-  return {
-    'preprocessing': search.PREPROCESSING,
-    'search': {
-      field: value
-      for field, value in config[name].to_dict().items()
-      if field not in grid.OPERATIONAL
-    },
+  fields = {
+    field: value
+    for field, value in config[name].to_dict().items()
+    if field not in grid.OPERATIONAL
   }
+  # Left out at 1, so that the identities of all cells stay as they were before
+  # this field existed.
+  if fields['num_seeds'] == 1:
+    del fields['num_seeds']
+  return {'preprocessing': search.PREPROCESSING, 'search': fields}
 
 
 def _training_cost(

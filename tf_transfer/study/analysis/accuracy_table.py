@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from absl import logging
 
+from tf_transfer import networks as networks_lib
 from tf_transfer.runtime.units import counted
 from tf_transfer.study.analysis import statistics
 from tf_transfer.study.schema import Record
@@ -28,6 +29,11 @@ class AccuracyTable:
     imagenet_top1: [M], NaN where unknown.
     accuracy: [M, D] in 0 to 1, by each dataset's own metric.
     examples: [M, D] sizes of the test splits.
+    families: M names of families of networks, as `networks.family`.
+    top1_error: [M] standard errors of `imagenet_top1`, in 0 to 1; 0 where they
+      are not known.
+    run_error: [M, D] standard errors in log-odds that the runs of a cell show,
+      of the mean over them; NaN where there is one run.
   """
 
   networks: tuple[str, ...]
@@ -35,6 +41,9 @@ class AccuracyTable:
   imagenet_top1: np.ndarray
   accuracy: np.ndarray
   examples: np.ndarray
+  families: tuple[str, ...]
+  top1_error: np.ndarray
+  run_error: np.ndarray
 
   @property
   def log_odds(self) -> np.ndarray:
@@ -54,6 +63,7 @@ class AccuracyTable:
       datasets=tuple(datasets),
       accuracy=self.accuracy[:, columns],
       examples=self.examples[:, columns],
+      run_error=self.run_error[:, columns],
     )
 
   def select_networks(self, mask: np.ndarray) -> 'AccuracyTable':
@@ -64,6 +74,9 @@ class AccuracyTable:
       self.imagenet_top1[mask],
       self.accuracy[mask],
       self.examples[mask],
+      _where(self.families, mask),
+      self.top1_error[mask],
+      self.run_error[mask],
     )
 
 
@@ -93,9 +106,10 @@ def distinct(records: Sequence[Record]) -> list[dict[str, Any]]:
   """Returns the last record of each network, dataset and setting.
 
   Two weights of one architecture are two networks: their records get the
-  `labels` as network names. Of several records of the same weights (of other
-  splits, or another search) the last one counts; a warning tells how many
-  earlier ones are left out. The order of first appearance is kept.
+  `labels` as network names, and their own as `architecture`. Of several
+  records of the same weights (of other splits, or another search) the last one
+  counts; a warning tells how many earlier ones are left out. The order of first
+  appearance is kept.
 
   Args:
     records: of a ledger, in the order in which they were added; or the
@@ -106,7 +120,11 @@ def distinct(records: Sequence[Record]) -> list[dict[str, Any]]:
   for record, name in zip(records, names, strict=True):
     cell = name, record['dataset'], record['setting']
     num_earlier[cell] += cell in last
-    last[cell] = {**record, 'network': name}
+    last[cell] = {
+      **record,
+      'network': name,
+      'architecture': record['network'],
+    }
   for (network, dataset, setting), count in num_earlier.items():
     if count:
       logging.warning(
@@ -127,17 +145,41 @@ def build(records: Sequence[Record], setting: str) -> AccuracyTable:
   records = distinct([r for r in records if r['setting'] == setting])
   networks = tuple(dict.fromkeys(r['network'] for r in records))
   datasets = tuple(dict.fromkeys(r['dataset'] for r in records))
-  top1 = np.full(len(networks), np.nan)
+  top1, top1_error = np.full(len(networks), np.nan), np.zeros(len(networks))
   accuracy = np.full((len(networks), len(datasets)), np.nan)
-  examples = np.full_like(accuracy, np.nan)
+  examples, run_error = np.full((2, *accuracy.shape), np.nan)
+  families = {}
   for record in records:
     row = networks.index(record['network'])
     column = datasets.index(record['dataset'])
+    families[row] = networks_lib.family(record['architecture'])
     if record['imagenet_top1'] is not None:
       top1[row] = record['imagenet_top1']
+      top1_error[row] = record.get('imagenet_top1_error', 0)
     accuracy[row, column] = record['test']['value']
     examples[row, column] = record['test']['examples']
-  return AccuracyTable(networks, datasets, top1, accuracy, examples)
+    run_error[row, column] = _run_error(record)
+  return AccuracyTable(
+    networks,
+    datasets,
+    top1,
+    accuracy,
+    examples,
+    tuple(families[row] for row in range(len(networks))),
+    top1_error,
+    run_error,
+  )
+
+
+def _run_error(record: Record) -> float:
+  """Returns the standard error of the mean over runs; NaN of one run."""
+  runs = record.get('runs', ())
+  if len(runs) < 2:
+    return np.nan
+  values = statistics.log_odds(
+    [run['test']['value'] for run in runs], record['test']['examples']
+  )
+  return float(values.std(ddof=1) / np.sqrt(len(runs)))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,7 +9,10 @@ from absl import logging
 
 from tf_transfer.errors import InputError
 from tf_transfer.study import predictions as predictions_lib
-from tf_transfer.study.analysis import accuracy_table, statistics
+from tf_transfer.study.analysis import (
+  accuracy_table,
+  paired_tests,
+)
 
 # (setting, dataset) -> the networks that are tied with the best.
 Ties = Mapping[tuple[str, str], Collection[str]]
@@ -24,7 +27,7 @@ def find_ties(
   """Finds the networks tied with the best, for each setting and dataset.
 
   The best network is among them. The test is McNemar's exact one, or the
-  permutation test (see `statistics.compare`), on the predictions of each test
+  permutation test (see `paired_tests.compare`), on the predictions of each test
   example; networks with p > 0.05 are tied. A dataset is left out, with a
   warning, where predictions are missing or not those of the record, or where
   networks were not tested on the same examples.
@@ -68,7 +71,7 @@ def _tied_with_best(
         'order, so they cannot be compared; their splits or what was left out '
         'as corrupt differ'
       )
-  tied = statistics.tied_with_best(
+  tied = paired_tests.tied_with_best(
     records[0]['metric'],
     first['label'],
     [arrays['correct'] for arrays in predictions],

@@ -9,7 +9,11 @@ from absl import logging
 from matplotlib.axes import Axes
 
 from tf_transfer.errors import InputError
-from tf_transfer.study.analysis import accuracy_table, statistics
+from tf_transfer.study.analysis import (
+  accuracy_table,
+  correlations,
+  statistics,
+)
 from tf_transfer.study.figures import axes as axes_lib
 from tf_transfer.study.figures import canvas, glyphs, labels, style
 
@@ -108,7 +112,7 @@ def draw_line(
   margin = 0.05 * np.ptp(x)
   positions = np.linspace(x.min() - margin, x.max() + margin, 60)
   try:
-    line = statistics.regression(x, y, positions)
+    line = correlations.regression(x, y, positions)
   except InputError:
     return np.empty((0, 2))
   accuracy = scipy.special.expit(positions)
@@ -260,7 +264,7 @@ def _draw_points(
 def _correlation_text(x: np.ndarray, y: np.ndarray) -> str:
   """Returns r with its interval, or why there is no correlation."""
   try:
-    correlation = statistics.correlation(x, y)
+    correlation = correlations.correlation(x, y)
   except InputError as error:
     return glyphs.drawable(str(error), 200)
   r, low, high = correlation.r, correlation.low, correlation.high

@@ -10,7 +10,11 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
-from tf_transfer.study.analysis import accuracy_table, statistics, ties
+from tf_transfer.study.analysis import (
+  accuracy_table,
+  statistics,
+  ties,
+)
 from tf_transfer.study.figures import averages, canvas, labels, style
 from tf_transfer.study.figures import axes as axes_lib
 

@@ -14,7 +14,12 @@ import numpy as np
 import scipy.stats
 
 from tf_transfer.study import names
-from tf_transfer.study.analysis import accuracy_table, statistics
+from tf_transfer.study.analysis import (
+  accuracy_table,
+  correlations,
+  paired_tests,
+  statistics,
+)
 from tf_transfer.study.figures import regularizers, steps
 from tf_transfer.study.paper import numbers
 
@@ -177,10 +182,10 @@ def _correlations() -> list[Claim]:
     check_number(
       f'r with ImageNet, {text}',
       paper,
-      statistics.correlation(
+      correlations.correlation(
         readings.x, readings.values[setting][:, columns].mean(axis=1)
       ).r,
-      statistics.pearson(
+      correlations.pearson(
         readings.x_draws,
         readings.value_draws[setting][:, :, columns].mean(axis=2),
       ),
@@ -245,7 +250,9 @@ def _rank(setting: str) -> tuple[list[str], float]:
   values = readings.values[setting]
   order = np.argsort(-values.mean(axis=1))
   networks = [readings.tables[setting].networks[i] for i in order]
-  return networks, statistics.paired_t_test(values[order[0]], values[order[1]])
+  return networks, paired_tests.paired_t_test(
+    values[order[0]], values[order[1]]
+  )
 
 
 def _best_networks() -> list[Claim]:

@@ -12,7 +12,11 @@ import numpy as np
 
 from tf_transfer.errors import InputError
 from tf_transfer.study import names
-from tf_transfer.study.analysis import accuracy_table, statistics
+from tf_transfer.study.analysis import (
+  accuracy_table,
+  correlations,
+  statistics,
+)
 from tf_transfer.study.paper import numbers
 
 YES, NO, CANNOT_SAY = 'Yes', 'No', 'Cannot say'
@@ -37,7 +41,7 @@ class Answer:
   verdict: str
   sentence: str
   remarks: tuple[str, ...]
-  correlation: statistics.Correlation | None
+  correlation: correlations.Correlation | None
   networks: tuple[str, ...]
   datasets: tuple[str, ...]
 
@@ -52,7 +56,9 @@ def _count(count: int, noun: str) -> str:
   return f'{count} {noun}{"s" * (count != 1)}'
 
 
-def coefficient(correlation: statistics.Correlation, symbol: str = 'r') -> str:
+def coefficient(
+  correlation: correlations.Correlation, symbol: str = 'r'
+) -> str:
   """Returns 'r = 0.99, 95 % interval 0.97 to 1.00', or without the interval."""
   text = f'{symbol} = {number(correlation.r)}'
   if not np.isnan(correlation.low):
@@ -110,9 +116,9 @@ def from_records(
 
 def _correlation(
   table: accuracy_table.AccuracyTable, *, ranks: bool = False
-) -> statistics.Correlation:
+) -> correlations.Correlation:
   """Returns the correlation of ImageNet top-1 with the mean log-odds."""
-  return statistics.correlation(
+  return correlations.correlation(
     statistics.log_odds(table.imagenet_top1),
     table.log_odds.mean(axis=1),
     ranks=ranks,
@@ -120,7 +126,7 @@ def _correlation(
 
 
 def _verdict(
-  correlation: statistics.Correlation, num_datasets: int
+  correlation: correlations.Correlation, num_datasets: int
 ) -> tuple[str, str]:
   """Returns the verdict by a correlation, and the reason in words."""
   over = f'over {_count(correlation.num_points, "network")} and '

@@ -14,7 +14,12 @@ import scipy.special
 from tf_transfer import networks
 from tf_transfer.errors import InputError
 from tf_transfer.study import names as names_lib
-from tf_transfer.study.analysis import accuracy_table, statistics, ties
+from tf_transfer.study.analysis import (
+  accuracy_table,
+  correlations,
+  statistics,
+  ties,
+)
 from tf_transfer.study.figures import axes as axes_lib
 from tf_transfer.study.report import answer
 
@@ -303,12 +308,12 @@ def _line(points: Sequence[Row]) -> tuple[list[Row], str]:
   x, y = (np.array([p[key] for p in points]) for key in 'xy')
   shared = {key: points[0][key] for key in ('choice', 'series')}
   try:
-    correlation = statistics.correlation(x, y)
+    correlation = correlations.correlation(x, y)
     margin = 0.05 * np.ptp(x)
     positions = np.linspace(
       x.min() - margin, x.max() + margin, _NUM_LINE_POINTS
     )
-    line = statistics.regression(x, y, positions)
+    line = correlations.regression(x, y, positions)
   except InputError as error:
     return [], str(error)
   rows = [
@@ -326,7 +331,7 @@ def _line(points: Sequence[Row]) -> tuple[list[Row], str]:
   return rows, _short_text(correlation)
 
 
-def _short_text(correlation: statistics.Correlation) -> str:
+def _short_text(correlation: correlations.Correlation) -> str:
   """Returns a coefficient in as few letters as a phone has room for."""
   text = f'r = {answer.number(correlation.r)}'
   if not np.isnan(correlation.low):
