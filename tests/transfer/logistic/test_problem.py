@@ -30,8 +30,8 @@ def test_features_keep_their_type(eight, dtype):
   mask = np.ones((3, 8), bool)
   problem = problem_lib.build_problem(features, mask, mask, eight, False)
   assert problem.rows.dtype == dtype
-  assert problem.rows_float32.dtype == np.float32
-  assert (problem.rows_float32 is problem.rows) == (dtype == np.float32)
+  assert problem.product_rows.dtype == np.float32
+  assert (problem.product_rows is problem.rows) == (dtype == np.float32)
   assert not problem.is_softmax
 
 

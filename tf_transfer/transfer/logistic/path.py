@@ -330,13 +330,19 @@ def _solve(
   weights, bias = initial
   initial = weights @ row_space.axes, bias + weights @ row_space.mean
   solutions = _follow(reduced, spectrum, penalties, initial, limits)
+  centered = problem_lib.in_float64(
+    dataclasses.replace(problem, mean=row_space.mean)
+  )
   for penalty, (solution, evaluations) in zip(
     penalties, solutions, strict=True
   ):
     weights = solution.weights @ row_space.axes.T
+    weights = jnp.where(problem.varies, weights, 0)
     bias = solution.bias - weights @ row_space.mean
-    solution = continuation.evaluate_solution(problem, weights, bias, penalty)
-    yield jax.tree.map(np.asarray, solution), evaluations
+    evaluated = continuation.evaluate_solution(problem, weights, bias, penalty)
+    if not _has_converged(evaluated, limits.tolerance):
+      evaluated = _evaluate_centered(centered, weights, solution.bias, penalty)
+    yield jax.tree.map(np.asarray, evaluated), evaluations
 
 
 def _reduce(
@@ -346,13 +352,14 @@ def _reduce(
   rows, spectrum, row_space = spectrum_lib.reduce_to_row_space(
     problem.rows[:num_examples]
   )
-  rows_float32 = rows.astype(jnp.float32)
+  product_rows = rows.astype(jnp.float32)
   reduced = dataclasses.replace(
     problem,
     rows=problem_lib.spread(rows, problem.mesh, devices.BATCH, axis=0),
-    rows_float32=problem_lib.spread(
-      rows_float32, problem.mesh, devices.BATCH, axis=0
+    product_rows=problem_lib.spread(
+      product_rows, problem.mesh, devices.BATCH, axis=0
     ),
+    shift=jnp.zeros(num_examples),
     mean=jnp.zeros(num_examples),
     varies=jnp.ones(num_examples, bool),
   )
@@ -368,12 +375,61 @@ def _follow(
 ) -> Iterator[tuple[Solution, int]]:
   """Yields solutions along falling penalties, each started from the last.
 
+  Where one does not converge with products in float32, it and all later ones
+  are solved with products in float64: at the smallest penalties, where the
+  features' scales differ by much.
+
   Args:
     problem: what is fitted.
     spectrum: of its rows.
     penalties: [P], falling.
     initial: weights [C, R] and bias [C].
     limits: when a penalty is done.
+  """
+  solutions = _follow_in_type(problem, spectrum, penalties, initial, limits)
+  for index, (solution, evaluations) in enumerate(solutions):
+    if (
+      _has_converged(solution, limits.tolerance)
+      or evaluations >= limits.max_evaluations
+    ):
+      yield solution, evaluations
+      continue
+    # What the first solutions took is freed.
+    solutions.close()
+    problem = problem_lib.in_float64(problem)
+    initial = solution.weights, solution.bias + solution.weights @ problem.shift
+    spectrum = spectrum_lib.compute_spectrum(problem)
+    remaining = penalties[index:]
+    solutions = _follow_in_type(
+      problem, spectrum, remaining, initial, limits, evaluations
+    )
+    for penalty, (solution, evaluations) in zip(
+      remaining, solutions, strict=True
+    ):
+      solution = _evaluate_centered(
+        problem, solution.weights, solution.bias, penalty
+      )
+      yield solution, evaluations
+    return
+
+
+def _follow_in_type(
+  problem: Problem,
+  spectrum: Spectrum,
+  penalties: np.ndarray,
+  initial: tuple[jax.Array, jax.Array],
+  limits: _Limits,
+  num_spent: int = 0,
+) -> Iterator[tuple[Solution, int]]:
+  """Yields solutions with products in the problem's type.
+
+  Args:
+    problem: what is fitted.
+    spectrum: of its rows.
+    penalties: [P], falling.
+    initial: weights [C, R] and bias [C].
+    limits: when a penalty is done.
+    num_spent: evaluations that the first penalty has taken before.
   """
   num_classes = len(problem.targets)
   history = continuation.start_history(
@@ -383,7 +439,10 @@ def _follow(
     _num_directions(*problem.rows.shape, num_classes),
   )
   preconditioner_schedule = schedule.PreconditionerSchedule(
-    *problem.rows.shape, num_classes, problem.is_softmax
+    *problem.rows.shape,
+    num_classes,
+    problem.is_softmax,
+    may_factor=problem.product_type == np.float32,
   )
   cholesky = None
   for penalty in penalties:
@@ -399,12 +458,40 @@ def _follow(
       history,
       np.log(penalty),
       _TARGET * limits.tolerance,
-      limits.max_evaluations,
+      limits.max_evaluations - num_spent,
       preconditioner_schedule.num_leading,
       cholesky,
     )
-    yield solution, int(evaluations)
+    yield solution, num_spent + int(evaluations)
     preconditioner_schedule.update(int(evaluations))
+    num_spent = 0
+
+
+def _has_converged(solution: Solution, tolerance: float) -> bool:
+  """Returns whether a solution's bound is within the tolerance."""
+  return bool(solution.bound <= tolerance * solution.objective)
+
+
+def _evaluate_centered(
+  problem: Problem, weights: jax.Array, bias: jax.Array, penalty: float
+) -> Solution:
+  """Evaluates a solution in terms of the features, with centered rows.
+
+  The certificate is that of the bias which is returned, with all that rounding
+  does to it.
+
+  Args:
+    problem: with products in float64.
+    weights: [C, R].
+    bias: [C], of centered rows.
+    penalty: of the objective.
+  """
+  offset = np.asarray(weights, np.longdouble) @ np.asarray(problem.shift)
+  rounded = (np.asarray(bias) - offset).astype(np.float64)
+  solution = continuation.evaluate_solution(
+    problem, weights, (rounded + offset).astype(np.float64), penalty
+  )
+  return solution._replace(bias=rounded)
 
 
 def _num_directions(num_examples: int, dim: int, num_classes: int) -> int:
