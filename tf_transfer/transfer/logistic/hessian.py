@@ -16,8 +16,8 @@ right side is minus `Point.gradient`. H_bb [C, C] is called S in `objective`.
 A product takes two passes over the rows: logits' changes dW x_i, and the sum of
 (A_i (dW x_i + the bias's change)) x_i'. Rows are centered in both. That
 changes nothing in exact arithmetic, since the bias makes up for it, and a lot
-in float32: large means would cancel. Where float32 is not exact enough, rows and
-products are in float64; see `Problem.product_type`.
+in float32: large means would cancel. Where float32 is not exact enough, rows
+and products are in float64; see `Problem.product_type`.
 """
 
 import functools

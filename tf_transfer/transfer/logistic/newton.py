@@ -18,7 +18,8 @@ A line search halves the step until the objective falls.
 
 Where float32 is not exact enough, steps go on without an end and bring nothing:
 the objective is level and the bound goes up and down. A few of them in a row,
-and the minimization gives up. `path` then goes on in float64.
+and the minimization gives up. `solver` then goes on in float64, where steps
+without progress are followed by more exact ones.
 """
 
 from collections.abc import Callable
