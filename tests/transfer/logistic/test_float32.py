@@ -23,7 +23,8 @@ def test_function_gets_float32(x64):
     return vector
 
   float32.apply(record_type, jnp.ones(2))
-  assert types == [jnp.float32]
+  float32.apply(record_type, jnp.ones(2), jnp.float64)
+  assert types == [jnp.float32, jnp.float64]
 
 
 def test_zero_stays_zero(x64):

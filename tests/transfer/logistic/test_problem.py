@@ -1,10 +1,13 @@
 """How features and labels are held on the devices."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
 
 from tf_transfer.runtime import devices
+from tf_transfer.transfer.logistic import blocks
 from tf_transfer.transfer.logistic import problem as problem_lib
 
 
@@ -30,8 +33,8 @@ def test_features_keep_their_type(eight, dtype):
   mask = np.ones((3, 8), bool)
   problem = problem_lib.build_problem(features, mask, mask, eight, False)
   assert problem.rows.dtype == dtype
-  assert problem.rows_float32.dtype == np.float32
-  assert (problem.rows_float32 is problem.rows) == (dtype == np.float32)
+  assert problem.product_rows.dtype == np.float32
+  assert (problem.product_rows is problem.rows) == (dtype == np.float32)
   assert not problem.is_softmax
 
 
@@ -43,6 +46,22 @@ def test_features_that_do_not_vary_are_known(eight):
   mask = np.ones((1, 9000), bool)
   problem = problem_lib.build_problem(features, mask, mask, eight, False)
   np.testing.assert_array_equal(problem.varies, [False, True, True])
+
+
+@pytest.mark.parametrize('streamed', [False, True])
+def test_rows_in_float64_are_centered_block_by_block(eight, streamed):
+  """The features are not copied for it."""
+  features = np.float32(1e4) + np.arange(48, dtype=np.float32).reshape(16, 3)
+  mask = np.ones((1, 16), bool)
+  problem = problem_lib.build_problem(features, mask, mask, eight, streamed)
+  mean = features.mean(0, dtype=np.float64)
+  problem = problem_lib.in_float64(dataclasses.replace(problem, mean=mean))
+  assert problem.product_rows is problem.rows
+  np.testing.assert_array_equal(problem.shift, mean)
+  np.testing.assert_array_equal(problem.mean, 0)
+  np.testing.assert_array_equal(jax.jit(blocks.mean_row)(problem), 0)
+  rows = jax.jit(blocks.gather_rows)(problem, np.array([15, 2]))
+  np.testing.assert_array_equal(rows, features[[15, 2]] - mean)
 
 
 def test_mesh_has_as_many_devices_as_have_enough_to_do(monkeypatch):

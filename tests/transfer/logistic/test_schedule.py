@@ -50,6 +50,10 @@ def test_whole_hessian_is_not_for_more_weights_than_examples():
     schedule.PreconditionerSchedule(5_000, 2048, 10, softmax=True),
     # Independent labels.
     schedule.PreconditionerSchedule(500_000, 2048, 10, softmax=False),
+    # In float64.
+    schedule.PreconditionerSchedule(
+      50_000, 2048, 10, softmax=True, may_factor=False
+    ),
     # Too large.
     schedule.PreconditionerSchedule(500_000, 2048, 100, softmax=True),
   ):

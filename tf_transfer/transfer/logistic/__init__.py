@@ -10,6 +10,7 @@ call, the modules are:
 
   path           what callers use: `fit_path`, `refit`, `logits`
   validation     checks features, labels and penalties
+  solver         in which form a problem is solved, and in which type
   problem        the data of one problem on the devices of a mesh
   spectrum       the covariance's eigenbasis; the row space where N < D
   schedule       chooses the next penalty's preconditioner by its cost

@@ -19,7 +19,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.typing import ArrayLike
+from jax.typing import ArrayLike, DTypeLike
 
 from tf_transfer.transfer.logistic import float32
 from tf_transfer.transfer.logistic import objective as objective_lib
@@ -35,8 +35,9 @@ class BfgsHistory(NamedTuple):
   """Directions and their products with the losses' Hessian, newest first.
 
   Attributes:
-    directions: [K, C R] float32, with d' H d = 1; zero where there is none yet.
-    images: [K, C R] float32, without the penalty's part.
+    directions: [K, C R], in the type of products, with d' H d = 1; zero where
+      there is none yet.
+    images: [K, C R] in the same type, without the penalty's part.
     curvature: the trace of all curvatures that the images belong to.
   """
 
@@ -45,9 +46,11 @@ class BfgsHistory(NamedTuple):
   curvature: jax.Array
 
 
-def empty_history(num_directions: int, num_weights: int) -> BfgsHistory:
+def empty_history(
+  num_directions: int, num_weights: int, dtype: DTypeLike = jnp.float32
+) -> BfgsHistory:
   """Returns a history with room for K directions of C R weights."""
-  zeros = jnp.zeros((num_directions, num_weights), jnp.float32)
+  zeros = jnp.zeros((num_directions, num_weights), dtype)
   return BfgsHistory(zeros, zeros, jnp.ones(()))
 
 
@@ -55,7 +58,7 @@ def write_row(
   array: jax.Array, vector: jax.Array, index: ArrayLike
 ) -> jax.Array:
   """Returns the array [K, C R] with a vector [C, R] in the row of an index."""
-  row = vector.astype(jnp.float32).reshape(1, -1)
+  row = vector.astype(array.dtype).reshape(1, -1)
   return lax.dynamic_update_slice_in_dim(array, row, index, axis=0)
 
 
@@ -88,8 +91,8 @@ def update_history(
     return jnp.where((index < num_new)[:, None], new, scale * shifted)
 
   return BfgsHistory(
-    merge(directions, history.directions, 1).astype(jnp.float32),
-    merge(images, history.images, growth).astype(jnp.float32),
+    merge(directions, history.directions, 1).astype(directions.dtype),
+    merge(images, history.images, growth).astype(images.dtype),
     curvature,
   )
 
@@ -112,12 +115,12 @@ def correct(
 
   def precondition_corrected(vector: jax.Array) -> jax.Array:
     size = float32.magnitude(vector)
-    flat = (vector / size).astype(jnp.float32).ravel()
+    flat = (vector / size).astype(images.dtype).ravel()
     coefficients = inverse @ (directions @ flat)
     rest = (flat - coefficients @ images).reshape(vector.shape)
     step = precondition(rest.astype(jnp.float64))
     step_size = float32.magnitude(step)
-    flat_step = (step / step_size).astype(jnp.float32).ravel()
+    flat_step = (step / step_size).astype(images.dtype).ravel()
     overlap = inverse @ (images @ flat_step)
     result = step.ravel() - step_size * (overlap @ directions)
     result += (coefficients @ directions).astype(jnp.float64)
@@ -129,10 +132,10 @@ def correct(
 def _solve_history(
   history: BfgsHistory, point: Point, penalty: ArrayLike
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Returns D, Y and E at a point, in float32."""
-  directions = history.directions
+  """Returns D, Y and E at a point, in the history's type."""
+  directions, dtype = history.directions, history.directions.dtype
   growth = objective_lib.curvature_trace(point) / history.curvature
-  images = (growth * history.images + penalty * directions).astype(jnp.float32)
+  images = (growth * history.images + penalty * directions).astype(dtype)
   products = (directions @ images.T).astype(jnp.float64)
   products = (products + products.T) / 2
   # Rows without a direction are zero, and stay so.
@@ -141,5 +144,5 @@ def _solve_history(
   is_used = values > _LEAST_EIGENVALUE * jnp.maximum(jnp.max(values), 1)
   values = jnp.where(is_used, 1 / jnp.where(is_used, values, 1), 0)
   vectors = scale[:, None] * vectors
-  inverse = ((vectors * values) @ vectors.T).astype(jnp.float32)
+  inverse = ((vectors * values) @ vectors.T).astype(dtype)
   return directions, images, inverse

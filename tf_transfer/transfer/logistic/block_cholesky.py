@@ -281,7 +281,7 @@ def _squared_lengths(problem: Problem) -> jax.Array:
     return blocks.scan_blocks(problem, step, zeros, rows, row_mask)
 
   lengths = blocks.map_shards(problem, shard_lengths, (BATCH, BATCH), BATCH)(
-    problem.rows_float32, problem.row_mask
+    problem.product_rows, problem.row_mask
   )
   return jnp.where(lengths > 0, lengths, 1)
 

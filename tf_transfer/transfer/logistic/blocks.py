@@ -63,12 +63,15 @@ def product_block_rows(problem: Problem, num_rows: int) -> int:
 
   On CPUs the logits of a block are still in the caches when the curvature is
   applied to them. An accelerator, whose units a block would leave idle, takes
-  all rows at once unless they stay with the host.
+  all rows at once unless they stay with the host. Rows that are converted to
+  float64 are as few as in any other pass.
 
   Args:
     problem: whose rows they are.
     num_rows: on a device.
   """
+  if problem.product_type == jnp.float64:
+    return BLOCK_ROWS
   on_cpu = problem.mesh.devices.flat[0].platform == 'cpu'
   if on_cpu or problem.streamed:
     return max(BLOCK_ROWS, BLOCK_LOGITS // len(problem.targets))
@@ -98,11 +101,14 @@ def locate_block(
 def load_block(
   problem: Problem, rows: jax.Array, start: ArrayLike, block_rows: int
 ) -> jax.Array:
-  """Returns rows [E, R] from `start` on, in the device's memory."""
+  """Returns rows [E, R] from `start` on, in the device's memory.
+
+  They are centered, in float64, where products are in that type.
+  """
   block = lax.dynamic_slice_in_dim(rows, start, block_rows)
   if problem.streamed:
     block = jax.device_put(block, jax.memory.Space.Device)
-  return block
+  return _shift_rows(problem, block)
 
 
 def scan_blocks(
@@ -194,7 +200,7 @@ def mean_row(problem: Problem) -> jax.Array:
 
 
 def gather_rows(problem: Problem, index: jax.Array) -> jax.Array:
-  """Returns rows [M, R] float32 by their index [M], on every device.
+  """Returns rows [M, R] by their index [M], on every device.
 
   They are collected from all devices, or from the host's memory where the
   features stay there.
@@ -211,9 +217,9 @@ def gather_rows(problem: Problem, index: jax.Array) -> jax.Array:
       matches = block[jnp.clip(position, 0, len(block) - 1)]
       return jnp.where(in_block[:, None], matches, gathered)
 
-    gathered = jnp.zeros((len(index), rows.shape[1]), jnp.float32)
+    gathered = jnp.zeros((len(index), rows.shape[1]), problem.product_type)
     if not problem.streamed:
-      return lax.psum(take(rows, 0, gathered), DATA_AXIS)
+      return _shift_rows(problem, lax.psum(take(rows, 0, gathered), DATA_AXIS))
 
     def step(
       gathered: jax.Array, start: jax.Array, _: jax.Array, block: jax.Array
@@ -224,5 +230,12 @@ def gather_rows(problem: Problem, index: jax.Array) -> jax.Array:
     return lax.psum(gathered, DATA_AXIS)
 
   return map_shards(problem, shard_gather, (BATCH, BATCH), REPLICATED)(
-    problem.rows_float32, problem.row_mask
+    problem.product_rows, problem.row_mask
   )
+
+
+def _shift_rows(problem: Problem, rows: jax.Array) -> jax.Array:
+  """Subtracts the problem's shift from rows [E, R], if it has one."""
+  if problem.product_type != jnp.float64:
+    return rows
+  return rows.astype(jnp.float64) - problem.shift

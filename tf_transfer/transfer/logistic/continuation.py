@@ -76,7 +76,8 @@ def start_history(
   """Starts from given weights, or from zero where that is better.
 
   With zero weights the bias is the logarithm of the classes' frequencies, or
-  the log-odds of labels.
+  the log-odds of labels. It also takes over what weights of features that do
+  not vary would do.
 
   Args:
     problem: what is fitted.
@@ -88,6 +89,8 @@ def start_history(
   if problem.is_softmax:
     # What all classes share changes no loss and only costs penalty.
     weights = weights - jnp.mean(weights, axis=0)
+  bias = bias + jnp.where(problem.varies, 0, weights) @ problem.mean
+  weights = jnp.where(problem.varies, weights, 0)
   penalty = jnp.exp(log_penalty)
   weights = jnp.stack([jnp.zeros_like(weights), weights])
   bias = jnp.stack([_prior_bias(problem), bias])
@@ -106,7 +109,9 @@ def start_history(
     bias=put_first(bias[best]),
     loss=loss[best],
     num_solutions=jnp.ones((), jnp.int32),
-    bfgs_history=bfgs.empty_history(num_directions, weights[0].size),
+    bfgs_history=bfgs.empty_history(
+      num_directions, weights[0].size, problem.product_type
+    ),
   )
 
 

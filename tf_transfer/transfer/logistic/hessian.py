@@ -16,7 +16,8 @@ right side is minus `Point.gradient`. H_bb [C, C] is called S in `objective`.
 A product takes two passes over the rows: logits' changes dW x_i, and the sum of
 (A_i (dW x_i + the bias's change)) x_i'. Rows are centered in both. That
 changes nothing in exact arithmetic, since the bias makes up for it, and a lot
-in float32: large means would cancel.
+in float32: large means would cancel. Where float32 is not exact enough, rows
+and products are in float64; see `Problem.product_type`.
 """
 
 import functools
@@ -49,7 +50,7 @@ def hessian_product(
     A function of dW [C, R] that returns the Schur complement times dW, [C, R],
     and -H_bb^-1 H_bw dW [C], what dW adds to the bias's step.
   """
-  mean = problem.mean.astype(jnp.float32)
+  mean = problem.mean.astype(problem.product_type)
   inverse = curvature_lib.invert_bias_hessian(point.bias_hessian)
   specs = BATCH, BATCH, curvature_lib.curvature_spec(problem)
   change_logits = blocks.map_shards(
@@ -68,12 +69,14 @@ def hessian_product(
   def multiply(change: jax.Array) -> tuple[jax.Array, jax.Array]:
     # Scaled to unit size: float32 must neither overflow nor underflow.
     size = float32.magnitude(change)
-    unit_change = (change / size).astype(jnp.float32)
+    unit_change = (change / size).astype(problem.product_type)
     unit_change = jnp.where(problem.varies, unit_change, 0)
-    examples = problem.rows_float32, problem.row_mask, point.curvature
+    examples = problem.product_rows, problem.row_mask, point.curvature
     logits, sums = change_logits(*examples, unit_change)
     bias_change = -curvature_lib.multiply_bias(inverse, sums)
-    product = sum_rows(*examples, logits, bias_change.astype(jnp.float32))
+    product = sum_rows(
+      *examples, logits, bias_change.astype(problem.product_type)
+    )
     product = jnp.where(problem.varies, product, 0).astype(jnp.float64)
     # The bias of rows that are not centered.
     bias_change -= (unit_change @ mean).astype(jnp.float64)
@@ -94,11 +97,11 @@ def _logit_changes(
 
   Args:
     problem: whose rows they are.
-    mean: [R] float32.
-    rows: [N, R] float32, those of this device.
+    mean: [R], in the type of products.
+    rows: [N, R] for products, those of this device.
     row_mask: [N].
     curvature: of these rows.
-    change: dW [C, R] float32.
+    change: dW [C, R], in the type of products.
 
   Returns:
     dW (x - mean) [C, N] of this device, and A times that, summed over the
@@ -116,7 +119,7 @@ def _logit_changes(
     logits, sums = carry
     block_logits = change @ block.T - offset
     weighted = curvature_lib.apply_curvature(
-      blocks.slice_examples(curvature, start, len(block)), block_logits
+      _block_curvature(problem, curvature, start, len(block)), block_logits
     )
     weighted = jnp.where(is_new, weighted, 0)
     return (
@@ -124,7 +127,7 @@ def _logit_changes(
       sums + jnp.sum(weighted, axis=1, dtype=jnp.float64),
     )
 
-  zeros = jnp.zeros((len(change), len(rows)), jnp.float32)
+  zeros = jnp.zeros((len(change), len(rows)), change.dtype)
   initial = zeros, jnp.zeros(len(change))
   logits, sums = blocks.scan_blocks(
     problem, step, initial, rows, row_mask, max_rows
@@ -145,15 +148,15 @@ def _weighted_rows(
 
   Args:
     problem: whose rows they are.
-    mean: [R] float32.
-    rows: [N, R] float32, those of this device.
+    mean: [R], in the type of products.
+    rows: [N, R] for products, those of this device.
     row_mask: [N].
     curvature: of these rows.
     logits: [C, N], changes of the logits of this device.
-    bias_change: [C] float32.
+    bias_change: [C], in the type of products.
 
   Returns:
-    [C, R] float32.
+    [C, R], in the type of products.
   """
   max_rows = blocks.product_block_rows(problem, len(rows))
 
@@ -168,15 +171,25 @@ def _weighted_rows(
       blocks.slice_examples(logits, start, len(block)) + bias_change[:, None]
     )
     weighted = curvature_lib.apply_curvature(
-      blocks.slice_examples(curvature, start, len(block)), change
+      _block_curvature(problem, curvature, start, len(block)), change
     )
     weighted = jnp.where(is_new, weighted, 0)
     return total + weighted @ block, sums + curvature_lib.sum_examples(weighted)
 
-  zeros = jnp.zeros((len(bias_change), rows.shape[1]), jnp.float32)
+  zeros = jnp.zeros((len(bias_change), rows.shape[1]), bias_change.dtype)
   initial = zeros, jnp.zeros_like(bias_change)
   total, sums = lax.psum(
     blocks.scan_blocks(problem, step, initial, rows, row_mask, max_rows),
     DATA_AXIS,
   )
   return total - sums[:, None] * mean
+
+
+def _block_curvature(
+  problem: Problem, curvature: Curvature, start: jax.Array, num_examples: int
+) -> Curvature:
+  """Returns the curvature of a block's examples, in the type of products."""
+  block = blocks.slice_examples(curvature, start, num_examples)
+  if problem.product_type == jnp.float64:
+    return curvature_lib.to_float64(block)
+  return block

@@ -60,10 +60,12 @@ class LeadingExamples(NamedTuple):
   Columns of U are Kronecker products of rows of `classes` and of `rows`.
 
   Attributes:
-    classes: [M, C] float32, v: between which classes.
-    rows: [M, R] float32, sqrt(s) x, centered, in the eigenbasis.
-    root: [M, M] float32, Q with Q' Q = (1 + U' B^-1 U)^-1, the bias included.
-    rest: [C] float32, the mean curvature of all else; the same for all classes
+  All are in the spectrum's type.
+
+    classes: [M, C], v: between which classes.
+    rows: [M, R], sqrt(s) x, centered, in the eigenbasis.
+    root: [M, M], Q with Q' Q = (1 + U' B^-1 U)^-1, the bias included.
+    rest: [C], the mean curvature of all else; the same for all classes
       of a softmax.
   """
 
@@ -104,8 +106,9 @@ def find_leading_examples(
     rest = jnp.maximum(point.bias_hessian - leading_diagonal, 0) / num_examples
   roots = jnp.sqrt(sizes)
   rows = spectrum_lib.centered_rows(problem, spectrum, index)
-  rows = roots.astype(jnp.float32)[:, None] * rows
-  rest, classes = rest.astype(jnp.float32), classes.astype(jnp.float32)
+  dtype = spectrum.values.dtype
+  rows = roots.astype(dtype)[:, None] * rows
+  rest, classes = rest.astype(dtype), classes.astype(dtype)
   # B^-1/2 U. With one-hot classes each row has its own class's scale; those of
   # a softmax are all the same.
   scale = jnp.sqrt(spectrum_lib.kronecker_inverse(spectrum, rest, penalty))
@@ -113,7 +116,7 @@ def find_leading_examples(
   scaled = rows * scale
   bias = num_examples * rest + _BIAS_RIDGE * jnp.sum(sizes) / len(rest)
   bias = bias[0] if problem.is_softmax else classes @ bias
-  constant = (roots / jnp.sqrt(bias)).astype(jnp.float32)
+  constant = (roots / jnp.sqrt(bias)).astype(dtype)
   scaled = jnp.concatenate([scaled, constant[:, None]], axis=1)
   root = _inverse_root(classes, scaled)
   return LeadingExamples(classes, rows, root, rest)
@@ -136,8 +139,9 @@ def woodbury_inverse(
     return scale * ((leading.classes * coefficients[:, None]).T @ leading.rows)
 
   def apply(vector: jax.Array) -> jax.Array:
-    scaled = float32.apply(lambda v: scale * v, vector)
-    return scaled - float32.apply(correction, scaled)
+    dtype = scale.dtype
+    scaled = float32.apply(lambda v: scale * v, vector, dtype)
+    return scaled - float32.apply(correction, scaled, dtype)
 
   return apply
 
@@ -152,7 +156,7 @@ def _inverse_root(classes: jax.Array, scaled: jax.Array) -> jax.Array:
   products = (classes @ classes.T) * (scaled @ scaled.T)
   # More than rounding can take away from the least eigenvalue.
   largest = jnp.max(jnp.sum(jnp.abs(products), axis=1))
-  products += (1 + 2e-7 * largest) * jnp.eye(len(products), dtype=jnp.float32)
+  products += (1 + 2e-7 * largest) * jnp.eye(len(products), dtype=scaled.dtype)
   return inverse_cholesky(products)
 
 

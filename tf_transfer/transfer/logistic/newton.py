@@ -15,6 +15,11 @@ Conjugate gradients stop
   the bound there.
 
 A line search halves the step until the objective falls.
+
+Where float32 is not exact enough, steps go on without an end and bring nothing:
+the objective is level and the bound goes up and down. A few of them in a row,
+and the minimization gives up. `solver` then goes on in float64, where steps
+without progress are followed by more exact ones.
 """
 
 from collections.abc import Callable
@@ -48,8 +53,29 @@ _MAX_HALVINGS = 30
 # The part of the fall that the slope promises which a step must bring.
 _SUFFICIENT_DECREASE = 1e-4
 
+# Steps in a row without progress after which the minimization gives up.
+MAX_IDLE_STEPS = 5
+
+# Progress is a fall of the objective by this part of the bound that is asked
+# for, or a bound of half of the lowest so far.
+_LEAST_PROGRESS = 0.1
+
 # Objectives are equal up to this part, which is rounding.
 OBJECTIVE_ROUNDING = 1e-12
+
+
+class _Progress(NamedTuple):
+  """How far the minimization has come.
+
+  Attributes:
+    objective: at the last progress.
+    bound: the lowest at any progress.
+    num_idle: steps since.
+  """
+
+  objective: jax.Array
+  bound: jax.Array
+  num_idle: jax.Array
 
 
 class _ConjugateGradients(NamedTuple):
@@ -64,8 +90,8 @@ class _ConjugateGradients(NamedTuple):
     num_products: with the Hessian.
     failed: whether rounding has made direction . Hessian direction, or the
       energy, negative or not a number.
-    directions: [K, C R] float32, the last ones, of length one in the Hessian.
-    images: [K, C R] float32, their products with the losses' Hessian.
+    directions: [K, C R], the last ones, of length one in the Hessian.
+    images: [K, C R], their products with the losses' Hessian.
   """
 
   step: jax.Array
@@ -107,14 +133,19 @@ def minimize(
   """
 
   def is_unfinished(state: tuple) -> jax.Array:
-    point, num_evaluations, moved, _ = state
+    point, num_evaluations, moved, progress, _ = state
     # Written so that a bound that is not a number counts as too large.
     too_large = ~(point.bound <= tolerance * point.objective)
-    return too_large & moved & (num_evaluations < max_evaluations)
+    may_go_on = moved & (progress.num_idle < MAX_IDLE_STEPS)
+    return too_large & may_go_on & (num_evaluations < max_evaluations)
 
   def iterate(state: tuple) -> tuple:
-    point, num_evaluations, _, history = state
+    point, num_evaluations, _, progress, history = state
     target = tolerance * point.objective
+    exactness = 1.0
+    if problem.product_type == jnp.float64:
+      # Float32 would not reach it.
+      exactness = 0.1**progress.num_idle
     step, bias_step, num_products, history = newton_step(
       problem,
       spectrum,
@@ -122,17 +153,19 @@ def minimize(
       approximation,
       point,
       penalty,
-      target,
+      exactness * target,
       max_evaluations - num_evaluations,
     )
     point, num_attempts, moved = line_search(
       problem, point, penalty, step, bias_step
     )
     spent = num_evaluations + num_products + num_attempts
-    return point, spent, moved, history
+    return point, spent, moved, _advance(progress, point, target), history
 
-  initial = point, jnp.zeros((), jnp.int32), jnp.ones((), bool), history
-  point, num_evaluations, _, history = lax.while_loop(
+  zero = jnp.zeros((), jnp.int32)
+  progress = _Progress(point.objective, point.bound, zero)
+  initial = point, zero, jnp.ones((), bool), progress, history
+  point, num_evaluations, _, _, history = lax.while_loop(
     is_unfinished, iterate, initial
   )
   return point, num_evaluations, history
@@ -242,6 +275,17 @@ def line_search(
     is_unfinished, attempt, initial
   )
   return new, num_attempts, accepted
+
+
+def _advance(progress: _Progress, point: Point, target: jax.Array) -> _Progress:
+  """Returns the progress after a step to a point."""
+  least = progress.objective - _LEAST_PROGRESS * target
+  made = (point.objective <= least) | (point.bound <= 0.5 * progress.bound)
+  return _Progress(
+    jnp.where(made, point.objective, progress.objective),
+    jnp.where(made, jnp.fmin(point.bound, progress.bound), progress.bound),
+    jnp.where(made, 0, progress.num_idle + 1),
+  )
 
 
 def _start_conjugate_gradients(

@@ -170,6 +170,9 @@ def gradient_norm(problem: Problem, point: Point) -> jax.Array:
   # The point's gradient is that after a step of the bias.
   change, _ = _effect_of_bias_step(problem, point.curvature, point.bias_step)
   gradient = point.gradient - change
+  # With respect to the weights of rows that are not shifted.
+  shift = jnp.where(problem.varies, problem.shift, 0)
+  gradient += point.bias_gradient[:, None] * shift
   return jnp.maximum(
     jnp.max(jnp.abs(gradient)), jnp.max(jnp.abs(point.bias_gradient))
   )
@@ -298,7 +301,8 @@ def _effect_of_bias_step(
 ) -> tuple[jax.Array, jax.Array]:
   """Computes what moving all residuals by A u changes in the gradients.
 
-  The change of the weights' gradient is small, and float32 does for it.
+  The change of the weights' gradient is small, and float32 does for it, unless
+  products are in float64.
 
   Args:
     problem: whose examples are meant.
@@ -331,11 +335,11 @@ def _effect_of_bias_step(
       )
       change = jnp.where(is_new, change, 0)
       return (
-        gradient + change.astype(jnp.float32) @ block,
+        gradient + change.astype(problem.product_type) @ block,
         total + curvature_lib.sum_examples(change),
       )
 
-    zeros = jnp.zeros((len(unit_step), rows.shape[1]), jnp.float32)
+    zeros = jnp.zeros((len(unit_step), rows.shape[1]), problem.product_type)
     initial = zeros, jnp.zeros(len(unit_step))
     sums = blocks.scan_blocks(problem, step, initial, rows, row_mask, max_rows)
     return lax.psum(sums, DATA_AXIS)
@@ -343,6 +347,6 @@ def _effect_of_bias_step(
   in_specs = BATCH, BATCH, curvature_lib.curvature_spec(problem)
   gradient, total = blocks.map_shards(
     problem, shard_sums, in_specs, REPLICATED
-  )(problem.rows_float32, problem.row_mask, curvature)
+  )(problem.product_rows, problem.row_mask, curvature)
   gradient = jnp.where(problem.varies, gradient, 0)
   return size * gradient.astype(jnp.float64), size * total

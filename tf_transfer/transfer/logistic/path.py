@@ -21,29 +21,19 @@ is in `objective`.
 """
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from tf_transfer.errors import InputError
-from tf_transfer.runtime import devices
-from tf_transfer.transfer.logistic import (
-  block_cholesky,
-  blocks,
-  continuation,
-  schedule,
-)
 from tf_transfer.transfer.logistic import problem as problem_lib
-from tf_transfer.transfer.logistic import spectrum as spectrum_lib
-from tf_transfer.transfer.logistic.continuation import Solution
+from tf_transfer.transfer.logistic import solver
 from tf_transfer.transfer.logistic.problem import Problem
-from tf_transfer.transfer.logistic.spectrum import RowSpace, Spectrum
+from tf_transfer.transfer.logistic.solver import Limits
 from tf_transfer.transfer.logistic.validation import (
   check_features,
   check_initial,
@@ -55,13 +45,6 @@ from tf_transfer.transfer.logistic.validation import (
 
 PENALTIES = 10 ** np.linspace(-6, 5, 45)
 """The paper's: 10^-6 to 10^5, four to a decade (appendix on fixed features)."""
-
-# The most rows of the BFGS history. More save next to no evaluations, and are
-# read in each.
-MAX_DIRECTIONS = 24
-
-# What the solver aims at, as a part of the tolerance. The rest is for rounding.
-_TARGET = 0.9
 
 
 class Path(NamedTuple):
@@ -88,18 +71,6 @@ class Path(NamedTuple):
   bound: np.ndarray
   evaluations: np.ndarray
   converged: np.ndarray
-
-
-class _Limits(NamedTuple):
-  """When a penalty is done.
-
-  Attributes:
-    tolerance: of the bound, relative to the objective.
-    max_evaluations: after which the solver gives up.
-  """
-
-  tolerance: float
-  max_evaluations: int
 
 
 def fit_path(
@@ -142,7 +113,7 @@ def fit_path(
   penalties = check_penalties(penalties)
   if not tolerance > 0:
     raise InputError(f'tolerance must be positive, not {tolerance}')
-  limits = _Limits(tolerance, max_evaluations)
+  limits = Limits(tolerance, max_evaluations)
   fitted = fitted_classes(*labels)
   initial = check_initial(initial, features.shape[1], len(labels[0]))
   path = _empty_path(penalties, features.shape[1], *labels)
@@ -270,7 +241,7 @@ def _fill(
   problem: Problem,
   num_examples: int,
   initial: tuple[np.ndarray, np.ndarray],
-  limits: _Limits,
+  limits: Limits,
   progress: Callable[[int, int], None] | None,
 ) -> None:
   """Solves for all penalties, the largest first, and fills in the path.
@@ -285,7 +256,7 @@ def _fill(
     progress: as in `fit_path`.
   """
   distinct, position = np.unique(-path.penalties, return_inverse=True)
-  solutions = _solve(problem, num_examples, -distinct, initial, limits)
+  solutions = solver.solve(problem, num_examples, -distinct, initial, limits)
   for number, (solution, evaluations) in enumerate(solutions):
     for index in np.flatnonzero(position == number):
       path.weights[index][:, fitted] = solution.weights.T
@@ -296,121 +267,3 @@ def _fill(
       path.evaluations[index] = evaluations
     if progress:
       progress(number + 1, len(distinct))
-
-
-def _solve(
-  problem: Problem,
-  num_examples: int,
-  penalties: np.ndarray,
-  initial: tuple[np.ndarray, np.ndarray],
-  limits: _Limits,
-) -> Iterator[tuple[Solution, int]]:
-  """Yields the solution of each penalty, with its number of evaluations.
-
-  With fewer examples than features the problem is solved in the row space, and
-  each solution is evaluated anew in terms of the features: its certificate is
-  that of the weights which are returned.
-
-  Args:
-    problem: what is fitted.
-    num_examples: without padding.
-    penalties: [P], falling.
-    initial: weights [C, D] and bias [C].
-    limits: when a penalty is done.
-  """
-  if num_examples >= problem.rows.shape[1]:
-    mean = blocks.mean_row(problem)
-    problem = dataclasses.replace(problem, mean=mean)
-    spectrum = spectrum_lib.compute_spectrum(problem)
-    solutions = _follow(problem, spectrum, penalties, initial, limits)
-    for solution, evaluations in solutions:
-      yield jax.tree.map(np.asarray, solution), evaluations
-    return
-  reduced, spectrum, row_space = _reduce(problem, num_examples)
-  weights, bias = initial
-  initial = weights @ row_space.axes, bias + weights @ row_space.mean
-  solutions = _follow(reduced, spectrum, penalties, initial, limits)
-  for penalty, (solution, evaluations) in zip(
-    penalties, solutions, strict=True
-  ):
-    weights = solution.weights @ row_space.axes.T
-    bias = solution.bias - weights @ row_space.mean
-    solution = continuation.evaluate_solution(problem, weights, bias, penalty)
-    yield jax.tree.map(np.asarray, solution), evaluations
-
-
-def _reduce(
-  problem: Problem, num_examples: int
-) -> tuple[Problem, Spectrum, RowSpace]:
-  """Returns the problem in the row space, for fewer examples than features."""
-  rows, spectrum, row_space = spectrum_lib.reduce_to_row_space(
-    problem.rows[:num_examples]
-  )
-  rows_float32 = rows.astype(jnp.float32)
-  reduced = dataclasses.replace(
-    problem,
-    rows=problem_lib.spread(rows, problem.mesh, devices.BATCH, axis=0),
-    rows_float32=problem_lib.spread(
-      rows_float32, problem.mesh, devices.BATCH, axis=0
-    ),
-    mean=jnp.zeros(num_examples),
-    varies=jnp.ones(num_examples, bool),
-  )
-  return reduced, spectrum, row_space
-
-
-def _follow(
-  problem: Problem,
-  spectrum: Spectrum,
-  penalties: np.ndarray,
-  initial: tuple[jax.Array, jax.Array],
-  limits: _Limits,
-) -> Iterator[tuple[Solution, int]]:
-  """Yields solutions along falling penalties, each started from the last.
-
-  Args:
-    problem: what is fitted.
-    spectrum: of its rows.
-    penalties: [P], falling.
-    initial: weights [C, R] and bias [C].
-    limits: when a penalty is done.
-  """
-  num_classes = len(problem.targets)
-  history = continuation.start_history(
-    problem,
-    *initial,
-    np.log(penalties[0]),
-    _num_directions(*problem.rows.shape, num_classes),
-  )
-  preconditioner_schedule = schedule.PreconditionerSchedule(
-    *problem.rows.shape, num_classes, problem.is_softmax
-  )
-  cholesky = None
-  for penalty in penalties:
-    if preconditioner_schedule.factor_now:
-      # The old factor's memory is freed before a new one is made.
-      cholesky = None
-      cholesky = block_cholesky.factor_hessian(
-        problem, spectrum, history.weights[0], history.bias[0], penalty
-      )
-    history, solution, evaluations = continuation.solve_next(
-      problem,
-      spectrum,
-      history,
-      np.log(penalty),
-      _TARGET * limits.tolerance,
-      limits.max_evaluations,
-      preconditioner_schedule.num_leading,
-      cholesky,
-    )
-    yield solution, int(evaluations)
-    preconditioner_schedule.update(int(evaluations))
-
-
-def _num_directions(num_examples: int, dim: int, num_classes: int) -> int:
-  """Returns how many rows the BFGS history has.
-
-  To read and to hold them must cost little beside the features.
-  """
-  affordable = max(2**23, num_examples * dim // 16) // (4 * num_classes * dim)
-  return int(np.clip(min(num_examples // 64, affordable), 2, MAX_DIRECTIONS))

@@ -75,11 +75,18 @@ def build_preconditioner(
     case BlockCholesky():
       apply_inverse = block_cholesky.solve_cholesky(approximation)
 
+  dtype = spectrum.values.dtype
+
   def precondition(vector: jax.Array) -> jax.Array:
     if spectrum.axes is None:
       return apply_inverse(vector)
-    rotated = float32.apply(lambda v: v @ spectrum.axes, vector)
-    return float32.apply(lambda v: v @ spectrum.axes.T, apply_inverse(rotated))
+    rotated = float32.apply(lambda v: v @ spectrum.axes, vector, dtype)
+    step = float32.apply(
+      lambda v: v @ spectrum.axes.T, apply_inverse(rotated), dtype
+    )
+    # The axes are exact to rounding only: a little of the step falls on
+    # features that do not vary, whose products count as zero.
+    return jnp.where(problem.varies, step, 0)
 
   if not len(history.directions):
     return precondition
@@ -90,18 +97,19 @@ def _kronecker_inverse(
   problem: Problem, spectrum: Spectrum, point: Point, penalty: ArrayLike
 ) -> Callable[[jax.Array], jax.Array]:
   """Inverts mean curvature ⊗ Gram matrix + penalty, in the eigenbasis."""
+  dtype = spectrum.values.dtype
   mean = point.bias_hessian / jnp.sum(problem.row_mask)
   if mean.ndim == 1:
     scale = spectrum_lib.kronecker_inverse(spectrum, mean, penalty)
-    return lambda vector: float32.apply(lambda v: scale * v, vector)
+    return lambda vector: float32.apply(lambda v: scale * v, vector, dtype)
   curvatures, axes = jnp.linalg.eigh(mean)
   scale = spectrum_lib.kronecker_inverse(
     spectrum, jnp.maximum(curvatures, 0), penalty
   )
-  axes = axes.astype(jnp.float32)
+  axes = axes.astype(dtype)
 
   def apply_inverse(vector: jax.Array) -> jax.Array:
-    scaled = float32.apply(lambda v: scale * (axes.T @ v), vector)
-    return float32.apply(lambda v: axes @ v, scaled)
+    scaled = float32.apply(lambda v: scale * (axes.T @ v), vector, dtype)
+    return float32.apply(lambda v: axes @ v, scaled, dtype)
 
   return apply_inverse

@@ -30,14 +30,15 @@ _HOST_BLOCK_ROWS = 4096
   jax.tree_util.register_dataclass,
   data_fields=[
     'rows',
-    'rows_float32',
+    'product_rows',
+    'shift',
     'mean',
     'targets',
     'label_mask',
     'row_mask',
     'varies',
   ],
-  meta_fields=['mesh', 'streamed'],
+  meta_fields=['mesh', 'streamed', 'product_type'],
 )
 @dataclasses.dataclass(frozen=True)
 class Problem:
@@ -45,9 +46,11 @@ class Problem:
 
   Attributes:
     rows: [N, R], of a float type, the first axis over the devices.
-    rows_float32: [N, R], the same in float32; the same array where that is the
-      type of `rows`.
-    mean: [R] float64, of rows.
+    product_rows: [N, R], the rows that products are made of: the same in
+      float32, or the same array where no other type is needed.
+    shift: [R] float64, what is subtracted from the rows ahead of all else
+      where `product_type` is float64; else zero, and not subtracted.
+    mean: [R] float64, of the rows, the shift subtracted.
     targets: [C, N] bool, one-hot classes or independent labels.
     label_mask: [C, N] bool, False where a label is ignored; None for one-hot
       classes, whose loss is the softmax cross-entropy.
@@ -56,12 +59,15 @@ class Problem:
     varies: [R] bool, False for features that are the same in all rows. The
       bias does what they could do, so their weights are zero.
     mesh: one axis, `data`.
-    streamed: whether `rows` and `rows_float32` stay in the host's memory, from
+    streamed: whether `rows` and `product_rows` stay in the host's memory, from
       which each block is copied when it is used.
+    product_type: of products with the Hessian and of the preconditioner:
+      float32, or float64 where float32 has not been exact enough.
   """
 
   rows: jax.Array
-  rows_float32: jax.Array
+  product_rows: jax.Array
+  shift: jax.Array
   mean: jax.Array
   targets: jax.Array
   label_mask: jax.Array | None
@@ -69,6 +75,7 @@ class Problem:
   varies: jax.Array
   mesh: Mesh
   streamed: bool
+  product_type: np.dtype
 
   @property
   def is_softmax(self) -> bool:
@@ -103,16 +110,17 @@ def build_problem(
   """
   memory_kind = 'pinned_host' if streamed else None
   rows = spread(features, mesh, devices.BATCH, 0, memory_kind)
-  rows_float32 = rows
+  product_rows = rows
   if rows.dtype != jnp.float32:
-    rows_float32 = spread(
+    product_rows = spread(
       features.astype(np.float32), mesh, devices.BATCH, 0, memory_kind
     )
   if label_mask is not None:
     label_mask = spread(label_mask, mesh, CLASSES_BY_EXAMPLES, 1)
   return Problem(
     rows=rows,
-    rows_float32=rows_float32,
+    product_rows=product_rows,
+    shift=jnp.zeros(features.shape[1]),
     mean=jnp.zeros(features.shape[1]),
     varies=jnp.asarray(_varies(features)),
     targets=spread(targets, mesh, CLASSES_BY_EXAMPLES, 1),
@@ -120,6 +128,26 @@ def build_problem(
     row_mask=spread(np.ones(len(features), bool), mesh, devices.BATCH, 0),
     mesh=mesh,
     streamed=streamed,
+    product_type=np.dtype('float32'),
+  )
+
+
+def in_float64(problem: Problem) -> Problem:
+  """Returns the problem with centered rows, whose products are in float64.
+
+  A block of rows is centered when it is converted to float64: that takes no
+  memory, and features that hardly vary beside their size lose no digits. In
+  centered rows the bias is bias + weights @ shift.
+
+  Args:
+    problem: its `mean` known.
+  """
+  return dataclasses.replace(
+    problem,
+    product_rows=problem.rows,
+    shift=problem.shift + problem.mean,
+    mean=jnp.zeros_like(problem.mean),
+    product_type=np.dtype('float64'),
   )
 
 

@@ -31,7 +31,12 @@ class PreconditionerSchedule:
   """
 
   def __init__(
-    self, num_examples: int, dim: int, num_classes: int, softmax: bool
+    self,
+    num_examples: int,
+    dim: int,
+    num_classes: int,
+    softmax: bool,
+    may_factor: bool = True,
   ) -> None:
     """Starts with the Kronecker product alone.
 
@@ -40,6 +45,8 @@ class PreconditionerSchedule:
       dim: R.
       num_classes: C.
       softmax: whether the classes exclude each other.
+      may_factor: False where products are in float64, for which the factor is
+        not exact enough.
     """
     self._num_examples, self._dim = num_examples, dim
     self._num_classes = num_classes
@@ -48,8 +55,10 @@ class PreconditionerSchedule:
     self._choices = [number for number in LEADING if number <= num_directions]
     # With more weights than examples only the penalty keeps the weights finite,
     # and few examples make the Hessian: leading examples do better then.
-    self._may_factor = softmax and self._num_weights <= min(
-      num_examples, MAX_FACTORED_WEIGHTS
+    self._may_factor = (
+      may_factor
+      and softmax
+      and self._num_weights <= min(num_examples, MAX_FACTORED_WEIGHTS)
     )
     self._factored = False
     self._wasted = 0.0

@@ -26,8 +26,9 @@ class Spectrum(NamedTuple):
   """The rows' covariance in its eigenbasis.
 
   Attributes:
-    values: [R] float32, eigenvalues of the centered rows' Gram matrix.
-    axes: [R, R] float32, eigenvectors as columns; None where the rows
+    values: [R], eigenvalues of the centered rows' Gram matrix, in the type of
+      the problem's products. Preconditioners compute in it.
+    axes: [R, R] in the same type, eigenvectors as columns; None where the rows
       themselves are in the eigenbasis.
   """
 
@@ -67,12 +68,16 @@ def reduce_to_row_space(
 
 @jax.jit
 def compute_spectrum(problem: Problem) -> Spectrum:
-  """Computes the eigenbasis of the rows in float32: it only preconditions."""
+  """Computes the eigenbasis of the rows, in the type of products.
+
+  It only preconditions.
+  """
+  dtype = problem.product_type
 
   def shard_gram(rows: jax.Array, row_mask: jax.Array) -> jax.Array:
     def block_gram(block: jax.Array, is_new: jax.Array) -> jax.Array:
       block = jnp.where(is_new[:, None], block - problem.mean, 0)
-      block = block.astype(jnp.float32)
+      block = block.astype(dtype)
       return (block.T @ block).astype(jnp.float64)
 
     total = blocks.sum_blocks(problem, block_gram, rows, row_mask)
@@ -83,8 +88,8 @@ def compute_spectrum(problem: Problem) -> Spectrum:
   )
   # To unit size: float32 must neither overflow nor underflow.
   size = float32.magnitude(jnp.diagonal(gram))
-  values, axes = jnp.linalg.eigh((gram / size).astype(jnp.float32))
-  return Spectrum((jnp.maximum(values, 0) * size).astype(jnp.float32), axes)
+  values, axes = jnp.linalg.eigh((gram / size).astype(dtype))
+  return Spectrum((jnp.maximum(values, 0) * size).astype(dtype), axes)
 
 
 def kronecker_inverse(
@@ -98,16 +103,17 @@ def kronecker_inverse(
     penalty: positive.
 
   Returns:
-    The inverse's diagonal as [C, R] float32.
+    The inverse's diagonal as [C, R], in the spectrum's type.
   """
   inverse = 1 / (curvatures[:, None] * spectrum.values + penalty)
-  return inverse.astype(jnp.float32)
+  return inverse.astype(spectrum.values.dtype)
 
 
 def centered_rows(
   problem: Problem, spectrum: Spectrum, index: jax.Array
 ) -> jax.Array:
-  """Returns rows [M, R] float32 by their index [M], in the eigenbasis."""
-  rows = blocks.gather_rows(problem, index) - problem.mean.astype(jnp.float32)
+  """Returns rows [M, R] by their index [M], in the eigenbasis."""
+  rows = blocks.gather_rows(problem, index)
+  rows -= problem.mean.astype(rows.dtype)
   rows = jnp.where(problem.varies, rows, 0)
   return rows if spectrum.axes is None else rows @ spectrum.axes
