@@ -52,7 +52,7 @@ def training(
   dataset: datasets.Dataset,
   config: ml_collections.ConfigDict,
 ) -> float:
-  """Returns the operations of a search over trials, with the refit.
+  """Returns the operations of a search over trials, with the refits.
 
   Args:
     net: the network.
@@ -61,9 +61,10 @@ def training(
   """
   num_trials = len(grid.build_trials(config))
   steps = grid.build_train_config(config, len(dataset.splits['train'])).steps
-  total_steps = config.refit_on_trainval * steps + halving.steps_taken(
+  num_final = grid.num_final_trainings(config)
+  total_steps = num_final * steps + halving.steps_taken(
     num_trials, grid.stops(config, steps), config.halving_keep
   )
   trained = _FORWARD_AND_BACKWARD * total_steps * config.batch_size
-  evaluated = (num_trials + config.refit_on_trainval) * num_images(dataset)
+  evaluated = (num_trials + num_final) * num_images(dataset)
   return forward(net) * (trained + evaluated)

@@ -159,16 +159,10 @@ def _classifier(name: str, classifier: classifiers.Classifier) -> Setting:
 def _training_determinants(
   name: str, config: ml_collections.ConfigDict
 ) -> dict[str, Any]:
-  fields = {
-    field: value
-    for field, value in config[name].to_dict().items()
-    if field not in grid.OPERATIONAL
+  return {
+    'preprocessing': search.PREPROCESSING,
+    'search': grid.determinants(config[name]),
   }
-  # Left out at 1, so that the identities of all cells stay as they were before
-  # this field existed.
-  if fields['num_seeds'] == 1:
-    del fields['num_seeds']
-  return {'preprocessing': search.PREPROCESSING, 'search': fields}
 
 
 def _training_cost(
