@@ -235,8 +235,7 @@ def test(
     results: of the trials.
     choice: what did best on val.
   """
-  dataset = search.dataset
-  test_split = dataset.splits['test']
+  test_split = search.dataset.splits['test']
   replicated = devices.sharding(search.mesh, devices.REPLICATED)
   logits, positions = evaluator.predict(
     [jax.device_put(run.variables, replicated) for run in runs],
@@ -244,28 +243,21 @@ def test(
     choice.view,
   )
   labels = test_split.labels[positions]
-  predicted = [result_lib.predictions(dataset, x) for x in logits]
+  predicted = [result_lib.predictions(search.dataset, x) for x in logits]
   measurement, tested = _measure(search, runs, labels, predicted)
-  chosen = results.by_trial[choice.number]
-  records = [results.record(number) for number in range(len(results.by_trial))]
+  multi_label = search.dataset.multi_label
+  scores = None if multi_label else finite(search, logits[0])
   arrays = result_lib.per_example(
-    test_split,
-    positions,
-    labels,
-    predicted[0],
-    None if dataset.multi_label else finite(search, logits[0]),
+    test_split, positions, labels, predicted[0], scores
   )
   if tested:
     arrays['run_predictions'] = np.stack(predicted)
+  chosen = results.by_trial[choice.number]
+  records = [results.record(number) for number in range(len(results.by_trial))]
   return result_lib.CellResult(
     validation=metrics.Measurement(**choice.measurement),
     test=measurement,
-    curve=np.array(
-      [
-        max((v['value'] for v in r['validation'].values()), default=np.nan)
-        for r in records
-      ]
-    ),
+    curve=_curve(records),
     chosen={
       'learning_rate': chosen['learning_rate'],
       'weight_decay': chosen['weight_decay'],
@@ -279,6 +271,16 @@ def test(
     trials=tuple(records),
     losses=runs[0].losses,
     runs=tested,
+  )
+
+
+def _curve(records: Sequence[Mapping[str, Any]]) -> np.ndarray:
+  """Returns the metric on val in the better view, of each trial's record."""
+  return np.array(
+    [
+      max((v['value'] for v in r['validation'].values()), default=np.nan)
+      for r in records
+    ]
   )
 
 
