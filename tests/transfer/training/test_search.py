@@ -17,6 +17,7 @@ from tf_transfer.configs.presets import fine_tuned
 from tf_transfer.datasets import table
 from tf_transfer.jobs import study
 from tf_transfer.networks import weights
+from tf_transfer.study import predictions
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import evaluation as evaluation_lib
@@ -473,6 +474,26 @@ def test_both_settings_in_a_study(tmp_path, config, capsys):
   assert list((tmp_path / 'searches').iterdir()) == []
   study.run(config, tmp_path)
   assert '0 to run' in capsys.readouterr().out
+
+
+def test_several_runs_in_a_study(tmp_path, config, capsys):
+  """The ledger has each run, and its predictions belong to the record."""
+  config.fine_tuned.update({'num_learning_rates': 1, 'num_seeds': 2})
+  study.run(config, tmp_path)
+  assert 'mean of 2 runs, spread (SD) ' in capsys.readouterr().out
+  (record,) = records(tmp_path)
+  assert record['search']['num_seeds'] == 2
+  assert [run['seed'] for run in record['runs']] == [0, 1]
+  values = [run['test']['value'] for run in record['runs']]
+  assert record['test']['value'] == np.mean(values)
+  arrays = predictions.read(record, tmp_path)
+  assert arrays['run_predictions'].shape == (2, 367)
+  assert arrays['val_scores'].shape == (384, 10)
+  config.fine_tuned.num_seeds = 1
+  study.run(config, tmp_path)
+  assert '1 to run' in capsys.readouterr().out
+  assert 'runs' not in records(tmp_path)[1]
+  assert 'num_seeds' not in records(tmp_path)[1]['search']
 
 
 def test_random_values_need_no_weights_file(tmp_path, config):
