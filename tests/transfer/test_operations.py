@@ -48,5 +48,6 @@ def test_training_counts_the_steps_of_a_search(fields, steps, runs):
   cost = settings.SETTINGS['fine_tuned'].cost(
     NETWORK, DATASET, {'fine_tuned': config}
   )
+  assert operations.training_steps(DATASET, config) == steps
   expected = 3 * 10 * steps + 1000 * runs
   assert cost / operations.forward(NETWORK) == pytest.approx(expected)

@@ -174,6 +174,12 @@ def _training_cost(
   return operations.training(net, dataset, config[name])
 
 
+def _training_steps(
+  name: str, dataset: datasets.Dataset, config: ml_collections.ConfigDict
+) -> int:
+  return operations.training_steps(dataset, config[name])
+
+
 def _run_training(
   name: str, pretrained: bool, cell: Cell, context: RunContext
 ) -> result_lib.CellResult:
@@ -228,6 +234,7 @@ def _training(name: str, title: str, *, pretrained: bool) -> Setting:
     cost=functools.partial(_training_cost, name),
     run=functools.partial(_run_training, name, pretrained),
     summarize=_summarize_training,
+    steps=functools.partial(_training_steps, name),
   )
 
 
