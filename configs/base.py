@@ -324,6 +324,7 @@ class FineTuned(OptionalGroup):
       )
     return (
       wrong_accumulation(config)
+      or wrong_seeds(config.seed, config.num_seeds)
       or _wrong_ends(
         config, 'learning_rate', config.num_learning_rates, 'num_learning_rates'
       )
@@ -331,6 +332,16 @@ class FineTuned(OptionalGroup):
         config, 'weight_decay', config.num_weight_decays, 'num_weight_decays'
       )
     )
+
+
+def wrong_seeds(seed: int, num_seeds: int) -> str:
+  """Says that the last of several seeds is too large; '' if it is not."""
+  if seed + num_seeds <= 2**32:
+    return ''
+  return (
+    f'num_seeds: expected at most {2**32 - seed:,} after seed {seed:,}, found '
+    f'{num_seeds:,}'
+  )
 
 
 def wrong_accumulation(config: ml_collections.ConfigDict) -> str:

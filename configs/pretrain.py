@@ -132,11 +132,21 @@ class Pretrain(Group):
   image_size: pixels() = 0
   # The weights file to write; '' is WORKDIR/pretrained/NETWORK_DATASET_C5.
   output: path('a file') = ''
+  # How many networks are pretrained, with the seeds pretrain.seed,
+  # pretrain.seed + 1 ..., each for itself. The weights file of a later seed is
+  # named NAME_seed1.safetensors beside NAME.safetensors. A study of all of them
+  # shows how much of a difference is due to the seed.
+  num_seeds: integer(1, 1000) = 1
   data: base.Data
   pretrain: Pretraining
 
   # Whether to write event files for TensorBoard.
   tensorboard: boolean = True
+
+  @staticmethod
+  def contradiction(config: ml_collections.ConfigDict) -> str:
+    """Says which fields do not go together; '' if all do."""
+    return base.wrong_seeds(config.pretrain.seed, config.num_seeds)
 
 
 def fields(network: str, configuration: str) -> ml_collections.ConfigDict:

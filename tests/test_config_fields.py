@@ -276,6 +276,10 @@ def test_a_field_in_place_of_a_group():
       r'fine_tuned\.evaluate_every: expected at most .* 20,000',
     ),
     (
+      {'random_init.num_seeds': 2, 'random_init.seed': 2**32 - 1},
+      r'random_init\.num_seeds: expected at most 1 after seed 4,294,967,295',
+    ),
+    (
       {'fine_tuned.gradient_accumulation_steps': 3},
       r'fine_tuned\.gradient_accumulation_steps: .* cannot be cut into 3',
     ),

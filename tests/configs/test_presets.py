@@ -62,11 +62,13 @@ def test_few_examples():
   assert changes(config, base.get_config(CELL)) == {
     'settings': ALL,
     'data.examples_per_class': 8,
-    **{f'{name}.steps': 1000 for name in TRAINED},
-    **{f'{name}.min_epochs': 100 for name in TRAINED},
+    'fine_tuned.steps': 1000,
+    'fine_tuned.min_epochs': 100,
     'fine_tuned.batch_size': 64,
     'fine_tuned.learning_rate_min': 1e-4 / 4,
     'fine_tuned.learning_rate_max': 1e-1 / 4,
+    'random_init.steps': 312_500,
+    'random_init.min_epochs': 200,
     'random_init.batch_size': 16,
     'random_init.learning_rate_min': 1e-3 / 16,
     'random_init.learning_rate_max': 1.0 / 16,
@@ -106,3 +108,13 @@ def test_few_examples_is_the_protocol_for_small_data():
   # 100 epochs of 1,020 images in batches of 64, and of 40 images 1,000 steps.
   assert grid.build_train_config(tuned, 1020).steps == 1594
   assert grid.build_train_config(tuned, 40).steps == 1000
+
+
+def test_random_initialization_sees_as_many_images_as_at_full_size():
+  """78,125 batches of 64 or 200 epochs; at 40 images, and at 50,000."""
+  fresh = few_examples.get_config('a,b,4').random_init
+  for num_examples, images in ((40, 78_125 * 64), (50_000, 200 * 50_000)):
+    config = grid.build_train_config(fresh, num_examples)
+    assert config.steps * config.batch_size == images
+  # About as many as in the paper's main results.
+  assert pytest.approx(19_531 * 256, rel=1e-4) == 78_125 * 64

@@ -247,6 +247,38 @@ def test_regularizers_off_are_another_file(tmp_path, config):
   assert len(said.splitlines()) == 5
 
 
+def test_several_seeds(tmp_path, config, capsys):
+  """A weights file each, and each as it would be alone."""
+  config.pretrain.update({'choose_steps_on_val': False, 'epochs': 0.5})
+  config.num_seeds = 2
+  config.output = str(tmp_path / 'net.safetensors')
+  first = pretrain.run(config, tmp_path)
+  out = capsys.readouterr().out
+  paths = sorted(tmp_path.glob('*.safetensors'))
+  second = tmp_path / 'net_seed1.safetensors'
+  assert paths == [first, second]
+  assert 'seed 1, 2 of 2\n' in out
+  values = [
+    weights.read_header(p).recipe.details['test']['value'] for p in paths
+  ]
+  assert values[0] != values[1]
+  spread = 100 * abs(values[0] - values[1]) / 2**0.5
+  assert f'mean of 2 networks {sum(values) / 2:.2%}, spread (SD)' in out
+  assert f'(SD) {spread:.1f} points' in out
+  assert f"--config.networks=\"('{first}','{second}')\"" in out
+  config.num_seeds = 1
+  config.pretrain.seed = 1
+  config.output = str(tmp_path / 'alone.safetensors')
+  alone = pretrain.run(config, tmp_path)
+  assert alone.read_bytes() == second.read_bytes()
+  # Other weights in place of the last are found before the first is trained.
+  config.update({'num_seeds': 2, 'output': str(tmp_path / 'new.safetensors')})
+  shutil.copyfile(first, tmp_path / 'new_seed2.safetensors')
+  with pytest.raises(errors.InputError, match='new_seed2.safetensors holds'):
+    pretrain.run(config, tmp_path)
+  assert not (tmp_path / 'new.safetensors').exists()
+
+
 def test_divergence_is_said(tmp_path, config, monkeypatch):
   compile_step = train_step.compile_step
 
@@ -272,6 +304,10 @@ def test_divergence_is_said(tmp_path, config, monkeypatch):
     ({'image_size': -1}, 'config.image_size'),
     ({'network': 'inception_v3', 'image_size': 106}, 'at least 107 px, not'),
     ({'data.corrupt': 'no'}, "'error' or 'skip'"),
+    (
+      {'num_seeds': 2, 'pretrain.seed': 2**32 - 1},
+      'config.num_seeds: expected at most 1 after seed 4,294,967,295, found 2',
+    ),
     ({'dataset': 'digit'}, 'did you mean digits'),
   ],
 )
@@ -298,7 +334,8 @@ def test_a_batch_larger_than_the_split(tmp_path, config):
 def test_identity_is_that_of_version_0_1_0(tmp_path, argument, identity):
   """So that a weights file of before is found, and nothing trained again."""
   config = config_file.get_config(argument)
-  assert pretrain._build_pretraining(config, tmp_path).identity == identity
+  (planned,) = pretrain._plan(config, tmp_path)
+  assert planned.job.identity == identity
 
 
 def test_a_folder_by_several_names_is_pretrained_on_once(tmp_path, config):
@@ -307,12 +344,14 @@ def test_a_folder_by_several_names_is_pretrained_on_once(tmp_path, config):
 
   def identity(name):
     config.dataset = f'folder:{name}'
-    return pretrain._build_pretraining(config, tmp_path / 'work').identity
+    (planned,) = pretrain._plan(config, tmp_path / 'work')
+    return planned.job.identity
 
   first = identity(photos)
   assert identity(f'{photos}/') == first
   config.dataset = f'folder:{photos}//'
-  job = pretrain._build_pretraining(config, tmp_path / 'work')
+  (planned,) = pretrain._plan(config, tmp_path / 'work')
+  job = planned.job
   former = pretrain._identity(config, job.net, job.dataset, config.dataset)
   assert former != first
   (tmp_path / 'work' / 'pretraining' / former).mkdir()

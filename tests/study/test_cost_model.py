@@ -5,6 +5,7 @@ import types
 import pytest
 
 from tf_transfer.configs import base
+from tf_transfer.configs.presets import few_examples
 from tf_transfer.study import cost_model
 from tf_transfer.transfer import operations, settings
 from tf_transfer.transfer.setting import Cell
@@ -49,6 +50,17 @@ def test_seconds_include_compiling_each_network_once(monkeypatch):
   assert first > 1
   assert second == pytest.approx(0)
   assert cost_model.cell_seconds([], config) == {}
+
+
+def test_seconds_grow_with_the_steps_of_a_small_network(monkeypatch):
+  """17.8 million steps of batches of 16 take hours, however fast the device."""
+  monkeypatch.setattr(cost_model, '_operations_per_second', lambda: 1e20)
+  config = few_examples.get_config('resnet50,pets,8')
+  cells = make_cells('logistic_regression', 'random_init')
+  seconds = cost_model.cell_seconds(cells, config)
+  assert seconds['logistic_regression'] < 60
+  hours = seconds['random_init'] / 3600
+  assert hours == pytest.approx(57 * 312_500 * 0.003 / 3600, rel=0.01)
 
 
 @pytest.mark.parametrize(

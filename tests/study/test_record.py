@@ -120,3 +120,18 @@ def test_the_line_that_is_printed(cell, small_config):
     'penalty 10, 1 s'
   )
   assert 'penalty 10' in text_table.render([fields])
+
+
+def test_the_line_that_is_printed_of_several_runs(cell, small_config):
+  """The spread is the SD with n − 1: of 89.6, 90 and 90.4 it is 0.4 points."""
+  result = make_result()
+  runs = tuple(
+    result_lib.Run(seed, dataclasses.replace(result.test, value=value))
+    for seed, value in enumerate((0.896, 0.9, 0.904))
+  )
+  result = dataclasses.replace(result, runs=runs)
+  fields = record.build(cell, small_config, result, 1.234)
+  assert record.describe_result(fields) == (
+    'efficientnet_lite0 on digits: 90.00% [80.00%, 95.00%] on 367 test images, '
+    'mean of 3 runs, spread (SD) 0.4 points, penalty 10, 1 s'
+  )

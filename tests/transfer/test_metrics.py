@@ -42,6 +42,31 @@ def test_top1_interval_is_wilsons(correct):
   assert measured.examples == 100
 
 
+@pytest.mark.parametrize('metric', ['top1', 'mean_per_class'])
+def test_interval_at_another_value(metric):
+  """At the value that was measured it is the interval that was measured."""
+  rng = np.random.default_rng(0)
+  labels = rng.integers(0, 5, 200)
+  predicted = np.where(rng.random(200) < 0.7, labels, (labels + 1) % 5)
+  measured = metrics.measure(metric, labels, predicted)
+  assert metrics.at_value(metric, labels, predicted, measured.value) == measured
+  value = 0.9
+  found = metrics.at_value(metric, labels, predicted, value)
+  assert found.value == value
+  assert found.examples == 200
+  assert found.low < value < found.high
+  if metric == 'top1':
+    low, high = proportion_interval(value, 200)
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def proportion_interval(value, n):
+  """Solves for the shares at which the value is 1.96 errors away."""
+  z = 1.959963984540054
+  roots = np.roots([1 + z**2 / n, -2 * value - z**2 / n, value**2])
+  return sorted(roots)
+
+
 def test_top1_is_sklearns():
   rng = np.random.default_rng(2)
   labels, predictions = rng.integers(0, 3, (2, 100))

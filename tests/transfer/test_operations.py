@@ -38,6 +38,8 @@ def test_extraction_passes_every_image_once():
     ({'search': 'halving'}, 56 * 10 + 28 * 10 + 14 * 20 + 7 * 40 + 80, 57),
     ({'refit_on_trainval': False}, 56 * 80, 56),
     ({'min_epochs': 2}, 57 * 120, 57),
+    ({'num_seeds': 3}, 59 * 80, 59),
+    ({'num_seeds': 3, 'refit_on_trainval': False}, 58 * 80, 58),
   ],
 )
 def test_training_counts_the_steps_of_a_search(fields, steps, runs):
@@ -46,5 +48,6 @@ def test_training_counts_the_steps_of_a_search(fields, steps, runs):
   cost = settings.SETTINGS['fine_tuned'].cost(
     NETWORK, DATASET, {'fine_tuned': config}
   )
+  assert operations.training_steps(DATASET, config) == steps
   expected = 3 * 10 * steps + 1000 * runs
   assert cost / operations.forward(NETWORK) == pytest.approx(expected)

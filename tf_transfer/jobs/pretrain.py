@@ -11,10 +11,12 @@ import importlib.metadata
 import json
 import pathlib
 import shutil
+from collections.abc import Sequence
 from typing import Any
 
 import ml_collections
 import msgspec
+import numpy as np
 
 import tf_transfer
 from tf_transfer import config_fields, datasets, errors, networks
@@ -50,22 +52,55 @@ def check(config: ml_collections.ConfigDict) -> None:
     )
 
 
-def _build_pretraining(
+@dataclasses.dataclass(frozen=True)
+class _Planned:
+  """Holds a pretraining and the weights file that it writes."""
+
+  job: pretraining.Pretraining
+  path: pathlib.Path
+
+
+def _plan(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
-) -> pretraining.Pretraining:
-  """Builds the pretraining: network, dataset, identity and directory."""
+) -> list[_Planned]:
+  """Builds the pretrainings, one for each seed."""
   dataset = datasets.open_from_config(
     config.dataset, config.data, workdir / 'digests'
   )
+  planned = []
+  for number in range(config.num_seeds):
+    of_seed = config.copy_and_resolve_references()
+    of_seed.pretrain.seed += number
+    suffix = f'_seed{of_seed.pretrain.seed}' if number else ''
+    planned.append(_plan_seed(of_seed, dataset, workdir, suffix))
+  return planned
+
+
+def _plan_seed(
+  config: ml_collections.ConfigDict,
+  dataset: datasets.Dataset,
+  workdir: pathlib.Path,
+  suffix: str,
+) -> _Planned:
+  """Builds a pretraining: network, identity and directory.
+
+  Args:
+    config: of the job, with this pretraining's seed.
+    dataset: to train on.
+    workdir: of the job.
+    suffix: of the weights file's name.
+  """
   net = pretrain_config.untrained_network(
     config.network, config.image_size, config.pretrain
   )
   identity = _identity(config, net, dataset, dataset.identity_name)
+  path = _weights_path(config, identity, workdir, suffix)
   former = _identity(config, net, dataset, config.dataset)
-  if _was_begun_as(former, config, workdir):
-    identity = former
+  former_path = _weights_path(config, former, workdir, suffix)
+  if _was_begun_as(former, former_path, workdir):
+    identity, path = former, former_path
   directory = files.make_directory(workdir / 'pretraining' / identity)
-  return pretraining.Pretraining(
+  job = pretraining.Pretraining(
     net,
     dataset,
     config.pretrain,
@@ -74,6 +109,7 @@ def _build_pretraining(
     identity,
     devices.data_mesh(),
   )
+  return _Planned(job, path)
 
 
 def _identity(
@@ -109,7 +145,7 @@ def _identity(
 
 
 def _was_begun_as(
-  identity: str, config: ml_collections.ConfigDict, workdir: pathlib.Path
+  identity: str, path: pathlib.Path, workdir: pathlib.Path
 ) -> bool:
   """Tells whether a pretraining was begun, or is finished, as this identity.
 
@@ -117,23 +153,26 @@ def _was_begun_as(
   """
   if (workdir / 'pretraining' / identity).exists():
     return True
-  path = _weights_path(config, identity, workdir)
   if not path.exists():
     return False
   return weights.read_header(path).recipe.details.get('identity') == identity
 
 
 def _weights_path(
-  config: ml_collections.ConfigDict, identity: str, workdir: pathlib.Path
+  config: ml_collections.ConfigDict,
+  identity: str,
+  workdir: pathlib.Path,
+  suffix: str,
 ) -> pathlib.Path:
   """Returns the path of the weights file to write."""
   if config.output:
-    return files.local_path(config.output, 'config.output')
+    path = files.local_path(config.output, 'config.output')
+    return path.with_name(f'{path.stem}{suffix}{path.suffix}')
   name = pretrain_config.configuration(config.network, config.pretrain)
   name = name or identity[:8]
   directory = workdir / 'pretrained'
   dataset = pathlib.PurePath(config.dataset).name
-  return directory / f'{config.network}_{dataset}_{name}.safetensors'
+  return directory / f'{config.network}_{dataset}_{name}{suffix}.safetensors'
 
 
 def _is_finished(path: pathlib.Path, identity: str) -> bool:
@@ -158,14 +197,14 @@ def _is_finished(path: pathlib.Path, identity: str) -> bool:
 def run(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> pathlib.Path:
-  """Pretrains a network, unless its weights file is there.
+  """Pretrains a network, unless its weights file is there; so for each seed.
 
   Args:
     config: as configs/pretrain.py documents.
     workdir: where everything is written.
 
   Returns:
-    The weights file.
+    The weights file; of several the first.
 
   Raises:
     InputError: an input cannot be used, or training diverged.
@@ -175,15 +214,24 @@ def run(
   devices.connect()
   workdir = files.make_directory(workdir)
   devices.enable_compilation_cache(workdir / 'compiled')
-  job = _build_pretraining(config, workdir)
-  path = _weights_path(config, job.identity, workdir)
-  files.make_directory(path.parent)
-  if _is_finished(path, job.identity):
-    print(f'weights  {path}, found')
-  else:
-    _pretrain(config, job, path, workdir)
-  _print_weights(path)
-  return path
+  planned = _plan(config, workdir)
+  finished = []
+  # All are looked at before the first is trained, which may take days.
+  for one in planned:
+    files.make_directory(one.path.parent)
+    finished.append(_is_finished(one.path, one.job.identity))
+  for number, one in enumerate(planned):
+    if len(planned) > 1:
+      seed = one.job.config.seed
+      print(f'seed {seed}, {number + 1} of {len(planned)}', flush=True)
+    if finished[number]:
+      print(f'weights  {one.path}, found')
+    else:
+      _pretrain(config, one.job, one.path, workdir)
+    _print_weights(one.path)
+  if len(planned) > 1:
+    _print_spread([one.path for one in planned])
+  return planned[0].path
 
 
 class _Details(msgspec.Struct):
@@ -287,4 +335,19 @@ def _print_weights(path: pathlib.Path) -> None:
   print(
     f'weights  {path}\nuse it   python -m tf_transfer.main --workdir=DIR '
     f'--config=logistic_regression:{path},DATASET'
+  )
+
+
+def _print_spread(paths: Sequence[pathlib.Path]) -> None:
+  """Prints how far networks of several seeds are apart, and how to use them."""
+  headers = [weights.read_header(path) for path in paths]
+  values = [header.recipe.details['test']['value'] for header in headers]
+  names = ','.join(f"'{path}'" for path in paths)
+  print(
+    f'{headers[0].network} on {headers[0].recipe.trained_on}: mean of '
+    f'{len(paths)} networks {np.mean(values):.2%}, spread (SD) '
+    f'{100 * np.std(values, ddof=1):.1f} points\nuse them '
+    'python -m tf_transfer.main --workdir=DIR '
+    f'--config=logistic_regression:{paths[0]},DATASET '
+    f'--config.networks="({names})"'
   )

@@ -89,6 +89,7 @@ def _pretrain_config(
       'dataset': config.pretrained_on,
       'image_size': config.image_size,
       'output': '',
+      'num_seeds': 1,
       'data': config.transfer.data.to_dict(),
       'pretrain': fields,
       'tensorboard': config.transfer.tensorboard,

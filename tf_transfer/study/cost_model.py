@@ -17,6 +17,9 @@ _EFFICIENCY = 0.5
 # Seconds of compilation until a network gives its first features, or takes its
 # first training step.
 _COMPILE_FEATURES, _COMPILE_TRAINING = 8.0, 60.0
+# Seconds of a training step beyond its operations: its batch of small images,
+# and its start on the devices. Of the smallest network on two cores.
+_STEP = 3e-3
 _PROBE_SIZE = 1024  # rows and columns of the product that is timed
 
 
@@ -52,7 +55,8 @@ def cell_seconds(
   speed, compiled, seconds = _operations_per_second(), set(), {}
   costs = cell_operations(cells, config)
   for cell in cells:
-    seconds[cell.identity] = costs[cell.identity] / speed
+    steps = cell.setting.steps(cell.dataset, config)
+    seconds[cell.identity] = costs[cell.identity] / speed + _STEP * steps
     program = cell.label, cell.setting.trains and cell.identity
     if program not in compiled:
       compiled.add(program)

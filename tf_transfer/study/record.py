@@ -188,5 +188,19 @@ def describe_result(record: Record) -> str:
     f'{record["network"]} on {record["dataset"]}: {test["value"]:.2%} '
     f'[{test["low"]:.2%}, {test["high"]:.2%}] on '
     f'{counted(test["examples"], "test image")}, '
-    f'{text_table.chosen(record)}, {record["seconds"]:.0f} s'
+    f'{_describe_runs(record)}{text_table.chosen(record)}, '
+    f'{record["seconds"]:.0f} s'
   )
+
+
+def _describe_runs(record: Record) -> str:
+  """Says of how many runs a cell's accuracy is the mean, and their spread.
+
+  Returns:
+    Words that end with a comma; '' where there is one run.
+  """
+  values = [run['test']['value'] for run in record.get('runs', ())]
+  if not values:
+    return ''
+  points = 100 * np.std(values, ddof=1)
+  return f'mean of {len(values)} runs, spread (SD) {points:.1f} points, '

@@ -52,7 +52,7 @@ def training(
   dataset: datasets.Dataset,
   config: ml_collections.ConfigDict,
 ) -> float:
-  """Returns the operations of a search over trials, with the refit.
+  """Returns the operations of a search over trials, with the refits.
 
   Args:
     net: the network.
@@ -60,10 +60,24 @@ def training(
     config: fields of a setting that trains.
   """
   num_trials = len(grid.build_trials(config))
+  num_final = grid.num_final_trainings(config)
+  steps = training_steps(dataset, config)
+  trained = _FORWARD_AND_BACKWARD * steps * config.batch_size
+  evaluated = (num_trials + num_final) * num_images(dataset)
+  return forward(net) * (trained + evaluated)
+
+
+def training_steps(
+  dataset: datasets.Dataset, config: ml_collections.ConfigDict
+) -> int:
+  """Returns the steps of all trials of a search together, with the refits.
+
+  Args:
+    dataset: the dataset.
+    config: fields of a setting that trains.
+  """
+  num_trials = len(grid.build_trials(config))
   steps = grid.build_train_config(config, len(dataset.splits['train'])).steps
-  total_steps = config.refit_on_trainval * steps + halving.steps_taken(
+  return grid.num_final_trainings(config) * steps + halving.steps_taken(
     num_trials, grid.stops(config, steps), config.halving_keep
   )
-  trained = _FORWARD_AND_BACKWARD * total_steps * config.batch_size
-  evaluated = (num_trials + config.refit_on_trainval) * num_images(dataset)
-  return forward(net) * (trained + evaluated)

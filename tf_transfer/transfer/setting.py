@@ -89,6 +89,21 @@ class _Cost(Protocol):
     """Returns operations, without those of extracting features."""
 
 
+class _Steps(Protocol):
+  def __call__(
+    self, dataset: datasets.Dataset, config: ml_collections.ConfigDict
+  ) -> int:
+    """Returns the steps of training."""
+
+
+def _no_steps(
+  dataset: datasets.Dataset, config: ml_collections.ConfigDict
+) -> int:
+  """Returns the steps of a setting that trains no network."""
+  del dataset, config
+  return 0
+
+
 @dataclasses.dataclass(frozen=True)
 class Setting:
   """One row of the table of settings.
@@ -107,6 +122,8 @@ class Setting:
     cost: estimates operations.
     run: runs a cell.
     summarize: says what is notable about a record.
+    steps: counts the steps of training, each of which takes some time however
+      small the network.
   """
 
   name: str
@@ -118,6 +135,7 @@ class Setting:
   cost: _Cost
   run: _Run
   summarize: Callable[[Record], Summary]
+  steps: _Steps = _no_steps
 
   @property
   def trains(self) -> bool:

@@ -159,16 +159,10 @@ def _classifier(name: str, classifier: classifiers.Classifier) -> Setting:
 def _training_determinants(
   name: str, config: ml_collections.ConfigDict
 ) -> dict[str, Any]:
-  fields = {
-    field: value
-    for field, value in config[name].to_dict().items()
-    if field not in grid.OPERATIONAL
+  return {
+    'preprocessing': search.PREPROCESSING,
+    'search': grid.determinants(config[name]),
   }
-  # Left out at 1, so that the identities of all cells stay as they were before
-  # this field existed.
-  if fields['num_seeds'] == 1:
-    del fields['num_seeds']
-  return {'preprocessing': search.PREPROCESSING, 'search': fields}
 
 
 def _training_cost(
@@ -178,6 +172,12 @@ def _training_cost(
   config: ml_collections.ConfigDict,
 ) -> float:
   return operations.training(net, dataset, config[name])
+
+
+def _training_steps(
+  name: str, dataset: datasets.Dataset, config: ml_collections.ConfigDict
+) -> int:
+  return operations.training_steps(dataset, config[name])
 
 
 def _run_training(
@@ -234,6 +234,7 @@ def _training(name: str, title: str, *, pretrained: bool) -> Setting:
     cost=functools.partial(_training_cost, name),
     run=functools.partial(_run_training, name, pretrained),
     summarize=_summarize_training,
+    steps=functools.partial(_training_steps, name),
   )
 
 

@@ -28,10 +28,10 @@ def test_metric_of_each_trial_and_view(tmp_path, tiny_net):
   assert set(first) == set(third) == set(predictions.VIEWS)
   expected = metrics.measure('top1', val.labels, np.full(len(val), 7))
   assert third['central'] == dataclasses.asdict(expected)
-  (predicted,), positions = evaluator.predict(
-    [job.variables], val, 'whole_image'
-  )
+  (logits,), positions = evaluator.predict([job.variables], val, 'whole_image')
   np.testing.assert_array_equal(positions, np.arange(len(val)))
+  assert logits.shape == (len(val), 10)
+  predicted = logits.argmax(axis=1)
   assert first['whole_image']['value'] == metrics.top1(val.labels, predicted)
 
 

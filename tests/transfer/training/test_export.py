@@ -12,6 +12,7 @@ from tf_transfer.configs.presets import fine_tuned
 from tf_transfer.jobs import study
 from tf_transfer.networks import recipe, weights
 from tf_transfer.transfer import metrics
+from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import export, grid
 
 # The regularizers of C1, but what is not known of the auxiliary head.
@@ -86,12 +87,24 @@ def test_header_of_a_fine_tuned_network(exported, net):
   assert details['fine_tuned'] == {
     name: value
     for name, value in search.config.to_dict().items()
-    if name not in grid.OPERATIONAL
+    if name not in (*grid.OPERATIONAL, 'num_seeds')
   }
   assert details['begun_with']['weights_sha256'] == net.sha256
   assert details['begun_with']['recipe'] == PRETRAINED.to_json()
   assert header.source == 'fine-tuned here on digits, from published.ckpt'
   assert (header.source_sha256, header.license) == ('abc', 'Apache-2.0')
+
+
+def test_header_of_the_first_of_several_runs(tmp_path, net, exported):
+  """It states what this network reached, not the mean of all."""
+  _, result, _ = exported
+  other = dataclasses.replace(result.test, value=0.5)
+  runs = (result_lib.Run(0, result.test), result_lib.Run(1, other))
+  result = dataclasses.replace(result, test=other, runs=runs)
+  search = searches.build_search(net, tmp_path, num_seeds=2, **FIELDS)
+  details = export.build_header(search, result).recipe.details
+  assert details['test'] == dataclasses.asdict(runs[0].test)
+  assert details['fine_tuned']['num_seeds'] == 2
 
 
 def test_header_of_a_network_from_random_values(tmp_path, net, exported):

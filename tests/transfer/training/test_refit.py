@@ -1,5 +1,6 @@
 """Checks which network is tested."""
 
+import numpy as np
 import pytest
 
 from tests.transfer.training import searches
@@ -31,6 +32,23 @@ def test_refit_that_diverges(tmp_path, tiny_net, monkeypatch):
   job_monitor = monitor.JobMonitor(search.monitor_config)
   with pytest.raises(errors.InputError, match='the refit on train'):
     refit.refit(search, job_monitor, train_step.Trial(0.1, 0.0), CHOICE)
+  search = searches.build_search(
+    tiny_net, tmp_path, num_seeds=2, refit_on_trainval=False
+  )
+  job = search.build_job(search.dataset.splits['train'])
+  with pytest.raises(errors.InputError, match='final run 2 of 2 on train div'):
+    refit.repeat(search, job_monitor, train_step.Trial(0.1, 0.0), job, 30)
+
+
+def test_scores_that_are_not_finite_are_left_out(tmp_path, tiny_net, capsys):
+  """A file of predictions with such scores would be refused."""
+  search = searches.build_search(tiny_net, tmp_path)
+  logits = np.zeros((3, 10))
+  assert refit.finite(search, logits) is logits
+  assert capsys.readouterr().out == ''
+  logits[1, 2] = np.inf
+  assert refit.finite(search, logits) is None
+  assert 'some scores on test are not finite' in capsys.readouterr().out
 
 
 def test_checkpoint_that_is_gone(tmp_path, tiny_net):

@@ -17,7 +17,10 @@ from tf_transfer.configs.presets import fine_tuned
 from tf_transfer.datasets import table
 from tf_transfer.jobs import study
 from tf_transfer.networks import weights
+from tf_transfer.study import predictions
 from tf_transfer.transfer import metrics
+from tf_transfer.transfer import result as result_lib
+from tf_transfer.transfer.training import evaluation as evaluation_lib
 from tf_transfer.transfer.training import train_step, trials
 
 
@@ -48,6 +51,26 @@ def test_the_best_on_val_is_chosen_and_refit(exhaustive):
   assert '4 trials and the refit, of 30 steps of 32 images' in exhaustive.output
 
 
+def test_scores_on_test_and_val_are_kept(exhaustive):
+  """Those on val are of the trial that was chosen, in its view."""
+  result = exhaustive.result
+  arrays = result.predictions
+  assert arrays['scores'].dtype == arrays['val_scores'].dtype == np.float16
+  assert arrays['scores'].shape == (367, 10)
+  (logits,) = (x for key, x in exhaustive.logits.items() if key[0] == 'test')
+  np.testing.assert_array_equal(arrays['scores'], result_lib.compress(logits))
+  kept = [
+    key
+    for key, logits in exhaustive.logits.items()
+    if key[:2] == ('val', result.chosen['view'])
+    and np.array_equal(result_lib.compress(logits), arrays['val_scores'])
+  ]
+  assert len(kept) == 1
+  predicted = arrays['val_scores'].argmax(axis=1)
+  value = metrics.top1(arrays['val_label'], predicted)
+  assert value == result.validation.value
+
+
 def test_test_is_read_last_and_once(exhaustive):
   assert exhaustive.predicted == [
     ('val', 'whole_image', 3),
@@ -58,13 +81,111 @@ def test_test_is_read_last_and_once(exhaustive):
   ]
 
 
+@pytest.fixture(scope='module')
+def three_seeds(tiny_net, tmp_path_factory):
+  """The same search with three final trainings."""
+  directory = tmp_path_factory.mktemp('three_seeds')
+  search = searches.build_search(tiny_net, directory, num_seeds=3)
+  return searches.run_search(search)
+
+
+def test_the_final_training_is_repeated_with_other_seeds(
+  exhaustive, three_seeds
+):
+  """The first is the one that there would be alone, to the bit."""
+  one, three = exhaustive.result, three_seeds.result
+  assert three_seeds.trainings[2:] == [
+    ('trainval', 1046 + 384, 1, f'refit {number} of 3') for number in (1, 2, 3)
+  ]
+  assert '4 trials and 3 refits, of 30 steps of 32' in three_seeds.output
+  assert 'refit 2 of 3, with seed 1' in three_seeds.output
+  assert three_seeds.predicted[-1] == ('test', one.chosen['view'], 3)
+  assert [name for name, *_ in three_seeds.predicted].count('test') == 1
+  assert one.runs == ()
+  assert [run.seed for run in three.runs] == [0, 1, 2]
+  assert three.runs[0].test == one.test
+  assert three.losses == one.losses
+  assert three.chosen == one.chosen
+  runs = three.predictions['run_predictions']
+  for name, values in one.predictions.items():
+    np.testing.assert_array_equal(three.predictions[name], values)
+  np.testing.assert_array_equal(runs[0], one.predictions['prediction'])
+  assert set(three.predictions) == {*one.predictions, 'run_predictions'}
+  labels = one.predictions['label']
+  values = [metrics.top1(labels, predicted) for predicted in runs]
+  assert [run.test.value for run in three.runs] == values
+  assert len(set(values)) == 3
+  assert three.test == metrics.at_value(
+    'top1', labels, runs[0], np.mean(values)
+  )
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    three_seeds.network.variables,
+    exhaustive.network.variables,
+  )
+
+
+def test_each_of_the_seeds_is_a_training_of_its_own(
+  tmp_path, tiny_net, three_seeds
+):
+  """Trained here without a search, from the values and batches of its seed."""
+  result = three_seeds.result
+  search = searches.build_search(tiny_net, tmp_path, seed=2)
+  job = search.build_job(search.dataset.trainval)
+  trial = train_step.Trial(
+    result.chosen['learning_rate'], result.chosen['weight_decay']
+  )
+  with search.open_checkpoints('alone') as checkpoints:
+    trained = trials.train(job, job.compile(), [trial], checkpoints, 'alone')
+  evaluator = evaluation_lib.Evaluator(search)
+  (logits,), _ = evaluator.predict(
+    trained.variables, search.dataset.splits['test'], result.chosen['view']
+  )
+  np.testing.assert_array_equal(
+    result.predictions['run_predictions'][2], logits.argmax(axis=1)
+  )
+
+
+def test_finished_runs_are_not_trained_again(tmp_path, tiny_net, three_seeds):
+  """Told to end within the second and the third."""
+  search = searches.build_search(tiny_net, tmp_path, num_seeds=3)
+  searched = 30 + 30
+  for after in (searched + 30 + 10, 20 + 20):
+    with told_to_end(after), pytest.raises(errors.Preempted):
+      searches.run_search(search)
+  with told_to_end(10**5) as asked:
+    resumed = searches.run_search(search)
+    assert next(asked) == 30 - 20  # The third alone was left.
+  assert [training[3] for training in resumed.trainings] == [
+    f'refit {number} of 3' for number in (1, 2, 3)
+  ]
+  assert resumed.comparable() == three_seeds.comparable()
+
+
+def test_runs_without_a_refit(tmp_path, tiny_net):
+  """The first is the trial; the others are trained for as many steps."""
+  fields = {'evaluate_every': 10, 'early_stopping': True, 'num_seeds': 2}
+  search = searches.build_search(
+    tiny_net, tmp_path, refit_on_trainval=False, **fields
+  )
+  run = searches.run_search(search)
+  steps = run.result.chosen['steps']
+  assert run.trainings[2:] == [('train', 1046, 1, 'final run 2 of 2')]
+  assert '4 trials and 1 final run' in run.output
+  assert [r.seed for r in run.result.runs] == [0, 1]
+  assert len({r.test.value for r in run.result.runs}) == 2
+  assert len(run.result.losses) == steps // 5
+  with search.open_checkpoints('final of seed 1') as checkpoints:
+    assert checkpoints.steps()[-1] == steps
+
+
 @contextlib.contextmanager
 def told_to_end(after):
   """Has training end after it was asked so many times whether it should."""
   asked = iter(range(10**6))
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(trials, '_any_process', lambda _: next(asked) == after - 1)
-    yield
+    yield asked
 
 
 def test_told_to_end_and_resumed(tmp_path, tiny_net, exhaustive):
@@ -303,6 +424,11 @@ def test_several_classes_of_an_image(tmp_path, tiny_net, monkeypatch):
   assert result.losses[-1] < result.losses[0]
   assert result.predictions['prediction'].shape == (40, 20)
   assert set(np.unique(result.predictions['label'])) == {-1, 0, 1}
+  assert 'scores' not in result.predictions
+  value = metrics.map11(
+    result.predictions['val_label'], result.predictions['val_scores']
+  )
+  assert value == result.validation.value
 
 
 @pytest.fixture
@@ -348,6 +474,26 @@ def test_both_settings_in_a_study(tmp_path, config, capsys):
   assert list((tmp_path / 'searches').iterdir()) == []
   study.run(config, tmp_path)
   assert '0 to run' in capsys.readouterr().out
+
+
+def test_several_runs_in_a_study(tmp_path, config, capsys):
+  """The ledger has each run, and its predictions belong to the record."""
+  config.fine_tuned.update({'num_learning_rates': 1, 'num_seeds': 2})
+  study.run(config, tmp_path)
+  assert 'mean of 2 runs, spread (SD) ' in capsys.readouterr().out
+  (record,) = records(tmp_path)
+  assert record['search']['num_seeds'] == 2
+  assert [run['seed'] for run in record['runs']] == [0, 1]
+  values = [run['test']['value'] for run in record['runs']]
+  assert record['test']['value'] == np.mean(values)
+  arrays = predictions.read(record, tmp_path)
+  assert arrays['run_predictions'].shape == (2, 367)
+  assert arrays['val_scores'].shape == (384, 10)
+  config.fine_tuned.num_seeds = 1
+  study.run(config, tmp_path)
+  assert '1 to run' in capsys.readouterr().out
+  assert 'runs' not in records(tmp_path)[1]
+  assert 'num_seeds' not in records(tmp_path)[1]['search']
 
 
 def test_random_values_need_no_weights_file(tmp_path, config):

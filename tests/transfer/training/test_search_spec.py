@@ -1,5 +1,7 @@
 """Checks what a search builds: jobs, networks and checkpoints."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -36,6 +38,21 @@ def test_training_starts_from_the_network_or_from_random_values(
   pretrained = tiny_net.variables['params']['backbone']['stem']['conv']
   np.testing.assert_array_equal(kernels['fine_tuned'], pretrained['kernel'])
   assert np.all(kernels['random_init'] != pretrained['kernel'])
+
+
+def test_a_seed_decides_values_batches_and_dropout(tmp_path, tiny_net):
+  """As if the search had it; the images in memory are not decoded again."""
+  search = searches.build_search(tiny_net, tmp_path, dropout=0.2)
+  job = search.build_job(search.dataset.trainval)
+  other = search.reseed(job, 7)
+  assert other.split is job.split
+  assert dataclasses.replace(other.train_config, seed=0) == job.train_config
+  search = searches.build_search(tiny_net, tmp_path, dropout=0.2, seed=7)
+  same = search.build_job(search.dataset.trainval)
+  assert other.train_config == same.train_config
+  jax.tree.map(np.testing.assert_array_equal, other.variables, same.variables)
+  heads = [x.variables['params']['head']['kernel'] for x in (job, other)]
+  assert np.all(heads[0] != heads[1])
 
 
 def test_network_has_a_head_for_the_dataset(tmp_path, tiny_net):

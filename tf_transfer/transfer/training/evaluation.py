@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,10 @@ from tf_transfer.transfer import metrics
 from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.training import predictions
 from tf_transfer.transfer.training.search_spec import Search
+
+# Takes a trial's position, the view, its `metrics.Measurement` as a dict, and
+# the labels [V] or [V, C] and logits [V, C] of val.
+Offer = Callable[[int, str, Mapping[str, Any], np.ndarray, np.ndarray], None]
 
 
 class Evaluator:
@@ -26,7 +30,7 @@ class Evaluator:
   def predict(
     self, variables: Sequence[Any], split: datasets.Split, view: str
   ) -> tuple[list[np.ndarray], np.ndarray]:
-    """Predicts the examples of a split.
+    """Predicts the logits of the examples of a split.
 
     Args:
       variables: of each trial.
@@ -34,11 +38,11 @@ class Evaluator:
       view: one of `predictions.VIEWS`.
 
     Returns:
-      Predictions of each trial, as the dataset's metric takes them; and [N]
-      the examples' positions in the split.
+      Logits [N, C] of each trial; and [N] the examples' positions in the
+      split.
     """
     search = self._search
-    logits, positions = predictions.predict_logits(
+    return predictions.predict_logits(
       self._predict,
       search.net.contract,
       variables,
@@ -49,17 +53,16 @@ class Evaluator:
       corrupt=search.corrupt,
       description=f'{search.description}: {split.name}, {view}',
     )
-    return [
-      result_lib.predictions(search.dataset, x) for x in logits
-    ], positions
 
   def evaluate_on_val(
-    self, variables: Sequence[Any]
+    self, variables: Sequence[Any], offer: Offer | None = None
   ) -> list[dict[str, dict[str, Any]]]:
     """Measures the metric on val of each trial by view.
 
     Args:
       variables: of each trial; None where it diverged.
+      offer: is shown the logits of each trial in each view; None shows them to
+        nobody.
 
     Returns:
       For each trial a `metrics.Measurement` as a dict by view; empty where it
@@ -73,12 +76,13 @@ class Evaluator:
     by_trial = [{} for _ in variables]
     remaining = [n for n, values in enumerate(variables) if values is not None]
     for view in predictions.VIEWS if remaining else ():
-      predicted_by_trial, positions = self.predict(
+      logits_by_trial, positions = self.predict(
         [variables[n] for n in remaining], val, view
       )
-      for number, predicted in zip(remaining, predicted_by_trial, strict=True):
+      labels = val.labels[positions]
+      for number, logits in zip(remaining, logits_by_trial, strict=True):
         measurement = metrics.measure(
-          dataset.metric, val.labels[positions], predicted
+          dataset.metric, labels, result_lib.predictions(dataset, logits)
         )
         if math.isnan(measurement.value):
           raise errors.InputError(
@@ -86,4 +90,6 @@ class Evaluator:
             'happens to some metrics where val has a class without examples'
           )
         by_trial[number][view] = dataclasses.asdict(measurement)
+        if offer is not None:
+          offer(number, view, by_trial[number][view], labels, logits)
     return by_trial

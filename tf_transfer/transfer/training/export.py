@@ -79,19 +79,19 @@ def _build_recipe(
   search: Search, result: result_lib.CellResult
 ) -> recipe_lib.Recipe:
   """Describes how the network was trained."""
-  config = search.config.to_dict()
   splits = 'train + val' if search.trained_on_val else 'train'
   details = {
     'identity': search.identity,
     'splits_sha256': {
       name: split.hash for name, split in search.dataset.splits.items()
     },
-    search.setting: {
-      k: v for k, v in config.items() if k not in grid.OPERATIONAL
-    },
+    search.setting: grid.determinants(search.config),
     'chosen': dict(result.chosen),
     'metric': search.dataset.metric,
-    'test': dataclasses.asdict(result.test),
+    # Of several runs the network is the first.
+    'test': dataclasses.asdict(
+      result.runs[0].test if result.runs else result.test
+    ),
     'skipped': list(result.skipped),
   }
   if search.pretrained:

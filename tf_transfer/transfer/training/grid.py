@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import ml_collections
 import numpy as np
@@ -16,6 +17,27 @@ OPERATIONAL = (
   'log_every',
   'profile_steps',
 )
+
+
+def determinants(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Returns the fields of a setting that determine its numbers.
+
+  `num_seeds` is left out at 1, so that the identities of all cells stay as they
+  were before this field existed.
+  """
+  fields = {k: v for k, v in config.to_dict().items() if k not in OPERATIONAL}
+  if fields['num_seeds'] == 1:
+    del fields['num_seeds']
+  return fields
+
+
+def num_final_trainings(config: ml_collections.ConfigDict) -> int:
+  """Returns how many trainings follow the search.
+
+  They are the refit, and its repetitions with other seeds. Without a refit the
+  first of the runs is a trial of the search.
+  """
+  return config.num_seeds - 1 + config.refit_on_trainval
 
 
 def build_trials(config: ml_collections.ConfigDict) -> list[train_step.Trial]:

@@ -12,7 +12,10 @@ import dataclasses
 import functools
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from tf_transfer import errors, networks
 from tf_transfer.runtime import devices, units
@@ -30,6 +33,7 @@ from tf_transfer.transfer.training import (
   timing,
   train_step,
   trials,
+  val_scores,
 )
 from tf_transfer.transfer.training.search_spec import Search
 
@@ -44,7 +48,7 @@ def run(search: Search) -> tuple[result_lib.CellResult, networks.Network]:
     search: the cell.
 
   Returns:
-    The result, and the network that was tested.
+    The result, and the network that was tested, of several the first.
 
   Raises:
     InputError: an input cannot be used, or every trial diverged.
@@ -60,10 +64,13 @@ def run(search: Search) -> tuple[result_lib.CellResult, networks.Network]:
   ):
     runner.train_trials()
     choice = runner.choose()
-    final = runner.train_final(choice)
-    result = refit.test(search, runner.evaluator, final, runner.results, choice)
-  variables = refit.without_auxiliary_head(final.variables)
-  result = dataclasses.replace(result, skipped=checked.skipped)
+    runs = runner.train_final(choice)
+    result = refit.test(search, runner.evaluator, runs, runner.results, choice)
+  variables = refit.without_auxiliary_head(runs[0].variables)
+  arrays = {**result.predictions, **runner.val_scores.of_choice(choice)}
+  result = dataclasses.replace(
+    result, predictions=arrays, skipped=checked.skipped
+  )
   return result, search.build_network(variables)
 
 
@@ -90,6 +97,7 @@ class _SearchRunner:
   Attributes:
     trials: the hyperparameters of each.
     results: of the trials so far.
+    val_scores: of the best trial so far.
     evaluator: predicts with their variables.
   """
 
@@ -98,6 +106,7 @@ class _SearchRunner:
     self._monitor = monitor.JobMonitor(search.monitor_config)
     self.trials = grid.build_trials(search.config)
     self.results = search_results.TrialResults(search)
+    self.val_scores = val_scores.ValScores(search)
     self.evaluator = evaluation.Evaluator(search)
 
   def train_trials(self) -> None:
@@ -144,7 +153,21 @@ class _SearchRunner:
       print(f'  {report}', flush=True)
     return choice
 
-  def train_final(self, choice: search_results.Choice) -> refit.FinalTraining:
+  def train_final(self, choice: search_results.Choice) -> list[refit.FinalRun]:
+    """Trains or restores the networks that are tested, one for each seed."""
+    first = self._first_final(choice)
+    if self._search.config.num_seeds == 1:
+      return [first.run]
+    # The devices have no room for the states of all.
+    run, job = first.run_on_host, first.job
+    del first
+    trial = self.trials[choice.number]
+    return [
+      run,
+      *refit.repeat(self._search, self._monitor, trial, job, run.steps),
+    ]
+
+  def _first_final(self, choice: search_results.Choice) -> refit.FinalTraining:
     """Refits the chosen trial, or restores it where there is no refit."""
     if self._search.config.refit_on_trainval:
       trial = self.trials[choice.number]
@@ -167,15 +190,15 @@ class _SearchRunner:
       job, step, self.trials[0]
     )
     steps = job.train_config.steps
-    total_steps = config.refit_on_trainval * steps + halving.steps_taken(
+    num_final = grid.num_final_trainings(config)
+    total_steps = num_final * steps + halving.steps_taken(
       num_missing, search.stops, config.halving_keep, start
     )
     progress = timing.SearchProgress(total_steps)
-    refit_words = ' and the refit' if config.refit_on_trainval else ''
     print(
       f'{search.description}: the step compiled in {compile_seconds:.0f} s and '
       f'takes {step_seconds:.3g} s; '
-      f'{units.counted(len(self.trials), "trial")}{refit_words}, of '
+      f'{units.counted(len(self.trials), "trial")}{_final_text(search)}, of '
       f'{steps:,} steps of {job.train_config.batch_size} images each, will '
       f'take about {timing.format_duration(total_steps * step_seconds)} '
       '(evaluation on val comes on top)',
@@ -235,9 +258,31 @@ class _SearchRunner:
     return trials.Segment(
       stop=stop,
       restore=restore if start else None,
-      evaluate=self.evaluator.evaluate_on_val,
+      evaluate=functools.partial(self._evaluate, group),
       evaluate_at=evaluate_at,
       best_of=() if config.refit_on_trainval else best_of,
+    )
+
+  def _evaluate(
+    self, group: Sequence[int], step: int, variables: Sequence[Any]
+  ) -> list[dict[str, dict[str, Any]]]:
+    """Evaluates a group of trials on val; keeps the scores of the best."""
+
+    def offer(
+      position: int,
+      view: str,
+      measurement: Mapping[str, Any],
+      labels: np.ndarray,
+      logits: np.ndarray,
+    ) -> None:
+      candidate = search_results.Choice(
+        group[position], step, view, measurement
+      )
+      self.val_scores.offer(candidate, labels, logits)
+
+    may_be_chosen = search_results.may_be_chosen(self._search, step)
+    return self.evaluator.evaluate_on_val(
+      variables, offer if may_be_chosen else None
     )
 
   def _save_rung(
@@ -323,6 +368,14 @@ class _SearchRunner:
     if choice and not search.config.refit_on_trainval:
       groups -= {tuple(self.results.by_trial[choice.number]['group'])}
     return names + [_group_name(g, search.steps) for g in groups]
+
+
+def _final_text(search: Search) -> str:
+  """Says what is trained after the search: ' and the refit', or nothing."""
+  if search.config.num_seeds == 1:
+    return ' and the refit' if search.config.refit_on_trainval else ''
+  count = grid.num_final_trainings(search.config)
+  return f' and {units.counted(count, refit.final_word(search))}'
 
 
 def _group_text(group: Sequence[int]) -> str:

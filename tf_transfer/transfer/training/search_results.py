@@ -142,6 +142,11 @@ class Choice:
   view: str
   measurement: Mapping[str, Any]
 
+  @property
+  def rank_key(self) -> tuple[float, int, int]:
+    """The greatest is chosen; of equals, the first view."""
+    return self.measurement['value'], -self.step, -self.number
+
 
 def choose(search: Search, results: TrialResults) -> Choice | None:
   """Chooses the best on val; None if every trial diverged.
@@ -149,10 +154,13 @@ def choose(search: Search, results: TrialResults) -> Choice | None:
   Of equals it takes the fewest steps, the first trial and the first view.
   """
   return max(
-    _candidates(search, results),
-    key=lambda c: (c.measurement['value'], -c.step, -c.number),
-    default=None,
+    _candidates(search, results), key=lambda c: c.rank_key, default=None
   )
+
+
+def may_be_chosen(search: Search, step: int) -> bool:
+  """Returns whether a trial may be chosen as it was after a step."""
+  return step == search.steps or search.config.early_stopping
 
 
 def _candidates(search: Search, results: TrialResults) -> Iterator[Choice]:
@@ -165,7 +173,7 @@ def _candidates(search: Search, results: TrialResults) -> Iterator[Choice]:
       continue
     for evaluation in result['evaluations']:
       step = evaluation['step']
-      if step == search.steps or search.config.early_stopping:
+      if may_be_chosen(search, step):
         for view, measurement in evaluation['views'].items():
           yield Choice(number, step, view, measurement)
 

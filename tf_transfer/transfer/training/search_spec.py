@@ -11,6 +11,7 @@ import ml_collections
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets.images import image_cache
+from tf_transfer.networks import classifier
 from tf_transfer.runtime import checkpoints as checkpoints_lib
 from tf_transfer.runtime import units
 from tf_transfer.transfer.training import grid, monitor, train_step, trials
@@ -109,12 +110,6 @@ class Search:
     model = train_step.build_model(
       self.net, len(self.dataset.classes), len(split), train_config
     )
-    variables = train_step.initial_variables(
-      model,
-      self.net.contract.image_size,
-      train_config.seed,
-      self.net.variables if self.pretrained else None,
-    )
     return trials.Job(
       model,
       self.net.contract,
@@ -122,10 +117,33 @@ class Search:
       image_cache.cache_images(
         split, int(self.config.image_cache_gib * units.GIB)
       ),
-      variables,
+      self._initial_variables(model, train_config.seed),
       self.mesh,
       self.corrupt,
       self.config.checkpoint_every,
+    )
+
+  def reseed(self, job: trials.Job, seed: int) -> trials.Job:
+    """Returns a training with another seed, on the same cached images.
+
+    The seed decides the initial values, or those of the new head, dropout, and
+    the order and crops of the images.
+    """
+    return dataclasses.replace(
+      job,
+      train_config=dataclasses.replace(job.train_config, seed=seed),
+      variables=self._initial_variables(job.model, seed),
+    )
+
+  def _initial_variables(
+    self, model: classifier.Classifier, seed: int
+  ) -> dict[str, Any]:
+    """Returns the variables that training begins with."""
+    return train_step.initial_variables(
+      model,
+      self.net.contract.image_size,
+      seed,
+      self.net.variables if self.pretrained else None,
     )
 
   def build_network(self, variables: Mapping[str, Any]) -> networks.Network:

@@ -84,9 +84,10 @@ class TrainedTrials:
     return [state and state.variables for state in self.states]
 
 
-# Maps the variables of each trial to its metrics on val by view. The variables
-# of a trial that diverged are None, and its metrics are empty.
-Evaluate = Callable[[Sequence[Any]], list[dict[str, dict[str, Any]]]]
+# Maps the steps done and the variables of each trial to its metrics on val by
+# view. The variables of a trial that diverged are None, and its metrics are
+# empty.
+Evaluate = Callable[[int, Sequence[Any]], list[dict[str, dict[str, Any]]]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -391,7 +392,8 @@ def _evaluate_if_due(
   """Evaluates the trials if it is time; the best score, if it may be kept."""
   if segment.evaluate is None or state.step not in segment.evaluate_at:
     return None
-  evaluations = segment.evaluate([s and s.variables for s in state.states])
+  variables = [s and s.variables for s in state.states]
+  evaluations = segment.evaluate(state.step, variables)
   monitor.evaluated(state.step, evaluations)
   for history, views in zip(state.histories, evaluations, strict=True):
     if views:
