@@ -26,7 +26,7 @@ NUM_BINS = 15
 # The temperature is sought from 1 / 100 to 100.
 MAX_TEMPERATURE = 100.0
 _NUM_RESAMPLES = 1000
-_AT_ONCE = 100  # resamples
+_COUNTS_AT_ONCE = 2**22  # of images in resamples, for the memory
 _BLOCK_ROWS = 4096  # of softmax at a time, for the memory
 
 
@@ -150,7 +150,8 @@ def nll(
   """
   scores = np.asarray(scores, np.float64)
   below = (scores - scores.max(axis=1, keepdims=True)) / temperature
-  return np.log(np.exp(below).sum(axis=1)) - below[np.arange(len(below)), labels]
+  of_label = below[np.arange(len(below)), labels]
+  return np.log(np.exp(below).sum(axis=1)) - of_label
 
 
 def fit_temperature(
@@ -291,13 +292,13 @@ def _ece(gaps: np.ndarray, resampled: np.ndarray) -> Estimate:
 def _resampled_means(columns: np.ndarray) -> np.ndarray:
   """Returns the means of columns [N, K] in resamples of the rows, [B, K]."""
   counts = _resample_counts(len(columns))
+  step = max(1, _COUNTS_AT_ONCE // len(columns))
   columns = columns.astype(np.float32)
-  return np.concatenate(
-    [
-      counts[start : start + _AT_ONCE].astype(np.float32) @ columns
-      for start in range(0, _NUM_RESAMPLES, _AT_ONCE)
-    ]
-  ) / len(columns)
+  sums = [
+    counts[start : start + step].astype(np.float32) @ columns
+    for start in range(0, _NUM_RESAMPLES, step)
+  ]
+  return np.concatenate(sums) / len(columns)
 
 
 # Cells of one dataset, which mostly follow each other, share them.
