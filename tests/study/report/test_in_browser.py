@@ -39,8 +39,13 @@ def page(tmp_path_factory) -> pathlib.Path:
     workdir,
     [
       *page_records.of_the_paper(8),
-      page_records.record(
-        'mine', 'pets', 'logistic_regression', 0.8, 0.72, notes=[HOSTILE]
+      *(
+        page_records.with_scores(
+          page_records.record(
+            'mine', dataset, 'logistic_regression', 0.8, 0.72, notes=[HOSTILE]
+          )
+        )
+        for dataset in ('pets', f'folder:/x/{HOSTILE}')
       ),
     ],
     [
