@@ -191,6 +191,11 @@ SCORES = result_lib.compress(
 )
 
 
+def on_val(labels, added=0):
+  """What a file has of val."""
+  return {'val_label': labels, 'val_scores': SCORES + np.float16(added)}
+
+
 @pytest.mark.parametrize(
   ('arrays', 'message'),
   [
@@ -200,12 +205,33 @@ SCORES = result_lib.compress(
     ({'name': np.arange(100)}, r'name is int64 \[100\], where str'),
     ({'val_label': np.zeros(100, int)}, 'val_label and val_scores'),
     ({'val_scores': SCORES}, 'val_label and val_scores'),
+    (on_val(np.full(100, 5)), 'val_label is beyond the 5 classes'),
+    (on_val(np.full(100, -1)), 'val_label is beyond the 5 classes'),
+    (on_val(np.zeros(100, int), 1), 'val_scores are not relative to'),
   ],
 )
 def test_scores_that_are_not_of_the_record(cell, tmp_path, arrays, message):
   record, path = cell
   np.savez(path, **changed(**arrays))
   assert re.search(message, refused(record, tmp_path))
+
+
+def test_scores_that_compress_well_are_read(tmp_path):
+  """One vote for each example among a thousand classes, as of neighbors."""
+  arrays = made_records.predictions(0.75)
+  votes = np.eye(1000)[np.arange(3000) % 1000]
+  arrays |= {
+    'scores': result_lib.compress(votes[arrays['prediction']]),
+    **result_lib.on_val(np.arange(3000) % 1000, votes),
+  }
+  measured = metrics.measure('top1', arrays['val_label'], votes.argmax(1))
+  record = made_records.record(
+    'a', 0.75, num_classes=1000, validation=dataclasses.asdict(measured)
+  )
+  ledger.Ledger(tmp_path).add(record, arrays)
+  path = tmp_path / record['predictions']
+  assert sum(x.nbytes for x in arrays.values()) > 64 * path.stat().st_size
+  assert predictions.read(record, tmp_path)['val_scores'].shape == (3000, 1000)
 
 
 def several_runs(tmp_path, **changes):

@@ -13,6 +13,7 @@ def make_setting(*, uses_features):
     title='Ridge',
     needs_weights=True,
     uses_features=uses_features,
+    scores_are_logits=False,
     has_fields=True,
     determinants=lambda config: {},
     cost=lambda net, dataset, config: 0.0,

@@ -22,8 +22,10 @@ from tf_transfer.transfer import metrics
 _KINDS = {'b': 'bool', 'i': 'int', 'u': 'uint', 'f': 'float', 'U': 'str'}
 _DIGEST_SIZE = 32
 _HEADERS = 2**16  # bytes: of the archive and of its arrays
-# Digests do not compress, so no file of ours unpacks to as much.
-_MAX_RATIO = 64
+# Zeros unpack to a thousand times as much. Of a file of ours, most is scores
+# where each example has one vote among thousands of classes: 250 times among
+# 1,000 classes, 500 times among 4,000.
+_MAX_RATIO = 512
 _NAME_SIZE = 2048  # bytes, of a name in UCS-4
 _ROUNDING = 1e-6  # of a mean, on another machine
 
@@ -153,6 +155,12 @@ def _check_scores(arrays: Mapping[str, np.ndarray], record: Record) -> None:
         raise ValueError(f'{name} are not all finite')
   if ('val_label' in arrays) != ('val_scores' in arrays):
     raise ValueError('val_label and val_scores do not come alone')
+  if 'val_scores' in arrays and not multi_label:
+    labels, scores = arrays['val_label'], arrays['val_scores']
+    if labels.size and not 0 <= labels.min() <= labels.max() < num_classes:
+      raise ValueError(f'val_label is beyond the {num_classes:,} classes')
+    if np.any(scores.max(axis=1) != 0):
+      raise ValueError('val_scores are not relative to the largest of each row')
   if 'scores' in arrays:
     scores = arrays['scores']
     best = scores[np.arange(num_examples), arrays['prediction']]

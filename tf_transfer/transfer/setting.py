@@ -116,6 +116,8 @@ class Setting:
       does not is built with its architecture's defaults.
     uses_features: whether it works on the features of the frozen network.
       Otherwise it trains the network.
+    scores_are_logits: whether the scores that it keeps are log-probabilities up
+      to a constant for each example, from which calibration is computed.
     has_fields: whether the study's config has a field of its name.
     determinants: everything in the study's config that determines the numbers
       of the setting and is not common to all settings.
@@ -130,6 +132,7 @@ class Setting:
   title: str
   needs_weights: bool
   uses_features: bool
+  scores_are_logits: bool
   has_fields: bool
   determinants: Callable[[ml_collections.ConfigDict], Mapping[str, Any]]
   cost: _Cost

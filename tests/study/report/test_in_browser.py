@@ -39,8 +39,13 @@ def page(tmp_path_factory) -> pathlib.Path:
     workdir,
     [
       *page_records.of_the_paper(8),
-      page_records.record(
-        'mine', 'pets', 'logistic_regression', 0.8, 0.72, notes=[HOSTILE]
+      *(
+        page_records.with_scores(
+          page_records.record(
+            'mine', dataset, 'logistic_regression', 0.8, 0.72, notes=[HOSTILE]
+          )
+        )
+        for dataset in ('pets', 'folder:/x/<b>cats')
       ),
     ],
     [
@@ -217,6 +222,38 @@ def test_curves_follow_their_choice(browser, page):
   assert len(points) == 45 + 1  # The one that was chosen has a second mark.
 
 
+def test_the_reliability_diagram_follows_its_choices(browser, page):
+  opened(browser, page)
+  cell, logits = (
+    Select(one)
+    for one in browser.find_elements(
+      By.CSS_SELECTOR, '#calibration-choices select'
+    )
+  )
+  chart = browser.find_element(By.ID, 'reliability')
+
+  def shown():
+    return chart.get_attribute('textContent')
+
+  wait(browser, lambda: 'mineOxford-IIIT PetsLogistic regression' in shown())
+  assert 'temperature' not in shown()
+  logits.select_by_visible_text('divided by the temperature')
+  wait(browser, lambda: '), temperature ' in shown())
+  cell.select_by_index(1)
+  wait(browser, lambda: 'mine<b>catsLogistic regression' in shown())
+  points = chart.find_elements(
+    By.CSS_SELECTOR, 'path[aria-roledescription="point"]'
+  )
+  assert 5 <= len(points) <= 15
+  # The images of all bins, each number in its bar.
+  counts = chart.find_elements(
+    By.CSS_SELECTOR, '[aria-roledescription="text mark container"] text'
+  )
+  numbers = [int(one.get_attribute('textContent')) for one in counts]
+  assert len(numbers) == len(points)
+  assert sum(numbers) == 500
+
+
 @pytest.mark.parametrize('by', ['click', 'keyboard'])
 def test_a_heading_sorts_its_column_by_number(browser, page, by):
   opened(browser, page)
@@ -253,7 +290,7 @@ def test_downloads(browser, page):
   path = browser.downloads / 'cells.csv'
   wait(browser, path.exists)
   rows = list(csv.DictReader(path.read_text().splitlines()))
-  assert len(rows) == 8 * 2 * 2 + 1
+  assert len(rows) == 8 * 2 * 2 + 2
   assert rows[0]['Network'] == 'Inception v1'
   assert float(rows[0]['Ours, %']) > 0
 
@@ -269,7 +306,8 @@ def test_it_fits_the_screen(browser, page, name, width, tmp_path):
   assert needed == there
   figure = browser.find_element(By.CSS_SELECTOR, '#figure svg').rect
   assert 0.8 * width < figure['width'] <= width
-  _assert_nothing_is_cut_off(browser)
+  for chart in ('figure', 'reliability'):
+    _assert_nothing_is_cut_off(browser, chart)
   image = browser.execute_cdp_cmd(
     'Page.captureScreenshot', {'format': 'png', 'captureBeyondViewport': True}
   )
@@ -279,15 +317,18 @@ def test_it_fits_the_screen(browser, page, name, width, tmp_path):
   assert path.stat().st_size > 50_000
 
 
-def _assert_nothing_is_cut_off(browser):
-  """Every text of figure 2 lies within its picture."""
-  frame, boxes = browser.execute_script("""
+def _assert_nothing_is_cut_off(browser, chart):
+  """Every text of a chart lies within its picture."""
+  frame, boxes = browser.execute_script(
+    """
     const box = (e) => { const r = e.getBoundingClientRect();
                          return [r.left, r.top, r.right, r.bottom]; };
-    const svg = document.querySelector('#figure svg');
+    const svg = document.querySelector(`#${arguments[0]} svg`);
     return [box(svg), [...svg.querySelectorAll('text')]
       .filter((e) => e.textContent).map((e) => [e.textContent, ...box(e)])];
-  """)
+  """,
+    chart,
+  )
   assert boxes
   for words, left, top, right, bottom in boxes:
     assert frame[0] - 1 <= left, words

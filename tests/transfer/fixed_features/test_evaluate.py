@@ -1,5 +1,6 @@
 """Tests cells of fixed features against scikit-learn."""
 
+import functools
 import pathlib
 import shutil
 
@@ -17,6 +18,8 @@ from tf_transfer.transfer.fixed_features import (
   features,
 )
 from tf_transfer.transfer.fixed_features import evaluate as evaluate_lib
+
+TEST_AND_VAL = ('test', 'val')
 
 
 class StubExtractor:
@@ -203,6 +206,54 @@ def test_test_split_is_read_last_and_once(evaluate, setting):
 
 
 @pytest.mark.parametrize('setting', classifiers.CLASSIFIERS)
+def test_predictions_hold_scores_and_names(evaluate, setting):
+  dataset, extract = noisy_digits(2)
+  cell = evaluate(extract, dataset, setting)
+  arrays, test, val = cell.predictions, *map(dataset.splits.get, TEST_AND_VAL)
+  assert list(arrays['name']) == [test.describe(i) for i in range(len(test))]
+  for name, split in (('scores', test), ('val_scores', val)):
+    assert arrays[name].dtype == np.float16
+    assert arrays[name].shape == (len(split), 10)
+    assert (arrays[name].max(axis=1) == 0).all()
+  predicted = arrays['prediction']
+  assert (arrays['scores'][np.arange(len(test)), predicted] == 0).all()
+  np.testing.assert_array_equal(arrays['val_label'], val.labels)
+  # Rounding may leave several classes the best of an example.
+  best = arrays['val_scores'] == 0
+  is_right = best[np.arange(len(val)), val.labels]
+  alone = is_right & (best.sum(axis=1) == 1)
+  assert alone.mean() <= cell.validation.value <= is_right.mean()
+
+
+def test_scores_are_of_the_fits_that_are_measured(evaluate, config):
+  """On val before the refit, on test after it."""
+  dataset, extract = noisy_digits(2)
+  cell = evaluate(extract, dataset, 'ridge')
+  train, val, test = (
+    (extract.values[name].astype(np.float32), dataset.splits[name].labels)
+    for name in ('train', 'val', 'test')
+  )
+  both = [np.concatenate(pair) for pair in zip(train, val, strict=True)]
+  grid = np.array([cell.chosen['penalty']])
+  fit = functools.partial(
+    classifiers.CLASSIFIERS['ridge'].fit,
+    grid=grid,
+    config=config.ridge,
+    num_classes=10,
+  )
+  for (values, labels), (seen, _), name in (
+    (train, val, 'val_scores'),
+    (both, test, 'scores'),
+  ):
+    (scores,) = fit(values, labels).scores(seen)
+    np.testing.assert_allclose(
+      *(cell.predictions[name], scores - scores.max(1, keepdims=True)),
+      rtol=1e-3,
+      atol=1e-5,
+    )
+
+
+@pytest.mark.parametrize('setting', classifiers.CLASSIFIERS)
 def test_metric_of_the_dataset_decides(monkeypatch, evaluate, setting):
   """If all values tie, the largest penalty or number of neighbors is chosen."""
   monkeypatch.setitem(metrics.METRICS, 'top1', lambda labels, predictions: 0.5)
@@ -270,6 +321,11 @@ def test_multi_label_agrees_with_scikit_learn(evaluate):
   scores, labels = cell.predictions['prediction'], splits['test'].labels
   assert cell.test.value == metrics.map11(labels, scores)
   np.testing.assert_array_equal(cell.predictions['label'], labels)
+  # The predictions are scores already; those of val stand beside them.
+  assert 'scores' not in cell.predictions
+  assert cell.validation.value == metrics.map11(
+    cell.predictions['val_label'], cell.predictions['val_scores']
+  )
   np.testing.assert_array_equal(
     cell.predictions['correct'], (scores > 0) == (labels == 1)
   )

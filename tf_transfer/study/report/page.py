@@ -1,8 +1,8 @@
 """Writes the report: one HTML file that needs no network.
 
 It shows, for the records of a ledger: the answer, figure 2 to choose from,
-every cell beside the paper's number, curves of validation, what went wrong,
-and where the numbers come from. Figures are Vega-Lite's, tables are
+every cell beside the paper's number, calibration, curves of validation, what
+went wrong, and where the numbers come from. Figures are Vega-Lite's, tables are
 DataTables'; without JavaScript the tables are still there.
 """
 
@@ -25,7 +25,14 @@ from tf_transfer.study import failures
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study.analysis import accuracy_table, recipes, ties
 from tf_transfer.study.paper import numbers
-from tf_transfer.study.report import answer, chart_data, charts, curves, tables
+from tf_transfer.study.report import (
+  answer,
+  calibration,
+  chart_data,
+  charts,
+  curves,
+  tables,
+)
 from tf_transfer.study.report import cells as cells_lib
 
 
@@ -93,6 +100,7 @@ def render(
         [cell.record for cell in cells], cells_lib.unique_names(cells)
       ),
       cells=tables.all_cells(cells),
+      calibration=calibration.section(cells, workdir),
       hyperparameters=tables.hyperparameters(cells),
       failed=tables.failed_cells(failed),
       doubtful=tables.doubtful_cells(cells),

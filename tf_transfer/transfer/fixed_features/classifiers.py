@@ -71,12 +71,15 @@ class Classifier:
       config has no fields for the classifier.
     grid: computes the grid [P] from the classifier's part of the config.
     fit: fits the classifier.
+    scores_are_logits: whether scores are log-probabilities up to a constant, so
+      that their softmax is what the classifier holds for likely.
   """
 
   title: str
   hyperparameter: str | None
   grid: Callable[[ml_collections.ConfigDict], np.ndarray]
   fit: Fit
+  scores_are_logits: bool
 
 
 def penalty_grid(config: ml_collections.ConfigDict) -> np.ndarray:
@@ -105,29 +108,34 @@ CLASSIFIERS: Mapping[str, Classifier] = {
     hyperparameter='penalty',
     grid=penalty_grid,
     fit=logistic_regression.fit,
+    scores_are_logits=True,
   ),
   'linear_svm': Classifier(
     title='Linear SVM',
     hyperparameter='penalty',
     grid=penalty_grid,
     fit=linear_svm.fit,
+    scores_are_logits=False,
   ),
   'nearest_neighbors': Classifier(
     title='Nearest neighbors',
     hyperparameter='neighbors',
     grid=neighbor_grid,
     fit=nearest_neighbors.fit,
+    scores_are_logits=False,
   ),
   'ridge': Classifier(
     title='Ridge',
     hyperparameter='penalty',
     grid=penalty_grid,
     fit=ridge.fit,
+    scores_are_logits=False,
   ),
   'nearest_class_mean': Classifier(
     title='Nearest class mean',
     hyperparameter=None,
     grid=no_grid,
     fit=nearest_class_mean.fit,
+    scores_are_logits=False,
   ),
 }

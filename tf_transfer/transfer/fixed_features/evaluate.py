@@ -63,7 +63,7 @@ def _evaluate(
   grid = classifier.grid(config)
   num_classes = len(dataset.classes)
   path = _fit_path(classifier, train, grid, config, num_classes, description)
-  best, curve, val_predictions = _select(path, grid, val, dataset)
+  best, curve, val_scores = _select(path, grid, val, dataset)
   refit_examples = train_and_val if dataset.val_is_trained_on else train
   refit = classifier.fit(
     refit_examples.values,
@@ -77,16 +77,26 @@ def _evaluate(
   if classifier.hyperparameter is not None:
     chosen[classifier.hyperparameter] = grid[best].item()
   test = extract(dataset.splits['test'], f'{dataset.name} test')
-  predictions = result.predictions(dataset, next(refit.scores(test.values)))
+  scores = next(refit.scores(test.values))
+  predictions = result.predictions(dataset, scores)
   return result.CellResult(
-    validation=metrics.measure(dataset.metric, val.labels, val_predictions),
+    validation=metrics.measure(
+      dataset.metric, val.labels, result.predictions(dataset, val_scores)
+    ),
     test=metrics.measure(dataset.metric, test.labels, predictions),
     curve=curve,
     chosen=chosen,
     solver=_summarize_solver(path, refit, grid),
-    predictions=result.per_example(
-      dataset.splits['test'], test.indices, test.labels, predictions
-    ),
+    predictions={
+      **result.per_example(
+        dataset.splits['test'],
+        test.indices,
+        test.labels,
+        predictions,
+        None if dataset.multi_label else scores,
+      ),
+      **result.on_val(val.labels, val_scores),
+    },
     skipped=train_and_val.skipped + test.skipped,
   )
 
@@ -131,13 +141,13 @@ def _select(
     dataset: its metric decides.
 
   Returns:
-    The value's position, the metric on val [P], and the predictions on val with
-    the selected value.
+    The value's position, the metric on val [P], and the scores on val [V, C]
+    with the selected value.
 
   Raises:
     InputError: the metric is not defined on val.
   """
-  best, best_predictions, curve = None, None, np.empty(len(grid))
+  best, best_scores, curve = None, None, np.empty(len(grid))
   for i, scores in enumerate(path.scores(val.values)):
     predictions = result.predictions(dataset, scores)
     curve[i] = metrics.METRICS[dataset.metric](val.labels, predictions)
@@ -147,8 +157,8 @@ def _select(
         'need an example of each class there'
       )
     if best is None or (curve[i], grid[i]) > (curve[best], grid[best]):
-      best, best_predictions = i, predictions
-  return best, curve, best_predictions
+      best, best_scores = i, scores
+  return best, curve, best_scores
 
 
 def _summarize_solver(
