@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from benchmarks import coverage_correlations
 from tf_transfer.transfer import metrics
 
 
@@ -138,6 +139,14 @@ def draw_mean_per_class(
   return Draw(measured.low, float(accuracies.mean()), measured.high)
 
 
+def _draw_ends(
+  draw: Callable[[np.random.Generator], coverage_correlations.Ends],
+  generator: np.random.Generator,
+) -> Draw:
+  """Returns what a function draws that returns ends and truth."""
+  return Draw(*draw(generator))
+
+
 SIMULATIONS: tuple[Simulation, ...] = (
   *(
     Simulation(
@@ -151,6 +160,10 @@ SIMULATIONS: tuple[Simulation, ...] = (
       ('small classes harder', 1.0),
       ('small classes easier', -1.0),
     )
+  ),
+  *(
+    Simulation(name, what, functools.partial(_draw_ends, draw))
+    for name, what, draw in coverage_correlations.CASES
   ),
 )
 

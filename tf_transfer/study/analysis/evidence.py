@@ -83,18 +83,21 @@ class Evidence:
 def from_table(
   table: accuracy_table.AccuracyTable,
   recipes: Sequence[recipe_lib.Recipe] | None = None,
+  *,
+  resamples: int = statistics.RESAMPLES,
 ) -> Evidence:
   """Collects what the correlation of a table rests on.
 
   Args:
     table: without a gap, as of `accuracy_table.select_comparable`.
     recipes: M of them; None where they have no effect.
+    resamples: of the bootstrap over networks.
 
   Raises:
     InputError: fewer than three networks, or accuracies that do not vary.
   """
   x, y = statistics.log_odds(table.imagenet_top1), table.log_odds.mean(axis=1)
-  by_family = correlations.by_family(x, y, table.families)
+  by_family = correlations.by_family(x, y, table.families, resamples=resamples)
   errors = attenuation.from_table(table)
   return Evidence(
     by_family.over_networks.r,
