@@ -1,9 +1,11 @@
 import dataclasses
 
+import hypothesis
 import numpy as np
 import pytest
 import scipy.special
 import scipy.stats
+from hypothesis import strategies
 
 from tests.study.analysis.tables import make_table
 from tf_transfer.networks import recipe
@@ -134,3 +136,23 @@ def test_recipes_are_looked_at_where_they_are_given():
   given = evidence.from_table(table, [plain, smooth] * 5).given_recipe
   assert given.num_recipes == 2
   assert given.within.low < given.within.r < given.within.high
+
+
+@hypothesis.given(seed=strategies.integers(0, 2**32 - 1))
+def test_evidence_does_not_depend_on_order(seed):
+  table = studied()
+  generator = np.random.default_rng(seed)
+  rows, columns = generator.permutation(10), generator.permutation(4)
+  other = dataclasses.replace(
+    table,
+    networks=tuple(table.networks[i] for i in rows),
+    families=tuple(table.families[i] for i in rows),
+    imagenet_top1=table.imagenet_top1[rows],
+    accuracy=table.accuracy[rows],
+  ).select_datasets([table.datasets[i] for i in columns])
+  first, second = (
+    evidence.from_table(one, resamples=20) for one in (table, other)
+  )
+  assert second.without == pytest.approx(first.without)
+  for one, two in zip(first.intervals[1:], second.intervals[1:], strict=True):
+    assert dataclasses.astuple(two) == pytest.approx(dataclasses.astuple(one))

@@ -147,8 +147,12 @@ def test_coefficients_in_words():
 def test_errors_of_measurement_are_said_with_what_they_do():
   errors = attenuation.Attenuation(0.9, 0.9, 8, 30)
   assert conditions.remarks(facts(EVERY, attenuation=errors))[-1] == (
-    'Errors of measurement, known of the ImageNet top-1 of 8 of 8 networks and '
-    'from the runs of 30 of 32 cells, weaken r by the factor 0.900: without '
-    'them it is 0.67, which the intervals allow for. (Reliability of ImageNet '
-    'top-1 0.900, of the average 0.900.)'
+    'Errors of ImageNet top-1 (known of 8 of 8 networks) and of the mean over '
+    'runs (known of 30 of 32 cells) weaken r by the factor 0.900: without them '
+    'it is 0.67, which the intervals allow for. (Reliability of ImageNet top-1 '
+    '0.900, of the average 0.900.)'
+  )
+  runs = attenuation.Attenuation(1.0, 0.9, 0, 30)
+  assert conditions.remarks(facts(EVERY, attenuation=runs))[-1].startswith(
+    'Errors of the mean over runs (known of 30 of 32 cells) weaken r'
   )

@@ -12,6 +12,9 @@ from tf_transfer.study.analysis import (
   partial,
 )
 
+# The intervals that the sentence of an answer has.
+_IN_SENTENCE = evidence.NETWORKS, evidence.FAMILIES
+
 
 def number(value: float) -> str:
   """Returns a coefficient to two decimals, with a real minus sign."""
@@ -20,7 +23,7 @@ def number(value: float) -> str:
 
 def coefficient(
   facts: evidence.Evidence,
-  over: Sequence[str] = (evidence.NETWORKS, evidence.FAMILIES),
+  over: Sequence[str] = _IN_SENTENCE,
 ) -> str:
   """Returns 'r = 0.99 of 16 networks on 12 datasets, 95 % interval ...'.
 
@@ -183,10 +186,9 @@ def remarks(facts: evidence.Evidence) -> list[str]:
 
 
 def _of_intervals(facts: evidence.Evidence) -> list[str]:
-  """Returns all intervals, where there are others than the sentence has."""
-  if len(facts.intervals) < 2:
-    return []
-  return [f'{_in_words(facts.intervals)}.']
+  """Returns the intervals that the sentence does not have."""
+  others = [one for one in facts.intervals if one.over not in _IN_SENTENCE]
+  return [f'{_in_words(others)}.'] if others else []
 
 
 def _of_families(facts: evidence.Evidence) -> list[str]:
@@ -251,12 +253,18 @@ def _of_errors(facts: evidence.Evidence) -> list[str]:
   if not errors.is_known:
     return []
   num_cells = facts.num_networks * facts.num_datasets
+  known = [
+    f'{what} (known of {count} of {counted(total, noun)})'
+    for what, count, total, noun in (
+      ('ImageNet top-1', errors.num_top1, facts.num_networks, 'network'),
+      ('the mean over runs', errors.num_cells, num_cells, 'cell'),
+    )
+    if count
+  ]
   widened = ', which the intervals allow for' if facts.intervals else ''
   return [
-    'Errors of measurement, known of the ImageNet top-1 of '
-    f'{errors.num_top1} of {counted(facts.num_networks, "network")} and from '
-    f'the runs of {errors.num_cells} of {counted(num_cells, "cell")}, weaken r '
-    f'by the factor {errors.factor:.3f}: without them it is '
+    f'Errors of {" and of ".join(known)} weaken r by the factor '
+    f'{errors.factor:.3f}: without them it is '
     f'{number(errors.corrected(facts.r))}{widened}. (Reliability of ImageNet '
     f'top-1 {errors.top1:.3f}, of the average {errors.mean:.3f}.)'
   ]
