@@ -1,6 +1,10 @@
+import itertools
+
+import hypothesis
 import numpy as np
 import pytest
 import scipy.stats
+from hypothesis import strategies
 
 from tf_transfer import errors
 from tf_transfer.study.analysis import correlations
@@ -116,3 +120,77 @@ def test_three_points_have_a_line_but_no_band():
   )
   assert line.y == pytest.approx([2])
   assert np.isnan(line.low).all()
+
+
+PAPERS_FAMILIES = tuple(
+  itertools.chain.from_iterable(
+    [name] * count for name, count in zip('IRDMN', (5, 3, 3, 3, 2), strict=True)
+  )
+)
+
+
+def test_by_family_leaves_out_one_family_at_a_time():
+  """By NumPy's corrcoef, over each subset; z and Student's interval anew."""
+  x, y = np.random.default_rng(4).normal(size=(2, 16))
+  result = correlations.by_family(x, y, PAPERS_FAMILIES, resamples=100)
+  names = np.array(PAPERS_FAMILIES)
+  expected = {
+    name: np.corrcoef(x[names != name], y[names != name])[0, 1]
+    for name in 'IRDMN'
+  }
+  assert result.without == pytest.approx(expected)
+  z = np.arctanh(np.corrcoef(x, y)[0, 1])
+  changes = np.arctanh(list(expected.values())) - z
+  half = scipy.stats.t.ppf(0.975, 4) * np.sqrt(4 / 5 * (changes**2).sum())
+  ends = result.over_families.low, result.over_families.high
+  assert ends == pytest.approx(tuple(np.tanh([z - half, z + half])))
+  assert result.over_networks == correlations.correlation(x, y, resamples=100)
+
+
+def test_networks_that_are_families_of_their_own_are_independent():
+  x, y = np.random.default_rng(5).normal(size=(2, 9))
+  result = correlations.by_family(x, y, 'abcdefghi', resamples=100)
+  assert result.over_families == result.over_networks
+
+
+@pytest.mark.parametrize(
+  ('families', 'num_without'), [('aaaaaa', 0), ('aaabbb', 2), ('aaaabc', 2)]
+)
+def test_too_few_families_have_no_interval(families, num_without):
+  """One; two; and three, of which the rest without the first is two points."""
+  x, y = np.random.default_rng(6).normal(size=(2, 6))
+  result = correlations.by_family(x, y, families, resamples=100)
+  assert np.isnan([result.over_families.low, result.over_families.high]).all()
+  assert result.over_families.r == result.over_networks.r
+  assert sum(not np.isnan(r) for r in result.without.values()) == num_without
+
+
+@hypothesis.given(
+  seed=strategies.integers(0, 2**32 - 1),
+  families=strategies.lists(
+    strategies.sampled_from('abcde'), min_size=5, max_size=14
+  ),
+)
+def test_by_family_does_not_depend_on_order_or_names(seed, families):
+  generator = np.random.default_rng(seed)
+  x, y = generator.normal(size=(2, len(families)))
+  order = generator.permutation(len(families))
+  result = correlations.by_family(x, y, families, resamples=50)
+  other = correlations.by_family(
+    x[order], y[order], [f'the {families[i]}' for i in order], resamples=50
+  )
+  swapped = correlations.by_family(y, -3 * x + 1, families, resamples=50)
+  assert other.without == pytest.approx(
+    {f'the {name}': r for name, r in result.without.items()}, nan_ok=True
+  )
+  assert swapped.without == pytest.approx(
+    {name: -r for name, r in result.without.items()}, nan_ok=True
+  )
+  if len(set(families)) < len(families):
+    ends = result.over_families.low, result.over_families.high
+    assert ends == pytest.approx(
+      (other.over_families.low, other.over_families.high), nan_ok=True
+    )
+    assert ends == pytest.approx(
+      (-swapped.over_families.high, -swapped.over_families.low), nan_ok=True
+    )

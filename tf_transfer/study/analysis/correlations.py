@@ -4,11 +4,13 @@ Letters in shapes: M networks, D datasets, G positions on an axis.
 """
 
 import dataclasses
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import scipy.stats
 
 from tf_transfer.errors import InputError
+from tf_transfer.study.analysis import jackknife
 from tf_transfer.study.analysis.statistics import RESAMPLES
 
 # With fewer points too many resamples are of one or two of them.
@@ -30,6 +32,23 @@ class Correlation:
   low: float
   high: float
   num_points: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ByFamily:
+  """A coefficient, and what it owes to families of networks.
+
+  Attributes:
+    over_networks: with the interval of networks that are independent.
+    over_families: with that of families that are, whatever networks of one
+      family share; NaN where there are too few.
+    without: family -> the coefficient without its networks, NaN where the rest
+      has none.
+  """
+
+  over_networks: Correlation
+  over_families: Correlation
+  without: Mapping[str, float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +137,52 @@ def correlation(
       rng=np.random.default_rng(0),
     ).confidence_interval
   return Correlation(observed, float(low), float(high), len(x))
+
+
+def by_family(
+  x: np.ndarray,
+  y: np.ndarray,
+  families: Sequence[str],
+  *,
+  resamples: int = RESAMPLES,
+) -> ByFamily:
+  """Returns Pearson's r with its intervals over networks and over families.
+
+  The interval over families is the jackknife's (see `jackknife.interval`);
+  where every network is a family of its own, it is that over networks.
+
+  Args:
+    x: [M], usually the log-odds of ImageNet top-1.
+    y: [M].
+    families: M names.
+    resamples: of the bootstrap over networks.
+
+  Raises:
+    InputError: as `correlation`.
+  """
+  over_networks = correlation(x, y, resamples=resamples)
+  without = {
+    family: leave_out(x, y, np.array([name == family for name in families]))
+    for family in dict.fromkeys(families)
+  }
+  over_families = over_networks
+  if len(without) < len(x):
+    low, high = jackknife.interval(
+      over_networks.r, np.array([*without.values()])
+    )
+    over_families = dataclasses.replace(over_networks, low=low, high=high)
+  return ByFamily(over_networks, over_families, without)
+
+
+def leave_out(x: np.ndarray, y: np.ndarray, mask: np.ndarray) -> float:
+  """Returns Pearson's r of the points where a mask [M] is false.
+
+  It is NaN where these are fewer than three, or all of one value.
+  """
+  x, y = x[~mask], y[~mask]
+  if len(x) < 3 or not np.ptp(x) or not np.ptp(y):
+    return np.nan
+  return float(np.clip(pearson(x, y), -1, 1))
 
 
 def regression(
