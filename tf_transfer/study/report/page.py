@@ -29,6 +29,7 @@ from tf_transfer.study.report import (
   answer,
   chart_data,
   charts,
+  correlation_tables,
   curves,
   tables,
   ties_table,
@@ -99,6 +100,8 @@ def render(
       answers=[answer.from_records(current, name) for name in settings],
       unlike=_recipe_warning(cells),
       figure=_figure(current, names, ties.by_cell(compared)),
+      correlations=correlation_tables.by_dataset(current, names.dataset),
+      changes=correlation_tables.between_settings(current),
       ties=ties_table.build(compared, names),
       holm=correct_with_holm,
       curves=curves.validation_curves(
