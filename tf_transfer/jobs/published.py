@@ -14,7 +14,7 @@ from tf_transfer.runtime import files
 from tf_transfer.study.figures import averages, per_dataset, regularizers, steps
 from tf_transfer.study.figures import settings as settings_figures
 from tf_transfer.study.paper import claims, numbers
-from tf_transfer.study.report import answer, text_table
+from tf_transfer.study.report import answer, correlation_tables, text_table
 
 _NOT_PUBLISHED = """\
 Not among the published numbers, so not drawn: which networks are statistically
@@ -26,6 +26,12 @@ Accuracies were read off the paper's figures: see "within reading error" for how
 far what was found may be off by that. The last column says whether the paper's
 number comes out: "yes" at the printed precision (averages: within 0.005), else
 "within reading error" if the readings do not exclude it, else "NO".\
+"""
+
+_INTERVALS = """\
+Intervals of 95 %: a bootstrap over networks, as if they were independent, and a
+jackknife over families of networks, which are not. Small datasets have fewer
+than 10,000 training images.\
 """
 
 
@@ -47,6 +53,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   for setting in numbers.SETTINGS:
     reply = answer.from_records(numbers.records(), setting, beside_paper=False)
     print(f'\n{reply.text}')
+  print(f'\n{correlation_tables.as_text(numbers.records())}\n\n{_INTERVALS}')
 
 
 def draw_figures(workdir: pathlib.Path) -> None:

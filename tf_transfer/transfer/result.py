@@ -104,7 +104,7 @@ def per_example(
     'name': np.array([name[-_MAX_NAME:] for name in names], np.str_),
     'label': labels,
     'prediction': predicted,
-    'correct': _correct(labels, predicted),
+    'correct': is_correct(labels, predicted),
   }
   return arrays if scores is None else {**arrays, 'scores': compress(scores)}
 
@@ -130,7 +130,7 @@ def compress(scores: np.ndarray) -> np.ndarray:
   return np.clip(below, -_LARGEST, 0).astype(np.float16)
 
 
-def _correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+def is_correct(labels: np.ndarray, predicted: np.ndarray) -> np.ndarray:
   """Returns whether each prediction is right: bool [N], or [N, C] of scores."""
   if labels.ndim == 2:
     return (predicted > 0) == (labels == 1)

@@ -130,38 +130,3 @@ def test_holm_by_hand():
   )
   np.testing.assert_allclose(paired_tests.holm([0.9, 0.8]), [1, 1])
   assert paired_tests.holm([]).shape == (0,)
-
-
-def test_tied_with_best():
-  labels = np.zeros(100, int)
-  correct = np.zeros((4, 100), bool)
-  for row, right in enumerate((90, 84, 95, 50)):
-    correct[row, :right] = True
-  # Against the third, right where the others are: 5 and 11 more, p = 2/32
-  # and 2/2048.
-  values = correct.mean(axis=1)
-  tied = paired_tests.tied_with_best('top1', labels, correct, values)
-  np.testing.assert_array_equal(tied, [True, False, True, False])
-
-
-def test_holm_ties_more():
-  labels = np.zeros(100, int)
-  correct = np.zeros((3, 100), bool)
-  # p = 2/64 each, which doubled is above 0.05.
-  for row, right in enumerate((94, 100, 94)):
-    correct[row, :right] = True
-  values = correct.mean(axis=1)
-  for holm, expected in ((False, [0, 1, 0]), (True, [1, 1, 1])):
-    np.testing.assert_array_equal(
-      paired_tests.tied_with_best(
-        'top1', labels, correct, values, correct_with_holm=holm
-      ),
-      np.array(expected, bool),
-    )
-
-
-def test_one_network_is_tied_with_itself():
-  tied = paired_tests.tied_with_best(
-    'top1', np.zeros(3, int), np.ones((1, 3), bool), [1.0]
-  )
-  assert tied.tolist() == [True]

@@ -33,9 +33,28 @@ def test_averages_and_morey_by_hand():
   values = np.array([[1.0, 2, 6], [3, 2, 4]])
   mean, error = statistics.averages(values)
   np.testing.assert_allclose(mean, [3, 3])
-  # Less the datasets' means 2, 2, 5: [-1, 0, 1] and [1, 0, -1]. Population
-  # SD √(2/3), over √3, times √(2/1).
-  np.testing.assert_allclose(error, np.full(2, np.sqrt(2 / 3 / 3 * 2)))
+  # Less the datasets' means 2, 2, 5: [-1, 0, 1] and [1, 0, -1]. Sample SD
+  # √(2/2), over √3, times √(2/1).
+  np.testing.assert_allclose(error, np.full(2, np.sqrt(2 / 2 / 3 * 2)))
+
+
+def test_morey_of_six_datasets_is_as_the_papers():
+  values = np.array([[1.0, 2, 6, 1, 2, 6], [3, 2, 4, 3, 2, 4]])
+  _, error = statistics.averages(values)
+  # As above, twice: population SD √(4/6), over √6, times √(2/1).
+  np.testing.assert_allclose(error, np.full(2, np.sqrt(4 / 6 / 6 * 2)))
+  assert [n for n in range(2, 13) if statistics.uses_sample_sd(n)] == [
+    *(2, 3, 4, 5),
+  ]
+
+
+def test_morey_of_few_datasets_is_not_too_small():
+  """Over many draws its square is the variance of the mean, as for many."""
+  generator = np.random.default_rng(0)
+  for num_datasets in (2, 3, 5):
+    values = generator.normal(size=(4000, 4, num_datasets))
+    squares = np.mean([statistics.averages(v)[1] ** 2 for v in values])
+    assert squares == pytest.approx(1 / num_datasets, rel=0.03)
 
 
 @pytest.mark.parametrize('shape', [(1, 4), (4, 1)])

@@ -1,7 +1,15 @@
+import dataclasses
+
 import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
 
 from tests.study import made_records
-from tf_transfer.study.analysis import ties
+from tests.study.analysis import table_records
+from tf_transfer.study.analysis import paired_tests, statistics, ties
+from tf_transfer.study.paper import numbers
+from tf_transfer.transfer import metrics
 
 
 def record(name, dataset='pets', right=50, seed=0):
@@ -75,3 +83,122 @@ def test_predictions_of_another_network(tmp_path, caplog):
   (tmp_path / 'other').rename(second)
   assert ties.find_ties(records, tmp_path) == {}
   assert 'their top1 is 0.6, and the record states 0.9' in caplog.text
+
+
+def test_a_comparison_says_its_test_and_what_it_resolves(tmp_path):
+  records = [
+    predictions(tmp_path, name, right) for name, right in (('a', 94), ('b', 99))
+  ]
+  (one,) = ties.compare_all(records, tmp_path)
+  assert (one.best, one.count, one.alone) == ('b', 100, None)
+  pair = one.pairs['a']
+  assert pair.test == ties.MCNEMAR
+  assert pair.tied
+  assert pair.resolution.discordance == pytest.approx(0.05)
+  assert 0.05 < pair.resolution.difference < 0.1
+
+
+def test_a_single_network_has_an_assumed_resolution(tmp_path):
+  (one,) = ties.compare_all([predictions(tmp_path, 'a', 90)], tmp_path)
+  assert one.tied == {'a'}
+  assert one.alone.assumed
+  assert one.alone.discordance == pytest.approx(2 * 0.9 * 0.1)
+
+
+def with_runs(tmp_path, name, rights):
+  """A cell of several runs, each right on its first images."""
+  fields = predictions(tmp_path, name, rights[0])
+  runs = [made_records.predictions(right / 100) for right in rights]
+  arrays = {
+    **runs[0],
+    'run_predictions': np.array([run['prediction'] for run in runs]),
+  }
+  np.savez(tmp_path / fields['predictions'], **arrays)
+  measured = [
+    dataclasses.asdict(metrics.measure('top1', r['label'], r['prediction']))
+    for r in runs
+  ]
+  mean = {**measured[0], 'value': float(np.mean(rights)) / 100}
+  fields['test'] = {**mean, 'low': 0.0, 'high': 1.0}
+  fields['runs'] = [{'seed': i, 'test': m} for i, m in enumerate(measured)]
+  return fields
+
+
+def test_training_runs_count_in_ties(tmp_path):
+  """84 and 96 right differ by McNemar, but not beyond what the runs vary."""
+  records = [
+    with_runs(tmp_path, 'a', (84, 96, 78)),
+    predictions(tmp_path, 'b', 96),
+  ]
+  (one,) = ties.compare_all(records, tmp_path)
+  assert one.best == 'b'
+  assert one.pairs['a'].test == ties.RUNS
+  assert one.tied == {'a', 'b'}
+  # 12 images of 100, each way of which one alone is right.
+  first = made_records.predictions(0.84)['correct']
+  second = made_records.predictions(0.96)['correct']
+  assert paired_tests.mcnemar(first, second) < 0.05
+  steady = [
+    with_runs(tmp_path, 'a', (84, 84, 83)),
+    predictions(tmp_path, 'b', 96),
+  ]
+  (one,) = ties.compare_all(steady, tmp_path)
+  assert one.tied == {'b'}
+
+
+def test_holm_adjusts_pairs():
+  records = [
+    table_records.record(name, dataset, value + 0.01 * i)
+    for name, value in (('a', 0.5), ('b', 0.6), ('c', 0.55))
+    for i, dataset in enumerate(('pets', 'dtd', 'cars'))
+  ]
+  plain, adjusted = (
+    ties.on_average(records, 'fine_tuned', correct_with_holm=holm)
+    for holm in (False, True)
+  )
+  assert plain.best == 'b'
+  p = [plain.pairs[name].p for name in ('a', 'c')]
+  np.testing.assert_allclose(
+    [adjusted.pairs[name].p for name in ('a', 'c')], paired_tests.holm(p)
+  )
+
+
+def test_averages_of_a_study_are_tied_as_the_papers_are():
+  """The paper: Inception-ResNet v2 and NASNet-A Large tie."""
+  one = ties.on_average(numbers.records(), 'logistic_regression')
+  assert one.best == 'inception_resnet_v2'
+  assert one.tied == {'inception_resnet_v2', 'nasnet_large'}
+  assert one.count == 12
+  pair = one.pairs['nasnet_large']
+  values = {
+    name: scipy.special.logit(
+      [
+        record['test']['value']
+        for record in numbers.records()
+        if (record['setting'], record['network'])
+        == ('logistic_regression', name)
+      ]
+    )
+    for name in one.tied
+  }
+  expected = scipy.stats.ttest_rel(*values.values()).pvalue
+  assert pair.p == pytest.approx(expected)
+  assert 0.1 < pair.p < 0.12
+  assert pair.test == ties.T_TEST
+  assert 0 < pair.resolution.difference < 0.2
+
+
+@pytest.mark.parametrize('count', [1, 2])
+def test_averages_take_two_networks_and_two_datasets(count):
+  datasets = ('pets', 'dtd')[:count]
+  records = [table_records.record('a', name) for name in datasets]
+  assert ties.on_average(records, 'fine_tuned') is None
+  records += [table_records.record('b', name, 0.6) for name in datasets]
+  one = ties.on_average(records, 'fine_tuned')
+  assert (one is None) == (count == 1)
+  if one:
+    expected = statistics.log_odds(0.6, 100) - statistics.log_odds(0.5, 100)
+    assert expected > 0
+    assert one.best == 'b'
+    # Equal differences have no spread; no chance is needed to explain them.
+    assert one.pairs['a'].p == 0

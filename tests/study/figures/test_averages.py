@@ -5,6 +5,7 @@ from matplotlib import pyplot as plt
 
 from tests.study.figures.figure_records import FIXED, half_done, record, texts
 from tf_transfer import errors
+from tf_transfer.study.analysis import ties
 from tf_transfer.study.figures import averages, canvas, per_dataset
 from tf_transfer.study.paper import numbers
 from tf_transfer.study.report import answer
@@ -69,9 +70,26 @@ def test_averages_are_over_what_all_have(drawn, caplog):
   assert 'b' not in written
   assert 'b: not on all of pets, dtd' in caplog.text
   (remark,) = [text for text in written if '\n' in text]
-  first, second = remark.split('\n')
+  first, second, bars = remark.split('\n')
   assert first == 'ours: r = 1.00 (3 networks)'
   assert second.startswith('the paper: r = 0.9')
+  assert bars == 'bars: Morey’s error, SD by n − 1'
+
+
+def test_networks_tied_on_average_are_marked(drawn):
+  """Of the first series; the others are not asked about."""
+  records = numbers.records()
+  tied = {(FIXED, ties.AVERAGE): {'inception_resnet_v2', 'nasnet_large'}}
+  averages.averages_vs_imagenet({'the paper': records}, [FIXED], None, tied)
+  (figure,) = drawn
+  (marks,) = (line for line in figure.axes[0].lines if line.get_marker() == 'D')
+  assert sorted(marks.get_xdata()) == sorted(
+    numbers.imagenet_top1()[name] for name in tied[FIXED, ties.AVERAGE]
+  )
+  legend = figure.axes[0].get_legend()
+  assert 'tied with the best on average' in [
+    text.get_text() for text in legend.get_texts()
+  ]
 
 
 def test_figures_of_a_half_done_study_are_of_what_the_answer_is_of(

@@ -118,3 +118,38 @@ def test_a_cell_that_the_paper_lacks_says_what_it_lacks():
     'network not in the paper',
     'dataset not in the paper',
   }
+
+
+def several_runs(values):
+  """A cell of inception_v3 on pets, trained several times."""
+  mean = sum(values) / len(values)
+  test = {'value': mean, 'low': mean - 0.03, 'high': mean + 0.03}
+  fields, _ = page_records.record('inception_v3', 'pets', FIXED, mean, 0.78)
+  test['examples'] = fields['test']['examples']
+  runs = [
+    {'seed': i, 'test': {**test, 'value': v}} for i, v in enumerate(values)
+  ]
+  return {**fields, 'test': test, 'runs': runs}
+
+
+def test_training_variance_is_judged_by_runs_alone():
+  """The interval of images holds the paper's number; the runs do not."""
+  paper = differences.compare(several_runs([0.9, 0.9])).paper
+  values = [paper + 0.02, paper + 0.021, paper + 0.019]
+  one = differences.compare(several_runs(values))
+  assert one.within_sampling
+  assert one.within_runs is False
+  # Runs that differ by as much as the paper's does.
+  wide = [paper + 0.02, paper + 0.035, paper + 0.005]
+  assert differences.compare(several_runs(wide)).within_runs is True
+  # The error of reading alone.
+  reading = differences.compare(several_runs(values)).reading
+  near = [paper + 0.9 * reading] * 2
+  assert differences.compare(several_runs(near)).within_runs is True
+
+
+def test_one_run_says_nothing_of_training_variance():
+  fields, _ = page_records.record('inception_v3', 'pets', FIXED, 0.9, 0.78)
+  one = differences.compare(fields)
+  assert one.within_runs is None
+  assert one.within_sampling is not None

@@ -22,7 +22,10 @@ def papers():
 @pytest.fixture(scope='module')
 def data():
   records = [fields for fields, _ in page_records.of_the_paper(6, (FIXED,))]
-  tied = {(FIXED, 'pets'): {'inception_v4'}}
+  tied = {
+    (FIXED, 'pets'): {'inception_v4'},
+    (FIXED, chart_data.AVERAGE): {'resnet50'},
+  }
   return chart_data.build(records, papers(), NAMES, tied)
 
 
@@ -51,13 +54,16 @@ def test_a_point_is_in_log_odds_and_says_its_accuracy(data):
     expected = scipy.special.logit(record['test'][field])
     assert point[key] == pytest.approx(expected, abs=1e-5)
   assert point['Accuracy'] == f'{100 * record["test"]["value"]:.2f} %'
-  assert point['Interval'].endswith('% (95 %)')
+  assert point['Interval'].endswith('% (95 %, of test images)')
   assert point['Parameters'] == '21.8 million'
 
 
 def test_networks_tied_with_the_best_are_of_their_own_kind(data):
   assert [p['Network'] for p in of(data, 'pets', kind=TIED)] == ['Inception v4']
   assert not of(data, 'cars', kind=TIED)
+  (average,) = of(data, chart_data.AVERAGE, kind=TIED)
+  assert average['Network'] == 'ResNet-50'
+  assert ', ours, tied with the best: log-odds' in average['text']
 
 
 def test_an_average_is_the_mean_of_its_datasets(data):
@@ -67,7 +73,24 @@ def test_an_average_is_the_mean_of_its_datasets(data):
     for dataset in ('pets', 'cars')
   ]
   assert mean['y'] == pytest.approx(np.mean(parts), abs=1e-4)
-  assert 'Morey’s error' in mean['Interval']
+  # Of two datasets.
+  assert mean['Interval'].endswith('(Morey’s error, n − 1)')
+
+
+def test_the_interval_of_several_runs_is_of_images_and_runs():
+  fields, _ = page_records.cell('mine', 0.7, 0.7, 'pets')
+  runs = [
+    {'seed': i, 'test': {**fields['test'], 'value': value}}
+    for i, value in enumerate((0.65, 0.75))
+  ]
+  several = {**fields, 'runs': runs}
+  points = [
+    of(chart_data.build([one], [], NAMES, {}), 'pets')[0]
+    for one in (fields, several)
+  ]
+  assert points[1]['Interval'].endswith('(95 %, of test images and runs)')
+  assert points[1]['low'] < points[0]['low'] < points[0]['high']
+  assert points[0]['high'] < points[1]['high']
 
 
 def test_a_view_holds_all_points_and_its_ticks(data):

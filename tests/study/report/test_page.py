@@ -78,7 +78,7 @@ def test_downloads_hold_the_tables(tmp_path):
   )
   page = _Page(page_lib.write(records, tmp_path).read_text())
   assert set(page.links) == {
-    *('cells.csv', 'hyperparameters.csv', 'provenance.csv'),
+    *('cells.csv', 'hyperparameters.csv', 'provenance.csv', 'ties.csv'),
   }
   _, _, encoded = page.links['cells.csv'].partition('base64,')
   rows = list(csv.DictReader(base64.b64decode(encoded).decode().splitlines()))
@@ -189,3 +189,11 @@ def test_ties_with_holms_correction(tmp_path):
 
   assert tied() == ({'b', 'c'}, False)
   assert tied(correct_with_holm=True) == ({'a', 'b', 'c'}, True)
+
+
+def test_no_sentence_takes_the_interval_of_images_for_a_test(tmp_path):
+  records = page_records.write(tmp_path, [cell('resnet50', 0.9, 0.76)])
+  text = page_lib.write(records, tmp_path).read_text()
+  assert 'chance alone' not in text
+  assert 'It is no test of the difference' in text
+  assert 'cannot be judged' in text

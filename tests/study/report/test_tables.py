@@ -55,6 +55,9 @@ def test_every_cell_beside_the_paper(cells):
   assert shown['Why they may differ'][1] == (
     'network not in the paper: its figure 2 has no mine',
   )
+  assert shown['Interval of'] == ['test images'] * 2
+  assert shown['Paper in interval of images'][0] in ('yes', 'no')
+  assert shown['Could be training variance'] == ['cannot be judged', '–']
   assert 'Counts' not in shown
 
 

@@ -26,7 +26,23 @@ def test_table():
   assert lines[2].endswith('yes')
   assert 'unknown' in lines[3]
   assert lines[3].endswith('NO')
-  assert lines[-1] == 'val and test: top-1 accuracy'
+  assert lines[-2:] == [
+    'val and test: top-1 accuracy',
+    'interval: of the draw of test images alone, not of training runs',
+  ]
+
+
+def test_the_interval_of_several_runs_is_of_images_and_runs():
+  one = record('a', 0.751, 0.9482)
+  runs = [{'seed': i, 'test': {'value': v}} for i, v in enumerate((0.9, 0.97))]
+  several = {**one, 'network': 'b', 'runs': runs}
+  text = text_table.render([one, several])
+  assert '92.82% to 96.82%' in text.splitlines()[2]
+  assert '92.82% to 96.82%' not in text.splitlines()[3]
+  assert text.endswith(
+    'interval: of the draw of test images and of training runs; where there is '
+    'one run of test images alone'
+  )
 
 
 @pytest.mark.parametrize(

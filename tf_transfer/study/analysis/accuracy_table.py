@@ -79,6 +79,20 @@ class AccuracyTable:
       self.run_error[mask],
     )
 
+  def order_networks(self, networks: Sequence[str]) -> 'AccuracyTable':
+    """Returns the table of these networks, in this order."""
+    rows = [self.networks.index(name) for name in networks]
+    return AccuracyTable(
+      tuple(networks),
+      self.datasets,
+      self.imagenet_top1[rows],
+      self.accuracy[rows],
+      self.examples[rows],
+      tuple(self.families[row] for row in rows),
+      self.top1_error[rows],
+      self.run_error[rows],
+    )
+
 
 def labels(networks: Sequence[tuple[str, str]]) -> list[str]:
   """Returns a label, no two alike, for each (name, SHA-256 of the weights).

@@ -155,36 +155,3 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
   adjusted = np.empty_like(p)
   adjusted[order] = np.minimum(np.maximum.accumulate(factors * p[order]), 1)
   return adjusted
-
-
-def tied_with_best(
-  metric: str,
-  labels: np.ndarray,
-  correct: Sequence[np.ndarray],
-  values: Sequence[float],
-  *,
-  correct_with_holm: bool = False,
-) -> np.ndarray:
-  """Returns which networks are not significantly worse than the best, p > 0.05.
-
-  The paper's figure 2 has them in green; it did not correct for the number of
-  comparisons.
-
-  Args:
-    metric: of the dataset.
-    labels: [N]; of map11 [N, C].
-    correct: M arrays, bool like `labels`.
-    values: [M] of the metric; the highest is the best.
-    correct_with_holm: whether p-values are adjusted for the M − 1 tests.
-
-  Returns:
-    bool [M]; the best is tied with itself.
-  """
-  best = int(np.argmax(values))
-  others = [i for i in range(len(values)) if i != best]
-  p = np.array(
-    [compare(metric, labels, correct[best], correct[i]) for i in others]
-  )
-  tied = np.ones(len(values), bool)
-  tied[others] = (holm(p) if correct_with_holm else p) > 0.05
-  return tied

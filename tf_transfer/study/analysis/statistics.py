@@ -10,6 +10,8 @@ import scipy.stats
 from tf_transfer.errors import InputError
 
 RESAMPLES = 10_000
+# The population SD of fewer values is too small by 9 % or more.
+_FEWEST_FOR_POPULATION_SD = 6
 
 
 def clip_to_half_example(
@@ -62,8 +64,9 @@ def averages(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
   Morey's (2008) error is within subjects: the mean over networks is first
   subtracted from each dataset, so that datasets' difficulty does not count; the
-  standard error over datasets (population SD / √D, as in the paper's figures)
-  is multiplied by √(M / (M − 1)), which makes up for the subtraction.
+  standard error over datasets is multiplied by √(M / (M − 1)), which makes up
+  for the subtraction. It is the population SD / √D, as in the paper's figures;
+  of fewer than six datasets, the sample SD (by D − 1) / √D.
 
   Args:
     values: [M, D] log-odds.
@@ -76,8 +79,14 @@ def averages(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   if num_networks < 2 or num_datasets < 2:
     return mean, np.full(num_networks, np.nan)
   centered = values - values.mean(axis=0)
-  error = centered.std(axis=1) / np.sqrt(num_datasets)
+  ddof = int(uses_sample_sd(num_datasets))
+  error = centered.std(axis=1, ddof=ddof) / np.sqrt(num_datasets)
   return mean, error * np.sqrt(num_networks / (num_networks - 1))
+
+
+def uses_sample_sd(num_datasets: int) -> bool:
+  """Returns whether Morey's error has the sample SD, as few datasets need."""
+  return num_datasets < _FEWEST_FOR_POPULATION_SD
 
 
 def steps_to_share(

@@ -1,6 +1,13 @@
-"""Finds the networks that are as good as the best, by their predictions."""
+"""Finds the networks that are as good as the best: on a dataset, on average.
+
+On a dataset the tests are on the predictions of each test image, on average
+they are over datasets. A network is tied with the best where the test does not
+tell them apart, p > 0.05, which may be for lack of test images or datasets: so
+each comparison says what difference its test can resolve.
+"""
 
 import collections
+import dataclasses
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
 
@@ -12,10 +19,69 @@ from tf_transfer.study import predictions as predictions_lib
 from tf_transfer.study.analysis import (
   accuracy_table,
   paired_tests,
+  power,
+  run_tests,
 )
+from tf_transfer.transfer import result
 
-# (setting, dataset) -> the networks that are tied with the best.
+_LEVEL = 0.05
+AVERAGE = ''  # Stands for the mean over datasets; no dataset's name is empty.
+MCNEMAR, PERMUTATION = 'McNemar', 'permutation of test images'
+RUNS, T_TEST = 'test images and runs', 't-test over datasets'
+
+# (setting, dataset or AVERAGE) -> the networks that are tied with the best.
 Ties = Mapping[tuple[str, str], Collection[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+  """How a network compares with the best one.
+
+  Attributes:
+    p: two-sided, that they are equally good; adjusted if that was asked for.
+    test: MCNEMAR, PERMUTATION, RUNS or T_TEST.
+    resolution: what the test can resolve, in 0 to 1; of averages in log-odds,
+      without a discordance (NaN).
+  """
+
+  p: float
+  test: str
+  resolution: power.Resolution
+
+  @property
+  def tied(self) -> bool:
+    """Whether the test does not tell the network from the best."""
+    return self.p > _LEVEL
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+  """How the networks of a setting compare with the best on a dataset.
+
+  Attributes:
+    setting: its name.
+    dataset: its name, or AVERAGE.
+    metric: of the dataset; '' of averages.
+    best: the network with the highest number.
+    pairs: by network, all but the best.
+    count: of test images, or of the datasets averaged over.
+    alone: what a test against another network could resolve, by assumption,
+      where there is a single network on a dataset; else None.
+  """
+
+  setting: str
+  dataset: str
+  metric: str
+  best: str
+  pairs: Mapping[str, Pair]
+  count: int
+  alone: power.Resolution | None = None
+
+  @property
+  def tied(self) -> frozenset[str]:
+    """The networks that are tied with the best, which is one of them."""
+    others = (name for name, pair in self.pairs.items() if pair.tied)
+    return frozenset((self.best, *others))
 
 
 def find_ties(
@@ -24,13 +90,129 @@ def find_ties(
   *,
   correct_with_holm: bool = False,
 ) -> Ties:
-  """Finds the networks tied with the best, for each setting and dataset.
+  """Finds the networks tied with the best, on each dataset and on average.
 
-  The best network is among them. The test is McNemar's exact one, or the
-  permutation test (see `paired_tests.compare`), on the predictions of each test
-  example; networks with p > 0.05 are tied. A dataset is left out, with a
-  warning, where predictions are missing or not those of the record, or where
-  networks were not tested on the same examples.
+  Args and what is left out are those of `compare_all`.
+  """
+  comparisons = compare_all(
+    records, workdir, correct_with_holm=correct_with_holm
+  )
+  return by_cell(comparisons)
+
+
+def by_cell(comparisons: Sequence[Comparison]) -> Ties:
+  """Returns the networks tied with the best, by setting and dataset."""
+  return {(one.setting, one.dataset): one.tied for one in comparisons}
+
+
+def compare_all(
+  records: Sequence[accuracy_table.Record],
+  workdir: pathlib.Path,
+  *,
+  correct_with_holm: bool = False,
+) -> list[Comparison]:
+  """Compares networks with the best, on each dataset and on average.
+
+  Args:
+    records: as for `on_datasets`.
+    workdir: of the ledger, which holds the files of predictions.
+    correct_with_holm: whether p-values are adjusted for the number of networks.
+
+  Returns:
+    The averages of each setting, if there are any to compare, then datasets.
+  """
+  options = {'correct_with_holm': correct_with_holm}
+  return [
+    *on_averages(records, **options),
+    *on_datasets(records, workdir, **options),
+  ]
+
+
+def on_averages(
+  records: Sequence[accuracy_table.Record], *, correct_with_holm: bool = False
+) -> list[Comparison]:
+  """Compares networks with the best on average, in each setting.
+
+  Args:
+    records: of a ledger, or the paper's.
+    correct_with_holm: whether p-values are adjusted for the number of networks.
+  """
+  settings = dict.fromkeys(record['setting'] for record in records)
+  compared = (
+    on_average(records, name, correct_with_holm=correct_with_holm)
+    for name in settings
+  )
+  return [one for one in compared if one]
+
+
+def on_average(
+  records: Sequence[accuracy_table.Record],
+  setting: str,
+  *,
+  correct_with_holm: bool = False,
+) -> Comparison | None:
+  """Compares networks by their mean log-odds, with a t-test over datasets.
+
+  They are those of which figures and answers speak
+  (`accuracy_table.select_comparable`).
+
+  Args:
+    records: of a ledger, or the paper's.
+    setting: that is asked about.
+    correct_with_holm: whether p-values are adjusted for the number of networks.
+
+  Returns:
+    None where fewer than two networks or two datasets can be compared.
+  """
+  table = accuracy_table.build(records, setting)
+  table = accuracy_table.select_comparable(table).table
+  if min(len(table.networks), len(table.datasets)) < 2:
+    return None
+  values = table.log_odds
+  best = int(np.argmax(values.mean(axis=1)))
+  pairs = {}
+  for name, row in zip(table.networks, values, strict=True):
+    if name != table.networks[best]:
+      smallest = power.t_test(values[best] - row)
+      pairs[name] = Pair(
+        paired_tests.paired_t_test(values[best], row),
+        T_TEST,
+        power.Resolution(smallest, np.nan),
+      )
+  return Comparison(
+    setting,
+    AVERAGE,
+    '',
+    table.networks[best],
+    _adjusted(pairs, correct_with_holm),
+    len(table.datasets),
+  )
+
+
+def _adjusted(pairs: Mapping[str, Pair], holm: bool) -> Mapping[str, Pair]:
+  """Returns pairs with p adjusted for their number, if that is asked for."""
+  if not holm:
+    return pairs
+  p_values = paired_tests.holm([pair.p for pair in pairs.values()])
+  return {
+    name: dataclasses.replace(pair, p=float(p))
+    for (name, pair), p in zip(pairs.items(), p_values, strict=True)
+  }
+
+
+def on_datasets(
+  records: Sequence[accuracy_table.Record],
+  workdir: pathlib.Path,
+  *,
+  correct_with_holm: bool = False,
+) -> list[Comparison]:
+  """Compares networks on the test images of each dataset, in each setting.
+
+  The test is McNemar's exact one, or the permutation test (see
+  `paired_tests.compare`); where one of the two networks has several runs,
+  `run_tests.compare`. A dataset is left out, with a warning, where predictions
+  are missing or not those of the record, or where networks were not tested on
+  the same examples.
 
   Args:
     records: of a ledger; of several of a cell the last one counts, and
@@ -41,25 +223,61 @@ def find_ties(
   groups = collections.defaultdict(list)
   for record in accuracy_table.distinct(records):
     groups[record['setting'], record['dataset']].append(record)
-  ties = {}
-  for key, group in groups.items():
+  comparisons = []
+  for group in groups.values():
     try:
-      ties[key] = _tied_with_best(group, workdir, correct_with_holm)
+      comparisons.append(_on_dataset(group, workdir, correct_with_holm))
     except InputError as error:
       logging.warning(
         'cannot tell which networks are tied with the best: %s', error
       )
-  return ties
+  return comparisons
 
 
-def _tied_with_best(
+def _on_dataset(
   records: Sequence[accuracy_table.Record], workdir: pathlib.Path, holm: bool
-) -> frozenset[str]:
-  """Returns the networks tied with the best, of one setting and dataset.
+) -> Comparison:
+  """Compares the networks of one setting and dataset.
 
   Raises:
     InputError: predictions are missing, of another cell, or of different
       examples.
+  """
+  labels, runs = _read(records, workdir)
+  metric = records[0]['metric']
+  values = [record['test']['value'] for record in records]
+  best = int(np.argmax(values))
+  pairs = {
+    record['network']: _pair(metric, labels, runs[best], own)
+    for record, own in zip(records, runs, strict=True)
+    if record is not records[best]
+  }
+  alone = None
+  if not pairs:
+    correct = runs[0][0]
+    scores = paired_tests.example_scores(metric, labels, correct)
+    alone = power.alone(metric, labels, correct, scores)
+  return Comparison(
+    records[0]['setting'],
+    records[0]['dataset'],
+    metric,
+    records[best]['network'],
+    _adjusted(pairs, holm),
+    len(labels),
+    alone,
+  )
+
+
+def _read(
+  records: Sequence[accuracy_table.Record], workdir: pathlib.Path
+) -> tuple[np.ndarray, list[np.ndarray]]:
+  """Reads the labels of a dataset, and where each run was right.
+
+  Returns:
+    labels, and for each record bool [R, *labels.shape] of its R runs.
+
+  Raises:
+    InputError: as for `_on_dataset`.
   """
   predictions = [predictions_lib.read(record, workdir) for record in records]
   first = predictions[0]
@@ -71,15 +289,47 @@ def _tied_with_best(
         'order, so they cannot be compared; their splits or what was left out '
         'as corrupt differ'
       )
-  tied = paired_tests.tied_with_best(
-    records[0]['metric'],
-    first['label'],
-    [arrays['correct'] for arrays in predictions],
-    [record['test']['value'] for record in records],
-    correct_with_holm=holm,
+  labels = first['label']
+  return labels, [_correct_by_run(labels, arrays) for arrays in predictions]
+
+
+def _correct_by_run(
+  labels: np.ndarray, arrays: Mapping[str, np.ndarray]
+) -> np.ndarray:
+  """Returns where each run was right: bool [R, *labels.shape]."""
+  if 'run_predictions' not in arrays:
+    return arrays['correct'][None]
+  return np.array(
+    [result.is_correct(labels, run) for run in arrays['run_predictions']]
   )
-  return frozenset(
-    record['network']
-    for record, is_tied in zip(records, tied, strict=True)
-    if is_tied
+
+
+def _pair(
+  metric: str, labels: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> Pair:
+  """Compares two networks on the same test images.
+
+  Args:
+    metric: of the dataset.
+    labels: [N]; of map11 [N, C].
+    first: bool [R, *labels.shape], where each run of the first was right.
+    second: the same of the second network.
+  """
+  shares = first.mean(axis=0), second.mean(axis=0)
+  differ = shares[0] * (1 - shares[1]) + shares[1] * (1 - shares[0])
+  counts = labels >= 0  # Difficult labels of VOC do not count.
+  discordance = float(differ[counts].mean())
+  if max(len(first), len(second)) > 1:
+    test = run_tests.compare(metric, labels, first, second)
+    smallest = power.with_runs(test.sampling, test.runs, test.degrees)
+    return Pair(test.p, RUNS, power.Resolution(smallest, discordance))
+  p = paired_tests.compare(metric, labels, first[0], second[0])
+  scores = (
+    paired_tests.example_scores(metric, labels, one[0])
+    for one in (first, second)
+  )
+  return Pair(
+    p,
+    MCNEMAR if metric == 'top1' else PERMUTATION,
+    power.paired(metric, *scores, discordance),
   )

@@ -14,13 +14,17 @@ from tf_transfer.study.analysis import (
   correlations,
   evidence,
   statistics,
+  ties,
 )
 from tf_transfer.study.figures import axes as axes_lib
 from tf_transfer.study.figures import canvas, glyphs, labels, style
 
 
 def averages_vs_imagenet(
-  series: style.Series, settings: Sequence[str], path: pathlib.Path
+  series: style.Series,
+  settings: Sequence[str],
+  path: pathlib.Path,
+  tied: ties.Ties | None = None,
 ) -> None:
   """Draws figure 1: mean log-odds over datasets against ImageNet top-1.
 
@@ -31,6 +35,9 @@ def averages_vs_imagenet(
     series: records by owner.
     settings: a panel each.
     path: of the files, without .png and .pdf.
+    tied: (setting, AVERAGE) -> the networks of the first series that are not
+      significantly worse than the best on average, drawn as green diamonds;
+      None: unknown.
 
   Raises:
     InputError: a file could not be written, or the series share no dataset.
@@ -39,7 +46,7 @@ def averages_vs_imagenet(
     figure, axes = canvas.subplots(len(settings), 3, 5.2, 4.6)
     figure.get_layout_engine().set(w_pad=0.12)
     panels = [
-      draw_panel(axis, series, name)
+      draw_panel(axis, series, name, tied)
       for axis, name in zip(axes, settings, strict=True)
     ]
     labels.place_all(figure, [panel for panel in panels if panel])
@@ -47,9 +54,18 @@ def averages_vs_imagenet(
 
 
 def draw_panel(
-  axis: Axes, series: style.Series, setting: str
+  axis: Axes,
+  series: style.Series,
+  setting: str,
+  tied: ties.Ties | None = None,
 ) -> labels.Labels | None:
   """Draws the averages of one setting.
+
+  Args:
+    axis: the panel.
+    series: records by owner.
+    setting: its name.
+    tied: as `averages_vs_imagenet` takes it.
 
   Returns:
     The labels to place; None where there is nothing to average, which the
@@ -69,12 +85,17 @@ def draw_panel(
     remark, covered = _draw_series(axis, table, look, name, behind=number > 0)
     remarks.append(prefix + remark)
     obstacles += covered
-  style.write_remark(axis, '\n'.join(remarks))
-  _set_axes(axis, [table for _, table in tables])
-  if len(tables) > 1:
-    axis.legend(loc='lower right', fontsize=8)
   table = tables[0][1]
   mean, _ = statistics.averages(table.log_odds)
+  best = (tied or {}).get((setting, ties.AVERAGE), ())
+  is_tied = np.array([name in best for name in table.networks])
+  _draw_tied(axis, table.imagenet_top1[is_tied], mean[is_tied])
+  if statistics.uses_sample_sd(len(table.datasets)) and len(table.datasets) > 1:
+    remarks.append('bars: Morey’s error, SD by n − 1')
+  style.write_remark(axis, '\n'.join(remarks))
+  _set_axes(axis, [table for _, table in tables])
+  if len(tables) > 1 or is_tied.any():
+    axis.legend(loc='lower right', fontsize=8)
   texts = [style.name_text(name) for name in table.networks]
   return labels.Labels(axis, table.imagenet_top1, mean, texts, obstacles)
 
@@ -259,6 +280,23 @@ def _draw_points(
     markersize=5,
     label=name,
     zorder=2 if behind else 3,
+  )
+
+
+def _draw_tied(axis: Axes, x: np.ndarray, y: np.ndarray) -> None:
+  """Marks the networks that are tied with the best, as figure 2 does."""
+  if not len(x):
+    return
+  axis.plot(
+    x,
+    y,
+    'D',
+    color=style.TIED_COLOR,
+    markeredgecolor=style.INK,
+    markeredgewidth=0.6,
+    markersize=6,
+    label='tied with the best on average',
+    zorder=4,
   )
 
 

@@ -14,12 +14,16 @@ from tf_transfer.study.analysis import (
   accuracy_table,
   statistics,
   ties,
+  uncertainty,
 )
 from tf_transfer.study.figures import averages, canvas, labels, style
 from tf_transfer.study.figures import axes as axes_lib
 
 _AVERAGES_WIDTH = 5.2  # Of the panel on the right of figure 2, in inches.
 _PANEL_LETTERS = 24  # That a panel's title has room for, in figure 2.
+_RUNS_REMARK = (
+  'bars: 95 % intervals, of test images and runs\nwhere there are several runs'
+)
 _METRIC_TITLES = {
   'top1': 'Top-1 accuracy',
   'mean_per_class': 'Mean per-class accuracy',
@@ -33,8 +37,8 @@ def accuracy_vs_imagenet(
   """Draws accuracy on each dataset against ImageNet top-1 accuracy.
 
   Both axes are logit-scaled, as in the paper's figure 2; the bars are the 95 %
-  intervals of the test accuracy. Networks whose ImageNet accuracy is unknown
-  are left out, with a warning.
+  intervals of the test accuracy (`uncertainty.interval`). Networks whose
+  ImageNet accuracy is unknown are left out, with a warning.
 
   Args:
     records: of one or more networks and datasets, in one setting.
@@ -75,11 +79,14 @@ def _draw_intervals(
   """
   x = np.array([r['imagenet_top1'] for r in records])
   examples = records[0]['test']['examples']
+  intervals = [uncertainty.interval(record) for record in records]
   y, low, high = (
-    statistics.clip_to_half_example(
-      np.array([r['test'][key] for r in records]), examples
+    statistics.clip_to_half_example(np.array(values), examples)
+    for values in (
+      [record['test']['value'] for record in records],
+      [one.low for one in intervals],
+      [one.high for one in intervals],
     )
-    for key in ('value', 'low', 'high')
   )
   axis.set_xscale('logit')
   axis.set_yscale('logit')
@@ -91,6 +98,8 @@ def _draw_intervals(
   axis.set_xlabel('ImageNet top-1 accuracy')
   metric = _METRIC_TITLES[records[0]['metric']]
   axis.set_ylabel(f'{metric}, {examples:,} test images')
+  if any(one.covers == uncertainty.IMAGES_AND_RUNS for one in intervals):
+    style.write_remark(axis, _RUNS_REMARK)
   axis.set_title(
     f'{style.name_text(records[0]["dataset"])}: '
     f'{style.style_of(records[0]["setting"]).text.lower()}'
@@ -117,8 +126,9 @@ def datasets_vs_imagenet(
     series: records by owner.
     settings: a row of panels each.
     path: of the files, without .png and .pdf.
-    tied: (setting, dataset) -> the networks of the first series that are not
-      significantly worse than the best, drawn as green diamonds; None: unknown.
+    tied: (setting, dataset or AVERAGE) -> the networks of the first series that
+      are not significantly worse than the best, drawn as green diamonds; None:
+      unknown.
 
   Raises:
     InputError: as for figure 1.
@@ -145,7 +155,7 @@ def datasets_vs_imagenet(
         _draw_small_panel(axis, series, setting, dataset, best)
       _write_titles(left, setting, datasets)
       axis = right.subplots()
-      panels.append(averages.draw_panel(axis, series, setting))
+      panels.append(averages.draw_panel(axis, series, setting, tied))
       axis.set_title('Average')
     labels.place_all(figure, [panel for panel in panels if panel])
     canvas.save(figure, path)

@@ -13,7 +13,7 @@ import numpy as np
 from tf_transfer import datasets
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.study import names
-from tf_transfer.study.analysis import accuracy_table, recipes
+from tf_transfer.study.analysis import accuracy_table, recipes, uncertainty
 from tf_transfer.study.paper import numbers
 
 # The search of the paper (sections 4 and 5 of the protocol), as records of the
@@ -81,8 +81,12 @@ class Comparison:
     paper: the paper's accuracy in 0 to 1; None where it has no such cell.
     reading: how far that may be off, being read off a figure.
     difference: ours minus the paper's.
-    within: whether the paper's number, give or take the reading, lies in our
-      95 % interval.
+    within_sampling: whether the paper's number, give or take the reading, lies
+      in our interval of the draw of test images. That is no test: the paper's
+      network was tested on the same images, where the splits are official.
+    within_runs: whether it could be one more of our training runs on the same
+      images (`uncertainty.next_run`), give or take the reading; None of one
+      run, with which that cannot be judged.
     reasons: why the two may differ; where there is no such cell, which part
       of it the paper does not have.
   """
@@ -90,7 +94,8 @@ class Comparison:
   paper: float | None
   reading: float | None
   difference: float | None
-  within: bool | None
+  within_sampling: bool | None
+  within_runs: bool | None
   reasons: tuple[Reason, ...]
 
 
@@ -107,14 +112,17 @@ def compare(record: accuracy_table.Record) -> Comparison:
   cell = record['setting'], record['network'], record['dataset']
   published = _published().get(cell)
   if published is None:
-    return Comparison(None, None, None, None, tuple(_not_in_the_paper(cell)))
+    reasons = tuple(_not_in_the_paper(cell))
+    return Comparison(None, None, None, None, None, reasons)
   paper, test = published['test']['value'], record['test']
   reading = float(numbers.reading_error(np.array(paper)))
+  next_run = uncertainty.next_run(record)
   return Comparison(
     paper,
     reading,
     test['value'] - paper,
-    test['low'] - reading <= paper <= test['high'] + reading,
+    _holds((test['low'], test['high']), paper, reading),
+    None if next_run is None else _holds(next_run, paper, reading),
     (
       *_weights(record),
       *_images(record),
@@ -129,6 +137,12 @@ def compare(record: accuracy_table.Record) -> Comparison:
       ),
     ),
   )
+
+
+def _holds(interval: tuple[float, float], paper: float, reading: float) -> bool:
+  """Returns whether an interval holds the paper's number, or its reading."""
+  low, high = interval
+  return low - reading <= paper <= high + reading
 
 
 def _not_in_the_paper(cell: tuple[str, str, str]) -> list[Reason]:

@@ -20,12 +20,12 @@ from tf_transfer.study.analysis import (
   evidence,
   statistics,
   ties,
+  uncertainty,
 )
 from tf_transfer.study.figures import axes as axes_lib
 from tf_transfer.study.report import conditions
 
-# The choice of all datasets together; a dataset's name is never empty.
-AVERAGE = ''
+AVERAGE = ties.AVERAGE  # The choice of all datasets together.
 # Whose points these are.
 OURS, TIED, PAPER = 'ours', 'ours, tied with the best', 'the paper'
 _NUM_LINE_POINTS = 30
@@ -99,7 +99,7 @@ def build(
     records: at most one of each cell.
     papers: the paper's records.
     names: of the networks and datasets of `records`.
-    tied: (setting, dataset) -> networks that are tied with the best.
+    tied: (setting, dataset or AVERAGE) -> networks that are tied with the best.
   """
   points, lines, views = [], [], {}
   datasets = list(dict.fromkeys(r['dataset'] for r in records))
@@ -108,7 +108,9 @@ def build(
   for setting, dataset in choices:
     texts = {}
     if dataset == AVERAGE:
-      title, groups, texts = _averages(records, papers, setting, names)
+      title, groups, texts = _averages(
+        records, papers, setting, names, tied.get((setting, AVERAGE), ())
+      )
     else:
       title = names.dataset[dataset]
       groups = {
@@ -142,10 +144,18 @@ def _averages(
   papers: Sequence[accuracy_table.Record],
   setting: str,
   names: Names,
+  tied: Collection[str],
 ) -> tuple[str, dict[str, list[Row]], dict[str, list[str]]]:
   """Returns the title of a setting's averages, their points, and r in words.
 
   The paper's networks are shown if it has all of our datasets.
+
+  Args:
+    records: at most one of each cell.
+    papers: the paper's records.
+    setting: that is averaged.
+    names: of networks and datasets.
+    tied: networks of ours that are tied with the best on average.
 
   Returns:
     The title; series -> points; series -> lines that say r as the answer does.
@@ -155,17 +165,13 @@ def _averages(
   count = len(table.datasets)
   title = f'Mean log-odds over {count} dataset{"s" * (count != 1)}'
   tables = {OURS: table}
+  groups = {OURS: _average_points(table, setting, names, tied=tied)}
   papers_table = accuracy_table.build(papers, setting)
   if set(table.datasets) <= set(papers_table.datasets):
     tables[PAPER] = papers_table.select_datasets(table.datasets)
-  return (
-    title,
-    {
-      series: _average_points(one, setting, names, series)
-      for series, one in tables.items()
-    },
-    {series: _correlation_lines(one) for series, one in tables.items()},
-  )
+    groups[PAPER] = _average_points(tables[PAPER], setting, names, papers=True)
+  texts = {series: _correlation_lines(one) for series, one in tables.items()}
+  return title, groups, texts
 
 
 def _correlation_lines(table: accuracy_table.AccuracyTable) -> list[str]:
@@ -177,12 +183,26 @@ def _correlation_lines(table: accuracy_table.AccuracyTable) -> list[str]:
 
 
 def _average_points(
-  table: accuracy_table.AccuracyTable, setting: str, names: Names, kind: str
+  table: accuracy_table.AccuracyTable,
+  setting: str,
+  names: Names,
+  *,
+  papers: bool = False,
+  tied: Collection[str] = (),
 ) -> list[Row]:
-  """Returns a row for each network's mean log-odds, with Morey's error."""
+  """Returns a row for each network's mean log-odds, with Morey's error.
+
+  Args:
+    table: of the networks and datasets.
+    setting: that is averaged.
+    names: of networks and datasets.
+    papers: whether these are the paper's records.
+    tied: networks that are tied with the best of ours.
+  """
   if not table.networks:
     return []
   mean, error = statistics.averages(table.log_odds)
+  few = ', n − 1' * statistics.uses_sample_sd(len(table.datasets))
   points = []
   for network, x, y, half in zip(
     table.networks,
@@ -193,13 +213,13 @@ def _average_points(
   ):
     accuracy = percent(scipy.special.expit(y))
     interval_text = (
-      f'± {half:.2f} (Morey’s error)' if half else 'no error known'
+      f'± {half:.2f} (Morey’s error{few})' if half else 'no error known'
     )
     points.append(
       _point(
         (setting, AVERAGE, network),
         names,
-        kind,
+        PAPER if papers else TIED if network in tied else OURS,
         (x, y, y - half, y + half),
         f'log-odds {conditions.number(y)}, that of {accuracy}',
         interval_text,
@@ -228,13 +248,15 @@ def _cell_points(
     if record['imagenet_top1'] is None:
       continue
     test = record['test']
-    accuracies = [test[key] for key in ('value', 'low', 'high')]
+    interval_of = uncertainty.interval(record)
+    accuracies = test['value'], interval_of.low, interval_of.high
     log_odds = [
       statistics.log_odds(accuracy, test['examples']).item()
       for accuracy in np.clip(accuracies, 0, 1)
     ]
-    interval_text = interval(test['low'], test['high'])
-    meaning = 'read off the figure' if papers else '95 %'
+    interval_text = interval(interval_of.low, interval_of.high)
+    meaning = f'95 %, of {interval_of.covers}'
+    meaning = 'read off the figure' if papers else meaning
     is_tied = record['network'] in tied
     points.append(
       _point(

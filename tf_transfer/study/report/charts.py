@@ -41,7 +41,7 @@ def accuracy_vs_imagenet(
     records: at most one of each cell.
     papers: the paper's records.
     names: of the networks and datasets of `records`.
-    tied: (setting, dataset) -> networks that are tied with the best.
+    tied: (setting, dataset or AVERAGE) -> networks tied with the best.
 
   Returns:
     The Vega-Lite specification; None where no network's ImageNet top-1 is

@@ -30,8 +30,10 @@ from tf_transfer.study.report import (
   calibration,
   chart_data,
   charts,
+  correlation_tables,
   curves,
   tables,
+  ties_table,
 )
 from tf_transfer.study.report import cells as cells_lib
 
@@ -88,13 +90,20 @@ def render(
   cells = cells_lib.name_cells(records)
   current = [cell.record for cell in cells if cell.current]
   settings = dict.fromkeys(record['setting'] for record in current)
+  names = _names(cells)
+  compared = ties.compare_all(
+    current, workdir, correct_with_holm=correct_with_holm
+  )
   return (
     _environment()
     .get_template('report.html.jinja')
     .render(
       answers=[answer.from_records(current, name) for name in settings],
       unlike=_recipe_warning(cells),
-      figure=_figure(cells, workdir, correct_with_holm),
+      figure=_figure(current, names, ties.by_cell(compared)),
+      correlations=correlation_tables.by_dataset(current, names.dataset),
+      changes=correlation_tables.between_settings(current),
+      ties=ties_table.build(compared, names),
       holm=correct_with_holm,
       curves=curves.validation_curves(
         [cell.record for cell in cells], cells_lib.unique_names(cells)
@@ -111,16 +120,12 @@ def render(
   )
 
 
-def _figure(
-  cells: Sequence[cells_lib.NamedCell],
-  workdir: pathlib.Path,
-  correct_with_holm: bool,
-) -> dict[str, Any] | None:
-  """Returns the specification of figure 2, or None as the chart does."""
+def _names(cells: Sequence[cells_lib.NamedCell]) -> chart_data.Names:
+  """Returns the names of networks and datasets, of the cells that count."""
   current = [cell for cell in cells if cell.current]
   records = accuracy_table.distinct([cell.record for cell in current])
   labels = [record['network'] for record in records]
-  names = chart_data.Names(
+  return chart_data.Names(
     network={
       label: cell.network for label, cell in zip(labels, current, strict=True)
     },
@@ -130,18 +135,24 @@ def _figure(
       for label, cell in zip(labels, current, strict=True)
     },
   )
-  shared = {cell.record['dataset'] for cell in current}
+
+
+def _figure(
+  current: Sequence[accuracy_table.Record],
+  names: chart_data.Names,
+  tied: ties.Ties,
+) -> dict[str, Any] | None:
+  """Returns the specification of figure 2, or None as the chart does.
+
+  Args:
+    current: the records that count.
+    names: of networks and datasets.
+    tied: networks that are tied with the best.
+  """
+  records = accuracy_table.distinct(current)
+  shared = {record['dataset'] for record in current}
   papers = [r for r in numbers.records() if r['dataset'] in shared]
-  return charts.accuracy_vs_imagenet(
-    records,
-    papers,
-    names,
-    ties.find_ties(
-      [cell.record for cell in current],
-      workdir,
-      correct_with_holm=correct_with_holm,
-    ),
-  )
+  return charts.accuracy_vs_imagenet(records, papers, names, tied)
 
 
 def _recipe_warning(cells: Sequence[cells_lib.NamedCell]) -> list[str]:

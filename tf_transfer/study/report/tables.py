@@ -8,7 +8,7 @@ from typing import Any
 from tf_transfer.runtime import csv_text
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import failures, names
-from tf_transfer.study.analysis import accuracy_table
+from tf_transfer.study.analysis import accuracy_table, uncertainty
 from tf_transfer.study.paper import differences
 from tf_transfer.study.report import cells as cells_lib
 from tf_transfer.study.report import text_table
@@ -67,7 +67,8 @@ def all_cells(cells: Sequence[cells_lib.NamedCell]) -> Table:
   """Builds the table of every cell, beside the paper's number."""
   columns = (
     *('Network', 'Dataset', 'Setting', 'Ours, %', '95 % interval, %'),
-    *('Paper, %', 'Difference, points', 'Paper in interval'),
+    *('Interval of', 'Paper, %', 'Difference, points'),
+    *('Paper in interval of images', 'Could be training variance'),
     *('Why they may differ', 'ImageNet top-1, %', 'Test images', 'Metric'),
     'Counts',
   )
@@ -80,27 +81,40 @@ def all_cells(cells: Sequence[cells_lib.NamedCell]) -> Table:
     'Every cell: ours beside the paper',
     columns,
     rows,
-    frozenset((3, 5, 6, 9, 10)),
-    frozenset((8,)),
+    frozenset((3, 6, 7, 11, 12)),
+    frozenset((10,)),
   )
 
 
 def _comparison_row(cell: cells_lib.NamedCell) -> tuple[Any, ...]:
   """Returns a cell's row in the table of every cell."""
   record, comparison = cell.record, cell.comparison
-  test = record['test']
+  test, interval = record['test'], uncertainty.interval(record)
   return (
     *cell.name,
     _percent(test['value']),
-    f'{100 * test["low"]:.2f} to {100 * test["high"]:.2f}',
+    f'{100 * interval.low:.2f} to {100 * interval.high:.2f}',
+    interval.covers,
     _percent(comparison.paper),
     _percent(comparison.difference),
-    _NONE if comparison.within is None else ('no', 'yes')[comparison.within],
+    *_verdicts(comparison),
     tuple(f'{r.topic}: {r.text}' for r in comparison.reasons),
     _percent(record['imagenet_top1']),
     test['examples'],
     _METRICS[record['metric']],
     'yes' if cell.current else 'no, a later record does',
+  )
+
+
+def _verdicts(comparison: differences.Comparison) -> tuple[str, str]:
+  """Returns where the paper's number lies: among images, among runs."""
+  if comparison.paper is None:
+    return _NONE, _NONE
+  answers = 'no', 'yes'
+  runs = comparison.within_runs
+  return (
+    answers[comparison.within_sampling],
+    'cannot be judged' if runs is None else answers[runs],
   )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import tabulate
 
 from tf_transfer import errors
-from tf_transfer.study.analysis import recipes
+from tf_transfer.study.analysis import recipes, uncertainty
 
 _HEADERS = (
   'network',
@@ -82,6 +82,7 @@ def chosen(record: Mapping[str, Any]) -> str:
 def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
   """Returns the cells of a record."""
   top1, test = record['imagenet_top1'], record['test']
+  interval = uncertainty.interval(record)
   return (
     record['network'],
     record['dataset'],
@@ -89,11 +90,22 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
     'unknown' if top1 is None else f'{top1:.1%}',
     f'{record["validation"]["value"]:.2%}',
     f'{test["value"]:.2%}',
-    f'{test["low"]:.2%} to {test["high"]:.2%}',
+    f'{interval.low:.2%} to {interval.high:.2%}',
     f'{test["examples"]:,}',
     chosen(record),
     _converged(record['solver']),
   )
+
+
+def intervals_text(records: Sequence[Mapping[str, Any]]) -> str:
+  """Returns what the 95 % intervals of some records cover."""
+  covered = {uncertainty.interval(record).covers for record in records}
+  if covered == {uncertainty.IMAGES}:
+    return 'of the draw of test images alone, not of training runs'
+  text = 'of the draw of test images and of training runs'
+  if len(covered) > 1:
+    text += '; where there is one run of test images alone'
+  return text
 
 
 def _converged(solver: Mapping[str, Any]) -> str:
@@ -107,8 +119,8 @@ def _converged(solver: Mapping[str, Any]) -> str:
 def render(records: Sequence[Mapping[str, Any]]) -> str:
   """Returns a table with one record per row.
 
-  Below it stand the metrics, and a warning where the networks were trained by
-  different recipes and can therefore not be compared.
+  Below it stand the metrics, what intervals cover, and a warning where the
+  networks were trained by different recipes and can therefore not be compared.
   """
   metrics = sorted({record['metric'] for record in records})
   names = ' or '.join(_METRIC_NAMES[metric] for metric in metrics)
@@ -116,6 +128,7 @@ def render(records: Sequence[Mapping[str, Any]]) -> str:
     (
       aligned([_row(record) for record in records], _HEADERS, _ALIGNMENT),
       f'val and test: {names}',
+      f'interval: {intervals_text(records)}',
       *recipes.warning(records).splitlines(),
     )
   )
