@@ -100,8 +100,17 @@ def _comparison_row(cell: cells_lib.NamedCell) -> tuple[Any, ...]:
     _percent(record['imagenet_top1']),
     test['examples'],
     _METRICS[record['metric']],
-    'yes' if cell.current else 'no, a later record does',
+    _counts(cell),
   )
+
+
+def _counts(cell: cells_lib.NamedCell) -> str:
+  """Says whether a cell's record is the one that averages are of."""
+  if cell.current:
+    return 'yes'
+  if cell.variant:
+    return f'on curves alone: {cell.variant}'
+  return 'no, a later record does'
 
 
 def hyperparameters(cells: Sequence[cells_lib.NamedCell]) -> Table:
