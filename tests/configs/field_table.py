@@ -10,6 +10,7 @@ import re
 from tf_transfer import config_fields
 from tf_transfer.configs import (
   base,
+  curves,
   datasets,
   imagenet,
   leaks,
@@ -32,6 +33,7 @@ GROUPS = (
   ('`ridge`', base.Ridge),
   ('`fine_tuned`', base.FineTuned),
   ('`random_init`: as `fine_tuned`, but for', base.RandomInit),
+  ('`curves`: the fields of a study, and', curves.Curves),
   ('`pretrain`', pretrain.Pretrain),
   ('`pretrain.pretrain`, as in C5', pretrain.Pretraining),
   ('`regularizers`', regularizers.Regularizers),
@@ -75,6 +77,8 @@ def rows(group):
     if config_fields.is_group(kind) or name == 'job':
       continue
     if only_defaults and name not in vars(group):
+      continue
+    if group is curves.Curves and name not in own:
       continue
     default = getattr(group, name)
     shown = f'{default:.6g}' if isinstance(default, float) else repr(default)

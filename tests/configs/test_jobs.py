@@ -31,7 +31,7 @@ def test_every_config_begins_with_its_command(name):
   assert 'python -m tf_transfer.main' in text
   assert f'--config={name}' in text
   if '.presets.' in module.__name__ or name == 'quickstart':
-    assert 'Job: study. Changes' in text
+    assert f'Job: {config_files.load(name).job}. Changes' in text
   if name != 'base':
     assert '\nExpect' in text or ' Expect' in text or 'As configs/' in text
 

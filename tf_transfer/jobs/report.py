@@ -8,7 +8,7 @@ from tf_transfer import config_fields
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files
 from tf_transfer.study import attempts as attempts_lib
-from tf_transfer.study import ledger
+from tf_transfer.study import conclude, ledger
 from tf_transfer.study.analysis import recipes
 from tf_transfer.study.report import answer, page
 
@@ -43,6 +43,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       records, source, path, correct_with_holm=config.correct_with_holm
     ),
   )
+  conclude.show_curves(records, path.parent, attempts)
   # Before the answers, which rest on it.
   for line in recipes.warning(records).splitlines():
     print(line)

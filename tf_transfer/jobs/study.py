@@ -31,6 +31,8 @@ def run(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
   attempts: attempts_lib.Attempts | None = None,
+  *,
+  concludes: bool = True,
 ) -> list[dict[str, Any]]:
   """Runs the missing cells of a study and shows all of them.
 
@@ -39,6 +41,8 @@ def run(
     workdir: where everything is written.
     attempts: of a caller that goes on if a figure or page cannot be made; None:
       that is an error at the end.
+    concludes: whether table, figures and report are made; a caller that runs
+      several studies in one workdir makes its own.
 
   Returns:
     The records of the cells that this config plans, and of no others in the
@@ -56,11 +60,7 @@ def run(
   if any(settings.row(name).trains for name in config.settings):
     devices.enable_compilation_cache(workdir / 'compiled')
   cells, obstacles = cells_lib.list_cells(config, workdir)
-  conflicts = []
-  if shard is None and devices.is_leader():
-    conflicts = merge.absorb_shards(workdir)
-    for conflict in conflicts:
-      merge.print_conflict(conflict)
+  conflicts = _absorb_shards(workdir) if shard is None else []
   recorded = ledger_lib.read_all(workdir)
   ledger_lib.remove_stale_locks(workdir, recorded)
   costs = cost_model.cell_operations(cells, config) if shard else {}
@@ -76,7 +76,8 @@ def run(
   records, own_attempts = [], attempts or attempts_lib.Attempts()
   if devices.is_leader():
     records = _records_of(cells if shard is None else selected, workdir)
-    conclude_lib.conclude(records, config, workdir, own_attempts)
+    if concludes:
+      conclude_lib.conclude(records, config, workdir, own_attempts)
   if runner.num_elsewhere:
     are = 'is' if runner.num_elsewhere == 1 else 'are'
     cells_text = counted(runner.num_elsewhere, 'cell')
@@ -87,6 +88,16 @@ def run(
   if attempts is None:
     own_attempts.raise_failures()
   return records
+
+
+def _absorb_shards(workdir: pathlib.Path) -> list[merge.Conflict]:
+  """Joins the parts in a workdir; prints and returns their conflicts."""
+  if not devices.is_leader():
+    return []
+  conflicts = merge.absorb_shards(workdir)
+  for conflict in conflicts:
+    merge.print_conflict(conflict)
+  return conflicts
 
 
 def _records_of(

@@ -9,8 +9,20 @@ import ml_collections
 
 from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import ledger, shards
-from tf_transfer.study.analysis import accuracy_table, ties
-from tf_transfer.study.figures import averages, per_dataset, style
+from tf_transfer.study.analysis import (
+  accuracy_table,
+  learning_curves,
+  learning_sentences,
+  ties,
+  variants,
+)
+from tf_transfer.study.figures import (
+  averages,
+  examples,
+  per_dataset,
+  steps,
+  style,
+)
 from tf_transfer.study.figures import settings as settings_figures
 from tf_transfer.study.paper import numbers
 from tf_transfer.study.report import answer, page, text_table
@@ -39,17 +51,23 @@ def conclude(
   if not distinct:
     return
   print(f'\n{text_table.render(distinct)}\n')
+  for remark in variants.remarks(accuracy_table.select(records)):
+    print(remark)
   shard = shards.Shard.from_config(config.part)
   print(f'records  {ledger.Ledger(workdir, shard).path}')
   if shard is not None:
     print('figures  once all parts are done: the same command without part')
   else:
-    _show_figures(distinct, config, workdir, attempts)
+    on_curves = curve_records(records, workdir)
+    _show_figures(distinct, on_curves, config, workdir, attempts)
     if config.report:
       path = attempts.make(
         'report.html',
         lambda: page.write(
-          records, workdir, correct_with_holm=config.correct_with_holm
+          records,
+          workdir,
+          correct_with_holm=config.correct_with_holm,
+          on_curves=on_curves,
         ),
       )
       if path:
@@ -59,8 +77,28 @@ def conclude(
     print(f'curves   tensorboard --logdir={workdir / "tensorboard"}')
 
 
+def curve_records(
+  records: Sequence[Record], workdir: pathlib.Path
+) -> list[Record]:
+  """Reads all records of a ledger that curves of some of them may have.
+
+  A study plans one point of a curve; the others are in the ledger.
+
+  Args:
+    records: of a study.
+    workdir: of the ledger.
+  """
+  pairs = {(record['network'], record['dataset']) for record in records}
+  return [
+    record
+    for record in ledger.read_all(workdir).values()
+    if (record['network'], record['dataset']) in pairs
+  ]
+
+
 def _show_figures(
   records: Sequence[Record],
+  on_curves: Sequence[Record],
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
   attempts: attempts_lib.Attempts,
@@ -72,6 +110,7 @@ def _show_figures(
     correct_with_holm=config.correct_with_holm,
   ):
     print(f'figure   {path}.png, {path}.pdf')
+  show_curves(on_curves, workdir, attempts)
 
 
 def _print_answers(records: Sequence[Record]) -> None:
@@ -114,6 +153,49 @@ def draw_figures(
     for name, path in paths.items()
     if attempts.make(name, figures[name], path)
   ]
+
+
+def show_curves(
+  records: Sequence[Record],
+  workdir: pathlib.Path,
+  attempts: attempts_lib.Attempts,
+) -> None:
+  """Draws figures 8 and 9, and says what they show, where there are curves.
+
+  Args:
+    records: of a ledger, in its order.
+    workdir: where the figures are written.
+    attempts: has the figures that could not be drawn.
+  """
+  steps_curves = learning_curves.steps_curves(records)
+  examples_curves = learning_curves.examples_curves(records)
+  papers = numbers.accuracy_vs_steps()
+  if steps_curves:
+    sentences = learning_sentences.of_steps(steps_curves, papers)
+    draw = functools.partial(
+      steps.accuracy_vs_steps, behind=papers, remarks=sentences
+    )
+    _show_curve('figure_8', draw, steps_curves, sentences, workdir, attempts)
+  if examples_curves:
+    sentences = learning_sentences.of_examples(examples_curves)
+    draw = functools.partial(examples.accuracy_vs_examples, remarks=sentences)
+    _show_curve('figure_9', draw, examples_curves, sentences, workdir, attempts)
+
+
+def _show_curve(
+  name: str,
+  draw: Callable[..., None],
+  curves: Sequence[Any],
+  sentences: Sequence[str],
+  workdir: pathlib.Path,
+  attempts: attempts_lib.Attempts,
+) -> None:
+  """Draws a figure of curves, and prints what it shows."""
+  path = workdir / name
+  if attempts.make(name, _drawing(draw, curves), path):
+    print(f'figure   {path}.png, {path}.pdf')
+  for sentence in sentences:
+    print(f'  {sentence}')
 
 
 def _drawing(function: Callable[..., None], *arguments: Any) -> _Draw:

@@ -114,6 +114,9 @@ def build(
     'options': _as_json(header.options),
     'contract': _as_json(header.contract.to_json()),
     'num_classes': len(cell.dataset.classes),
+    'split_sizes': {
+      name: len(split) for name, split in cell.dataset.splits.items()
+    },
     'split_seed': config.data.split_seed,
     'examples_per_class': config.data.examples_per_class,
     'subset_seed': config.data.subset_seed,

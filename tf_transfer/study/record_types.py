@@ -196,6 +196,7 @@ class Record(msgspec.Struct, kw_only=True):
   num_classes: Annotated[int, Meta(ge=1, le=10**7)]
   metric: Literal['top1', 'mean_per_class', 'map11']
   splits_sha256: Splits
+  split_sizes: dict[str, Positive] | UnsetType = UNSET
   split_seed: int
   examples_per_class: Count | UnsetType = UNSET
   subset_seed: int | UnsetType = UNSET

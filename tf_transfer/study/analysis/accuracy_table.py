@@ -10,7 +10,7 @@ from absl import logging
 
 from tf_transfer import networks as networks_lib
 from tf_transfer.runtime.units import counted
-from tf_transfer.study.analysis import statistics
+from tf_transfer.study.analysis import statistics, variants
 from tf_transfer.study.schema import Record
 
 # A line of a ledger, as `study.ledger` documents it.
@@ -116,47 +116,60 @@ def label_among_others(name: str, sha256: str) -> str:
   return f'{name} ({sha256[:_HASH_LETTERS]})' if sha256 else name
 
 
+def cell_names(records: Sequence[Record]) -> list[variants.Cell]:
+  """Returns the network (as `labels`), dataset and setting of each record."""
+  names = labels([(r['network'], r.get('weights_sha256', '')) for r in records])
+  return [
+    (name, record['dataset'], record['setting'])
+    for name, record in zip(names, records, strict=True)
+  ]
+
+
+def select(records: Sequence[Record]) -> variants.Selection:
+  """Selects the record of each network, dataset and setting that counts."""
+  return variants.select(records, cell_names(records))
+
+
 def distinct(records: Sequence[Record]) -> list[dict[str, Any]]:
-  """Returns the last record of each network, dataset and setting.
+  """Returns the record of each network, dataset and setting that counts.
 
   Two weights of one architecture are two networks: their records get the
   `labels` as network names, and their own as `architecture`. Of several
-  records of the same weights (of other splits, or another search) the last one
-  counts; a warning tells how many earlier ones are left out. The order of first
-  appearance is kept.
+  records of the same weights one counts, as `variants.select` says. A warning
+  tells how many are left out whose place a later record takes, of other splits
+  or another search. The order of first appearance is kept.
 
   Args:
     records: of a ledger, in the order in which they were added; or the
       paper's, which have no weights.
   """
-  names = labels([(r['network'], r.get('weights_sha256', '')) for r in records])
-  last, num_earlier = {}, collections.Counter()
-  for record, name in zip(records, names, strict=True):
-    cell = name, record['dataset'], record['setting']
-    num_earlier[cell] += cell in last
-    last[cell] = {
-      **record,
-      'network': name,
-      'architecture': record['network'],
+  cells = cell_names(records)
+  selection = variants.select(records, cells)
+  num_replaced = collections.Counter(cells[i] for i in selection.replaced)
+  for (network, dataset, setting), count in num_replaced.items():
+    logging.warning(
+      '%s on %s, %s: %s, of other splits or another search, left out',
+      network,
+      dataset,
+      setting,
+      counted(count, 'earlier record'),
+    )
+  return [
+    {
+      **records[i],
+      'network': cells[i][0],
+      'architecture': records[i].get('architecture', records[i]['network']),
     }
-  for (network, dataset, setting), count in num_earlier.items():
-    if count:
-      logging.warning(
-        '%s on %s, %s: %s, of other splits or another search, left out',
-        network,
-        dataset,
-        setting,
-        counted(count, 'earlier record'),
-      )
-  return list(last.values())
+    for i in selection.main
+  ]
 
 
 def build(records: Sequence[Record], setting: str) -> AccuracyTable:
   """Builds the table of one setting, in the order of its records.
 
-  Of several records of a cell the last one counts, as in `distinct`.
+  Of several records of a cell one counts, as in `distinct`.
   """
-  records = distinct([r for r in records if r['setting'] == setting])
+  records = [r for r in distinct(records) if r['setting'] == setting]
   networks = tuple(dict.fromkeys(r['network'] for r in records))
   datasets = tuple(dict.fromkeys(r['dataset'] for r in records))
   top1, top1_error = np.full(len(networks), np.nan), np.zeros(len(networks))

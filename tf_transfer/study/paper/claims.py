@@ -17,10 +17,11 @@ from tf_transfer.study import names
 from tf_transfer.study.analysis import (
   accuracy_table,
   correlations,
+  learning_curves,
   paired_tests,
   statistics,
 )
-from tf_transfer.study.figures import regularizers, steps
+from tf_transfer.study.figures import regularizers
 from tf_transfer.study.paper import numbers
 
 _FEW_IMAGES = 10_000  # The paper calls datasets with fewer for training small.
@@ -401,7 +402,7 @@ def _convergence() -> list[Claim]:
 
 
 def _drawn_steps(
-  curves: Sequence[steps.Curve], generator: np.random.Generator
+  curves: Sequence[learning_curves.StepsCurve], generator: np.random.Generator
 ) -> np.ndarray:
   """Returns geometric means [R] over datasets, of curves within reading error.
 

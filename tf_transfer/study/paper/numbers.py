@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from tf_transfer import datasets
-from tf_transfer.study.figures import regularizers, steps
+from tf_transfer.study.analysis import learning_curves
+from tf_transfer.study.figures import regularizers
 
 SETTINGS = ('logistic_regression', 'fine_tuned', 'random_init')
 _BATCH_SIZE = 256  # In fine-tuning and from random initialization.
@@ -110,14 +111,14 @@ def training_settings(
 
 
 @functools.cache
-def accuracy_vs_steps() -> tuple[steps.Curve, ...]:
+def accuracy_vs_steps() -> tuple[learning_curves.StepsCurve, ...]:
   """Returns the curves of figure 8, of the public Inception v4."""
   curves = {}
   for row in _read_rows('accuracy_vs_steps.csv'):
     points = curves.setdefault((row['setting'], row['dataset']), [])
     points.append((int(row['steps']), float(row['accuracy_percent']) / 100))
   return tuple(
-    steps.Curve(
+    learning_curves.StepsCurve(
       setting,
       dataset,
       np.array([s for s, _ in points]),

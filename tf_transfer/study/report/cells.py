@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from tf_transfer import errors
 from tf_transfer.study import names
-from tf_transfer.study.analysis import accuracy_table
+from tf_transfer.study.analysis import accuracy_table, variants
 from tf_transfer.study.paper import differences
 
 _HASH_LETTERS = 8  # They tell two identities apart on a page.
@@ -20,8 +20,11 @@ class NamedCell:
     network: as people write it, with a hash where several weights share it.
     dataset: as people write it; a folder's whole path where two end alike.
     comparison: with the paper's number.
-    current: whether it counts: a later record of the same cell, of other
-      splits or another search, takes its place.
+    current: whether it counts: it does not where a later record of the same
+      cell, of other splits or another search, takes its place, nor where it is
+      another variant.
+    variant: which one it is, where it is another than the one that counts: it
+      stands beside that one, in figures 8 and 9; '' elsewhere.
   """
 
   record: accuracy_table.Record
@@ -29,6 +32,7 @@ class NamedCell:
   dataset: str
   comparison: differences.Comparison
   current: bool
+  variant: str = ''
 
   @property
   def setting(self) -> str:
@@ -47,6 +51,7 @@ def name_cells(records: Sequence[accuracy_table.Record]) -> list[NamedCell]:
     [(r['network'], r['weights_sha256']) for r in records]
   )
   current = {record['identity'] for record in accuracy_table.distinct(records)}
+  others = set(accuracy_table.select(records).others)
   datasets = _dataset_names(records)
   return [
     NamedCell(
@@ -55,8 +60,9 @@ def name_cells(records: Sequence[accuracy_table.Record]) -> list[NamedCell]:
       datasets[record['dataset']],
       differences.compare(record),
       record['identity'] in current,
+      variants.describe(record) if i in others else '',
     )
-    for record, label in zip(records, labels, strict=True)
+    for i, (record, label) in enumerate(zip(records, labels, strict=True))
   ]
 
 
@@ -78,10 +84,14 @@ def _network_name(name: str, label: str) -> str:
 def unique_names(cells: Sequence[NamedCell]) -> list[str]:
   """Returns a name for each cell, no two alike.
 
-  A cell that does not count gets its identity, too.
+  A cell that does not count gets its variant and its identity, too.
   """
-  return [
-    ', '.join(cell.name)
-    + ('' if cell.current else f' ({cell.record["identity"][:_HASH_LETTERS]})')
-    for cell in cells
-  ]
+  return [', '.join(cell.name) + _distinction(cell) for cell in cells]
+
+
+def _distinction(cell: NamedCell) -> str:
+  """Returns what tells a cell apart from the one that counts."""
+  if cell.current:
+    return ''
+  variant = f', {cell.variant}' if cell.variant else ''
+  return f'{variant} ({cell.record["identity"][:_HASH_LETTERS]})'

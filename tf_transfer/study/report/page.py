@@ -23,7 +23,7 @@ from tf_transfer.errors import InputError
 from tf_transfer.runtime import files
 from tf_transfer.study import failures
 from tf_transfer.study import ledger as ledger_lib
-from tf_transfer.study.analysis import accuracy_table, recipes, ties
+from tf_transfer.study.analysis import accuracy_table, recipes, ties, variants
 from tf_transfer.study.paper import numbers
 from tf_transfer.study.report import (
   answer,
@@ -32,6 +32,7 @@ from tf_transfer.study.report import (
   charts,
   correlation_tables,
   curves,
+  learning_charts,
   tables,
   ties_table,
 )
@@ -44,6 +45,7 @@ def write(
   path: pathlib.Path | None = None,
   *,
   correct_with_holm: bool = False,
+  on_curves: Sequence[accuracy_table.Record] | None = None,
 ) -> pathlib.Path:
   """Writes the report of some records of a ledger.
 
@@ -52,6 +54,8 @@ def write(
     workdir: of the ledger.
     path: of the page; None: report.html beside the ledger.
     correct_with_holm: as for `ties.find_ties`.
+    on_curves: records of the same ledger that figures 8 and 9 are made of;
+      None: `records`.
 
   Returns:
     The path of the page.
@@ -61,7 +65,13 @@ def write(
   """
   path = path or workdir / 'report.html'
   failed = failures.Failures(workdir).read()
-  text = render(records, failed, workdir, correct_with_holm=correct_with_holm)
+  text = render(
+    records,
+    failed,
+    workdir,
+    correct_with_holm=correct_with_holm,
+    on_curves=on_curves,
+  )
   with files.atomic_write(path) as file:
     file.write(text.encode())
   return path
@@ -73,6 +83,7 @@ def render(
   workdir: pathlib.Path,
   *,
   correct_with_holm: bool = False,
+  on_curves: Sequence[accuracy_table.Record] | None = None,
 ) -> str:
   """Returns the report as HTML.
 
@@ -81,6 +92,7 @@ def render(
     failed: cells that have no result.
     workdir: of the ledger, which holds the files of predictions.
     correct_with_holm: as for `ties.find_ties`.
+    on_curves: as for `write`.
 
   Raises:
     InputError: there is no record.
@@ -108,6 +120,10 @@ def render(
       curves=curves.validation_curves(
         [cell.record for cell in cells], cells_lib.unique_names(cells)
       ),
+      learning=learning_charts.build(
+        records if on_curves is None else on_curves
+      ),
+      variants=variants.remarks(accuracy_table.select(records)),
       cells=tables.all_cells(cells),
       calibration=calibration.section(cells, workdir),
       hyperparameters=tables.hyperparameters(cells),

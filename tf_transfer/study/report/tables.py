@@ -102,7 +102,7 @@ def _comparison_row(cell: cells_lib.NamedCell) -> tuple[Any, ...]:
     _percent(record['imagenet_top1']),
     test['examples'],
     _METRICS[record['metric']],
-    'yes' if cell.current else 'no, a later record does',
+    _counts(cell),
   )
 
 
@@ -116,6 +116,15 @@ def _verdicts(comparison: differences.Comparison) -> tuple[str, str]:
     answers[comparison.within_sampling],
     'cannot be judged' if runs is None else answers[runs],
   )
+
+
+def _counts(cell: cells_lib.NamedCell) -> str:
+  """Says whether a cell's record is the one that averages are of."""
+  if cell.current:
+    return 'yes'
+  if cell.variant:
+    return f'on curves alone: {cell.variant}'
+  return 'no, a later record does'
 
 
 def hyperparameters(cells: Sequence[cells_lib.NamedCell]) -> Table:
