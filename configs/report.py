@@ -26,6 +26,11 @@ class Report(Group):
   ledger: path('a directory') = ''
   # As in configs/base.py.
   correct_with_holm: boolean = False
+  # As in configs/base.py; '' means imagenet in the study's workdir.
+  imagenet_results: path('a directory') = ''
+  # As config.data.test_reads_dir of the study; where the study has a
+  # data.cache_dir, its folder test_reads; '' is the user's cache.
+  test_reads_dir: path('a directory') = ''
 
 
 def get_config() -> ml_collections.ConfigDict:

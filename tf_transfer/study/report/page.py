@@ -19,13 +19,22 @@ import vl_convert
 
 import tf_transfer
 from tf_transfer import errors
+from tf_transfer.datasets import test_reads as test_reads_lib
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files
 from tf_transfer.study import failures
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study.analysis import accuracy_table, recipes, ties
 from tf_transfer.study.paper import numbers
-from tf_transfer.study.report import answer, chart_data, charts, curves, tables
+from tf_transfer.study.report import (
+  answer,
+  chart_data,
+  charts,
+  curves,
+  imagenet_top1,
+  tables,
+  test_reads,
+)
 from tf_transfer.study.report import cells as cells_lib
 
 
@@ -35,6 +44,8 @@ def write(
   path: pathlib.Path | None = None,
   *,
   correct_with_holm: bool = False,
+  top1_remarks: Sequence[str] = (),
+  log: test_reads_lib.Log | None = None,
 ) -> pathlib.Path:
   """Writes the report of some records of a ledger.
 
@@ -43,6 +54,8 @@ def write(
     workdir: of the ledger.
     path: of the page; None: report.html beside the ledger.
     correct_with_holm: as for `ties.find_ties`.
+    top1_remarks: of `measured_top1.replace`, which gave the records.
+    log: of evaluations on test; None: the page says nothing of them.
 
   Returns:
     The path of the page.
@@ -52,7 +65,14 @@ def write(
   """
   path = path or workdir / 'report.html'
   failed = failures.Failures(workdir).read()
-  text = render(records, failed, workdir, correct_with_holm=correct_with_holm)
+  text = render(
+    records,
+    failed,
+    workdir,
+    correct_with_holm=correct_with_holm,
+    top1_remarks=top1_remarks,
+    log=log,
+  )
   with files.atomic_write(path) as file:
     file.write(text.encode())
   return path
@@ -64,6 +84,8 @@ def render(
   workdir: pathlib.Path,
   *,
   correct_with_holm: bool = False,
+  top1_remarks: Sequence[str] = (),
+  log: test_reads_lib.Log | None = None,
 ) -> str:
   """Returns the report as HTML.
 
@@ -72,6 +94,8 @@ def render(
     failed: cells that have no result.
     workdir: of the ledger, which holds the files of predictions.
     correct_with_holm: as for `ties.find_ties`.
+    top1_remarks: of `measured_top1.replace`, which gave the records.
+    log: of evaluations on test; None: the page says nothing of them.
 
   Raises:
     InputError: there is no record.
@@ -79,7 +103,8 @@ def render(
   if not records:
     raise InputError(f'{workdir}: there is no record to report on')
   cells = cells_lib.name_cells(records)
-  current = [cell.record for cell in cells if cell.current]
+  current_cells = [cell for cell in cells if cell.current]
+  current = [cell.record for cell in current_cells]
   settings = dict.fromkeys(record['setting'] for record in current)
   return (
     _environment()
@@ -89,6 +114,8 @@ def render(
       unlike=_recipe_warning(cells),
       figure=_figure(cells, workdir, correct_with_holm),
       holm=correct_with_holm,
+      imagenet_top1=imagenet_top1.build(current_cells, top1_remarks),
+      test_reads=None if log is None else test_reads.build(current, log),
       curves=curves.validation_curves(
         [cell.record for cell in cells], cells_lib.unique_names(cells)
       ),

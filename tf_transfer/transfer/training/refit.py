@@ -114,6 +114,7 @@ def test(
   choice: Choice,
 ) -> result_lib.CellResult:
   """Predicts the test split, on which nothing was chosen, and measures it."""
+  search.before_test()
   test_split = search.dataset.splits['test']
   (predicted,), positions = evaluator.predict(
     [final.variables], test_split, choice.view
