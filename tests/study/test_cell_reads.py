@@ -1,7 +1,5 @@
 """What the log says of a cell: its config, and what it was trained on."""
 
-import contextlib
-
 import pytest
 
 from tests.study.report import page_records
@@ -9,10 +7,12 @@ from tf_transfer import datasets, networks
 from tf_transfer.configs import base
 from tf_transfer.datasets import test_reads
 from tf_transfer.jobs import study
-from tf_transfer.study import cell_reads, ledger, record
+from tf_transfer.study import cell_reads, ledger
 from tf_transfer.transfer import settings
 from tf_transfer.transfer.fixed_features import evaluate as evaluate_lib
+from tf_transfer.transfer.fixed_features import features
 from tf_transfer.transfer.setting import Cell
+from tf_transfer.transfer.training import evaluation
 
 
 def cell(setting='logistic_regression', **data):
@@ -103,28 +103,38 @@ def test_a_study_logs_each_cell_across_workdirs(
   assert [r.identity == first['identity'] for r in reads] == [True, True, False]
 
 
-class _ReadError(Exception):
+class _KillError(BaseException):
   """Stands for the kill of a process within the evaluation."""
 
 
 @pytest.mark.usefixtures('no_figures')
-@pytest.mark.parametrize('setting', ['logistic_regression', 'fine_tuned'])
+@pytest.mark.parametrize(
+  ('setting', 'owner', 'method'),
+  [
+    ('logistic_regression', features.Extractor, '__call__'),
+    ('fine_tuned', evaluation.Evaluator, 'predict'),
+  ],
+)
 def test_the_line_is_written_before_the_result_is_known(
-  tmp_path, tiny_config, monkeypatch, log, setting
+  tmp_path, tiny_config, monkeypatch, log, setting, owner, method
 ):
   """Even if the process is killed before there is a record."""
   tiny_config.networks = ('tiny',)
   tiny_config.settings = (setting,)
-  seen = []
+  given, seen = getattr(owner, method), []
 
-  def build(cell, *_):
-    seen.append(log.read(cell.dataset.splits['test'].hash).reads)
-    raise _ReadError
+  def kill_at_test(self, *arguments, **options):
+    (split,) = (a for a in arguments if isinstance(a, datasets.Split))
+    seen.append((split.name, len(log.read(split.hash).reads)))
+    if split.name == 'test':
+      raise _KillError
+    return given(self, *arguments, **options)
 
-  monkeypatch.setattr(record, 'build', build)
-  with contextlib.suppress(Exception):
+  monkeypatch.setattr(owner, method, kill_at_test)
+  with pytest.raises(_KillError):
     study.run(tiny_config, tmp_path / 'work')
-  assert [len(reads) for reads in seen] == [1]
+  assert seen[-1] == ('test', 1)
+  assert ledger.read_all(tmp_path / 'work') == {}
 
 
 @pytest.mark.usefixtures('no_figures')

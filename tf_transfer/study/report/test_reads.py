@@ -188,7 +188,7 @@ def _row(split: Split) -> tuple[object, ...]:
     len(split.later),
     _time_text(times[0]) if times else _NONE,
     _time_text(times[-1]) if times else _NONE,
-    tuple(_lines(others)) or _NONE,
+    tuple(_lines(others, split.other_training)) or _NONE,
   )
 
 
@@ -197,26 +197,38 @@ def _time_text(time: datetime.datetime) -> str:
   return time.astimezone(datetime.UTC).strftime('%Y-%m-%d %H:%M')
 
 
-def _lines(reads: Sequence[test_reads.Read]) -> list[str]:
-  """Lists evaluations as 'setting: network, config, how often, when'."""
+def _lines(
+  reads: Sequence[test_reads.Read],
+  other_training: Sequence[test_reads.Read],
+) -> list[str]:
+  """Lists evaluations as 'setting: network; config; how often; when'.
+
+  Args:
+    reads: the evaluations.
+    other_training: those of them of which this is said.
+  """
   groups: dict[tuple[object, ...], list[test_reads.Read]] = {}
   for read in reads:
     key = *_key(read), read.config_sha256, read.training_sha256
     groups.setdefault(key, []).append(read)
-  lines = [_line(group) for group in groups.values()]
+  lines = [
+    _line(group, group[0] in other_training) for group in groups.values()
+  ]
   num_more = len(lines) - _MAX_LINES
   if num_more > 0:
     lines = [*lines[:_MAX_LINES], f'Others: {num_more:,} more configs']
   return lines
 
 
-def _line(reads: Sequence[test_reads.Read]) -> str:
+def _line(reads: Sequence[test_reads.Read], other_images: bool) -> str:
   """Describes evaluations of one network with one config."""
   first = reads[0]
   network = names.display_name(first.network)
   if first.weights_sha256:
     network += f' ({first.weights_sha256[:_HASH_LETTERS]})'
   parts = [network, ', '.join(first.changed) or 'default fields']
+  if other_images:
+    parts.append('trained on other images')
   if len(reads) > 1:
     parts.append(_times(len(reads)))
   parts.append(f'last {_time_text(reads[-1].time)}')
