@@ -6,8 +6,8 @@
 Expect: WORKDIR/report.html, one file of 2 MB that loads nothing from the
 network: the answer with its interval, figure 2 with a choice of cells, every
 cell beside the paper's number and why the two may differ, validation curves,
-failures, provenance, and all of it as CSV. It takes seconds. A study writes the
-same page when it ends.
+failures, how often the test splits were read, provenance, and all of it as CSV.
+It takes seconds. A study writes the same page when it ends.
 """
 
 import ml_collections

@@ -112,9 +112,11 @@ def test_warning_where_crops_differ():
   assert top1_protocol.warnings([slim]) == []
   assert top1_protocol.warnings([slim, {**slim, 'dataset': 'dtd'}]) == []
   (text,) = top1_protocol.warnings([slim, timm])
-  assert 'central crops of 0.875 to 0.95' in text
+  assert 'not measured alike: central crops are 0.875 to 0.95. ' in text
   (text,) = top1_protocol.warnings([slim, timm, keras])
-  assert '0.95 and with crops that are not stated (1 network)' in text
+  assert '0.95; the crop is not stated for 1 of 3 networks. ' in text
+  (text,) = top1_protocol.warnings([slim, keras])
+  assert text.startswith('It is not known whether')
   same = record('d', "torchvision's table, for IMAGENET1K_V1")
   assert top1_protocol.warnings([slim, same]) == []
 

@@ -207,10 +207,9 @@ def _replace_when_complete(path: pathlib.Path) -> Iterator[IO[bytes]]:
 
 
 def append_line(path: os.PathLike | str, line: bytes) -> None:
-  """Appends a line to a file that several processes append to.
+  """Appends a line to a file, which other processes may append to as well.
 
-  The line is under no other's, and begins a line of its own even if a process
-  was killed within the line before.
+  What a killed process left of a line before it stays a line of its own.
 
   Args:
     path: of the file, which is made if need be.

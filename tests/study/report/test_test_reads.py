@@ -141,7 +141,7 @@ def test_page(tmp_path, log):
   evil = '</script><b>'
   add(log, record, identity='other', config_sha256=OTHER, changed=(evil,))
   text = page_lib.render([record], [], tmp_path, log=log)
-  assert 'evaluated once before these records, 1 of them' in text
+  assert 'evaluated once before these records, all of the same' in text
   assert evil not in text
   assert '&lt;/script&gt;&lt;b&gt;' in text
   without = page_lib.render([record], [], tmp_path)

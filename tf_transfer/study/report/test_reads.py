@@ -58,10 +58,11 @@ class Split:
     else:
       text += 'not evaluated before these records, as far as the log knows'
     if self.other_config:
+      num = len(self.other_config)
+      which = 'all' if num == len(self.earlier) else f'{num} of them'
       text += (
-        f', {len(self.other_config)} of them of the same network and setting '
-        'with other search fields: choosing among them by test accuracy would '
-        'be tuning on test'
+        f', {which} of the same network and setting with other search fields: '
+        'choosing among them by test accuracy would be tuning on test'
       )
     return f'{text}.'
 
@@ -100,19 +101,17 @@ def _compare(records: Sequence[Record], history: test_reads.History) -> Split:
     configs.setdefault(key, set()).add(cell_reads.config_hash(record))
     trainings.setdefault(key, set()).add(cell_reads.training_hash(record))
   same_cell = [read for read in earlier if _key(read) in configs]
-  same_config = [
-    read for read in same_cell if read.config_sha256 in configs[_key(read)]
-  ]
+  has_config = [read.config_sha256 in configs[_key(read)] for read in same_cell]
   logged = {read.identity for read in history.reads}
   return Split(
     ', '.join(dict.fromkeys(names.display_name(r['dataset']) for r in records)),
     history,
     tuple(earlier),
-    tuple(read for read in same_cell if read not in same_config),
+    tuple(r for r, same in zip(same_cell, has_config, strict=True) if not same),
     tuple(
       read
-      for read in same_config
-      if read.training_sha256 not in trainings[_key(read)]
+      for read, same in zip(same_cell, has_config, strict=True)
+      if same and read.training_sha256 not in trainings[_key(read)]
     ),
     tuple(read for read in others if read.time > last),
     len(records),
@@ -211,9 +210,8 @@ def _lines(
   for read in reads:
     key = *_key(read), read.config_sha256, read.training_sha256
     groups.setdefault(key, []).append(read)
-  lines = [
-    _line(group, group[0] in other_training) for group in groups.values()
-  ]
+  other_images = frozenset(other_training)
+  lines = [_line(group, group[0] in other_images) for group in groups.values()]
   num_more = len(lines) - _MAX_LINES
   if num_more > 0:
     lines = [*lines[:_MAX_LINES], f'Others: {num_more:,} more configs']
