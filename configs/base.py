@@ -55,6 +55,10 @@ class Data(Group):
   # Where the digests of images are cached, so that each image is hashed only
   # once; '' means WORKDIR/digests. Several workdirs may share a cache.
   cache_dir: path('a directory') = ''
+  # Where each evaluation of a test split is logged, across workdirs, so that
+  # tuning on test shows; '' means the folder test_reads in cache_dir, or in the
+  # user's cache where cache_dir is ''.
+  test_reads_dir: path('a directory') = ''
   # Whether the bottom 20 px of aircraft's images, which show the
   # photographer's name, are cut off. The paper does not say that it did so.
   cut_banner: boolean = False
@@ -418,6 +422,10 @@ class Study(Group):
   fine_tuned: FineTuned
   random_init: RandomInit
 
+  # Where the job imagenet has written its measurements. Where it has measured
+  # all networks alike, they take the place of the published ImageNet top-1; ''
+  # means WORKDIR/imagenet, if it is there.
+  imagenet_results: path('a directory') = ''
   # Whether to write event files for TensorBoard; this imports TensorFlow,
   # which takes seconds.
   tensorboard: boolean = True

@@ -6,8 +6,8 @@
 Expect: WORKDIR/report.html, one file of 2 MB that loads nothing from the
 network: the answer with its interval, figure 2 with a choice of cells, every
 cell beside the paper's number and why the two may differ, validation curves,
-failures, provenance, and all of it as CSV. It takes seconds. A study writes the
-same page when it ends.
+failures, how often the test splits were read, provenance, and all of it as CSV.
+It takes seconds. A study writes the same page when it ends.
 """
 
 import ml_collections
@@ -26,6 +26,11 @@ class Report(Group):
   ledger: path('a directory') = ''
   # As in configs/base.py.
   correct_with_holm: boolean = False
+  # As in configs/base.py; '' means imagenet in the study's workdir.
+  imagenet_results: path('a directory') = ''
+  # As config.data.test_reads_dir of the study; where the study has a
+  # data.cache_dir, its folder test_reads; '' is the user's cache.
+  test_reads_dir: path('a directory') = ''
 
 
 def get_config() -> ml_collections.ConfigDict:

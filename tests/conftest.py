@@ -20,6 +20,7 @@ os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.1')
 
 import dataclasses
 import gc
+import hashlib
 import sys
 
 import jax
@@ -27,6 +28,26 @@ import numpy as np
 import pytest
 
 LITES = ('efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2')
+
+
+@pytest.fixture(scope='session', autouse=True)
+def _no_log_in_the_home(tmp_path_factory):
+  """Evaluations on test are logged in a directory of the tests.
+
+  Subprocesses inherit it, and so does what fixtures of a session run.
+  """
+  directory = tmp_path_factory.mktemp('test_reads')
+  os.environ['TF_TRANSFER_TEST_READS_DIR'] = str(directory)
+  yield
+  del os.environ['TF_TRANSFER_TEST_READS_DIR']
+
+
+@pytest.fixture(autouse=True)
+def _no_log_of_other_tests(request, monkeypatch):
+  """What a test logs is seen by no other."""
+  directory = pathlib.Path(os.environ['TF_TRANSFER_TEST_READS_DIR'])
+  name = hashlib.sha256(request.node.nodeid.encode()).hexdigest()
+  monkeypatch.setenv('TF_TRANSFER_TEST_READS_DIR', str(directory / name))
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,9 @@ from tf_transfer.configs import base
 from tf_transfer.transfer import settings
 
 DATA = {
-  *('dir', 'prepare', 'cache_dir', 'cut_banner', 'corrupt', 'split_seed'),
-  *('val_fraction', 'test_fraction', 'examples_per_class', 'subset_seed'),
+  *('dir', 'prepare', 'cache_dir', 'test_reads_dir', 'cut_banner', 'corrupt'),
+  *('split_seed', 'val_fraction', 'test_fraction', 'examples_per_class'),
+  'subset_seed',
 }
 
 

@@ -1,5 +1,6 @@
 """The check on ImageNet, on a miniature of its directory."""
 
+import base64
 import dataclasses
 import json
 
@@ -8,11 +9,14 @@ import numpy as np
 import pytest
 
 from tests.datasets import miniatures
+from tests.study.report import page_records
 from tf_transfer import contract, datasets, errors, networks
 from tf_transfer.configs import imagenet as config_file
+from tf_transfer.datasets import test_reads
 from tf_transfer.datasets.images import resizing
 from tf_transfer.jobs import imagenet
 from tf_transfer.networks import weights
+from tf_transfer.study import measured_top1
 from tf_transfer.transfer.fixed_features import features
 
 CLASSES = [f'n{i:08d}' for i in range(1000)]
@@ -108,6 +112,7 @@ def test_top1_and_top5_by_hand(background):
   assert found.top5.value == 0.75
   assert found.top1.examples == 4
   assert found.top1.low < 0.5 < found.top1.high
+  assert found.correct.tolist() == [True, False, False, True]
 
 
 def test_head_of_another_task_is_refused():
@@ -140,6 +145,45 @@ def test_the_whole_job(
   assert record['top1']['value'] == hits[:, 0].mean()
   assert record['top5']['value'] == hits[:, :5].any(axis=1).mean()
   assert record['preprocessing'] == resize
+  bits = np.unpackbits(
+    np.frombuffer(base64.b64decode(record['correct']), np.uint8), count=8
+  )
+  np.testing.assert_array_equal(bits, hits[:, 0])
+  # A read of a test split, too.
+  (read,) = test_reads.Log.named('').read(split.hash).reads
+  assert read.weights_sha256 == record['weights_sha256']
+  usual = resize == 'resize_then_crop'
+  assert read.changed == (() if usual else (f'resize = {resize}',))
+
+
+def test_one_crop_for_all_networks(
+  directory, small_weights, small_lite0, tmp_path
+):
+  """What is measured is what the result says, and a study can take it."""
+  config = config_file.get_config(str(small_weights))
+  config.data.dir = str(directory)
+  config.crop_fraction = 0.5
+  config.image_size = 80
+  imagenet.run(config.lock(), tmp_path)
+  (file,) = (tmp_path / 'imagenet').iterdir()
+  assert file.name.endswith('_resize_then_crop_crop0.5_80px.json')
+  found = json.loads(file.read_text())
+  assert found['contract']['crop_fraction'] == 0.5
+  assert found['contract']['image_size'] == found['image_size'] == 80
+  assert found['weights_sha256'] == weights.sha256(small_weights)
+  net = small_lite0.with_image_size(80).with_crop_fraction(0.5)
+  split = datasets.open_test('imagenet', data_dir=str(directory))
+  pixels = np.stack(
+    [resizing.resize_then_crop(split.read(i), net.contract) for i in range(8)]
+  )
+  logits = np.asarray(net.logits(net.contract.scale(pixels)))
+  hits = logits.argmax(axis=1) == split.labels
+  assert found['top1']['value'] == hits.mean()
+  record, _ = page_records.cell(
+    'efficientnet_lite0', 0.8, 0.751, weights_sha256=found['weights_sha256']
+  )
+  top1 = measured_top1.replace([record], tmp_path / 'imagenet')
+  assert top1.records[0]['imagenet_top1'] == hits.mean()
 
 
 @pytest.mark.parametrize(
@@ -156,6 +200,6 @@ def test_verdict(published, words):
   net = dataclasses.replace(net, header=header)
   half = imagenet.metrics.Measurement(0.5, 0.45, 0.55, 400)
   said = imagenet._compare(
-    net, imagenet.Accuracy(half, half), 'resize_then_crop'
+    net, imagenet.Accuracy(half, half, np.zeros(400, bool)), 'resize_then_crop'
   )
   assert words in said

@@ -12,7 +12,7 @@ from tests.transfer.training import small
 from tf_transfer import datasets, errors, networks
 from tf_transfer.configs import base
 from tf_transfer.configs import pretrain as config_file
-from tf_transfer.datasets import table
+from tf_transfer.datasets import table, test_reads
 from tf_transfer.jobs import pretrain, study
 from tf_transfer.networks import recipe, weights
 from tf_transfer.transfer import metrics
@@ -63,6 +63,10 @@ def test_the_whole_job(tmp_path, config, capsys, monkeypatch):
   path = pretrain.run(config, tmp_path)
   said = capsys.readouterr().out
   assert path == tmp_path / 'pretrained' / 'tiny_digits_C1.safetensors'
+  test = datasets.open('digits').splits['test']
+  (read,) = test_reads.Log.named('').read(test.hash).reads
+  assert (read.job, read.network) == ('pretrain', 'tiny')
+  assert 'warmup_epochs = 0.5' in read.changed
   header, tensors = weights.read(path)
   assert header.options == {'use_scale': False}
   assert header.num_classes == 10

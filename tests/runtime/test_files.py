@@ -166,6 +166,18 @@ with files.atomic_write(pathlib.Path(sys.argv[1]) / 'a.bin') as file:
 """
 
 
+def test_appended_lines_begin_after_a_line_that_was_cut_short(tmp_path):
+  path = tmp_path / 'lines'
+  files.append_line(path, b'one')
+  files.append_line(path, b'two')
+  with open(path, 'ab') as file:
+    file.write(b'cut')
+  files.append_line(path, b'three')
+  assert path.read_bytes() == b'one\ntwo\ncut\nthree\n'
+  with pytest.raises(OSError, match='No such file'):
+    files.append_line(tmp_path / 'none' / 'lines', b'one')
+
+
 def test_what_a_killed_process_leaves_is_swept_and_no_more(tmp_path):
   with subprocess.Popen(
     [sys.executable, '-c', _WRITER, tmp_path], stdout=subprocess.PIPE

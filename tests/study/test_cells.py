@@ -191,7 +191,7 @@ def test_the_former_identity_of_a_cell_on_a_folder(tmp_path, tiny_config):
   cells, _ = cells_lib.list_cells(tiny_config, tmp_path / 'work')
   for cell in cells:
     old = {
-      **record._determinants(
+      **record.determinants(
         cell.network, cell.dataset, cell.setting, tiny_config
       ),
       'schema': 2,

@@ -70,6 +70,8 @@ def test_what_cannot_be_made_is_listed_and_the_rest_is_made(
       'correct_with_holm': False,
       'report': True,
       'tensorboard': False,
+      'imagenet_results': '',
+      'data': {'cache_dir': '', 'test_reads_dir': ''},
     }
   )
   made = attempts.Attempts()
@@ -106,3 +108,18 @@ def test_all_right_and_no_images_alike(tmp_path, tiny_config, capsys):
   out = capsys.readouterr().out
   assert 'Cannot say. Ridge: no correlation: all accuracies are' in out
   assert (tmp_path / 'figure_2.pdf').exists()
+
+
+def test_tuning_on_test_and_unlike_top1_are_said(tmp_path, tiny_config, capsys):
+  """Of two searches of a cell, in two workdirs, the second says it."""
+  words = 'with other search fields: choosing among them by test accuracy'
+  tiny_config.networks = (str(tmp_path / 'weights' / 'tiny.safetensors'),)
+  tiny_config.settings = ('ridge',)
+  for num_penalties, expected in ((2, False), (2, False), (3, True)):
+    tiny_config.ridge.num_penalties = num_penalties
+    study.run(tiny_config, tmp_path / f'{num_penalties}')
+    assert (words in capsys.readouterr().out) == expected
+  tiny_config.networks = ('all',)
+  study.run(tiny_config, tmp_path / 'all')
+  out = capsys.readouterr().out
+  assert 'It is not known whether ImageNet top-1 was measured alike' in out

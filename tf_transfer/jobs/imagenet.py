@@ -5,6 +5,7 @@ Weights file -> features of ImageNet's validation images, cached as for transfer
 ones. A wrong scaling, crop or conversion shows here before it spoils a study.
 """
 
+import base64
 import dataclasses
 import json
 import pathlib
@@ -14,6 +15,7 @@ import ml_collections
 import numpy as np
 
 from tf_transfer import config_fields, datasets, errors, networks
+from tf_transfer.datasets import test_reads
 from tf_transfer.datasets.images import corruption, decoding
 from tf_transfer.runtime import devices, files
 from tf_transfer.runtime.units import counted
@@ -28,10 +30,17 @@ _BATCH = 4096  # rows of features at once
 
 @dataclasses.dataclass(frozen=True)
 class Accuracy:
-  """Top-1 and top-5 on ImageNet."""
+  """Accuracy on ImageNet.
+
+  Attributes:
+    top1: the share of images whose class is the first answer.
+    top5: the share of those whose class is among the first five.
+    correct: bool [N], for each image whether the first answer is right.
+  """
 
   top1: metrics.Measurement
   top5: metrics.Measurement
+  correct: np.ndarray
 
 
 def ranked(logits: np.ndarray, background: bool, k: int = 5) -> np.ndarray:
@@ -81,6 +90,7 @@ def measure(
   return Accuracy(
     metrics.measure('top1', truth, hits[:, 0].astype(int)),
     metrics.measure('top1', truth, hits.any(axis=1).astype(int)),
+    hits[:, 0],
   )
 
 
@@ -109,16 +119,21 @@ def _write(
   split: datasets.Split,
   accuracy: Accuracy,
   skipped: tuple[str, ...],
-  resize: str,
+  config: ml_collections.ConfigDict,
 ) -> None:
   """Writes the result of a network as JSON."""
   record: dict[str, Any] = {
     'network': net.name,
     'weights_sha256': net.sha256,
     'contract': net.contract.to_json(),
-    'preprocessing': resize,
+    'preprocessing': config.resize,
+    # 0: the network's own, which is in the contract.
+    'image_size': config.image_size,
     'split_sha256': split.hash,
-    **dataclasses.asdict(accuracy),
+    'top1': dataclasses.asdict(accuracy.top1),
+    'top5': dataclasses.asdict(accuracy.top5),
+    # A bit for each image, the first in the highest bit of the first byte.
+    'correct': base64.b64encode(np.packbits(accuracy.correct)).decode(),
     'published_top1': net.header.imagenet_top1,
     'published_top1_source': net.header.imagenet_top1_source,
     'skipped': list(skipped),
@@ -147,9 +162,37 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   )
   print(f'imagenet: {len(split):,} of {_IMAGES:,} validation images')
   for source in sources:
-    net = networks.load(weights_files.prepare(source, config, workdir))
+    net = weights_files.load(source, config, workdir, with_weights=True)
     _evaluate(net, split, config, workdir)
   print(f'results  {workdir / "imagenet"}')
+
+
+def _log_test_read(
+  net: networks.Network,
+  split: datasets.Split,
+  config: ml_collections.ConfigDict,
+) -> None:
+  """Logs that a network is evaluated on ImageNet, from now on."""
+  if not devices.is_leader():
+    return
+  default = config_fields.defaults(config_fields.of_job('imagenet'))
+  fields, usual = (
+    {name: each[name] for name in ('resize', 'crop_fraction', 'image_size')}
+    for each in (config, default)
+  )
+  network = net.name, net.sha256
+  read = test_reads.of_network('imagenet', 'imagenet', network, fields, usual)
+  test_reads.Log.from_config(config.data).add(split.hash, read)
+
+
+def _file_name(net: networks.Network, config: ml_collections.ConfigDict) -> str:
+  """Names the file of a result by all that it depends on but the images."""
+  parts = [net.name, net.sha256[:12], config.resize]
+  if config.crop_fraction:
+    parts.append(f'crop{config.crop_fraction:g}')
+  if config.image_size:
+    parts.append(f'{config.image_size}px')
+  return '_'.join(parts) + '.json'
 
 
 def _evaluate(
@@ -159,6 +202,8 @@ def _evaluate(
   workdir: pathlib.Path,
 ) -> None:
   """Evaluates a network, writes the result and prints it."""
+  if config.crop_fraction:
+    net = net.with_crop_fraction(config.crop_fraction)
   extract = features.Extractor(
     net,
     feature_cache.from_config(config.features, workdir),
@@ -170,10 +215,11 @@ def _evaluate(
     image_features = extract(split, 'imagenet val')
   except decoding.CorruptImage as error:
     raise corruption.report_all({'val': split}, 'imagenet') from error
+  _log_test_read(net, split, config)
   accuracy, skipped = measure(net, image_features), image_features.skipped
-  name = f'{net.name}_{net.sha256[:12]}_{config.resize}.json'
   directory = files.make_directory(workdir / 'imagenet')
-  _write(directory / name, net, split, accuracy, skipped, config.resize)
+  path = directory / _file_name(net, config)
+  _write(path, net, split, accuracy, skipped, config)
   top1, top5 = accuracy.top1, accuracy.top5
   print(
     f'{net.name}: top-1 {top1.value:.2%} [{top1.low:.2%}, {top1.high:.2%}], '

@@ -7,6 +7,7 @@ what is known only afterwards: losses, versions, device, time.
 
 import dataclasses
 import datetime
+import functools
 import importlib.metadata
 import json
 import pathlib
@@ -20,6 +21,7 @@ import numpy as np
 
 import tf_transfer
 from tf_transfer import config_fields, datasets, errors, networks
+from tf_transfer.datasets import test_reads
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices, files, schemas, writers
 from tf_transfer.runtime.units import counted
@@ -108,8 +110,39 @@ def _plan_seed(
     directory,
     identity,
     devices.data_mesh(),
+    functools.partial(_log_test_read, config, net, dataset),
   )
   return _Planned(job, path)
+
+
+def _log_test_read(
+  config: ml_collections.ConfigDict,
+  net: networks.Network,
+  dataset: datasets.Dataset,
+) -> None:
+  """Logs that a pretrained network is evaluated on test, from now on."""
+  if not devices.is_leader():
+    return
+  default = config_fields.defaults(config_fields.of_job('pretrain'))
+  read = test_reads.of_network(
+    'pretrain',
+    dataset.identity_name,
+    (net.name, ''),
+    *(
+      {'image_size': c.image_size, **_numeric_fields(c)}
+      for c in (config, default)
+    ),
+  )
+  test_reads.Log.from_config(config.data).add(dataset.splits['test'].hash, read)
+
+
+def _numeric_fields(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Returns the fields of training that determine the weights."""
+  return {
+    name: value
+    for name, value in config.pretrain.to_dict().items()
+    if name not in pretrain_config.OPERATIONAL
+  }
 
 
 def _identity(
@@ -135,11 +168,7 @@ def _identity(
         name: split.hash for name, split in dataset.splits.items()
       },
       'corrupt': config.data.corrupt,
-      'pretrain': {
-        name: value
-        for name, value in config.pretrain.to_dict().items()
-        if name not in pretrain_config.OPERATIONAL
-      },
+      'pretrain': _numeric_fields(config),
     }
   )
 

@@ -23,6 +23,7 @@ import sklearn.neighbors
 from absl import logging
 
 from tf_transfer import config_fields, datasets, errors, networks
+from tf_transfer.datasets import test_reads
 from tf_transfer.jobs import pretrain, study
 from tf_transfer.networks import recipe, weights
 from tf_transfer.runtime import devices, files
@@ -422,6 +423,13 @@ def _embed_network(
     corrupt=transfer.data.corrupt,
   )
   extracted = extract(test, f'{network.network}, {network.configuration}')
+  if devices.is_leader():
+    # The share of nearest neighbors is computed from labels of test.
+    network_name = network.network, network.sha256
+    read = test_reads.of_network(
+      'regularizers', tsne.dataset, network_name, {}, {}
+    )
+    test_reads.Log.from_config(transfer.data).add(test.hash, read)
   rows = _first_examples(extracted.labels, tsne.classes, tsne.images_per_class)
   title = f'{names.display_name(network.network)}, {network.configuration}'
   return embed(extracted.values[rows], extracted.labels[rows], title, tsne.seed)

@@ -5,10 +5,11 @@ import pathlib
 import ml_collections
 
 from tf_transfer import config_fields
+from tf_transfer.datasets import test_reads
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files
 from tf_transfer.study import attempts as attempts_lib
-from tf_transfer.study import conclude, ledger
+from tf_transfer.study import conclude, ledger, measured_top1
 from tf_transfer.study.analysis import recipes
 from tf_transfer.study.report import answer, page
 
@@ -35,12 +36,22 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       f'no records in {ledger.Ledger(source).path}: name the workdir of a '
       'study with --config.ledger'
     )
+  top1 = measured_top1.replace(
+    records, measured_top1.find_directory(config.imagenet_results, source)
+  )
+  records = top1.records
+  log = test_reads.Log.named(config.test_reads_dir)
   path = files.make_directory(workdir) / 'report.html'
   attempts = attempts_lib.Attempts()
   attempts.make(
     str(path),
     lambda: page.write(
-      records, source, path, correct_with_holm=config.correct_with_holm
+      records,
+      source,
+      path,
+      correct_with_holm=config.correct_with_holm,
+      top1_remarks=top1.remarks,
+      log=log,
     ),
   )
   conclude.show_curves(records, path.parent, attempts)

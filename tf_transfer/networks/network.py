@@ -82,6 +82,16 @@ class Network:
     header = dataclasses.replace(self.header, contract=contract)
     return dataclasses.replace(self, header=header)
 
+  def with_crop_fraction(self, crop_fraction: float) -> 'Network':
+    """Returns this network for another central crop of ImageNet's images.
+
+    Args:
+      crop_fraction: side of the crop, as a fraction of the shorter side.
+    """
+    contract = dataclasses.replace(self.contract, crop_fraction=crop_fraction)
+    header = dataclasses.replace(self.header, contract=contract)
+    return dataclasses.replace(self, header=header)
+
   @property
   def contract(self) -> contract_lib.Contract:
     return self.header.contract

@@ -206,6 +206,28 @@ def _replace_when_complete(path: pathlib.Path) -> Iterator[IO[bytes]]:
       os.unlink(partial)
 
 
+def append_line(path: os.PathLike | str, line: bytes) -> None:
+  """Appends a line to a file, which other processes may append to as well.
+
+  What a killed process left of a line before it stays a line of its own.
+
+  Args:
+    path: of the file, which is made if need be.
+    line: without its line break.
+
+  Raises:
+    OSError: the file cannot be written.
+  """
+  with termination.uninterrupted(), open(path, 'a+b') as file:
+    _lock(file, fcntl.LOCK_EX, pathlib.Path(path).parent)
+    if file.seek(0, os.SEEK_END):
+      file.seek(-1, os.SEEK_END)
+      line = line if file.read(1) == b'\n' else b'\n' + line
+    file.write(line + b'\n')
+    # Before the lock ends.
+    file.flush()
+
+
 def sweep(directory: os.PathLike | str) -> int:
   """Removes half-written files that killed processes have left.
 

@@ -11,7 +11,7 @@ import ml_collections
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.study import cells as cells_lib
-from tf_transfer.study import shards, weights_files
+from tf_transfer.study import measured_top1, shards, weights_files
 from tf_transfer.study.schema import Record
 from tf_transfer.transfer import settings
 from tf_transfer.transfer.setting import Cell
@@ -27,6 +27,8 @@ def check_config(config: ml_collections.ConfigDict) -> None:
   _check_settings(config)
   _check_names(config)
   _check_selection(config)
+  # Before hours of training, not after them.
+  measured_top1.find_directory(config.imagenet_results, pathlib.Path())
 
 
 def _check_settings(config: ml_collections.ConfigDict) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import ml_collections
 
+from tf_transfer.datasets import test_reads as test_reads_lib
 from tf_transfer.study import attempts as attempts_lib
-from tf_transfer.study import ledger, shards
+from tf_transfer.study import ledger, measured_top1, shards, top1_protocol
 from tf_transfer.study.analysis import (
   accuracy_table,
   learning_curves,
@@ -25,7 +26,7 @@ from tf_transfer.study.figures import (
 )
 from tf_transfer.study.figures import settings as settings_figures
 from tf_transfer.study.paper import numbers
-from tf_transfer.study.report import answer, page, text_table
+from tf_transfer.study.report import answer, page, test_reads, text_table
 from tf_transfer.study.schema import Record
 from tf_transfer.transfer import settings
 
@@ -47,13 +48,23 @@ def conclude(
     workdir: where figures and report are written.
     attempts: has the figures and pages that could not be made.
   """
+  top1 = measured_top1.replace(
+    records,
+    measured_top1.find_directory(config.imagenet_results, workdir),
+  )
+  records = top1.records
   distinct = accuracy_table.distinct(records)
   if not distinct:
     return
   print(f'\n{text_table.render(distinct)}\n')
-  for remark in variants.remarks(accuracy_table.select(records)):
-    print(remark)
+  for text in (
+    *variants.remarks(accuracy_table.select(records)),
+    *top1.remarks,
+    *top1_protocol.warnings(distinct),
+  ):
+    print(text)
   shard = shards.Shard.from_config(config.part)
+  log = test_reads_lib.Log.from_config(config.data)
   print(f'records  {ledger.Ledger(workdir, shard).path}')
   if shard is not None:
     print('figures  once all parts are done: the same command without part')
@@ -68,11 +79,15 @@ def conclude(
           workdir,
           correct_with_holm=config.correct_with_holm,
           on_curves=on_curves,
+          top1_remarks=top1.remarks,
+          log=log,
         ),
       )
       if path:
         print(f'report   {path}')
     _print_answers(distinct)
+    for text in test_reads.warnings(distinct, log):
+      print(f'\n{text}')
   if config.tensorboard:
     print(f'curves   tensorboard --logdir={workdir / "tensorboard"}')
 

@@ -33,7 +33,7 @@ def identity(
   """Returns the identity of a cell, before it is run."""
   return schema.cell_identity(
     {
-      **_determinants(network, dataset, setting, config),
+      **determinants(network, dataset, setting, config),
       'dataset': dataset.identity_name,
     }
   )
@@ -61,11 +61,11 @@ def former_identity(
   if not schema.is_folder(name):
     return ''
   return schema.cell_identity(
-    {**_determinants(network, dataset, setting, config), 'dataset': name}
+    {**determinants(network, dataset, setting, config), 'dataset': name}
   )
 
 
-def _determinants(
+def determinants(
   network: networks.Network,
   dataset: datasets.Dataset,
   setting: Setting,
@@ -109,7 +109,7 @@ def build(
     'identity': cell.identity,
     'version': schema.VERSION,
     'schema': schema.SCHEMA,
-    **_determinants(cell.network, cell.dataset, cell.setting, config),
+    **determinants(cell.network, cell.dataset, cell.setting, config),
     # Of the weights file; without weights, the defaults of the architecture.
     'options': _as_json(header.options),
     'contract': _as_json(header.contract.to_json()),

@@ -1,5 +1,6 @@
 """Runs the cells of a study, one after another."""
 
+import functools
 import pathlib
 import shutil
 import time
@@ -12,9 +13,10 @@ from absl import logging
 
 from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors
+from tf_transfer.datasets import test_reads
 from tf_transfer.runtime import devices, files
 from tf_transfer.runtime.units import counted
-from tf_transfer.study import cost_model, record
+from tf_transfer.study import cell_reads, cost_model, record
 from tf_transfer.study import failures as failures_lib
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study.plan import Plan
@@ -45,6 +47,7 @@ class Runner:
     self._workdir = workdir
     self._ledger = ledger_lib.Ledger(workdir, shard)
     self._failures_file = failures_lib.Failures(workdir, shard)
+    self._test_reads = test_reads.Log.from_config(config.data)
     self._progress = _StudyProgress(estimates)
     self.failures: dict[failures_lib.Key, str] = {}
     self.num_elsewhere = 0
@@ -169,13 +172,31 @@ class Runner:
     """
     heading = self._progress.heading()
     print(f'{heading} {cell.description}, {cell.setting.name}', flush=True)
-    context = RunContext(self._config, self._workdir, extract)
+    context = RunContext(
+      self._config, self._workdir, extract, self._logs_test_read(cell)
+    )
     # The processes of one job run each cell together, and wait for each other.
     if jax.process_count() > 1:
       self._record(cell, context, seconds_before)
     else:
       self._run_locked(cell, context, seconds_before)
     self._progress.advance(cell)
+
+  def _logs_test_read(self, cell: Cell) -> Callable[[], None]:
+    """Returns a function that logs the evaluation of a cell's test split.
+
+    Settings call it before they evaluate; only the first call counts.
+    """
+
+    @functools.cache
+    def log() -> None:
+      if devices.is_leader():
+        self._test_reads.add(
+          cell.dataset.splits['test'].hash,
+          cell_reads.of_cell(cell, self._config),
+        )
+
+    return log
 
   def _run_locked(
     self, cell: Cell, context: RunContext, seconds_before: float
@@ -207,6 +228,9 @@ class Runner:
     """Runs a cell and writes its record."""
     started = time.monotonic()
     result = cell.setting.run(cell, context)
+    # No result is recorded of a read that is not in the log, whatever the
+    # setting calls.
+    context.before_test()
     seconds = seconds_before + time.monotonic() - started
     finished = record.build(cell, self._config, result, seconds)
     if not devices.is_leader():

@@ -14,6 +14,10 @@ from tf_transfer.transfer.fixed_features import features
 Record = Mapping[str, Any]
 
 
+def _do_nothing() -> None:
+  """Does nothing."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Cell:
   """One network on one dataset in one setting.
@@ -54,11 +58,13 @@ class RunContext:
     config: of the study.
     workdir: where checkpoints and event files are written.
     extract: the network's feature extractor, for settings that use features.
+    before_test: to be called before the test split is evaluated; logs that.
   """
 
   config: ml_collections.ConfigDict
   workdir: pathlib.Path
   extract: features.Extractor | None = None
+  before_test: Callable[[], None] = _do_nothing
 
 
 @dataclasses.dataclass(frozen=True)

@@ -111,6 +111,7 @@ def _run_classifier(
     name,
     _fields(name, context.config),
     cell.description,
+    context.before_test,
   )
 
 
@@ -200,6 +201,7 @@ def _run_training(
     mesh=devices.data_mesh(),
     log_dir=workdir / 'tensorboard' / cell.identity,
     curves=config.tensorboard,
+    before_test=context.before_test,
   )
   result, net = search.run(search_job)
   if config.export and devices.is_leader():

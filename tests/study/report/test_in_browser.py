@@ -19,6 +19,8 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from tests.study.report import page_records
+from tests.study.report.test_test_reads import add as add_read
+from tf_transfer.datasets import test_reads
 from tf_transfer.study import ledger
 from tf_transfer.study.report import page as page_lib
 
@@ -58,7 +60,16 @@ def page(tmp_path_factory) -> pathlib.Path:
       }
     ],
   )
-  return page_lib.write(records, workdir)
+  log = test_reads.Log(workdir / 'log')
+  for number in range(9):
+    add_read(
+      log,
+      records[0],
+      identity=str(number),
+      config_sha256=str(number % 3) * 64,
+      changed=(f'num_penalties = {number % 3}', HOSTILE),
+    )
+  return page_lib.write(records, workdir, log=log)
 
 
 @pytest.fixture(scope='module')
@@ -280,6 +291,20 @@ def test_a_heading_sorts_its_column_by_number(browser, page, by):
   # All of the table is sorted, not the part that was shown.
   assert column()[0] == pytest.approx(lowest, abs=0.006)
   assert heading.get_attribute('aria-sort') == 'ascending'
+
+
+def test_earlier_reads_of_a_test_split_open(browser, page):
+  opened(browser, page)
+  table = browser.find_element(By.ID, 'test-reads')
+  assert 'num_penalties' not in table.text
+  summary = table.find_element(By.TAG_NAME, 'summary')
+  assert summary.text == 'Logistic regression'
+  browser.execute_script(
+    'arguments[0].scrollIntoView({block: "center"})', summary
+  )
+  summary.click()
+  wait(browser, lambda: 'num_penalties = 2' in table.text)
+  assert HOSTILE in table.text
 
 
 def test_downloads(browser, page):

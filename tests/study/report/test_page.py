@@ -78,7 +78,8 @@ def test_downloads_hold_the_tables(tmp_path):
   )
   page = _Page(page_lib.write(records, tmp_path).read_text())
   assert set(page.links) == {
-    *('cells.csv', 'hyperparameters.csv', 'provenance.csv', 'ties.csv'),
+    *('cells.csv', 'hyperparameters.csv', 'imagenet-top1.csv'),
+    *('provenance.csv', 'ties.csv'),
   }
   _, _, encoded = page.links['cells.csv'].partition('base64,')
   rows = list(csv.DictReader(base64.b64decode(encoded).decode().splitlines()))

@@ -19,6 +19,7 @@ import vl_convert
 
 import tf_transfer
 from tf_transfer import errors
+from tf_transfer.datasets import test_reads as test_reads_lib
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files
 from tf_transfer.study import failures
@@ -32,8 +33,10 @@ from tf_transfer.study.report import (
   charts,
   correlation_tables,
   curves,
+  imagenet_top1,
   learning_charts,
   tables,
+  test_reads,
   ties_table,
 )
 from tf_transfer.study.report import cells as cells_lib
@@ -46,6 +49,8 @@ def write(
   *,
   correct_with_holm: bool = False,
   on_curves: Sequence[accuracy_table.Record] | None = None,
+  top1_remarks: Sequence[str] = (),
+  log: test_reads_lib.Log | None = None,
 ) -> pathlib.Path:
   """Writes the report of some records of a ledger.
 
@@ -56,6 +61,8 @@ def write(
     correct_with_holm: as for `ties.find_ties`.
     on_curves: records of the same ledger that figures 8 and 9 are made of;
       None: `records`.
+    top1_remarks: of `measured_top1.replace`, which gave the records.
+    log: of evaluations on test; None: the page says nothing of them.
 
   Returns:
     The path of the page.
@@ -71,6 +78,8 @@ def write(
     workdir,
     correct_with_holm=correct_with_holm,
     on_curves=on_curves,
+    top1_remarks=top1_remarks,
+    log=log,
   )
   with files.atomic_write(path) as file:
     file.write(text.encode())
@@ -84,6 +93,8 @@ def render(
   *,
   correct_with_holm: bool = False,
   on_curves: Sequence[accuracy_table.Record] | None = None,
+  top1_remarks: Sequence[str] = (),
+  log: test_reads_lib.Log | None = None,
 ) -> str:
   """Returns the report as HTML.
 
@@ -93,6 +104,8 @@ def render(
     workdir: of the ledger, which holds the files of predictions.
     correct_with_holm: as for `ties.find_ties`.
     on_curves: as for `write`.
+    top1_remarks: of `measured_top1.replace`, which gave the records.
+    log: of evaluations on test; None: the page says nothing of them.
 
   Raises:
     InputError: there is no record.
@@ -100,8 +113,8 @@ def render(
   if not records:
     raise InputError(f'{workdir}: there is no record to report on')
   cells = cells_lib.name_cells(records)
-  current = [cell.record for cell in cells if cell.current]
-  settings = dict.fromkeys(record['setting'] for record in current)
+  current_cells = [cell for cell in cells if cell.current]
+  current = [cell.record for cell in current_cells]
   names = _names(cells)
   compared = ties.compare_all(
     current, workdir, correct_with_holm=correct_with_holm
@@ -110,13 +123,13 @@ def render(
     _environment()
     .get_template('report.html.jinja')
     .render(
-      answers=[answer.from_records(current, name) for name in settings],
+      **_correlations(current, names),
       unlike=_recipe_warning(cells),
       figure=_figure(current, names, ties.by_cell(compared)),
-      correlations=correlation_tables.by_dataset(current, names.dataset),
-      changes=correlation_tables.between_settings(current),
       ties=ties_table.build(compared, names),
       holm=correct_with_holm,
+      imagenet_top1=imagenet_top1.build(current_cells, top1_remarks),
+      test_reads=None if log is None else test_reads.build(current, log),
       curves=curves.validation_curves(
         [cell.record for cell in cells], cells_lib.unique_names(cells)
       ),
@@ -134,6 +147,18 @@ def render(
       libraries=_libraries(),
     )
   )
+
+
+def _correlations(
+  current: Sequence[accuracy_table.Record], names: chart_data.Names
+) -> dict[str, Any]:
+  """Returns what the page says of the correlation with ImageNet top-1."""
+  settings = dict.fromkeys(record['setting'] for record in current)
+  return {
+    'answers': [answer.from_records(current, name) for name in settings],
+    'correlations': correlation_tables.by_dataset(current, names.dataset),
+    'changes': correlation_tables.between_settings(current),
+  }
 
 
 def _names(cells: Sequence[cells_lib.NamedCell]) -> chart_data.Names:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tf_transfer.runtime import csv_text
 from tf_transfer.runtime.units import counted
-from tf_transfer.study import failures, names
+from tf_transfer.study import failures, names, top1_protocol
 from tf_transfer.study.analysis import accuracy_table, uncertainty
 from tf_transfer.study.paper import differences
 from tf_transfer.study.report import cells as cells_lib
@@ -212,7 +212,7 @@ def _origin(record: accuracy_table.Record) -> tuple[Any, ...]:
   """Returns weights, splits, seeds, versions, device and time of a record."""
   return (
     record['weights_sha256'],
-    record['imagenet_top1_source'] or _NONE,
+    _top1_origin(record),
     tuple(f'{n} {h}' for n, h in record['splits_sha256'].items()),
     _seeds(record),
     tuple(f'{n} {v}' for n, v in record['versions'].items()),
@@ -221,6 +221,14 @@ def _origin(record: accuracy_table.Record) -> tuple[Any, ...]:
     record['finished'],
     record['identity'],
   )
+
+
+def _top1_origin(record: accuracy_table.Record) -> str:
+  """Says who measured the ImageNet top-1, and how."""
+  protocol = top1_protocol.of(record)
+  if protocol is None:
+    return _NONE
+  return f'{record["imagenet_top1_source"] or "unknown"}; {protocol}'
 
 
 def _seeds(record: accuracy_table.Record) -> tuple[str, ...]:

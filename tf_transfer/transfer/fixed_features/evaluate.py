@@ -7,6 +7,7 @@ classifier is tested once. (Section 4 of the paper; its appendix for other
 classifiers than logistic regression.)
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import ml_collections
@@ -26,6 +27,7 @@ def evaluate(
   setting: str,
   config: ml_collections.ConfigDict,
   description: str,
+  before_test: Callable[[], None] = lambda: None,
 ) -> result.CellResult:
   """Transfers a network to a dataset by a classifier on its features.
 
@@ -35,13 +37,16 @@ def evaluate(
     setting: a name in `classifiers.CLASSIFIERS`.
     config: the classifier's part of the job's config.
     description: of the cell, for the progress bar.
+    before_test: is called before the test split is evaluated.
 
   Raises:
     InputError: the features, labels or config cannot be used, or the dataset's
       metric is not defined on val.
   """
   try:
-    return _evaluate(extract, dataset, setting, config, description)
+    return _evaluate(
+      extract, dataset, setting, config, description, before_test
+    )
   except decoding.CorruptImage as error:
     raise corruption.report_all(dataset.splits, dataset.name) from error
 
@@ -52,6 +57,7 @@ def _evaluate(
   setting: str,
   config: ml_collections.ConfigDict,
   description: str,
+  before_test: Callable[[], None],
 ) -> result.CellResult:
   """Does the work of `evaluate`."""
   classifier = classifiers.CLASSIFIERS[setting]
@@ -76,6 +82,7 @@ def _evaluate(
   chosen = {}
   if classifier.hyperparameter is not None:
     chosen[classifier.hyperparameter] = grid[best].item()
+  before_test()
   test = extract(dataset.splits['test'], f'{dataset.name} test')
   scores = next(refit.scores(test.values))
   predictions = result.predictions(dataset, scores)

@@ -13,7 +13,7 @@ import dataclasses
 import json
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import jax
@@ -58,6 +58,7 @@ class Pretraining:
     directory: for what an interrupted job resumes from.
     identity: of all that determines the result.
     mesh: the devices.
+    before_test: is called before the test split is evaluated.
   """
 
   net: networks.Network
@@ -67,6 +68,7 @@ class Pretraining:
   directory: pathlib.Path
   identity: str
   mesh: jax.sharding.Mesh
+  before_test: Callable[[], None] = lambda: None
 
   @property
   def description(self) -> str:
@@ -261,6 +263,7 @@ def run(pretraining: Pretraining) -> PretrainingResult:
   job = pretraining.build_job(trainval, train_config)
   trained = pretraining.train(job, 'train and val')
   (variables,) = trained.variables
+  pretraining.before_test()
   measurement = pretraining.measure(predict, variables, test)
   return PretrainingResult(
     pretraining.build_network(refit.without_auxiliary_head(variables)),

@@ -235,6 +235,7 @@ def test(
     results: of the trials.
     choice: what did best on val.
   """
+  search.before_test()
   test_split = search.dataset.splits['test']
   replicated = devices.sharding(search.mesh, devices.REPLICATED)
   logits, positions = evaluator.predict(

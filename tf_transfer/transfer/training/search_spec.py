@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -35,6 +35,7 @@ class Search:
     mesh: the devices.
     log_dir: where event files and a profile are written; None writes neither.
     curves: whether event files are written.
+    before_test: is called before the test split is evaluated.
   """
 
   net: networks.Network
@@ -49,6 +50,7 @@ class Search:
   mesh: jax.sharding.Mesh
   log_dir: pathlib.Path | None = None
   curves: bool = False
+  before_test: Callable[[], None] = lambda: None
 
   @property
   def trained_on_val(self) -> bool:
