@@ -59,7 +59,7 @@ def test_accuracies_have_the_mean_and_slope(slope):
   ],
 )
 def test_counts_are_those_of_the_test_splits(name, counts):
-  row = datasets.TABLE[name]
+  row = datasets.row(name)
   assert (len(counts), sum(counts)) == (row.classes, row.counts['test'])
 
 

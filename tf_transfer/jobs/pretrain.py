@@ -129,20 +129,11 @@ def _log_test_read(
     dataset.identity_name,
     (net.name, ''),
     *(
-      {'image_size': c.image_size, **_numeric_fields(c)}
+      {'image_size': c.image_size, **pretrain_config.determinants(c.pretrain)}
       for c in (config, default)
     ),
   )
   test_reads.Log.from_config(config.data).add(dataset.splits['test'].hash, read)
-
-
-def _numeric_fields(config: ml_collections.ConfigDict) -> dict[str, Any]:
-  """Returns the fields of training that determine the weights."""
-  return {
-    name: value
-    for name, value in config.pretrain.to_dict().items()
-    if name not in pretrain_config.OPERATIONAL
-  }
 
 
 def _identity(
@@ -168,7 +159,7 @@ def _identity(
         name: split.hash for name, split in dataset.splits.items()
       },
       'corrupt': config.data.corrupt,
-      'pretrain': _numeric_fields(config),
+      'pretrain': pretrain_config.determinants(config.pretrain),
     }
   )
 
