@@ -39,9 +39,9 @@ class Answer:
     setting: its name.
     verdict: YES, NO, DEPENDS or CANNOT_SAY.
     sentence: that stands alone.
-    remarks: what was left out, further intervals, what r is without one family and
-      given the recipe, what errors do to it, the correlation of the ranks, and
-      what the paper found on the same datasets.
+    remarks: what was left out, further intervals, what r is without one family
+      and given the recipe, what errors do to it, the correlation of the ranks,
+      and what the paper found on the same datasets.
     correlation: of these networks, with its interval over networks; None where
       there is none.
     networks: of which it is, as the records name them.
