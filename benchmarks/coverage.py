@@ -148,6 +148,14 @@ def draw_mean_per_class(
   return Draw(measured.low, float(accuracies.mean()), measured.high)
 
 
+def _draw_ends(
+  draw: Callable[[np.random.Generator], coverage_correlations.Ends],
+  generator: np.random.Generator,
+) -> Draw:
+  """Returns what a function draws that returns ends and truth."""
+  return Draw(*draw(generator))
+
+
 def draw_multi_label(
   generator: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -187,15 +195,6 @@ _SPLITS = (
   ('3 classes of 5', SMALL_FOLDER, 0.8, 'equal', 0),
   ('3 classes of 5', SMALL_FOLDER, 0.9, 'equal', 0),
 )
-
-
-def _draw_ends(
-  draw: Callable[[np.random.Generator], coverage_correlations.Ends],
-  generator: np.random.Generator,
-) -> Draw:
-  """Returns what a function draws that returns ends and truth."""
-  return Draw(*draw(generator))
-
 
 SIMULATIONS: tuple[Simulation, ...] = (
   *(

@@ -39,9 +39,9 @@ class Answer:
     setting: its name.
     verdict: YES, NO, DEPENDS or CANNOT_SAY.
     sentence: that stands alone.
-    remarks: what was left out, all intervals, what r is without one family and
-      given the recipe, what errors do to it, the correlation of the ranks, and
-      what the paper found on the same datasets.
+    remarks: what was left out, further intervals, what r is without one family
+      and given the recipe, what errors do to it, the correlation of the ranks,
+      and what the paper found on the same datasets.
     correlation: of these networks, with its interval over networks; None where
       there is none.
     networks: of which it is, as the records name them.
@@ -63,15 +63,13 @@ class Answer:
     return '\n  '.join(lines)
 
 
-def coefficient(
-  correlation: correlations.Correlation, symbol: str = 'r'
-) -> str:
-  """Returns 'r = 0.99, 95 % interval 0.97 to 1.00', or without the interval."""
-  text = f'{symbol} = {number(correlation.r)}'
-  if not np.isnan(correlation.low):
-    low, high = number(correlation.low), number(correlation.high)
-    text += f', 95 % interval {low} to {high}'
-  return text
+def _of_ranks(ranks: correlations.Correlation) -> str:
+  """Returns what Spearman's coefficient is, with its interval if it has one."""
+  text = f"By ranks alone, Spearman's ρ = {number(ranks.r)}"
+  if not np.isnan(ranks.low):
+    low, high = number(ranks.low), number(ranks.high)
+    text += f', 95 % interval {low} to {high} over networks'
+  return f'{text}.'
 
 
 def _left_out(comparable: accuracy_table.Comparable) -> list[str]:
@@ -117,8 +115,7 @@ def from_records(
     )
     verdict, reason = _verdict(facts, _needs_weights(setting))
     remarks += conditions.remarks(facts)
-    ranks = coefficient(_correlation(table, ranks=True), 'ρ')
-    remarks.append(f"By ranks alone, Spearman's {ranks} over networks.")
+    remarks.append(_of_ranks(_correlation(table, ranks=True)))
   if beside_paper:
     remarks += _papers_correlation(setting, table.datasets)
   return Answer(
