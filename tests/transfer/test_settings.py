@@ -24,6 +24,9 @@ def test_rows_in_the_order_of_the_protocol():
     assert setting.uses_features == (name in ON_FEATURES)
     assert setting.trains == (name in TRAIN)
     assert setting.needs_weights == (name != 'random_init')
+    assert setting.scores_are_logits == (
+      name in ('logistic_regression', *TRAIN)
+    )
 
 
 def test_unknown_setting_is_refused_with_the_nearest_name():

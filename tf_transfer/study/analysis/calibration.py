@@ -301,7 +301,7 @@ def _resampled_means(columns: np.ndarray) -> np.ndarray:
   return np.concatenate(sums) / len(columns)
 
 
-# Cells of one dataset, which mostly follow each other, share them.
+# Cells of one dataset that follow each other share them.
 @functools.lru_cache(maxsize=1)
 def _resample_counts(n: int) -> np.ndarray:
   """Returns how often each of n images is in each resample, uint8 [B, n].

@@ -59,8 +59,14 @@ def section(
     None where no cell has scores from which calibration can be computed.
   """
   measured, left_out = [], collections.defaultdict(list)
-  for cell in (cell for cell in cells if cell.current):
-    result = _measure(cell.record, workdir)
+  current = [cell for cell in cells if cell.current]
+  # Those with as many test images after each other: they share resamples.
+  results = {
+    cell.record['identity']: _measure(cell.record, workdir)
+    for cell in sorted(current, key=lambda c: c.record['test']['examples'])
+  }
+  for cell in current:
+    result = results[cell.record['identity']]
     if isinstance(result, str):
       left_out[result].append(cell)
     else:
@@ -142,7 +148,7 @@ def _table(measured: Sequence[_Measured]) -> tables.Table:
     columns, rows = columns[:-1], [row[:-1] for row in rows]
   return tables.Table(
     'calibration',
-    'Calibration of every cell on its test images, before and after scaling',
+    'Calibration on the test images, before and after scaling',
     columns,
     rows,
     frozenset((3, 4, 6, 8, 10, 11, 13, 15)),
@@ -237,63 +243,68 @@ def _row(one: calibration_lib.Bin) -> dict[str, Any]:
   }
 
 
-def _layers() -> list[alt.Chart]:
-  """Returns the layers of the diagram.
-
-  Bars of accuracy with their number of images, the line of perfect calibration,
-  and points at the mean confidence with the interval of the accuracy.
-  """
-
-  def axis(field: str, title: str, kind: type) -> Any:
-    return kind(
-      f'{field}:Q',
-      title=title,
-      scale=alt.Scale(domain=[0, 1], nice=False),
-      axis=alt.Axis(format='.0%', tickCount=5, gridOpacity=0.5),
-    )
-
-  x_title = 'Confidence: probability of the predicted class'
-  y_title = 'Accuracy in the bin'
-  base = alt.Chart(alt.NamedData('rows')).transform_filter(
-    "datum.key == cell + ' ' + series"
+def _axis(field: str, kind: type[alt.X] | type[alt.Y]) -> Any:
+  """Returns a channel from 0 to 100 %."""
+  return kind(
+    f'{field}:Q',
+    title='Confidence: probability of the predicted class'
+    if kind is alt.X
+    else 'Accuracy in the bin',
+    scale=alt.Scale(domain=[0, 1], nice=False),
+    axis=alt.Axis(format='.0%', tickCount=5, gridOpacity=0.5),
   )
-  x = axis('confidence', x_title, alt.X)
-  tooltip = [
+
+
+def _tooltip() -> list[alt.Tooltip]:
+  """Returns what a bar or point says of its bin."""
+  return [
     alt.Tooltip('Bin:N', title='Confidence'),
     alt.Tooltip('confidence:Q', title='Mean confidence', format='.1%'),
     alt.Tooltip('accuracy:Q', title='Accuracy', format='.1%'),
     alt.Tooltip('Interval:N', title='Its 95 % interval'),
     alt.Tooltip('images:Q', title='Images', format=','),
   ]
+
+
+def _layers() -> list[alt.Chart]:
+  """Returns the layers of the diagram.
+
+  Bars of accuracy with their number of images, the line of perfect calibration,
+  and points at the mean confidence with the interval of the accuracy.
+  """
+  base = alt.Chart(alt.NamedData('rows')).transform_filter(
+    "datum.key == cell + ' ' + series"
+  )
+  x = _axis('confidence', alt.X)
   bars = base.mark_rect(color=_BAR, stroke='white', aria=False).encode(
-    axis('left', x_title, alt.X),
+    _axis('left', alt.X),
     alt.X2('right:Q'),
-    axis('accuracy', y_title, alt.Y),
+    _axis('accuracy', alt.Y),
     alt.Y2Datum(0),
-    tooltip=tooltip,
+    tooltip=_tooltip(),
   )
   diagonal = alt.Chart(alt.NamedData('ends')).mark_line(
     strokeDash=[5, 4], color=charts.COLORS[TIED], aria=False
   )
   intervals = base.mark_rule(strokeWidth=1.5, color=_INK, aria=False).encode(
-    x, axis('low', y_title, alt.Y), alt.Y2('high:Q')
+    x, _axis('low', alt.Y), alt.Y2('high:Q')
   )
   points = base.mark_point(
     filled=True, size=55, opacity=1, color=charts.COLORS[OURS]
-  ).encode(x, axis('accuracy', y_title, alt.Y), tooltip=tooltip)
+  ).encode(x, _axis('accuracy', alt.Y), tooltip=_tooltip())
   # On end: a phone leaves each bin the width of one line.
   counts = (
     base.transform_calculate(middle='(datum.left + datum.right) / 2')
     .mark_text(angle=270, align='left', dx=4, fontSize=10, color=_INK)
     .encode(
-      axis('middle', x_title, alt.X),
+      _axis('middle', alt.X),
       alt.YDatum(0),
       text=alt.Text('images:Q', format=','),
     )
   )
   return [
     bars,
-    diagonal.encode(axis('x', x_title, alt.X), axis('y', y_title, alt.Y)),
+    diagonal.encode(_axis('x', alt.X), _axis('y', alt.Y)),
     intervals,
     points,
     counts,
