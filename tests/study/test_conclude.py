@@ -110,6 +110,7 @@ def test_all_right_and_no_images_alike(tmp_path, tiny_config, capsys):
   assert (tmp_path / 'figure_2.pdf').exists()
 
 
+@pytest.mark.usefixtures('no_figures')
 def test_tuning_on_test_and_unlike_top1_are_said(tmp_path, tiny_config, capsys):
   """Of two searches of a cell, in two workdirs, the second says it."""
   words = 'with other search fields: choosing among them by test accuracy'
