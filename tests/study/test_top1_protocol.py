@@ -99,6 +99,9 @@ def test_records_without_a_contract():
   made = record(source="torchvision's table, for IMAGENET1K_V1")
   del made['contract']
   assert top1_protocol.of(made) == top1_protocol.Protocol(224, None)
+  # As `distinct` names it among several of one architecture.
+  made |= {'network': 'resnet50 (a0fcff)', 'architecture': 'resnet50'}
+  assert top1_protocol.of(made) == top1_protocol.Protocol(224, None)
 
 
 def test_no_top1_no_protocol():

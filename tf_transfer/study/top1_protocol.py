@@ -110,7 +110,9 @@ def _own_size(record: Record) -> int | None:
   # The contract of a record is of the size that its study shows.
   if record['image_size'] == 0 and 'contract' in record:
     return record['contract']['image_size']
-  row = networks.TABLE.get(record['network'])
+  # `accuracy_table.distinct` gives networks other names.
+  name = record.get('architecture', record['network'])
+  row = networks.TABLE.get(name)
   return None if row is None else row.image_size
 
 

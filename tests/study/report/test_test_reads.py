@@ -7,6 +7,7 @@ import pytest
 from tests.study.report import page_records
 from tf_transfer.datasets import test_reads as log_lib
 from tf_transfer.study import cell_reads
+from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.study.report import page as page_lib
 from tf_transfer.study.report import test_reads
 
@@ -108,6 +109,16 @@ def test_records_of_one_test_split_are_one_row(log):
   assert len(split.earlier) == 2
   assert [read.identity for read in split.other_config] == ['other']
   assert 'evaluated 2 times before these records, 1 of them' in split.sentence
+
+
+def test_networks_of_one_architecture(log):
+  """As `distinct` names them, by which the terminal speaks of them."""
+  records = [cell(), {**cell(), 'weights_sha256': OTHER, 'identity': 'b' * 32}]
+  for number, record in enumerate(records):
+    add(log, record, identity=str(number), config_sha256=OTHER)
+  for shown in (records, accuracy_table.distinct(records)):
+    (split,) = test_reads.splits(shown, log)
+    assert len(split.other_config) == 2
 
 
 def test_what_the_log_does_not_know(log):

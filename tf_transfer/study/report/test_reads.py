@@ -97,7 +97,7 @@ def _compare(records: Sequence[Record], history: test_reads.History) -> Split:
   configs: dict[_Key, set[str]] = {}
   trainings: dict[_Key, set[str]] = {}
   for record in records:
-    key = record['network'], record['weights_sha256'], record['setting']
+    key = _record_key(record)
     configs.setdefault(key, set()).add(cell_reads.config_hash(record))
     trainings.setdefault(key, set()).add(cell_reads.training_hash(record))
   same_cell = [read for read in earlier if _key(read) in configs]
@@ -122,6 +122,13 @@ def _compare(records: Sequence[Record], history: test_reads.History) -> Split:
 def _key(read: test_reads.Read) -> _Key:
   """Returns which network and setting an evaluation is of."""
   return read.network, read.weights_sha256, read.setting
+
+
+def _record_key(record: Record) -> _Key:
+  """Returns which network and setting a record is of."""
+  # `accuracy_table.distinct` gives networks other names.
+  network = record.get('architecture', record['network'])
+  return network, record['weights_sha256'], record['setting']
 
 
 def _time(record: Record) -> datetime.datetime:
