@@ -53,8 +53,15 @@ _MAX_HALVINGS = 30
 # The part of the fall that the slope promises which a step must bring.
 _SUFFICIENT_DECREASE = 1e-4
 
-# Steps in a row without progress after which the minimization gives up.
+# Steps in a row without progress after which the minimization gives up. What
+# float32 does not reach, float64 may.
 MAX_IDLE_STEPS = 5
+MAX_IDLE_STEPS_FLOAT64 = 15
+
+# The part of the bound that is asked for at which conjugate gradients stop in
+# float64; a tenth of it after each idle step, down to the least.
+_EXACTNESS_FLOAT64 = 1e-2
+_LEAST_EXACTNESS = 1e-6
 
 # Progress is a fall of the objective by this part of the bound that is asked
 # for, or a bound of half of the lowest so far.
@@ -132,20 +139,25 @@ def minimize(
     products showed.
   """
 
+  in_float64 = problem.product_type == jnp.float64
+  max_idle = MAX_IDLE_STEPS_FLOAT64 if in_float64 else MAX_IDLE_STEPS
+
   def is_unfinished(state: tuple) -> jax.Array:
     point, num_evaluations, moved, progress, _ = state
     # Written so that a bound that is not a number counts as too large.
     too_large = ~(point.bound <= tolerance * point.objective)
-    may_go_on = moved & (progress.num_idle < MAX_IDLE_STEPS)
+    may_go_on = moved & (progress.num_idle < max_idle)
     return too_large & may_go_on & (num_evaluations < max_evaluations)
 
   def iterate(state: tuple) -> tuple:
     point, num_evaluations, _, progress, history = state
     target = tolerance * point.objective
     exactness = 1.0
-    if problem.product_type == jnp.float64:
-      # Float32 would not reach it.
-      exactness = 0.1**progress.num_idle
+    if in_float64:
+      # A residual that is small only in the directions of large curvature
+      # leaves the others where they are.
+      exactness = _EXACTNESS_FLOAT64 * 0.1**progress.num_idle
+      exactness = jnp.maximum(exactness, _LEAST_EXACTNESS)
     step, bias_step, num_products, history = newton_step(
       problem,
       spectrum,
