@@ -139,25 +139,16 @@ def minimize(
     products showed.
   """
 
-  in_float64 = problem.product_type == jnp.float64
-  max_idle = MAX_IDLE_STEPS_FLOAT64 if in_float64 else MAX_IDLE_STEPS
-
   def is_unfinished(state: tuple) -> jax.Array:
     point, num_evaluations, moved, progress, _ = state
     # Written so that a bound that is not a number counts as too large.
     too_large = ~(point.bound <= tolerance * point.objective)
-    may_go_on = moved & (progress.num_idle < max_idle)
+    may_go_on = moved & (progress.num_idle < _max_idle_steps(problem))
     return too_large & may_go_on & (num_evaluations < max_evaluations)
 
   def iterate(state: tuple) -> tuple:
     point, num_evaluations, _, progress, history = state
     target = tolerance * point.objective
-    exactness = 1.0
-    if in_float64:
-      # A residual that is small only in the directions of large curvature
-      # leaves the others where they are.
-      exactness = _EXACTNESS_FLOAT64 * 0.1**progress.num_idle
-      exactness = jnp.maximum(exactness, _LEAST_EXACTNESS)
     step, bias_step, num_products, history = newton_step(
       problem,
       spectrum,
@@ -165,7 +156,7 @@ def minimize(
       approximation,
       point,
       penalty,
-      exactness * target,
+      _exactness(problem, progress) * target,
       max_evaluations - num_evaluations,
     )
     point, num_attempts, moved = line_search(
@@ -287,6 +278,24 @@ def line_search(
     is_unfinished, attempt, initial
   )
   return new, num_attempts, accepted
+
+
+def _max_idle_steps(problem: Problem) -> int:
+  """Returns the steps without progress after which to give up."""
+  in_float64 = problem.product_type == jnp.float64
+  return MAX_IDLE_STEPS_FLOAT64 if in_float64 else MAX_IDLE_STEPS
+
+
+def _exactness(problem: Problem, progress: _Progress) -> ArrayLike:
+  """Returns the part of the target that conjugate gradients aim at.
+
+  A residual that is small only where curvature is large leaves the directions
+  of small curvature as they are. Float32 could not do more.
+  """
+  if problem.product_type != jnp.float64:
+    return 1.0
+  exactness = _EXACTNESS_FLOAT64 * 0.1**progress.num_idle
+  return jnp.maximum(exactness, _LEAST_EXACTNESS)
 
 
 def _advance(progress: _Progress, point: Point, target: jax.Array) -> _Progress:

@@ -36,6 +36,10 @@ MAX_DIRECTIONS = 24
 _TARGET = 0.9
 
 
+# Evaluations of one penalty in float32, at most; float64 gets the others.
+MAX_EVALUATIONS_FLOAT32 = 2000
+
+
 class Limits(NamedTuple):
   """When a penalty is done.
 
@@ -194,6 +198,9 @@ def _follow_in_type(
     problem.is_softmax,
     may_factor=problem.product_type == np.float32,
   )
+  max_evaluations = limits.max_evaluations
+  if problem.product_type == np.float32:
+    max_evaluations = min(max_evaluations, MAX_EVALUATIONS_FLOAT32)
   cholesky = None
   for penalty in penalties:
     if preconditioner_schedule.factor_now:
@@ -208,7 +215,7 @@ def _follow_in_type(
       history,
       np.log(penalty),
       _TARGET * limits.tolerance,
-      limits.max_evaluations - num_spent,
+      max_evaluations - num_spent,
       preconditioner_schedule.num_leading,
       cholesky,
     )
