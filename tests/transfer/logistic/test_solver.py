@@ -81,7 +81,7 @@ def check_optimum(features, labels, path):
     assert excess <= 1e-9 * optimum
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None, derandomize=True)
 @given(problems())
 def test_any_columns_converge_to_the_optimum(problem):
   features, labels = problem
