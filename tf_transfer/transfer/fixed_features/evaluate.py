@@ -176,5 +176,7 @@ def _summarize_solver(
     'converged': bool(refit.converged[0]),
     **refit.certificate,
     'evaluations': path.evaluations + refit.evaluations,
+    # Other hyperparameters than penalties belong to classifiers that solve
+    # nothing: all of their fits have converged.
     'unconverged_penalties': [float(p) for p in grid[~path.converged]],
   }

@@ -53,8 +53,15 @@ _MAX_HALVINGS = 30
 # The part of the fall that the slope promises which a step must bring.
 _SUFFICIENT_DECREASE = 1e-4
 
-# Steps in a row without progress after which the minimization gives up.
+# Steps in a row without progress after which the minimization gives up. What
+# float32 does not reach, float64 may.
 MAX_IDLE_STEPS = 5
+MAX_IDLE_STEPS_FLOAT64 = 15
+
+# The part of the bound that is asked for at which conjugate gradients stop in
+# float64; a tenth of it after each idle step, down to the least.
+_EXACTNESS_FLOAT64 = 1e-2
+_LEAST_EXACTNESS = 1e-6
 
 # Progress is a fall of the objective by this part of the bound that is asked
 # for, or a bound of half of the lowest so far.
@@ -136,16 +143,12 @@ def minimize(
     point, num_evaluations, moved, progress, _ = state
     # Written so that a bound that is not a number counts as too large.
     too_large = ~(point.bound <= tolerance * point.objective)
-    may_go_on = moved & (progress.num_idle < MAX_IDLE_STEPS)
+    may_go_on = moved & (progress.num_idle < _max_idle_steps(problem))
     return too_large & may_go_on & (num_evaluations < max_evaluations)
 
   def iterate(state: tuple) -> tuple:
     point, num_evaluations, _, progress, history = state
     target = tolerance * point.objective
-    exactness = 1.0
-    if problem.product_type == jnp.float64:
-      # Float32 would not reach it.
-      exactness = 0.1**progress.num_idle
     step, bias_step, num_products, history = newton_step(
       problem,
       spectrum,
@@ -153,7 +156,7 @@ def minimize(
       approximation,
       point,
       penalty,
-      exactness * target,
+      _exactness(problem, progress) * target,
       max_evaluations - num_evaluations,
     )
     point, num_attempts, moved = line_search(
@@ -275,6 +278,24 @@ def line_search(
     is_unfinished, attempt, initial
   )
   return new, num_attempts, accepted
+
+
+def _max_idle_steps(problem: Problem) -> int:
+  """Returns the steps without progress after which to give up."""
+  in_float64 = problem.product_type == jnp.float64
+  return MAX_IDLE_STEPS_FLOAT64 if in_float64 else MAX_IDLE_STEPS
+
+
+def _exactness(problem: Problem, progress: _Progress) -> ArrayLike:
+  """Returns the part of the target that conjugate gradients aim at.
+
+  A residual that is small only where curvature is large leaves the directions
+  of small curvature as they are. Float32 could not do more.
+  """
+  if problem.product_type != jnp.float64:
+    return 1.0
+  exactness = _EXACTNESS_FLOAT64 * 0.1**progress.num_idle
+  return jnp.maximum(exactness, _LEAST_EXACTNESS)
 
 
 def _advance(progress: _Progress, point: Point, target: jax.Array) -> _Progress:

@@ -1,6 +1,7 @@
 """Solves a problem for falling penalties, in the form that suits it.
 
-With fewer examples than features it is solved in the row space. Products with
+With fewer examples than features it is solved in the row space, unless rounding
+of its axes keeps a penalty from converging. Products with
 the Hessian run in float32, which is exact enough for nearly all features. Where
 a penalty does not converge that way, it and all smaller ones are solved again
 with products in float64 and centered rows: columns whose scales differ by many
@@ -34,6 +35,10 @@ MAX_DIRECTIONS = 24
 
 # What the solver aims at, as a part of the tolerance. The rest is for rounding.
 _TARGET = 0.9
+
+
+# Evaluations of one penalty in float32, at most; float64 gets the others.
+MAX_EVALUATIONS_FLOAT32 = 2000
 
 
 class Limits(NamedTuple):
@@ -83,16 +88,27 @@ def solve(
   centered = problem_lib.in_float64(
     dataclasses.replace(problem, mean=row_space.mean)
   )
-  for penalty, (solution, evaluations) in zip(
-    penalties, solutions, strict=True
-  ):
+  for index, (solution, evaluations) in enumerate(solutions):
+    penalty = penalties[index]
     weights = solution.weights @ row_space.axes.T
     weights = jnp.where(problem.varies, weights, 0)
     bias = solution.bias - weights @ row_space.mean
     evaluated = continuation.evaluate_solution(problem, weights, bias, penalty)
     if not _has_converged(evaluated, limits.tolerance):
       evaluated = _evaluate_centered(centered, weights, solution.bias, penalty)
-    yield jax.tree.map(np.asarray, evaluated), evaluations
+    if (
+      _has_converged(evaluated, limits.tolerance)
+      or evaluations >= limits.max_evaluations
+    ):
+      yield jax.tree.map(np.asarray, evaluated), evaluations
+      continue
+    # The axes are exact to rounding in the scale of the largest column.
+    solutions.close()
+    initial = weights, solution.bias
+    yield from _follow_in_float64(
+      centered, penalties[index:], initial, limits, evaluations
+    )
+    return
 
 
 def _reduce(
@@ -148,19 +164,39 @@ def _follow(
     solutions.close()
     problem = problem_lib.in_float64(problem)
     initial = solution.weights, solution.bias + solution.weights @ problem.shift
-    spectrum = spectrum_lib.compute_spectrum(problem)
-    remaining = penalties[index:]
-    solutions = _follow_in_type(
-      problem, spectrum, remaining, initial, limits, evaluations
+    yield from _follow_in_float64(
+      problem, penalties[index:], initial, limits, evaluations
     )
-    for penalty, (solution, evaluations) in zip(
-      remaining, solutions, strict=True
-    ):
-      solution = _evaluate_centered(
-        problem, solution.weights, solution.bias, penalty
-      )
-      yield solution, evaluations
     return
+
+
+def _follow_in_float64(
+  problem: Problem,
+  penalties: np.ndarray,
+  initial: tuple[jax.Array, jax.Array],
+  limits: Limits,
+  num_spent: int,
+) -> Iterator[tuple[Solution, int]]:
+  """Yields solutions in terms of the features.
+
+  Args:
+    problem: the features', with products in float64.
+    penalties: [P], falling.
+    initial: weights [C, R] and bias [C], of centered rows.
+    limits: when a penalty is done.
+    num_spent: evaluations that the first penalty has taken before.
+  """
+  spectrum = spectrum_lib.compute_spectrum(problem)
+  solutions = _follow_in_type(
+    problem, spectrum, penalties, initial, limits, num_spent
+  )
+  for penalty, (solution, evaluations) in zip(
+    penalties, solutions, strict=True
+  ):
+    solution = _evaluate_centered(
+      problem, solution.weights, solution.bias, penalty
+    )
+    yield jax.tree.map(np.asarray, solution), evaluations
 
 
 def _follow_in_type(
@@ -194,6 +230,9 @@ def _follow_in_type(
     problem.is_softmax,
     may_factor=problem.product_type == np.float32,
   )
+  max_evaluations = limits.max_evaluations
+  if problem.product_type == np.float32:
+    max_evaluations = min(max_evaluations, MAX_EVALUATIONS_FLOAT32)
   cholesky = None
   for penalty in penalties:
     if preconditioner_schedule.factor_now:
@@ -208,7 +247,7 @@ def _follow_in_type(
       history,
       np.log(penalty),
       _TARGET * limits.tolerance,
-      limits.max_evaluations - num_spent,
+      max_evaluations - num_spent,
       preconditioner_schedule.num_leading,
       cholesky,
     )
