@@ -1,7 +1,7 @@
 """Measures accuracy as each dataset defines it, with its 95 % interval."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import scipy.special
@@ -22,6 +22,16 @@ class Measurement:
   low: float
   high: float
   examples: int
+
+
+def average(runs: Sequence[Measurement]) -> Measurement:
+  """Averages a metric over several trainings, tested on the same examples.
+
+  The interval is the mean of theirs: that which sampling the examples gives a
+  training with this value. How far the trainings are apart is not part of it.
+  """
+  value, low, high = np.mean([(m.value, m.low, m.high) for m in runs], axis=0)
+  return Measurement(float(value), float(low), float(high), runs[0].examples)
 
 
 def top1(labels: np.ndarray, predictions: np.ndarray) -> float:
@@ -171,30 +181,13 @@ def measure(
   """
   value = METRICS[metric](labels, predictions)
   n = effective_examples(metric, labels, predictions)
-  return Measurement(value, *_wilson(value, n), len(labels))
-
-
-def at_value(
-  metric: str, labels: np.ndarray, predictions: np.ndarray, value: float
-) -> Measurement:
-  """Returns the interval of `measure` at another value of the metric.
-
-  That is the mean over several trainings, each measured on the same examples.
-
-  Args:
-    metric: as for `measure`.
-    labels: as for `measure`.
-    predictions: of one of the trainings.
-    value: of the metric, in 0 to 1.
-  """
-  n = effective_examples(metric, labels, predictions)
-  return Measurement(value, *_wilson(value, n), len(labels))
-
-
-def _wilson(value: float, n: float) -> tuple[float, float]:
-  """Returns the ends of the 95 % interval of a share of n (Wilson, 1927)."""
   z = scipy.special.ndtri(0.975)
   center = (value + z**2 / (2 * n)) / (1 + z**2 / n)
   half = z / (1 + z**2 / n)
   half *= np.sqrt(value * (1 - value) / n + z**2 / (4 * n**2))
-  return float(max(0.0, center - half)), float(min(1.0, center + half))
+  return Measurement(
+    value,
+    float(max(0.0, center - half)),
+    float(min(1.0, center + half)),
+    len(labels),
+  )
