@@ -18,6 +18,25 @@ def test_by_hand():
   assert metrics.mean_per_class(labels, predictions) == pytest.approx(5 / 6)
 
 
+@pytest.mark.parametrize('metric', ['top1', 'mean_per_class'])
+def test_average_of_runs_has_the_interval_at_the_mean(metric):
+  """Within a hundredth of a point that of a run which has the mean itself."""
+  labels = np.repeat(np.arange(5), 80)
+  runs = []
+  for wrong in (50, 60, 70):
+    predicted = labels.copy()
+    predicted[: 5 * wrong : 5] += 1
+    runs.append(metrics.measure(metric, labels, predicted))
+  found = metrics.average(runs)
+  assert found.value == np.mean([run.value for run in runs])
+  assert found.examples == 400
+  assert (found.low, found.high) == pytest.approx(
+    (runs[1].low, runs[1].high), abs=5e-4
+  )
+  assert found.low < found.value < found.high
+  assert metrics.average(runs[:1]) == runs[0]
+
+
 def test_mean_per_class_is_balanced_accuracy():
   rng = np.random.default_rng(0)
   labels = rng.choice([0, 2, 5, 9], 300, p=[0.7, 0.1, 0.15, 0.05])
@@ -48,25 +67,6 @@ def test_effective_examples():
   assert metrics.effective_examples(
     'mean_per_class', skewed, skewed
   ) == pytest.approx(4 / (1 + 1 / 99))
-
-
-@pytest.mark.parametrize('metric', ['top1', 'mean_per_class'])
-def test_average_of_runs_has_the_interval_at_the_mean(metric):
-  """Within a hundredth of a point that of a run which has the mean itself."""
-  labels = np.repeat(np.arange(5), 80)
-  runs = []
-  for wrong in (50, 60, 70):
-    predicted = labels.copy()
-    predicted[: 5 * wrong : 5] += 1
-    runs.append(metrics.measure(metric, labels, predicted))
-  found = metrics.average(runs)
-  assert found.value == np.mean([run.value for run in runs])
-  assert found.examples == 400
-  assert (found.low, found.high) == pytest.approx(
-    (runs[1].low, runs[1].high), abs=5e-4
-  )
-  assert found.low < found.value < found.high
-  assert metrics.average(runs[:1]) == runs[0]
 
 
 def test_top1_is_sklearns():

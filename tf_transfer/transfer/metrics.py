@@ -1,7 +1,7 @@
 """Measures accuracy as each dataset defines it, with its 95 % interval."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import scipy.special
@@ -24,7 +24,7 @@ class Measurement:
   examples: int
 
 
-def average(runs: Sequence[Measurement]) -> Measurement:
+def average(runs: list[Measurement]) -> Measurement:
   """Averages a metric over several trainings, tested on the same examples.
 
   The interval is the mean of theirs: that which sampling the examples gives a
