@@ -25,6 +25,16 @@ class Measurement:
   examples: int
 
 
+def average(runs: list[Measurement]) -> Measurement:
+  """Averages a metric over several trainings, tested on the same examples.
+
+  The interval is the mean of theirs: that which sampling the examples gives a
+  training with this value. How far the trainings are apart is not part of it.
+  """
+  value, low, high = np.mean([(m.value, m.low, m.high) for m in runs], axis=0)
+  return Measurement(float(value), float(low), float(high), runs[0].examples)
+
+
 def top1(labels: np.ndarray, predictions: np.ndarray) -> float:
   """Returns the share of examples whose class is predicted.
 
@@ -165,39 +175,21 @@ def measure(
     predictions: [N] class numbers; for map11 scores [N, C].
   """
   value = METRICS[metric](labels, predictions)
-  return at_value(metric, labels, predictions, value)
-
-
-def at_value(
-  metric: str, labels: np.ndarray, predictions: np.ndarray, value: float
-) -> Measurement:
-  """Returns the interval of `measure` at another value of the metric.
-
-  That is the mean over several trainings, each measured on the same examples.
-
-  Args:
-    metric: as for `measure`.
-    labels: as for `measure`.
-    predictions: of one of the trainings.
-    value: of the metric, in 0 to 1.
-  """
   if metric == 'mean_per_class':
-    low, high = stratified_interval(
-      *_count_by_class(labels, predictions), value
-    )
+    low, high = stratified_interval(*_count_by_class(labels, predictions))
     # By rounding an end could be beyond the value.
     return Measurement(value, min(low, value), max(high, value), len(labels))
   n = effective_examples(metric, labels, predictions)
-  return Measurement(value, *_wilson(value, n), len(labels))
-
-
-def _wilson(value: float, n: float) -> tuple[float, float]:
-  """Returns the ends of the 95 % interval of a share of n (Wilson, 1927)."""
   z = scipy.special.ndtri(0.975)
   center = (value + z**2 / (2 * n)) / (1 + z**2 / n)
   half = z / (1 + z**2 / n)
   half *= np.sqrt(value * (1 - value) / n + z**2 / (4 * n**2))
-  return float(max(0.0, center - half)), float(min(1.0, center + half))
+  return Measurement(
+    value,
+    float(max(0.0, center - half)),
+    float(min(1.0, center + half)),
+    len(labels),
+  )
 
 
 # Of the fit of accuracies; six suffice.
@@ -207,7 +199,7 @@ _PRIOR_EXAMPLES = 2
 
 
 def stratified_interval(
-  correct: np.ndarray, counts: np.ndarray, value: float | None = None
+  correct: np.ndarray, counts: np.ndarray
 ) -> tuple[float, float]:
   """Computes the 95 % interval of the mean of classes' accuracies.
 
@@ -223,8 +215,6 @@ def stratified_interval(
   Args:
     correct: [C] examples of each class whose class is predicted.
     counts: [C] examples of each class, 1 or more.
-    value: the observed mean; None: that of `correct`. Of several trainings it
-      is the mean over them, and `correct` is of one.
 
   Returns:
     The ends, in 0 to 1.
@@ -235,9 +225,8 @@ def stratified_interval(
   total = n + _PRIOR_EXAMPLES
   smoothed = correct + _PRIOR_EXAMPLES * _fit_accuracies(correct, n)
   log_odds = scipy.special.logit(smoothed / total)
-  if value is None:
-    value = np.mean(correct / n)
   weights = total**2 / (total**2 - n) / (n * len(n) ** 2)
+  value = np.mean(correct / n)
 
   def mean_and_variance(shift: float) -> tuple[float, float]:
     p = scipy.special.expit(log_odds + shift)

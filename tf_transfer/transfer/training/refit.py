@@ -300,8 +300,7 @@ def _measure(
   measured = [metrics.measure(metric, labels, x) for x in predicted]
   if len(runs) == 1:
     return measured[0], ()
-  mean = float(np.mean([m.value for m in measured]))
-  return metrics.at_value(metric, labels, predicted[0], mean), tuple(
+  return metrics.average(measured), tuple(
     result_lib.Run(run.seed, m) for run, m in zip(runs, measured, strict=True)
   )
 
