@@ -102,6 +102,15 @@ CALTECH = (
 )
 
 
+# 34 or 33, as 3,333 in 100 classes are.
+AIRCRAFT = (34,) * 33 + (33,) * 67
+# 3,669 in 37 classes, nearly equal.
+PETS = (100,) * 30 + (99,) * 3 + (98, 97, 89, 88)
+# 20 to 238, 6,149 in all, between these by a power of the rank.
+FLOWERS = tuple(round(20 + 218 * (i / 101) ** 4.494) for i in range(102))
+SMALL_FOLDER = (5, 5, 5)
+
+
 def class_accuracies(
   counts: tuple[int, ...], slope: float, mean: float
 ) -> np.ndarray:
@@ -138,19 +147,57 @@ def draw_mean_per_class(
   return Draw(measured.low, float(accuracies.mean()), measured.high)
 
 
+def draw_multi_label(
+  generator: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+  """Draws labels and scores [300, 5], a fifth of the labels present."""
+  labels = (generator.random((300, 5)) < 0.2).astype(np.int32)
+  return labels, 2 * labels + generator.normal(0, 1, labels.shape)
+
+
+@functools.cache
+def _true_map11() -> float:
+  """Returns the mean of mAP over such draws, to 0.0003."""
+  draws = (draw_multi_label(np.random.default_rng([1, i])) for i in range(5000))
+  return float(np.mean([metrics.map11(*draw) for draw in draws]))
+
+
+def draw_map11(generator: np.random.Generator) -> Draw:
+  """Draws images of five classes that a score ranks."""
+  measured = metrics.measure('map11', *draw_multi_label(generator))
+  return Draw(measured.low, _true_map11(), measured.high)
+
+
+_HARDER, _EASIER = 'small classes harder', 'small classes easier'
+# Of mean_per_class: the test split, its counts, accuracy, which classes are
+# harder, and the slope of their log-odds over log n.
+_SPLITS = (
+  *(
+    ('Caltech-101', CALTECH, mean, difficulty, slope)
+    for mean in (0.5, 0.8, 0.9, 0.97)
+    for difficulty, slope in (('equal', 0), (_HARDER, 1), (_EASIER, -1))
+  ),
+  ('Flowers', FLOWERS, 0.9, 'equal', 0),
+  ('Flowers', FLOWERS, 0.9, _HARDER, 1),
+  ('Flowers', FLOWERS, 0.9, _EASIER, -1),
+  ('Aircraft', AIRCRAFT, 0.7, 'equal', 0),
+  ('Pets', PETS, 0.92, 'equal', 0),
+  ('3 classes of 5', SMALL_FOLDER, 0.5, 'equal', 0),
+  ('3 classes of 5', SMALL_FOLDER, 0.8, 'equal', 0),
+  ('3 classes of 5', SMALL_FOLDER, 0.9, 'equal', 0),
+)
+
 SIMULATIONS: tuple[Simulation, ...] = (
   *(
     Simulation(
       'mean_per_class',
-      f"{mean:.0%} on Caltech-101's test, {difficulty}",
-      functools.partial(draw_mean_per_class, CALTECH, slope, mean),
+      f'{split}: {difficulty}, {mean:.0%}',
+      functools.partial(draw_mean_per_class, counts, slope, mean),
     )
-    for mean in (0.7, 0.9)
-    for difficulty, slope in (
-      ('equal classes', 0.0),
-      ('small classes harder', 1.0),
-      ('small classes easier', -1.0),
-    )
+    for split, counts, mean, difficulty, slope in _SPLITS
+  ),
+  Simulation(
+    'map11', '300 images, 5 classes of a fifth', draw_map11, repetitions=400
   ),
 )
 

@@ -18,11 +18,14 @@ writes a checkpoint and ends the job with exit code 75; the same command resumes
 it.
 """
 
+from typing import Literal
+
 import ml_collections
 
 from tf_transfer import config_fields, config_files, errors, networks
 from tf_transfer.config_fields import (
   Group,
+  Kind,
   boolean,
   choice,
   integer,
@@ -33,6 +36,20 @@ from tf_transfer.config_fields import (
 )
 from tf_transfer.configs import base
 from tf_transfer.networks import recipe
+
+
+def color_mode() -> Kind:
+  """Returns the modes of color distortion."""
+  modes = choice('none', 'fast', 'slow')
+
+  def check(value: str, place: str) -> None:
+    if value in ('True', 'False'):
+      mode = 'slow' if value == 'True' else 'none'
+      raise errors.InputError(f'{place}: {value} is now named {mode!r}')
+
+  # The command line makes texts of True and False.
+  former = Literal['none', 'fast', 'slow', 'True', 'False']
+  return Kind(former, modes.expected, check)
 
 
 class Pretraining(Group):
@@ -79,8 +96,10 @@ class Pretraining(Group):
   # Whether the average forgets faster at first, as TF-Slim's does. Without
   # this, the average of a short training is still near the initial values.
   ema_warmup: boolean = True
-  # Whether colors are distorted, beside random crops and flips.
-  color_distortion: boolean = True
+  # How colors are distorted, beside random crops and flips; the paper does not
+  # say. 'fast' and 'slow' are TF-Slim's modes for Inception, of which 'fast' is
+  # its default: brightness and saturation. 'slow' changes hue and contrast too.
+  color_distortion: color_mode() = 'slow'
   # Seed of initial values, dropout, and the order, crops and colors of images.
   seed: integer(0, 2**32 - 1) = 0
 

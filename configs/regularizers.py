@@ -128,7 +128,7 @@ def _small_config(source: str, target: str) -> ml_collections.ConfigDict:
       'batch_size': 128,
       'learning_rate': 6.4,
       'warmup_epochs': 0.1 if source == 'fashion_mnist' else 3.0,
-      'color_distortion': False,
+      'color_distortion': 'none',
       'checkpoint_every': 100,
     }
   )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import coverage
+from tf_transfer import datasets
 
 
 def draw_mean(generator):
@@ -48,15 +49,25 @@ def test_accuracies_have_the_mean_and_slope(slope):
   )
 
 
-def test_counts_are_caltechs():
-  assert len(coverage.CALTECH) == 102
-  assert sum(coverage.CALTECH) == 6084
+@pytest.mark.parametrize(
+  ('name', 'counts'),
+  [
+    ('caltech101', coverage.CALTECH),
+    ('flowers', coverage.FLOWERS),
+    ('aircraft', coverage.AIRCRAFT),
+    ('pets', coverage.PETS),
+  ],
+)
+def test_counts_are_those_of_the_test_splits(name, counts):
+  row = datasets.row(name)
+  assert (len(counts), sum(counts)) == (row.classes, row.counts['test'])
 
 
 @pytest.mark.parametrize(
   'simulation', coverage.SIMULATIONS, ids=lambda s: s.what
 )
-def test_simulations_draw(simulation):
+def test_simulations_draw(simulation, monkeypatch):
+  monkeypatch.setattr(coverage, '_true_map11', lambda: 0.9)
   drawn = simulation.draw(np.random.default_rng(0))
   assert drawn.low < drawn.high
   assert 0 < simulation.nominal < 1

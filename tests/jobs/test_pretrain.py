@@ -9,7 +9,7 @@ import pytest
 from tests.datasets import miniatures
 from tests.study import studies
 from tests.transfer.training import small
-from tf_transfer import datasets, errors, networks
+from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.configs import base
 from tf_transfer.configs import pretrain as config_file
 from tf_transfer.datasets import table
@@ -299,6 +299,34 @@ def test_identity_is_that_of_version_0_1_0(tmp_path, argument, identity):
   """So that a weights file of before is found, and nothing trained again."""
   config = config_file.get_config(argument)
   assert pretrain._build_pretraining(config, tmp_path).identity == identity
+
+
+def test_identity_of_modes_of_color_distortion(tmp_path, config):
+  """True and False of before are the slow mode and none."""
+
+  def identity(mode):
+    config.pretrain.color_distortion = mode
+    return pretrain._build_pretraining(config, tmp_path).identity
+
+  slow, fast, none = map(identity, ('slow', 'fast', 'none'))
+  assert len({slow, fast, none}) == 3
+  job = pretrain._build_pretraining(config, tmp_path)
+  with config.unlocked():
+    for mode, former in ((slow, True), (none, False)):
+      del config.pretrain.color_distortion
+      config.pretrain.color_distortion = former
+      assert mode == pretrain._identity(
+        config, job.net, job.dataset, job.dataset.identity_name
+      )
+
+
+@pytest.mark.parametrize(
+  ('value', 'message'), [('True', "'slow'"), ('False', "'none'")]
+)
+def test_color_distortion_of_before_is_explained(config, value, message):
+  config.pretrain.color_distortion = value
+  with pytest.raises(errors.InputError, match=f'is now named {message}'):
+    config_fields.check_job(config, 'pretrain')
 
 
 def test_a_folder_by_several_names_is_pretrained_on_once(tmp_path, config):

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import scipy.stats
 import sklearn.metrics
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from benchmarks import coverage
 from tf_transfer.transfer import metrics
 
 
@@ -39,17 +42,6 @@ def test_top1_interval_is_wilsons(correct):
   assert measured.examples == 100
 
 
-def test_effective_examples():
-  balanced = np.repeat(np.arange(5), 20)
-  assert metrics.effective_examples('mean_per_class', balanced, balanced) == 100
-  # Two classes of 1 and 99: variance (1 + 1/99) / 4, hardly better than one
-  # example of each.
-  skewed = np.array([0] + [1] * 99)
-  assert metrics.effective_examples(
-    'mean_per_class', skewed, skewed
-  ) == pytest.approx(4 / (1 + 1 / 99))
-
-
 def test_top1_is_sklearns():
   rng = np.random.default_rng(2)
   labels, predictions = rng.integers(0, 3, (2, 100))
@@ -58,20 +50,99 @@ def test_top1_is_sklearns():
   )
 
 
-def test_interval_of_mean_per_class_covers_the_truth():
-  rng = np.random.default_rng(1)
-  accuracy = np.array([0.95, 0.7, 0.85, 0.6])
-  counts = np.array([40, 25, 60, 30])
-  labels = np.repeat(np.arange(4), counts)
-  covered = 0
-  for _ in range(400):
-    correct = rng.random(len(labels)) < accuracy[labels]
-    measured = metrics.measure(
-      'mean_per_class', labels, np.where(correct, labels, 9)
-    )
-    covered += measured.low <= accuracy.mean() <= measured.high
-  # 95 % nominal; it errs on the wide side.
-  assert covered / 400 > 0.94
+def measure_counts(correct, counts):
+  """Measures the mean per class from each class's counts."""
+  labels = np.repeat(np.arange(len(counts)), counts)
+  hits = np.concatenate(
+    [np.arange(n) < k for k, n in zip(correct, counts, strict=True)]
+  )
+  return metrics.measure('mean_per_class', labels, np.where(hits, labels, -1))
+
+
+@pytest.mark.parametrize('slope', [0.0, 1.0, -1.0])
+def test_interval_of_mean_per_class_covers_the_truth(slope):
+  """For classes equally hard, small ones harder, and small ones easier."""
+  mean = 0.9
+  counts = np.array(coverage.CALTECH)
+  accuracies = coverage.class_accuracies(coverage.CALTECH, slope, mean)
+  rng = np.random.default_rng(0)
+  measured = [
+    measure_counts(rng.binomial(counts, accuracies), counts) for _ in range(400)
+  ]
+  covered = np.mean([m.low <= mean <= m.high for m in measured])
+  # Nominal are 95 %; three standard errors of 400 draws are 3.3 %.
+  assert covered == pytest.approx(0.95, abs=0.033)
+
+
+classes = st.lists(
+  st.integers(1, 300).flatmap(
+    lambda n: st.tuples(st.integers(0, n), st.just(n))
+  ),
+  min_size=1,
+  max_size=12,
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(classes)
+def test_interval_of_mean_per_class_contains_the_value(drawn):
+  correct, counts = np.array(drawn).T
+  measured = measure_counts(correct, counts)
+  assert 0 <= measured.low <= measured.value <= measured.high <= 1
+  assert measured.value == pytest.approx(np.mean(correct / counts))
+  # Of all right or all wrong too it is no point.
+  assert measured.high - measured.low > 1e-5
+  assert measured.high == 1 or measured.value < 1
+  assert measured.low == 0 or measured.value > 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(classes, st.randoms(use_true_random=False))
+def test_order_of_classes_changes_no_digit(drawn, random):
+  shuffled = random.sample(drawn, len(drawn))
+  assert metrics.stratified_interval(
+    *np.array(drawn).T
+  ) == metrics.stratified_interval(*np.array(shuffled).T)
+
+
+@settings(max_examples=40, deadline=None)
+@given(classes)
+def test_right_and_wrong_are_symmetric(drawn):
+  correct, counts = np.array(drawn).T
+  low, high = metrics.stratified_interval(correct, counts)
+  other = metrics.stratified_interval(counts - correct, counts)
+  assert (1 - other[1], 1 - other[0]) == pytest.approx((low, high), abs=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(classes)
+def test_four_times_the_examples_narrow_the_interval(drawn):
+  correct, counts = np.array(drawn).T
+  low, high = metrics.stratified_interval(correct, counts)
+  narrow = metrics.stratified_interval(4 * correct, 4 * counts)
+  assert narrow[1] - narrow[0] < high - low
+
+
+def test_equal_classes_of_many_examples_have_wilsons_interval():
+  """Where nothing is to be smoothed, it is that of top-1."""
+  counts = np.full(40, 100_000)
+  low, high = metrics.stratified_interval(counts * 9 // 10, counts)
+  reference = scipy.stats.binomtest(3_600_000, 4_000_000).proportion_ci(
+    method='wilson'
+  )
+  assert low == pytest.approx(reference.low, abs=1e-8)
+  assert high == pytest.approx(reference.high, abs=1e-8)
+
+
+def test_interval_of_a_perfect_mean_per_class_is_not_a_point():
+  counts = np.full(37, 100)
+  low, high = metrics.stratified_interval(counts, counts)
+  reference = scipy.stats.binomtest(3700, 3700).proportion_ci(method='wilson')
+  assert high == 1
+  assert 1 - low == pytest.approx(1 - reference.low, rel=0.02)
+  low, high = metrics.stratified_interval(np.array([5, 5, 5]), np.full(3, 5))
+  assert 0.7 < low < 0.85
+  assert high == 1
 
 
 # Mean average precision.

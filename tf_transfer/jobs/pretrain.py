@@ -99,11 +99,7 @@ def _identity(
         name: split.hash for name, split in dataset.splits.items()
       },
       'corrupt': config.data.corrupt,
-      'pretrain': {
-        name: value
-        for name, value in config.pretrain.to_dict().items()
-        if name not in pretrain_config.OPERATIONAL
-      },
+      'pretrain': pretrain_config.determinants(config.pretrain),
     }
   )
 

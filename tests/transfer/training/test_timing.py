@@ -1,5 +1,7 @@
 """Checks how long a search is said to take."""
 
+import dataclasses
+
 import pytest
 
 from tests.transfer.training import killable
@@ -46,6 +48,8 @@ def test_seconds_per_step(monkeypatch):
   assert batch['image'].shape == (16, 8, 8, 3)
   assert batch['mask'].all()
   assert 'color' not in batch
-  job = killable.job(color=True)
+  job = killable.job(
+    train_config=dataclasses.replace(job.train_config, color_distortion='slow')
+  )
   timing.seconds_per_step(job, step, killable.TRIALS[0])
   assert steps[-1][1]['color'].shape == (16, 5)

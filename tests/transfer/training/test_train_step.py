@@ -475,13 +475,14 @@ def test_auxiliary_head_is_absent_at_evaluation(auxiliary_variables):
   )
 
 
-def test_colors_are_distorted_before_scaling():
+@pytest.mark.parametrize('mode', ['fast', 'slow'])
+def test_colors_are_distorted_before_scaling(mode):
   """The loss is that of images that were distorted before."""
-  config = train_step.TrainConfig(steps=1, batch_size=16)
+  config = train_step.TrainConfig(steps=1, batch_size=16, color_distortion=mode)
   (batch,) = small.batches(1)
   generator = np.random.default_rng(0)
   drawn = np.stack([augmentation.draw_color(generator) for _ in range(16)])
-  distorted = np.asarray(color.distort(batch['image'], drawn))
+  distorted = np.asarray(color.distort(batch['image'], drawn, mode))
   plain, actual, expected = (
     small.train(small.tiny(), config, [b])[1][0][1]['loss']
     for b in (batch, {**batch, 'color': drawn}, {**batch, 'image': distorted})

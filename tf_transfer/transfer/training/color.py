@@ -12,23 +12,32 @@ import jax.numpy as jnp
 
 from tf_transfer.datasets.images import augmentation
 
+# What a training does to colors; TF-Slim's default is its fast mode.
+MODES = ('none', *augmentation.COLOR_ORDERS)
 
-def distort(image: jax.Array, color: jax.Array) -> jax.Array:
+
+def distort(
+  image: jax.Array, color: jax.Array, mode: str = 'slow'
+) -> jax.Array:
   """Distorts colors as TF-Slim does for Inception.
 
   Args:
     image: [B, H, W, 3], RGB in 0 to 255.
     color: [B, 5], from `augmentation.draw_color` for each image.
+    mode: 'fast', brightness and saturation, or 'slow', hue and contrast too.
 
   Returns:
     float32 [B, H, W, 3] in 0 to 255.
   """
   pixels = image.astype(jnp.float32) / 255
-  distorted = jax.vmap(_distort)(pixels, color)
+  distort_one = functools.partial(_distort, augmentation.COLOR_ORDERS[mode])
+  distorted = jax.vmap(distort_one)(pixels, color)
   return jnp.clip(distorted, 0, 1) * 255
 
 
-def _distort(pixels: jax.Array, color: jax.Array) -> jax.Array:
+def _distort(
+  orders: tuple[tuple[str, ...], ...], pixels: jax.Array, color: jax.Array
+) -> jax.Array:
   """Distorts one image [H, W, 3] of 0 to 1, which may leave that range."""
   amounts = dict(zip(_CHANGES, color[1:], strict=True))
 
@@ -37,10 +46,11 @@ def _distort(pixels: jax.Array, color: jax.Array) -> jax.Array:
       pixels = _CHANGES[name](pixels, amounts[name])
     return pixels
 
-  branches = [
-    functools.partial(apply, order) for order in augmentation.COLOR_ORDERS
-  ]
-  return jax.lax.switch(color[0].astype(jnp.int32), branches, pixels)
+  # An order that is there several times is computed once.
+  distinct = tuple(dict.fromkeys(orders))
+  branches = [functools.partial(apply, order) for order in distinct]
+  branch = jnp.array([distinct.index(order) for order in orders])
+  return jax.lax.switch(branch[color[0].astype(jnp.int32)], branches, pixels)
 
 
 def _change_brightness(pixels: jax.Array, delta: jax.Array) -> jax.Array:

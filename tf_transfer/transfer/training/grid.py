@@ -58,6 +58,8 @@ def build_train_config(
   fields = {
     field.name: config[field.name]
     for field in dataclasses.fields(train_step.TrainConfig)
+    # Transfer distorts no colors, and a setting has no field for it.
+    if field.name != 'color_distortion'
   }
   fields['steps'] = max(config.steps, min_steps)
   return train_step.TrainConfig(**fields)

@@ -86,6 +86,21 @@ def build_train_config(
   )
 
 
+def determinants(config: ml_collections.ConfigDict) -> dict[str, Any]:
+  """Returns the fields that determine a result, as an identity hashes them.
+
+  Whether colors are distorted was True or False before there were modes; True
+  was the slow one, and is still hashed for it.
+
+  Args:
+    config: `pretrain` of a job's config.
+  """
+  former = {'none': False, 'slow': True}
+  mode = config.color_distortion
+  fields = {**config.to_dict(), 'color_distortion': former.get(mode, mode)}
+  return {n: value for n, value in fields.items() if n not in OPERATIONAL}
+
+
 def build_trial(config: ml_collections.ConfigDict) -> train_step.Trial:
   """Returns the learning rate, scaled with the batch size, and weight decay."""
   rate = config.learning_rate * config.batch_size / REFERENCE_BATCH_SIZE

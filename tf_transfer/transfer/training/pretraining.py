@@ -114,7 +114,6 @@ class Pretraining:
       self.mesh,
       self.corrupt,
       self.config.checkpoint_every,
-      color=self.config.color_distortion,
     )
 
   def build_network(self, variables: Mapping[str, Any]) -> networks.Network:

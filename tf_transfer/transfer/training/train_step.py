@@ -51,6 +51,7 @@ class TrainConfig:
     ema_decay: decay of the moving average of parameters and statistics, which
       is then what is evaluated; 0 keeps no average.
     seed: of initial values, dropout and batches.
+    color_distortion: one of `color.MODES`.
   """
 
   steps: int
@@ -62,6 +63,7 @@ class TrainConfig:
   auxiliary_head: bool = False
   ema_decay: float = 0.0
   seed: int = 0
+  color_distortion: str = 'none'
 
   def __post_init__(self) -> None:
     for name in ('steps', 'batch_size', 'gradient_accumulation_steps'):
@@ -418,7 +420,7 @@ def _training_logits(
   """
   image = microbatch['image']
   if 'color' in microbatch:
-    image = color.distort(image, microbatch['color'])
+    image = color.distort(image, microbatch['color'], config.color_distortion)
   image = scale(image)
   if config.precision == 'bfloat16':
     image, params = jax.tree.map(

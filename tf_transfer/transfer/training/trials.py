@@ -39,7 +39,6 @@ class Job:
     mesh: the devices.
     corrupt: 'error', or 'skip' for images that cannot be decoded.
     checkpoint_every: steps between checkpoints.
-    color: whether colors are distorted.
     measure: maps the steps done and the variables to a value that is recorded
       on the way; None measures nothing.
     measure_every: steps between measurements; the last step is measured too.
@@ -53,9 +52,13 @@ class Job:
   mesh: jax.sharding.Mesh
   corrupt: str
   checkpoint_every: int
-  color: bool = False
   measure: Callable[[int, Any], float] | None = None
   measure_every: int = 0
+
+  @property
+  def color(self) -> bool:
+    """Whether colors are distorted."""
+    return self.train_config.color_distortion != 'none'
 
   def compile(self) -> train_step.Step:
     """Compiles the job's training step."""
