@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from benchmarks import coverage_correlations
 from tf_transfer.transfer import metrics
 
 
@@ -187,6 +188,15 @@ _SPLITS = (
   ('3 classes of 5', SMALL_FOLDER, 0.9, 'equal', 0),
 )
 
+
+def _draw_ends(
+  draw: Callable[[np.random.Generator], coverage_correlations.Ends],
+  generator: np.random.Generator,
+) -> Draw:
+  """Returns what a function draws that returns ends and truth."""
+  return Draw(*draw(generator))
+
+
 SIMULATIONS: tuple[Simulation, ...] = (
   *(
     Simulation(
@@ -198,6 +208,10 @@ SIMULATIONS: tuple[Simulation, ...] = (
   ),
   Simulation(
     'map11', '300 images, 5 classes of a fifth', draw_map11, repetitions=400
+  ),
+  *(
+    Simulation(name, what, functools.partial(_draw_ends, draw))
+    for name, what, draw in coverage_correlations.CASES
   ),
 )
 

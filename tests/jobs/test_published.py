@@ -4,7 +4,8 @@ from PIL import Image
 from tf_transfer import main
 from tf_transfer.configs import published as config_file
 from tf_transfer.jobs import published
-from tf_transfer.study.paper import claims
+from tf_transfer.study.paper import claims, numbers
+from tf_transfer.study.report import answer
 
 
 def test_all_figures_are_drawn_and_all_claims_are_printed(
@@ -19,6 +20,9 @@ def test_all_figures_are_drawn_and_all_claims_are_printed(
   assert not caplog.text
   for claim in claims.check_all():
     assert claim.text in printed.out
+  for setting in numbers.SETTINGS:
+    reply = answer.from_records(numbers.records(), setting, beside_paper=False)
+    assert f'\n\n{reply.text}\n' in printed.out
   names = sorted(p.name for p in (tmp_path / 'work').iterdir())
   assert names == sorted(
     f'figure_{n}.{suffix}'

@@ -4,6 +4,7 @@ import pytest
 from tests.study.report import page_records
 from tf_transfer import errors, main
 from tf_transfer.jobs import report
+from tf_transfer.networks import recipe
 
 
 def test_the_report_is_written_and_its_answers_are_printed(tmp_path, capsys):
@@ -26,6 +27,22 @@ def test_the_report_is_written_and_its_answers_are_printed(tmp_path, capsys):
   page = tmp_path / 'page' / 'report.html'
   assert printed.endswith(f'report  {page}\n')
   assert page.stat().st_size > 1_000_000
+
+
+def test_different_recipes_are_warned_of_before_the_answer(tmp_path, capsys):
+  plain = recipe.Recipe(True, False, False, False, 'imagenet').to_json()
+  cells = [
+    page_records.cell('a', 0.7, 0.7),
+    page_records.cell('b', 0.8, 0.8, recipe=plain),
+  ]
+  page_records.write(tmp_path, cells)
+  config = ml_collections.ConfigDict(
+    {'job': 'report', 'ledger': '', 'correct_with_holm': False}
+  )
+  report.run(config, tmp_path)
+  printed = capsys.readouterr().out
+  assert printed.startswith('WARNING: these networks were not trained alike')
+  assert '\nCannot say. Logistic regression: ' in printed
 
 
 def test_a_page_that_cannot_be_written_is_one_line(

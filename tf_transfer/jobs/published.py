@@ -1,4 +1,7 @@
-"""Draws the paper's figures from its numbers, and checks its claims."""
+"""Draws the paper's figures from its numbers, and checks its claims.
+
+It also answers the paper's question from these numbers, for each setting.
+"""
 
 import dataclasses
 import pathlib
@@ -11,7 +14,7 @@ from tf_transfer.runtime import files
 from tf_transfer.study.figures import averages, per_dataset, regularizers, steps
 from tf_transfer.study.figures import settings as settings_figures
 from tf_transfer.study.paper import claims, numbers
-from tf_transfer.study.report import correlation_tables, text_table
+from tf_transfer.study.report import answer, correlation_tables, text_table
 
 _NOT_PUBLISHED = """\
 Not among the published numbers, so not drawn: which networks are statistically
@@ -33,7 +36,7 @@ than 10,000 training images.\
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
-  """Draws the paper's figures and prints which of its claims hold.
+  """Draws the paper's figures, prints which claims hold, and answers.
 
   Args:
     config: of the job, as `configs/published.py` documents.
@@ -48,6 +51,9 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   print(_NOT_PUBLISHED)
   print(f'\n{render(claims.check_all())}\n\n{_LEGEND}')
   print(f'\n{correlation_tables.as_text(numbers.records())}\n\n{_INTERVALS}')
+  for setting in numbers.SETTINGS:
+    reply = answer.from_records(numbers.records(), setting, beside_paper=False)
+    print(f'\n{reply.text}')
 
 
 def draw_figures(workdir: pathlib.Path) -> None:

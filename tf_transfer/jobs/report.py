@@ -9,6 +9,7 @@ from tf_transfer.errors import InputError
 from tf_transfer.runtime import files
 from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import ledger
+from tf_transfer.study.analysis import recipes
 from tf_transfer.study.report import answer, page
 
 
@@ -42,6 +43,9 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       records, source, path, correct_with_holm=config.correct_with_holm
     ),
   )
+  # Before the answers, which rest on it.
+  for line in recipes.warning(records).splitlines():
+    print(line)
   for name in dict.fromkeys(record['setting'] for record in records):
     result = answer.from_records(records, name)
     print(f'{result.verdict}. {result.sentence}')

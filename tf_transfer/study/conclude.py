@@ -76,10 +76,7 @@ def _show_figures(
 
 def _print_answers(records: Sequence[Record]) -> None:
   for name in _settings_in(records):
-    reply = answer.from_records(records, name)
-    print(f'\n{reply.verdict}. {reply.sentence}')
-    for remark in reply.remarks:
-      print(f'  {remark}')
+    print(f'\n{answer.from_records(records, name).text}')
 
 
 def _settings_in(records: Sequence[Record]) -> list[str]:

@@ -1,6 +1,6 @@
-from tests.study.report.table_records import record
+from tests.study.report.table_records import PLAIN, record
 from tf_transfer.networks import recipe
-from tf_transfer.study.analysis import recipes
+from tf_transfer.study.analysis import accuracy_table, recipes
 from tf_transfer.study.report import text_table
 
 
@@ -41,6 +41,27 @@ def test_a_recipe_from_before_recipes_had_fields_is_a_note():
   assert recipes.from_record(old) == recipe.Recipe(notes='a sentence')
   new = record('a', 0.7, 0.9)
   assert recipes.from_record(new).to_json() == new['recipe']
+
+
+def test_recipes_of_the_networks_of_a_table():
+  smooth = recipe.Recipe(True, True, False, None, 'imagenet')
+  records = [
+    record('a', 0.7, 0.9),
+    record('b', 0.8, 0.9, recipe=smooth.to_json()),
+    record('a', 0.7, 0.9, recipe='a sentence', weights_sha256='1234567890'),
+  ]
+  table = accuracy_table.build(records, 'logistic_regression')
+  assert table.networks == ('a (sha of)', 'b', 'a (123456)')
+  assert recipes.of_networks(records, table.networks) == [
+    PLAIN,
+    smooth,
+    recipe.Recipe(notes='a sentence'),
+  ]
+  assert recipes.of_networks(records, ['b']) == [smooth]
+  fresh = [{**one, 'setting': 'random_init'} for one in records]
+  assert recipes.of_networks(fresh, ['b']) is None
+  del records[0]['recipe']
+  assert recipes.of_networks(records, ['b']) is None
 
 
 def test_random_values_owe_nothing_to_a_recipe():

@@ -1,10 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.special
 
 from tests.study.report import page_records
+from tf_transfer.study.analysis import accuracy_table, evidence
 from tf_transfer.study.paper import numbers
-from tf_transfer.study.report import chart_data
+from tf_transfer.study.report import chart_data, conditions
 from tf_transfer.study.report.chart_data import OURS, PAPER, TIED
 
 FIXED = page_records.FIXED
@@ -107,6 +110,19 @@ def test_a_view_holds_all_points_and_its_ticks(data):
   assert len(view['above']['ResNet-50']) == 3 + 3 * len(
     [p for p in points if p['Network'] == 'ResNet-50']
   )
+
+
+def test_the_average_has_the_answers_intervals(data):
+  lines = data.views[f'{FIXED}|']['above']['']
+  table = accuracy_table.build(numbers.records(), FIXED)
+  facts = evidence.from_table(table.select_datasets(['pets', 'cars']))
+  low, high = (
+    conditions.number(end)
+    for end in dataclasses.astuple(facts.interval(evidence.FAMILIES))[1:]
+  )
+  assert lines[0].startswith('Mean log-odds over 2 datasets')
+  assert f'the paper: over families [{low}, {high}]' in lines
+  assert sum(line.startswith('ours: r = ') for line in lines) == 1
 
 
 def test_no_network_of_known_imagenet_accuracy_has_an_empty_view():

@@ -117,6 +117,8 @@ def test_networks_that_were_not_trained_alike(tmp_path):
   assert 'these networks were not trained alike' in found
   assert '<li>label smoothing: with: ResNet-50; without: mine</li>' in found
   assert 'BN scale' not in found
+  # It warns before the answer.
+  assert text.index('<section id="recipes"') < text.index('class="answer"')
   alike = page_lib.write(records[:1], tmp_path).read_text()
   assert '<section id="recipes"' not in alike
 

@@ -23,6 +23,28 @@ def from_record(record: accuracy_table.Record) -> recipe_lib.Recipe:
   return recipe_lib.Recipe.from_json(recipe)
 
 
+def of_networks(
+  records: Sequence[accuracy_table.Record], networks: Sequence[str]
+) -> list[recipe_lib.Recipe] | None:
+  """Returns the recipes of networks of a table.
+
+  Args:
+    records: of one setting, from which the table was built.
+    networks: of the table.
+
+  Returns:
+    A recipe each; None where they have no effect, since the setting starts from
+    random values, or where the records tell of none.
+  """
+  if not all(uses_weights(record) and 'recipe' in record for record in records):
+    return None
+  names = accuracy_table.labels(
+    [(record['network'], record['weights_sha256']) for record in records]
+  )
+  by_name = dict(zip(names, map(from_record, records), strict=True))
+  return [by_name[name] for name in networks]
+
+
 def warning(records: Sequence[accuracy_table.Record]) -> str:
   """Returns a warning where networks were not pretrained alike.
 

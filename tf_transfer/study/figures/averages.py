@@ -12,6 +12,7 @@ from tf_transfer.errors import InputError
 from tf_transfer.study.analysis import (
   accuracy_table,
   correlations,
+  evidence,
   statistics,
   ties,
 )
@@ -28,7 +29,7 @@ def averages_vs_imagenet(
   """Draws figure 1: mean log-odds over datasets against ImageNet top-1.
 
   Bars are Morey's errors, lines least squares with 95 % bootstrap bands; r is
-  Pearson's with its bootstrap interval.
+  Pearson's with its intervals over networks and over families.
 
   Args:
     series: records by owner.
@@ -243,7 +244,7 @@ def _draw_series(
   x = statistics.log_odds(top1)
   color = '0.5' if behind else look.color
   obstacles.append(draw_line(axis, x, mean, color, look.line))
-  return _correlation_text(x, mean), obstacles
+  return _correlation_text(table), obstacles
 
 
 def _draw_points(
@@ -311,16 +312,22 @@ def _draw_tied(
   )
 
 
-def _correlation_text(x: np.ndarray, y: np.ndarray) -> str:
-  """Returns r with its interval, or why there is no correlation."""
+def _correlation_text(table: accuracy_table.AccuracyTable) -> str:
+  """Returns r with its intervals, or why there is no correlation."""
   try:
-    correlation = correlations.correlation(x, y)
+    facts = evidence.from_table(table)
   except InputError as error:
     return glyphs.drawable(str(error), 200)
-  r, low, high = correlation.r, correlation.low, correlation.high
-  if np.isnan(low):
-    return f'r = {r:.2f} ({correlation.num_points} networks)'
-  return f'r = {r:.2f} [{low:.2f}, {high:.2f}]'
+  text = f'r = {facts.r:.2f}'
+  over_networks = facts.interval(evidence.NETWORKS)
+  if over_networks is None:
+    return f'{text} ({facts.num_networks} networks)'
+  text += f' [{over_networks.low:.2f}, {over_networks.high:.2f}]'
+  over_families = facts.interval(evidence.FAMILIES)
+  if over_families is not None:
+    low, high = over_families.low, over_families.high
+    text += f', over families [{low:.2f}, {high:.2f}]'
+  return text
 
 
 def _set_axes(

@@ -2,7 +2,10 @@
 
 Do networks that are better on ImageNet transfer better? Pearson's r between
 the log-odds of ImageNet top-1 and the mean log-odds over datasets (section 6
-of the protocol) says so once its 95 % interval lies on one side of zero.
+of the protocol) says so once each of its 95 % intervals lies on the same side
+of zero: over networks, over families of networks, over these and datasets, and
+given the recipe. Where only some do, the sentence says what the answer depends
+on.
 """
 
 import dataclasses
@@ -15,11 +18,17 @@ from tf_transfer.study import names
 from tf_transfer.study.analysis import (
   accuracy_table,
   correlations,
+  evidence,
+  recipes,
   statistics,
 )
 from tf_transfer.study.paper import numbers
+from tf_transfer.study.report import conditions
+from tf_transfer.study.report.conditions import number
+from tf_transfer.transfer import settings
 
 YES, NO, CANNOT_SAY = 'Yes', 'No', 'Cannot say'
+DEPENDS = 'It depends'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,11 +37,13 @@ class Answer:
 
   Attributes:
     setting: its name.
-    verdict: YES, NO or CANNOT_SAY.
+    verdict: YES, NO, DEPENDS or CANNOT_SAY.
     sentence: that stands alone.
-    remarks: what was left out, the correlation of the ranks, and what the
-      paper found on the same datasets.
-    correlation: of these networks; None where there is none.
+    remarks: what was left out, all intervals, what r is without one family and
+      given the recipe, what errors do to it, the correlation of the ranks, and
+      what the paper found on the same datasets.
+    correlation: of these networks, with its interval over networks; None where
+      there is none.
     networks: of which it is, as the records name them.
     datasets: over which accuracies were averaged.
   """
@@ -45,15 +56,11 @@ class Answer:
   networks: tuple[str, ...]
   datasets: tuple[str, ...]
 
-
-def number(value: float) -> str:
-  """Returns a coefficient to two decimals, with a real minus sign."""
-  return f'{value:.2f}'.replace('-', '−')
-
-
-def _count(count: int, noun: str) -> str:
-  """Returns a count with its noun, as '1 network' or '2 networks'."""
-  return f'{count} {noun}{"s" * (count != 1)}'
+  @property
+  def text(self) -> str:
+    """The verdict and the sentence, and below them the remarks."""
+    lines = f'{self.verdict}. {self.sentence}', *self.remarks
+    return '\n  '.join(lines)
 
 
 def coefficient(
@@ -81,7 +88,10 @@ def _left_out(comparable: accuracy_table.Comparable) -> list[str]:
 
 
 def from_records(
-  records: Sequence[accuracy_table.Record], setting: str
+  records: Sequence[accuracy_table.Record],
+  setting: str,
+  *,
+  beside_paper: bool = True,
 ) -> Answer:
   """Returns the answer that the records of one setting give.
 
@@ -89,6 +99,7 @@ def from_records(
     records: of several of a cell the last one counts, as in
       `accuracy_table.distinct`.
     setting: that is asked about.
+    beside_paper: whether a remark says what the paper found.
   """
   comparable = accuracy_table.select_comparable(
     accuracy_table.build(records, setting)
@@ -100,18 +111,31 @@ def from_records(
   except InputError as error:
     verdict, reason = CANNOT_SAY, f'{error}.'
   else:
-    verdict, reason = _verdict(correlation, len(table.datasets))
+    of_setting = [r for r in records if r['setting'] == setting]
+    facts = evidence.from_table(
+      table, recipes.of_networks(of_setting, table.networks)
+    )
+    verdict, reason = _verdict(facts, _needs_weights(setting))
+    remarks += conditions.remarks(facts)
     ranks = coefficient(_correlation(table, ranks=True), 'ρ')
-    remarks.append(f"By ranks alone, Spearman's {ranks}.")
+    remarks.append(f"By ranks alone, Spearman's {ranks} over networks.")
+  if beside_paper:
+    remarks += _papers_correlation(setting, table.datasets)
   return Answer(
     setting,
     verdict,
     f'{names.setting_text(setting)}: {reason}',
-    (*remarks, *_papers_correlation(setting, table.datasets)),
+    tuple(remarks),
     correlation,
     table.networks,
     table.datasets,
   )
+
+
+def _needs_weights(setting: str) -> bool:
+  """Returns whether networks start from pretrained weights in a setting."""
+  row = settings.SETTINGS.get(setting)
+  return row is None or row.needs_weights
 
 
 def _correlation(
@@ -125,25 +149,37 @@ def _correlation(
   )
 
 
-def _verdict(
-  correlation: correlations.Correlation, num_datasets: int
-) -> tuple[str, str]:
-  """Returns the verdict by a correlation, and the reason in words."""
-  over = f'over {_count(correlation.num_points, "network")} and '
-  over += _count(num_datasets, 'dataset')
-  text = coefficient(correlation)
-  if np.isnan(correlation.low):
+def _verdict(facts: evidence.Evidence, needs_weights: bool) -> tuple[str, str]:
+  """Returns the verdict that evidence allows, and the reason in words."""
+  over_networks = facts.interval(evidence.NETWORKS)
+  text = conditions.coefficient(facts)
+  if over_networks is None:
     return CANNOT_SAY, (
-      f'{text} {over}, without an interval: so few networks '
-      'show nothing, however well they line up.'
+      f'{text}, without an interval: so few networks show nothing, however '
+      'well they line up.'
     )
-  if correlation.low > 0:
-    meaning = 'networks that are better on ImageNet transfer better'
-    return YES, f'{meaning}, {text}, {over}.'
-  if correlation.high < 0:
-    meaning = 'networks that are better on ImageNet transfer worse'
-    return NO, f'{meaning}, {text}, {over}.'
-  return CANNOT_SAY, f'{text}, {over}: zero is not excluded.'
+  sign = over_networks.sign
+  if not sign:
+    return CANNOT_SAY, f'{text}: zero is not excluded.'
+  meaning = _meaning(sign, needs_weights)
+  unmet = conditions.unmet(facts)
+  if unmet:
+    text = conditions.coefficient(facts, [evidence.NETWORKS])
+    return DEPENDS, f'{meaning} ({text}), {"; ".join(unmet)}.'
+  scope = conditions.scope(facts)
+  return YES if sign > 0 else NO, f'{meaning}, {text}{scope}.'
+
+
+def _meaning(sign: int, needs_weights: bool) -> str:
+  """Returns what a correlation means that is above or below zero."""
+  how = 'better' if sign > 0 else 'worse'
+  if needs_weights:
+    return f'networks that are better on ImageNet transfer {how}'
+  return (
+    'architectures that are better on ImageNet '
+    f'{"also " if sign > 0 else ""}do {how} when trained from random values on '
+    'the dataset'
+  )
 
 
 def _papers_correlation(setting: str, datasets: Sequence[str]) -> list[str]:
@@ -152,9 +188,7 @@ def _papers_correlation(setting: str, datasets: Sequence[str]) -> list[str]:
   shared = [name for name in datasets if name in table.datasets]
   if not shared:
     return []
-  correlation = _correlation(table.select_datasets(shared))
+  facts = evidence.from_table(table.select_datasets(shared))
   which = 'the same' if len(shared) == len(datasets) else 'the shared'
-  return [
-    f"The paper's {_count(correlation.num_points, 'network')} on {which} "
-    f'{_count(len(shared), "dataset")}: {coefficient(correlation)}.'
-  ]
+  noun = 'dataset' if len(shared) == 1 else 'datasets'
+  return [f'The paper, on {which} {noun}: {conditions.coefficient(facts)}.']

@@ -17,12 +17,13 @@ from tf_transfer.study import names as names_lib
 from tf_transfer.study.analysis import (
   accuracy_table,
   correlations,
+  evidence,
   statistics,
   ties,
   uncertainty,
 )
 from tf_transfer.study.figures import axes as axes_lib
-from tf_transfer.study.report import answer
+from tf_transfer.study.report import conditions
 
 AVERAGE = ties.AVERAGE  # The choice of all datasets together.
 # Whose points these are.
@@ -105,10 +106,10 @@ def build(
   settings = list(dict.fromkeys(r['setting'] for r in records))
   choices = [(s, d) for s in settings for d in (AVERAGE, *datasets)]
   for setting, dataset in choices:
+    texts = {}
     if dataset == AVERAGE:
-      title, groups = _average_groups(
-        records, papers, setting, names, tied.get((setting, AVERAGE), ())
-      )
+      best = tied.get((setting, AVERAGE), ())
+      title, groups, texts = _averages(records, papers, setting, names, best)
     else:
       title = names.dataset[dataset]
       groups = {
@@ -122,7 +123,7 @@ def build(
       }
     groups = {series: group for series, group in groups.items() if group}
     title = f'{title}, {names_lib.setting_text(setting).lower()}'
-    view, view_lines = _view(title, groups)
+    view, view_lines = _view(title, groups, texts)
     views[choice_key(setting, dataset)] = view
     lines += view_lines
     points += [point for group in groups.values() for point in group]
@@ -137,14 +138,14 @@ def _cell_records(
   return [r for r in records if (r['setting'], r['dataset']) == cell]
 
 
-def _average_groups(
+def _averages(
   records: Sequence[accuracy_table.Record],
   papers: Sequence[accuracy_table.Record],
   setting: str,
   names: Names,
   tied: Collection[str],
-) -> tuple[str, dict[str, list[Row]]]:
-  """Returns the title of a setting's averages, and the points by series.
+) -> tuple[str, dict[str, list[Row]], dict[str, list[str]]]:
+  """Returns the title of a setting's averages, their points, and r in words.
 
   The paper's networks are shown if it has all of our datasets.
 
@@ -154,17 +155,40 @@ def _average_groups(
     setting: that is averaged.
     names: of networks and datasets.
     tied: networks of ours that are tied with the best on average.
+
+  Returns:
+    The title; series -> points; series -> lines that say r as the answer does.
   """
   table = accuracy_table.build(records, setting)
   table = accuracy_table.select_comparable(table).table
   count = len(table.datasets)
   title = f'Mean log-odds over {count} dataset{"s" * (count != 1)}'
-  groups = {OURS: _average_points(table, setting, names, tied=tied)}
+  tables = {OURS: table}
   papers_table = accuracy_table.build(papers, setting)
   if set(table.datasets) <= set(papers_table.datasets):
-    papers_table = papers_table.select_datasets(table.datasets)
-    groups[PAPER] = _average_points(papers_table, setting, names, papers=True)
-  return title, groups
+    tables[PAPER] = papers_table.select_datasets(table.datasets)
+  return (
+    title,
+    {
+      series: _average_points(
+        one,
+        setting,
+        names,
+        papers=series == PAPER,
+        tied=tied if series == OURS else (),
+      )
+      for series, one in tables.items()
+    },
+    {series: _correlation_lines(one) for series, one in tables.items()},
+  )
+
+
+def _correlation_lines(table: accuracy_table.AccuracyTable) -> list[str]:
+  """Returns the r of averages with its intervals, or why there is none."""
+  try:
+    return conditions.short(evidence.from_table(table))
+  except InputError as error:
+    return [str(error)]
 
 
 def _average_points(
@@ -206,7 +230,7 @@ def _average_points(
         names,
         PAPER if papers else TIED if network in tied else OURS,
         (x, y, y - half, y + half),
-        f'log-odds {answer.number(y)}, that of {accuracy}',
+        f'log-odds {conditions.number(y)}, that of {accuracy}',
         interval_text,
       )
     )
@@ -298,20 +322,24 @@ def _point(
 
 
 def _view(
-  title: str, groups: Mapping[str, Sequence[Row]]
+  title: str,
+  groups: Mapping[str, Sequence[Row]],
+  texts: Mapping[str, Sequence[str]],
 ) -> tuple[dict[str, Any], list[Row]]:
   """Computes the axes of a choice, what is written above it, and its lines.
 
   Args:
     title: of the choice.
     groups: the points of each series, none of them empty.
+    texts: what is written of a series, where it is not r over networks alone.
   """
   points = [point for group in groups.values() for point in group]
   remarks, lines = [], []
   for series, group in groups.items():
     rows, text = _line(group)
     lines += rows
-    remarks.append(f'{series}: {text}' if len(groups) > 1 else text)
+    prefix = f'{series}: ' if len(groups) > 1 else ''
+    remarks += [f'{prefix}{one}' for one in texts.get(series, [text])]
   if not points:
     remarks = ['no network here whose ImageNet top-1 is known']
     points = [{'x': 0.0, 'low': -1.0, 'high': 1.0}]
@@ -359,10 +387,10 @@ def _line(points: Sequence[Row]) -> tuple[list[Row], str]:
 
 def _short_text(correlation: correlations.Correlation) -> str:
   """Returns a coefficient in as few letters as a phone has room for."""
-  text = f'r = {answer.number(correlation.r)}'
+  text = f'r = {conditions.number(correlation.r)}'
   if not np.isnan(correlation.low):
     low, high = correlation.low, correlation.high
-    text += f' [{answer.number(low)}, {answer.number(high)}]'
+    text += f' [{conditions.number(low)}, {conditions.number(high)}]'
   return f'{text}, {correlation.num_points} networks'
 
 
