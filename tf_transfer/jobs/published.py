@@ -50,10 +50,10 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   draw_figures(workdir)
   print(_NOT_PUBLISHED)
   print(f'\n{render(claims.check_all())}\n\n{_LEGEND}')
+  print(f'\n{correlation_tables.as_text(numbers.records())}\n\n{_INTERVALS}')
   for setting in numbers.SETTINGS:
     reply = answer.from_records(numbers.records(), setting, beside_paper=False)
     print(f'\n{reply.text}')
-  print(f'\n{correlation_tables.as_text(numbers.records())}\n\n{_INTERVALS}')
 
 
 def draw_figures(workdir: pathlib.Path) -> None:

@@ -69,6 +69,14 @@ def test_p_is_where_the_quantile_is_the_ratio():
   assert uncertainty.combined_p(1e3, 1.0, 0.0, 2) == 0
 
 
+@pytest.mark.parametrize('degrees', [*range(1, 13), 18, 50])
+def test_p_and_quantile_agree_for_any_number_of_runs(degrees):
+  for p in (1e-6, 0.05, 0.9):
+    quantile = uncertainty.combined_quantile(2.0, 1.0, degrees, p / 2)
+    found = uncertainty.combined_p(quantile * np.sqrt(3), 2.0, 1.0, degrees)
+    assert found == pytest.approx(p)
+
+
 def test_next_run():
   assert uncertainty.next_run(record([])) is None
   low, high = uncertainty.next_run(record([0.78, 0.8, 0.82]))

@@ -87,7 +87,7 @@ def test_networks_tied_on_average_are_marked(drawn):
     numbers.imagenet_top1()[name] for name in tied[FIXED, ties.AVERAGE]
   )
   legend = figure.axes[0].get_legend()
-  assert 'tied with the best on average' in [
+  assert 'tied with the best (t-test over 12 datasets)' in [
     text.get_text() for text in legend.get_texts()
   ]
 

@@ -16,6 +16,8 @@ import scipy.stats
 from tf_transfer.study.analysis import statistics
 from tf_transfer.study.schema import Record
 
+# SciPy's quantiles of Student's t fail at some smaller tails.
+_SMALLEST_TAIL = 1e-30
 # What an interval covers.
 IMAGES, IMAGES_AND_RUNS = 'test images', 'test images and runs'
 
@@ -59,7 +61,10 @@ def combined_quantile(
 def combined_p(
   difference: float, sampling: float, runs: float, degrees: int
 ) -> float:
-  """Returns the two-sided p of a difference, as `combined_quantile` has it."""
+  """Returns the two-sided p of a difference, as `combined_quantile` has it.
+
+  It is 0 where it is less than 10⁻²⁹.
+  """
   total = sampling + runs
   if total == 0 or difference == 0:
     return 1.0 if difference == 0 else 0.0
@@ -69,7 +74,7 @@ def combined_p(
     tail = np.exp(log_tail)
     return combined_quantile(sampling, runs, degrees, tail) - ratio
 
-  lowest = np.log(1e-300)
+  lowest = np.log(_SMALLEST_TAIL)
   if excess(lowest) <= 0:
     return 0.0
   return 2 * float(np.exp(scipy.optimize.brentq(excess, lowest, np.log(0.5))))

@@ -89,7 +89,7 @@ def draw_panel(
   mean, _ = statistics.averages(table.log_odds)
   best = (tied or {}).get((setting, ties.AVERAGE), ())
   is_tied = np.array([name in best for name in table.networks])
-  _draw_tied(axis, table.imagenet_top1[is_tied], mean[is_tied])
+  _draw_tied(axis, table, mean, is_tied)
   if statistics.uses_sample_sd(len(table.datasets)) and len(table.datasets) > 1:
     remarks.append('bars: Morey’s error, SD by n − 1')
   style.write_remark(axis, '\n'.join(remarks))
@@ -283,19 +283,31 @@ def _draw_points(
   )
 
 
-def _draw_tied(axis: Axes, x: np.ndarray, y: np.ndarray) -> None:
-  """Marks the networks that are tied with the best, as figure 2 does."""
-  if not len(x):
+def _draw_tied(
+  axis: Axes,
+  table: accuracy_table.AccuracyTable,
+  mean: np.ndarray,
+  is_tied: np.ndarray,
+) -> None:
+  """Marks the networks that are tied with the best, as figure 2 does.
+
+  Args:
+    axis: the panel.
+    table: of the first series.
+    mean: [M] log-odds.
+    is_tied: bool [M].
+  """
+  if not is_tied.any():
     return
   axis.plot(
-    x,
-    y,
+    table.imagenet_top1[is_tied],
+    mean[is_tied],
     'D',
     color=style.TIED_COLOR,
     markeredgecolor=style.INK,
     markeredgewidth=0.6,
     markersize=6,
-    label='tied with the best on average',
+    label=f'tied with the best (t-test over {len(table.datasets)} datasets)',
     zorder=4,
   )
 

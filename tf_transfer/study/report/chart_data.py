@@ -108,9 +108,8 @@ def build(
   for setting, dataset in choices:
     texts = {}
     if dataset == AVERAGE:
-      title, groups, texts = _averages(
-        records, papers, setting, names, tied.get((setting, AVERAGE), ())
-      )
+      best = tied.get((setting, AVERAGE), ())
+      title, groups, texts = _averages(records, papers, setting, names, best)
     else:
       title = names.dataset[dataset]
       groups = {
@@ -165,13 +164,23 @@ def _averages(
   count = len(table.datasets)
   title = f'Mean log-odds over {count} dataset{"s" * (count != 1)}'
   tables = {OURS: table}
-  groups = {OURS: _average_points(table, setting, names, tied=tied)}
   papers_table = accuracy_table.build(papers, setting)
   if set(table.datasets) <= set(papers_table.datasets):
     tables[PAPER] = papers_table.select_datasets(table.datasets)
-    groups[PAPER] = _average_points(tables[PAPER], setting, names, papers=True)
-  texts = {series: _correlation_lines(one) for series, one in tables.items()}
-  return title, groups, texts
+  return (
+    title,
+    {
+      series: _average_points(
+        one,
+        setting,
+        names,
+        papers=series == PAPER,
+        tied=tied if series == OURS else (),
+      )
+      for series, one in tables.items()
+    },
+    {series: _correlation_lines(one) for series, one in tables.items()},
+  )
 
 
 def _correlation_lines(table: accuracy_table.AccuracyTable) -> list[str]:

@@ -10,7 +10,7 @@ from tf_transfer.study.analysis import (
   correlations,
   dataset_correlations,
 )
-from tf_transfer.study.report import answer, tables, text_table
+from tf_transfer.study.report import conditions, tables, text_table
 
 _NONE = '–'
 
@@ -62,7 +62,7 @@ def _size_and_r(
   """Returns the number of networks, r and both intervals."""
   return (
     one.r.over_networks.num_points,
-    answer.number(one.r.over_networks.r),
+    conditions.number(one.r.over_networks.r),
     _interval(one.r.over_networks),
     _interval(one.r.over_families),
   )
@@ -77,7 +77,7 @@ def _ends(low: float, high: float) -> str:
   """Returns '0.12 to 0.34', or a dash where there is no interval."""
   if np.isnan(low):
     return _NONE
-  return f'{answer.number(low)} to {answer.number(high)}'
+  return f'{conditions.number(low)} to {conditions.number(high)}'
 
 
 def _p_text(p: float) -> str:
@@ -106,8 +106,8 @@ def between_settings(
       (
         *map(names_lib.setting_text, one.settings),
         *(change.num_networks, len(one.datasets)),
-        *map(answer.number, (change.first, change.second, change.between)),
-        answer.number(change.first - change.second),
+        *map(conditions.number, (change.first, change.second, change.between)),
+        conditions.number(change.first - change.second),
         _p_text(change.p),
         _ends(change.low, change.high),
         _ends(change.family_low, change.family_high),
@@ -150,9 +150,7 @@ def as_text(records: Sequence[accuracy_table.Record]) -> str:
         text
         for setting in settings
         for text in (
-          answer.coefficient(columns[setting][name].r.over_networks, '')
-          .removeprefix(' = ')
-          .replace(', 95 % interval', ','),
+          _r_text(columns[setting][name].r.over_networks),
           _interval(columns[setting][name].r.over_families),
         )
       ),
@@ -165,6 +163,14 @@ def as_text(records: Sequence[accuracy_table.Record]) -> str:
     for text in (names_lib.setting_text(setting), 'over families')
   ]
   return text_table.aligned(rows, ('r with ImageNet', *headers), 'l')
+
+
+def _r_text(correlation: correlations.Correlation) -> str:
+  """Returns '0.29, −0.23 to 0.64', or r alone."""
+  text = conditions.number(correlation.r)
+  if np.isnan(correlation.low):
+    return text
+  return f'{text}, {_interval(correlation)}'
 
 
 def _text_name(one: dataset_correlations.DatasetCorrelation) -> str:
