@@ -78,10 +78,7 @@ def run(
     records = _records_of(cells if shard is None else selected, workdir)
     if concludes:
       conclude_lib.conclude(records, config, workdir, own_attempts)
-  if runner.num_elsewhere:
-    are = 'is' if runner.num_elsewhere == 1 else 'are'
-    cells_text = counted(runner.num_elsewhere, 'cell')
-    print(f'{cells_text} {are} being run by other processes')
+  _say_elsewhere(runner.num_elsewhere)
   failures_path = failures_lib.Failures(workdir, shard).path
   _raise_failures(runner.failures, failures_path)
   merge.raise_conflicts(conflicts)
@@ -108,6 +105,13 @@ def _records_of(
   return [
     recorded[cell.identity] for cell in cells if cell.identity in recorded
   ]
+
+
+def _say_elsewhere(count: int) -> None:
+  """Says how many cells other processes are running."""
+  if count:
+    are = 'is' if count == 1 else 'are'
+    print(f'{counted(count, "cell")} {are} being run by other processes')
 
 
 def _raise_failures(
