@@ -28,7 +28,7 @@ class Curves(base.Study):
 
   # Training images of each class, a point of figure 9 for each number; they
   # take the place of data.examples_per_class.
-  examples: several(integer(1, 1_000_000)) = ()
+  examples: several(integer(1, 1_000_000)) = (1, 2, 4, 8, 16)
   # How often the examples are drawn, with the seeds data.subset_seed,
   # data.subset_seed + 1 ...
   draws: integer(1, 1000) = 3
@@ -66,5 +66,4 @@ def get_config(
   config = config_fields.defaults(Curves)
   config.networks = (network,)
   config.datasets = (dataset,)
-  config.examples = (1, 2, 4, 8, 16)
   return config

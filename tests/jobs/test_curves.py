@@ -16,6 +16,7 @@ def config(tiny_config):
   given = tiny_config.to_dict()
   fields.update({name: given[name] for name in given if name != 'job'})
   fields.networks = ('tiny',)
+  fields.examples = ()
   return fields
 
 

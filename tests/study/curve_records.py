@@ -4,6 +4,7 @@ from typing import Any
 
 from tests.study.report import page_records
 from tests.study.report.page_records import Cell
+from tf_transfer.study.paper import numbers
 
 FIXED, TUNED, RANDOM = 'logistic_regression', 'fine_tuned', 'random_init'
 
@@ -94,3 +95,9 @@ def both() -> list[Cell]:
     for steps, value in zip((10, 40, 160, 640), values, strict=True)
   ]
   return cells
+
+
+def papers_points(dataset: str) -> int:
+  """Returns how many points the paper's curves have on a dataset."""
+  curves = numbers.accuracy_vs_steps()
+  return sum(len(c.steps) for c in curves if c.dataset == dataset)

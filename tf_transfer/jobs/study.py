@@ -78,20 +78,13 @@ def run(
     records = _records_of(cells if shard is None else selected, workdir)
     if concludes:
       conclude_lib.conclude(records, config, workdir, own_attempts)
-  _print_elsewhere(runner.num_elsewhere)
+  _say_elsewhere(runner.num_elsewhere)
   failures_path = failures_lib.Failures(workdir, shard).path
   _raise_failures(runner.failures, failures_path)
   merge.raise_conflicts(conflicts)
   if attempts is None:
     own_attempts.raise_failures()
   return records
-
-
-def _print_elsewhere(count: int) -> None:
-  """Says how many cells other processes are running, if any."""
-  if count:
-    are = 'is' if count == 1 else 'are'
-    print(f'{counted(count, "cell")} {are} being run by other processes')
 
 
 def _absorb_shards(workdir: pathlib.Path) -> list[merge.Conflict]:
@@ -112,6 +105,13 @@ def _records_of(
   return [
     recorded[cell.identity] for cell in cells if cell.identity in recorded
   ]
+
+
+def _say_elsewhere(count: int) -> None:
+  """Says how many cells other processes are running."""
+  if count:
+    are = 'is' if count == 1 else 'are'
+    print(f'{counted(count, "cell")} {are} being run by other processes')
 
 
 def _raise_failures(

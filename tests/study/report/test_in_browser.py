@@ -18,6 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from tests.study import curve_records
 from tests.study.report import page_records
 from tests.study.report.test_test_reads import add as add_read
 from tf_transfer.datasets import test_reads
@@ -360,3 +361,58 @@ def _assert_nothing_is_cut_off(browser, chart):
     assert right <= frame[2] + 1, words
     assert frame[1] - 1 <= top, words
     assert bottom <= frame[3] + 1, words
+
+
+@pytest.fixture(scope='module')
+def learning_page(tmp_path_factory) -> pathlib.Path:
+  """A page with figures 8 and 9, of two datasets in the second."""
+  workdir = tmp_path_factory.mktemp('learning')
+  cells = [
+    *curve_records.both(),
+    *(
+      curve_records.few(curve_records.FIXED, n, 0, 0.4, 'dtd')
+      for n in (1, 4, 16)
+    ),
+  ]
+  return page_lib.write(page_records.write(workdir, cells), workdir)
+
+
+def learning_points(browser, name):
+  return browser.find_elements(
+    By.CSS_SELECTOR, f'#{name}-chart path[aria-roledescription="point"]'
+  )
+
+
+@pytest.mark.parametrize(('name', 'width'), [('desktop', 1280), ('phone', 390)])
+def test_figures_8_and_9_fit_the_screen(
+  browser, learning_page, name, width, tmp_path
+):
+  browser.get_log('browser')
+  opened(browser, learning_page, width)
+  wait(browser, lambda: learning_points(browser, 'examples'))
+  assert browser.get_log('browser') == []
+  papers = curve_records.papers_points('pets')
+  assert len(learning_points(browser, 'steps')) == 2 * 4 + papers
+  assert len(learning_points(browser, 'examples')) == 3 * 3
+  there, needed = browser.execute_script("""
+    const page = document.documentElement;
+    return [page.clientWidth, page.scrollWidth];
+  """)
+  assert needed == there
+  for figure in ('steps', 'examples'):
+    _assert_nothing_is_cut_off(browser, f'{figure}-chart')
+  element = browser.find_element(By.ID, 'learning')
+  folder = pathlib.Path(os.environ.get('REPORT_SCREENSHOTS', tmp_path))
+  path = folder / f'learning_{name}.png'
+  path.write_bytes(element.screenshot_as_png)
+  assert path.stat().st_size > 10_000
+
+
+def test_figure_9_follows_its_choice(browser, learning_page):
+  opened(browser, learning_page)
+  wait(browser, lambda: learning_points(browser, 'examples'))
+  (element,) = browser.find_elements(
+    By.CSS_SELECTOR, '#examples-choices select'
+  )
+  Select(element).select_by_visible_text('ResNet-50, DTD')
+  wait(browser, lambda: len(learning_points(browser, 'examples')) == 3)

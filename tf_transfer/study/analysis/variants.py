@@ -223,12 +223,12 @@ def remarks(selection: Selection) -> list[str]:
       f'class, draw {seed}.'
     )
   if selection.others:
-    which = 'that size' if size else 'all examples'
+    which = 'those examples' if size else 'all examples'
     texts.append(
       f'{counted(len(selection.others), "other record")} of these cells, of '
       'other sizes, draws, numbers of steps or seeds, are on the curves of '
-      f'figures 8 and 9 alone: elsewhere a cell is of {which} and of the '
-      'largest number of steps.'
+      f'figures 8 and 9 alone. Elsewhere a cell has {which} and the largest '
+      'number of steps.'
     )
   if selection.of_other_size:
     names = '; '.join(', '.join(cell) for cell in selection.of_other_size)

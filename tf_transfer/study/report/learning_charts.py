@@ -267,7 +267,9 @@ def _color(rows: Sequence[Row]) -> alt.Color:
     'series:N',
     title=None,
     scale=alt.Scale(domain=list(colors), range=list(colors.values())),
-    legend=alt.Legend(orient='bottom', columns=2, labelLimit=300),
+    legend=alt.Legend(
+      orient='bottom', columns=1, labelLimit=320, symbolType='stroke'
+    ),
   )
 
 
@@ -281,5 +283,7 @@ def _dash(rows: Sequence[Row]) -> alt.StrokeDash:
     'series:N',
     title=None,
     scale=alt.Scale(domain=list(dashes), range=list(dashes.values())),
-    legend=alt.Legend(orient='bottom', columns=2, labelLimit=300),
+    legend=alt.Legend(
+      orient='bottom', columns=1, labelLimit=320, symbolType='stroke'
+    ),
   )

@@ -137,16 +137,25 @@ def render(
         records if on_curves is None else on_curves
       ),
       variants=variants.remarks(accuracy_table.select(records)),
-      cells=tables.all_cells(cells),
+      **_tables(cells, failed),
       calibration=calibration.section(cells, workdir),
-      hyperparameters=tables.hyperparameters(cells),
-      failed=tables.failed_cells(failed),
-      doubtful=tables.doubtful_cells(cells),
-      provenance=tables.provenance(cells),
       summary=_summary(records, ledger_lib.Ledger(workdir).path),
       libraries=_libraries(),
     )
   )
+
+
+def _tables(
+  cells: Sequence[cells_lib.NamedCell], failed: Sequence[failures.Failure]
+) -> dict[str, tables.Table]:
+  """Returns the tables of cells, by their names in the template."""
+  return {
+    'cells': tables.all_cells(cells),
+    'hyperparameters': tables.hyperparameters(cells),
+    'failed': tables.failed_cells(failed),
+    'doubtful': tables.doubtful_cells(cells),
+    'provenance': tables.provenance(cells),
+  }
 
 
 def _correlations(
