@@ -347,11 +347,13 @@ def test_identity_of_modes_of_color_distortion(tmp_path, config):
 
   def identity(mode):
     config.pretrain.color_distortion = mode
-    return pretrain._build_pretraining(config, tmp_path).identity
+    (planned,) = pretrain._plan(config, tmp_path)
+    return planned.job.identity
 
   slow, fast, none = map(identity, ('slow', 'fast', 'none'))
   assert len({slow, fast, none}) == 3
-  job = pretrain._build_pretraining(config, tmp_path)
+  (planned,) = pretrain._plan(config, tmp_path)
+  job = planned.job
   with config.unlocked():
     for mode, former in ((slow, True), (none, False)):
       del config.pretrain.color_distortion

@@ -18,20 +18,20 @@ def records_of(cells):
 @pytest.mark.parametrize(
   ('tuned_rises', 'random_rises', 'end'),
   [
-    (False, False, '16 times as many.'),
+    (False, False, ', 16 times as many.'),
     (
       *(False, True),
-      'at least 16 times as many. Random initialization does best with the '
+      ', at least 16 times as many. Random initialization does best with the '
       'most steps and may still improve.',
     ),
     (
       *(True, False),
-      'at most 16 times as many. Fine-tuning does best with the most steps and '
-      'may still improve.',
+      ', at most 16 times as many. Fine-tuning does best with the most steps '
+      'and may still improve.',
     ),
     (
       *(True, True),
-      '16 times as many. No bound: random initialization and fine-tuning do '
+      '. No ratio can be given: random initialization and fine-tuning do '
       'best with the most steps and may still improve.',
     ),
   ],
@@ -42,7 +42,7 @@ def test_speed_is_a_bound_where_a_curve_still_rises(
   speed = Speed(100.0, 1600.0, ('pets',), tuned_rises, random_rises)
   assert learning_sentences.speed_text(speed) == (
     'To 90 % of the greatest odds, on Oxford-IIIT Pets: fine-tuned 100 steps, '
-    f'random initialization 1,600, {end}'
+    f'random initialization 1,600{end}'
   )
 
 

@@ -55,7 +55,7 @@ def speed_text(speed: Speed) -> str:
     where = f'on {names.display_name(speed.datasets[0])}'
   text = (
     f'To 90 % of the greatest odds, {where}: fine-tuned '
-    f'{speed.tuned:,.0f} steps, random initialization {speed.random:,.0f}, '
+    f'{speed.tuned:,.0f} steps, random initialization {speed.random:,.0f}'
   )
   rising = {
     'random initialization': speed.random_rises,
@@ -64,15 +64,15 @@ def speed_text(speed: Speed) -> str:
   ratio = f'{speed.ratio:.3g} times as many.'
   which = [name for name, rises in rising.items() if rises]
   if not which:
-    return text + ratio
+    return f'{text}, {ratio}'
   end = (
     f'{" and ".join(which)} {"do" if len(which) > 1 else "does"} best with the '
     'most steps and may still improve.'
   )
   if len(which) > 1:
-    return f'{text}{ratio} No bound: {end}'
+    return f'{text}. No ratio can be given: {end}'
   bound = 'at least' if speed.random_rises else 'at most'
-  return f'{text}{bound} {ratio} {end[0].upper()}{end[1:]}'
+  return f'{text}, {bound} {ratio} {end[0].upper()}{end[1:]}'
 
 
 def parity_text(parity: Parity) -> str:
