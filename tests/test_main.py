@@ -368,7 +368,9 @@ def test_job_that_is_no_name(run, tmp_path, job):
     f'def get_config():\n  return ml_collections.ConfigDict({{"job": {job}}})\n'
   )
   result = run(f'--config={path}', f'--workdir={tmp_path}/work')
-  assert_one_clear_line(result, 'config.job: expected one of study, curves, datasets')
+  assert_one_clear_line(
+    result, 'config.job: expected one of study, curves, datasets'
+  )
   assert len(result.stderr.splitlines()) == 1
 
 
