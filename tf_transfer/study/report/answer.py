@@ -109,9 +109,8 @@ def from_records(
   except InputError as error:
     verdict, reason = CANNOT_SAY, f'{error}.'
   else:
-    of_setting = [r for r in records if r['setting'] == setting]
     facts = evidence.from_table(
-      table, recipes.of_networks(of_setting, table.networks)
+      table, recipes.of_networks(records, setting, table.networks)
     )
     verdict, reason = _verdict(facts, _needs_weights(setting))
     remarks += conditions.remarks(facts)
