@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_transfer.errors import InputError
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import names
 from tf_transfer.study.analysis import (
   accuracy_table,
@@ -115,17 +116,25 @@ def from_records(
     verdict, reason = _verdict(facts, _needs_weights(setting))
     remarks += conditions.remarks(facts)
     remarks.append(_of_ranks(_correlation(table, ranks=True)))
+  count, _ = accuracy_table.select(records).draw
   if beside_paper:
-    remarks += _papers_correlation(setting, table.datasets)
+    remarks += _papers_correlation(setting, table.datasets, few=bool(count))
   return Answer(
     setting,
     verdict,
-    f'{names.setting_text(setting)}: {reason}',
+    f'{names.setting_text(setting)}{_examples(count)}: {reason}',
     tuple(remarks),
     correlation,
     table.networks,
     table.datasets,
   )
+
+
+def _examples(count: int) -> str:
+  """Returns on how few examples networks were trained; '' if on all."""
+  if not count:
+    return ''
+  return f' on {counted(count, "training image")} of each class'
 
 
 def _needs_weights(setting: str) -> bool:
@@ -178,8 +187,17 @@ def _meaning(sign: int, needs_weights: bool) -> str:
   )
 
 
-def _papers_correlation(setting: str, datasets: Sequence[str]) -> list[str]:
-  """Returns the paper's correlation on those of the datasets that it has."""
+def _papers_correlation(
+  setting: str, datasets: Sequence[str], *, few: bool
+) -> list[str]:
+  """Returns the paper's correlation on those of the datasets that it has.
+
+  Args:
+    setting: that is asked about.
+    datasets: of the answer.
+    few: whether the answer is of a few examples of each class; the paper's is
+      of all.
+  """
   table = accuracy_table.build(numbers.records(), setting)
   shared = [name for name in datasets if name in table.datasets]
   if not shared:
@@ -187,4 +205,5 @@ def _papers_correlation(setting: str, datasets: Sequence[str]) -> list[str]:
   facts = evidence.from_table(table.select_datasets(shared))
   which = 'the same' if len(shared) == len(datasets) else 'the shared'
   noun = 'dataset' if len(shared) == 1 else 'datasets'
+  which = f'all training images of {which}' if few else which
   return [f'The paper, on {which} {noun}: {conditions.coefficient(facts)}.']

@@ -157,10 +157,25 @@ def _sign(one: correlations.Correlation) -> int:
 
 
 def scope(facts: evidence.Evidence) -> str:
-  """Returns of what alone an answer speaks; '' if of networks at large."""
+  """Returns of what alone an answer speaks.
+
+  Returns:
+    '' if of networks and datasets at large.
+  """
+  text = ''
   if len(facts.families) == 1 and not facts.are_independent:
-    return f', all of one family, {facts.families[0]}'
-  return ''
+    text = f', all of one family, {facts.families[0]}'
+  if facts.num_datasets < jackknife.FEWEST_GROUPS:
+    few = (
+      'this dataset'
+      if facts.num_datasets == 1
+      else f'these {facts.num_datasets} datasets'
+    )
+    text += (
+      f', on {few} alone: it takes {jackknife.FEWEST_GROUPS} or more to check '
+      'whether others would agree'
+    )
+  return text
 
 
 def _given_recipe(
