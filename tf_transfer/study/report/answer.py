@@ -79,7 +79,10 @@ def _left_out(comparable: accuracy_table.Comparable) -> list[str]:
     f'Left out, {reason}: {", ".join(map(names.display_name, left_out))}.'
     for left_out, reason in (
       (comparable.without_imagenet, 'their ImageNet top-1 being unknown'),
-      (comparable.sparse_datasets, 'too few networks being on them'),
+      (
+        comparable.sparse_datasets,
+        'too few networks being on these and the others',
+      ),
       (comparable.incomplete, 'not being on all of the datasets'),
     )
     if left_out
