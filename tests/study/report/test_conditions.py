@@ -81,14 +81,23 @@ def test_a_condition_for_each_kind_of_interval_that_holds_zero(
 def test_where_families_cannot_be_checked_that_is_a_condition():
   unchecked = facts({NETWORKS: ABOVE, NETWORKS_AND_DATASETS: ABOVE})
   assert conditions.unmet(unchecked) == [
+    'only if networks of one family count as independent, which cannot be '
+    'checked: nearly all are of one of their 3 families'
+  ]
+  two = dataclasses.replace(unchecked, families=('A', 'B'))
+  assert conditions.unmet(two) == [
     'only if networks of one family count as independent, which so few '
-    'families (3 families) cannot show'
+    'families (2 families) cannot show'
   ]
   alone = dataclasses.replace(unchecked, families=tuple('abcdefgh'))
   assert conditions.unmet(alone) == []
   one = dataclasses.replace(unchecked, families=('A',), without={})
   assert conditions.unmet(one) == []
   assert conditions.scope(one) == ', all of one family, A'
+  assert conditions.scope(dataclasses.replace(one, num_datasets=2)) == (
+    ', all of one family, A, on these 2 datasets alone: it takes 3 or more to '
+    'check whether others would agree'
+  )
   assert conditions.scope(alone) == ''
 
 

@@ -77,7 +77,8 @@ def test_tuning_on_test_shows(log):
   assert split.sentence == (
     'Oxford-IIIT Pets: this test split was evaluated 14 times before these '
     'records, 9 of them of the same network and setting with other search '
-    'fields, and once since, likewise: choosing among them by test accuracy would be tuning on test.'
+    'fields, and once since, likewise: choosing among them by test accuracy '
+    'would be tuning on test.'
   )
   assert test_reads.warnings([record], log) == [split.sentence]
   assert (len(split.other_training), len(split.later)) == (1, 1)

@@ -98,6 +98,11 @@ def _families_unmet(facts: evidence.Evidence) -> list[str]:
   """Returns what networks of one family take for granted, if anything."""
   condition = 'only if networks of one family count as independent'
   families = counted(len(facts.families), 'family', 'families')
+  if _cannot_check(facts) and len(facts.families) >= jackknife.FEWEST_GROUPS:
+    return [
+      f'{condition}, which cannot be checked: nearly all are of one of their '
+      f'{families}'
+    ]
   if _cannot_check(facts) and len(facts.families) > 1:
     return [f'{condition}, which so few families ({families}) cannot show']
   if _agrees(facts, evidence.FAMILIES):
