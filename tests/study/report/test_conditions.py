@@ -117,7 +117,16 @@ def test_r_given_the_recipe_has_to_be_on_the_same_side(ends):
   assert not conditions.unmet(facts(EVERY, given_recipe=given(other, other)))
   # Too few points for an interval disagree with nothing.
   bare = correlations.Correlation(-0.5, np.nan, np.nan, 4)
-  assert not conditions.unmet(facts(EVERY, given_recipe=given(bare, bare)))
+  few = facts(EVERY, given_recipe=given(bare, bare))
+  assert not conditions.unmet(few)
+  # But the answer says so.
+  unchecked = 'though recipes differ, and too few networks share one to check'
+  assert conditions.scope(few).startswith(f', {unchecked}')
+  every = facts(EVERY, given_recipe=given(NONE))
+  assert unchecked in conditions.scope(every)
+  assert conditions.scope(facts(EVERY, given_recipe=given(other, other))) == ''
+  alike = facts(EVERY, given_recipe=given(NONE, num_recipes=1))
+  assert conditions.scope(alike) == ''
 
 
 def test_remarks_on_recipes():
@@ -135,6 +144,13 @@ def test_remarks_on_recipes():
     facts(EVERY, given_recipe=given(NONE, num_recipes=8))
   )[2:]
   assert line.startswith('Too few networks share a recipe')
+
+
+def test_r_given_the_recipe_is_said_once_where_both_ways_agree():
+  within = correlations.Correlation(0.5, *ABOVE, 7)
+  same = dataclasses.replace(within, r=0.5 + 1e-13, low=within.low - 1e-13)
+  lines = conditions.remarks(facts(EVERY, given_recipe=given(within, same)))
+  assert sum('recipe' in line for line in lines) == 1
 
 
 def test_coefficients_in_words():

@@ -180,7 +180,19 @@ def scope(facts: evidence.Evidence) -> str:
       f', on {few} alone: it takes {jackknife.FEWEST_GROUPS} or more to check '
       'whether others would agree'
     )
+  if _recipes_unchecked(facts.given_recipe):
+    text += (
+      f'{";" if text else ","} though recipes differ, and too few networks '
+      'share one to check what that does'
+    )
   return text
+
+
+def _recipes_unchecked(given: partial.GivenRecipe | None) -> bool:
+  """Returns whether recipes differ and r given them has no interval."""
+  if given is None or given.num_recipes < 2:
+    return False
+  return all(np.isnan(one.low) for _, one in _given_recipe(given))
 
 
 def _given_recipe(
@@ -190,9 +202,25 @@ def _given_recipe(
   if given is None:
     return []
   pairs = [('within networks of one recipe', given.within)]
-  if given.partial != given.within:
+  # Where two recipes differ in all factors alike, they are the same.
+  if not _are_equal(given.partial, given.within):
     pairs.append(('given the factors of the recipe', given.partial))
   return [(words, one) for words, one in pairs if not np.isnan(one.r)]
+
+
+def _are_equal(
+  one: correlations.Correlation, other: correlations.Correlation
+) -> bool:
+  """Returns whether two coefficients differ by float noise at most."""
+  return bool(
+    np.allclose(
+      (one.r, one.low, one.high),
+      (other.r, other.low, other.high),
+      rtol=0,
+      atol=1e-9,
+      equal_nan=True,
+    )
+  )
 
 
 def remarks(facts: evidence.Evidence) -> list[str]:
