@@ -11,6 +11,7 @@ import pytest
 
 from tf_transfer import datasets
 from tf_transfer.study import record, record_types, schema
+from tf_transfer.study.analysis import uncertainty
 from tf_transfer.study.report import text_table
 from tf_transfer.transfer import metrics, settings
 from tf_transfer.transfer import result as result_lib
@@ -131,7 +132,11 @@ def test_the_line_that_is_printed_of_several_runs(cell, small_config):
   )
   result = dataclasses.replace(result, runs=runs)
   fields = record.build(cell, small_config, result, 1.234)
+  interval = uncertainty.interval(fields)
+  assert interval.low < 0.8 < 0.95 < interval.high
+  ends = f'[{interval.low:.2%}, {interval.high:.2%}]'
+  assert ends.split('[')[1].split('%')[0] in text_table.render([fields])
   assert record.describe_result(fields) == (
-    'efficientnet_lite0 on digits: 90.00% [80.00%, 95.00%] on 367 test images, '
+    f'efficientnet_lite0 on digits: 90.00% {ends} on 367 test images, '
     'mean of 3 runs, spread (SD) 0.4 points, penalty 10, 1 s'
   )

@@ -16,6 +16,7 @@ from tf_transfer import datasets, networks
 from tf_transfer.runtime import devices, writers
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import schema
+from tf_transfer.study.analysis import uncertainty
 from tf_transfer.study.report import text_table
 from tf_transfer.study.schema import Record
 from tf_transfer.transfer import result as result_lib
@@ -185,11 +186,14 @@ def write_events(record: Record, workdir: pathlib.Path) -> None:
 
 
 def describe_result(record: Record) -> str:
-  """Says in a line what accuracy a cell reached."""
-  test = record['test']
+  """Says in a line what accuracy a cell reached.
+
+  The interval is that of the table: of several runs it covers these, too.
+  """
+  test, interval = record['test'], uncertainty.interval(record)
   return (
     f'{record["network"]} on {record["dataset"]}: {test["value"]:.2%} '
-    f'[{test["low"]:.2%}, {test["high"]:.2%}] on '
+    f'[{interval.low:.2%}, {interval.high:.2%}] on '
     f'{counted(test["examples"], "test image")}, '
     f'{_describe_runs(record)}{text_table.chosen(record)}, '
     f'{record["seconds"]:.0f} s'

@@ -31,7 +31,7 @@ def records_of(cells):
     ),
     (
       *(True, True),
-      '. No ratio can be given: random initialization and fine-tuning do '
+      '. No ratio can be given. Random initialization and fine-tuning do '
       'best with the most steps and may still improve.',
     ),
   ],
@@ -43,6 +43,59 @@ def test_speed_is_a_bound_where_a_curve_still_rises(
   assert learning_sentences.speed_text(speed) == (
     'To 90 % of the greatest odds, on Oxford-IIIT Pets: fine-tuned 100 steps, '
     f'random initialization 1,600{end}'
+  )
+
+
+@pytest.mark.parametrize(
+  ('tuned_starts', 'random_starts', 'end'),
+  [
+    (
+      *(True, False),
+      ', at least 16 times as many. Fine-tuning is there with the fewest steps '
+      'tried, so fewer may do.',
+    ),
+    (
+      *(False, True),
+      ', at most 16 times as many. Random initialization is there with the '
+      'fewest steps tried, so fewer may do.',
+    ),
+    (
+      *(True, True),
+      '. No ratio can be given. Random initialization and fine-tuning are '
+      'there with the fewest steps tried, so fewer may do.',
+    ),
+  ],
+)
+def test_speed_is_a_bound_where_the_fewest_steps_suffice(
+  tuned_starts, random_starts, end
+):
+  speed = Speed(
+    *(100.0, 1600.0, ('pets',), False, False),
+    tuned_starts=tuned_starts,
+    random_starts=random_starts,
+  )
+  assert learning_sentences.speed_text(speed).endswith(f'1,600{end}')
+
+
+def test_speed_of_a_curve_that_falls_is_a_bound():
+  curves = learning_curves.steps_curves(
+    records_of(
+      curve_records.trained(setting, steps, value)
+      for setting, values in (
+        ('fine_tuned', (0.7, 0.6, 0.5)),
+        ('random_init', (0.1, 0.4, 0.39)),
+      )
+      for steps, value in zip((10, 20, 40), values, strict=True)
+    )
+  )
+  (text,) = learning_sentences.of_steps(curves)
+  assert ', at least 2 times as many. Fine-tuning is there with' in text
+
+
+def test_as_many_steps_are_not_one_times_as_many():
+  speed = Speed(40.0, 40.0, ('pets',), False, False)
+  assert learning_sentences.speed_text(speed).endswith(
+    'initialization 40, as many.'
   )
 
 

@@ -116,6 +116,14 @@ def test_runs_make_the_smallest_difference_larger():
   assert np.isnan(power.with_runs(0.0, 0.0, 2))
 
 
+def test_no_difference_of_accuracies_is_more_than_all():
+  # Two runs of 10 % and 90 %, and one of another network.
+  smallest = power.with_runs(0.0005, 0.32 * (1 / 2 + 1), 1)
+  assert np.isnan(smallest)
+  scores = np.array([0.5, 0.0, 0.0]), np.array([0.0, 0.5, 0.5])
+  assert np.isnan(power.paired('mean_per_class', *scores, 1.0).difference)
+
+
 def test_alone_is_an_assumption():
   labels = np.arange(500) % 5
   correct = np.arange(500) < 400

@@ -3,6 +3,8 @@ from tf_transfer.networks import recipe
 from tf_transfer.study.analysis import accuracy_table, recipes
 from tf_transfer.study.report import text_table
 
+FIXED = 'logistic_regression'
+
 
 def test_warning_of_networks_that_were_not_trained_alike():
   smooth = recipe.Recipe(True, True, False, None, 'imagenet')
@@ -50,18 +52,29 @@ def test_recipes_of_the_networks_of_a_table():
     record('b', 0.8, 0.9, recipe=smooth.to_json()),
     record('a', 0.7, 0.9, recipe='a sentence', weights_sha256='1234567890'),
   ]
-  table = accuracy_table.build(records, 'logistic_regression')
+  table = accuracy_table.build(records, FIXED)
   assert table.networks == ('a (sha of)', 'b', 'a (123456)')
-  assert recipes.of_networks(records, table.networks) == [
+  assert recipes.of_networks(records, FIXED, table.networks) == [
     PLAIN,
     smooth,
     recipe.Recipe(notes='a sentence'),
   ]
-  assert recipes.of_networks(records, ['b']) == [smooth]
+  assert recipes.of_networks(records, FIXED, ['b']) == [smooth]
   fresh = [{**one, 'setting': 'random_init'} for one in records]
-  assert recipes.of_networks(fresh, ['b']) is None
+  assert recipes.of_networks(fresh, 'random_init', ['b']) is None
   del records[0]['recipe']
-  assert recipes.of_networks(records, ['b']) is None
+  assert recipes.of_networks(records, FIXED, ['b']) is None
+
+
+def test_recipes_where_only_another_setting_has_several_weights():
+  records = [
+    record('a', 0.7, 0.9),
+    record('a', 0.7, 0.9, weights_sha256='1234567890'),
+    record('a', 0.7, 0.9, setting='fine_tuned'),
+  ]
+  table = accuracy_table.build(records, 'fine_tuned')
+  assert table.networks == ('a (sha of)',)
+  assert recipes.of_networks(records, 'fine_tuned', table.networks) == [PLAIN]
 
 
 def test_random_values_owe_nothing_to_a_recipe():

@@ -135,6 +135,14 @@ def test_selecting_twice_changes_nothing():
   assert {r['subset_seed'] for r in once} == {1}
 
 
+def test_one_other_record_is_on_the_curves():
+  few = curve_records.few
+  selection = select(few(FIXED, 4, 0, 0.5), few(FIXED, 8, 0, 0.5))
+  (said,) = variants.remarks(selection)[1:]
+  assert said.startswith('1 other record of these cells, ')
+  assert ' or seeds, is on the curves of ' in said
+
+
 def test_nothing_is_said_of_one_record_a_cell():
   selection = select(page_records.cell('resnet50', 0.8, 0.7))
   assert variants.remarks(selection) == []

@@ -102,7 +102,10 @@ def test_what_is_left_out_is_said():
   cells.append(cell('n0', 0.7, 0.7, 'dtd'))
   result = answered(cells)
   assert (len(result.networks), result.datasets) == (6, ('pets',))
-  assert any('too few networks being on them: DTD' in r for r in result.remarks)
+  assert any(
+    'too few networks being on these and the others: DTD' in r
+    for r in result.remarks
+  )
 
 
 INCEPTION = (
@@ -126,8 +129,40 @@ def of_networks(names, **more):
 def test_networks_of_one_family_speak_of_it_alone():
   result = answered(of_networks(INCEPTION))
   assert result.verdict == answer.YES
-  assert result.sentence.endswith(
-    ' over networks, all of one family, Inception.'
+  assert ' over networks, all of one family, Inception' in result.sentence
+
+
+@pytest.mark.parametrize(
+  ('count', 'end'),
+  [
+    (1, ' over networks, on this dataset alone: it takes 3 or more to check '),
+    (2, ', on these 2 datasets alone: it takes 3 or more to check whether '),
+    (3, None),
+  ],
+)
+def test_few_datasets_speak_of_themselves_alone(count, end):
+  cells = [
+    cell(f'n{i}', 0.5 + i / 30 + 0.01 * (-1) ** i, 0.7 + i / 50, dataset)
+    for dataset in ('pets', 'cars', 'dtd')[:count]
+    for i in range(10)
+  ]
+  result = answered(cells)
+  assert result.verdict == answer.YES
+  if end:
+    assert end in result.sentence
+    assert result.sentence.endswith('check whether others would agree.')
+  else:
+    assert 'alone' not in result.sentence
+
+
+def test_a_few_examples_are_said_with_the_answer():
+  few = of_networks('abcdef', examples_per_class=16, subset_seed=1)
+  result = answered(few)
+  assert result.sentence.startswith(
+    'Logistic regression on 16 training images of each class: networks that '
+  )
+  assert result.remarks[-1].startswith(
+    'The paper, on all training images of the same dataset: r = '
   )
 
 

@@ -136,3 +136,11 @@ def test_no_network_of_known_imagenet_accuracy_has_an_empty_view():
 
 def test_parameters_of_a_network_that_is_in_no_table():
   assert chart_data.parameters_text('mine') == 'unknown'
+
+
+def test_why_there_is_no_r_has_room_on_a_phone():
+  fields, _ = page_records.cell('resnet50', 0.8, 0.7)
+  data = chart_data.build([fields], papers(), NAMES, {})
+  lines = data.views[f'{FIXED}|pets']['above']['']
+  assert 'ours: no correlation of 1 network:' in lines
+  assert 'ours: it takes three or more' in lines

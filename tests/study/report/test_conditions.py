@@ -81,14 +81,23 @@ def test_a_condition_for_each_kind_of_interval_that_holds_zero(
 def test_where_families_cannot_be_checked_that_is_a_condition():
   unchecked = facts({NETWORKS: ABOVE, NETWORKS_AND_DATASETS: ABOVE})
   assert conditions.unmet(unchecked) == [
+    'only if networks of one family count as independent, which cannot be '
+    'checked: nearly all are of one of their 3 families'
+  ]
+  two = dataclasses.replace(unchecked, families=('A', 'B'))
+  assert conditions.unmet(two) == [
     'only if networks of one family count as independent, which so few '
-    'families (3 families) cannot show'
+    'families (2 families) cannot show'
   ]
   alone = dataclasses.replace(unchecked, families=tuple('abcdefgh'))
   assert conditions.unmet(alone) == []
   one = dataclasses.replace(unchecked, families=('A',), without={})
   assert conditions.unmet(one) == []
   assert conditions.scope(one) == ', all of one family, A'
+  assert conditions.scope(dataclasses.replace(one, num_datasets=2)) == (
+    ', all of one family, A, on these 2 datasets alone: it takes 3 or more to '
+    'check whether others would agree'
+  )
   assert conditions.scope(alone) == ''
 
 
@@ -108,7 +117,16 @@ def test_r_given_the_recipe_has_to_be_on_the_same_side(ends):
   assert not conditions.unmet(facts(EVERY, given_recipe=given(other, other)))
   # Too few points for an interval disagree with nothing.
   bare = correlations.Correlation(-0.5, np.nan, np.nan, 4)
-  assert not conditions.unmet(facts(EVERY, given_recipe=given(bare, bare)))
+  few = facts(EVERY, given_recipe=given(bare, bare))
+  assert not conditions.unmet(few)
+  # But the answer says so.
+  unchecked = 'though recipes differ, and too few networks share one to check'
+  assert conditions.scope(few).startswith(f', {unchecked}')
+  every = facts(EVERY, given_recipe=given(NONE))
+  assert unchecked in conditions.scope(every)
+  assert conditions.scope(facts(EVERY, given_recipe=given(other, other))) == ''
+  alike = facts(EVERY, given_recipe=given(NONE, num_recipes=1))
+  assert conditions.scope(alike) == ''
 
 
 def test_remarks_on_recipes():
@@ -126,6 +144,13 @@ def test_remarks_on_recipes():
     facts(EVERY, given_recipe=given(NONE, num_recipes=8))
   )[2:]
   assert line.startswith('Too few networks share a recipe')
+
+
+def test_r_given_the_recipe_is_said_once_where_both_ways_agree():
+  within = correlations.Correlation(0.5, *ABOVE, 7)
+  same = dataclasses.replace(within, r=0.5 + 1e-13, low=within.low - 1e-13)
+  lines = conditions.remarks(facts(EVERY, given_recipe=given(within, same)))
+  assert sum('recipe' in line for line in lines) == 1
 
 
 def test_coefficients_in_words():

@@ -77,7 +77,8 @@ def test_tuning_on_test_shows(log):
   assert split.sentence == (
     'Oxford-IIIT Pets: this test split was evaluated 14 times before these '
     'records, 9 of them of the same network and setting with other search '
-    'fields: choosing among them by test accuracy would be tuning on test.'
+    'fields, and once since, likewise: choosing among them by test accuracy '
+    'would be tuning on test.'
   )
   assert test_reads.warnings([record], log) == [split.sentence]
   assert (len(split.other_training), len(split.later)) == (1, 1)
@@ -98,6 +99,24 @@ def test_tuning_on_test_shows(log):
     'last 2026-01-02 02:04'
   ) in row[7]
   assert len(row[7]) == 1 + 1 + 3 + 1
+
+
+def test_keeping_the_first_of_two_configs_shows(log):
+  record = cell()
+  add(log, record)
+  add(log, record, 1, identity='vgg', network='vgg', config_sha256=OTHER)
+  assert test_reads.warnings([record], log) == []
+  for hours in (2, 3):
+    add(log, record, hours, identity=f'{hours}', config_sha256=OTHER)
+  (split,) = test_reads.splits([record], log)
+  assert (len(split.later), len(split.later_config)) == (3, 2)
+  assert split.sentence == (
+    'Oxford-IIIT Pets: this test split was not evaluated before these records, '
+    'as far as the log knows, and 2 times since, of the same network and '
+    'setting with other search fields: choosing among them by test accuracy '
+    'would be tuning on test.'
+  )
+  assert test_reads.warnings([record], log) == [split.sentence]
 
 
 def test_records_of_one_test_split_are_one_row(log):
@@ -152,7 +171,7 @@ def test_page(tmp_path, log):
   evil = '</script><b>'
   add(log, record, identity='other', config_sha256=OTHER, changed=(evil,))
   text = page_lib.render([record], [], tmp_path, log=log)
-  assert 'evaluated once before these records, all of the same' in text
+  assert 'evaluated once before these records, of the same' in text
   assert evil not in text
   assert '&lt;/script&gt;&lt;b&gt;' in text
   without = page_lib.render([record], [], tmp_path)

@@ -71,4 +71,6 @@ def test_what_cannot_be_resolved(worse):
   if worse:
     pairs['densenet121'] = pair(0.5, 0.02)
   shown = row(pairs=pairs)['Smallest difference']
-  assert shown == ('2.00 points' if worse else 'none can be resolved')
+  assert shown == (
+    '2.00 points; none for 1 pair' if worse else 'none can be resolved'
+  )

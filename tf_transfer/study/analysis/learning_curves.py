@@ -298,6 +298,9 @@ class Speed:
     tuned_rises: whether a curve of fine-tuning is best at its end, so that
       `tuned` is a lower bound.
     random_rises: the same for random initialization.
+    tuned_starts: whether a curve of fine-tuning reaches that at the fewest
+      steps tried, so that `tuned` is an upper bound.
+    random_starts: the same for random initialization.
   """
 
   tuned: float
@@ -305,11 +308,23 @@ class Speed:
   datasets: tuple[str, ...]
   tuned_rises: bool
   random_rises: bool
+  tuned_starts: bool = False
+  random_starts: bool = False
 
   @property
   def ratio(self) -> float:
     """How many times as many steps random initialization takes."""
     return self.random / self.tuned
+
+  @property
+  def is_at_least(self) -> bool:
+    """Whether the ratio may be larger."""
+    return self.random_rises or self.tuned_starts
+
+  @property
+  def is_at_most(self) -> bool:
+    """Whether the ratio may be smaller."""
+    return self.tuned_rises or self.random_starts
 
 
 def speed(curves: Sequence[StepsCurve]) -> Speed | None:
@@ -338,4 +353,6 @@ def speed(curves: Sequence[StepsCurve]) -> Speed | None:
     tuple(dict.fromkeys(curve.dataset for curve, _ in pairs)),
     any(curve.best_at_end for curve, _ in pairs),
     any(curve.best_at_end for _, curve in pairs),
+    any(curve.steps_to_share == curve.steps[0] for curve, _ in pairs),
+    any(curve.steps_to_share == curve.steps[0] for _, curve in pairs),
   )

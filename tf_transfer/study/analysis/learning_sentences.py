@@ -57,22 +57,41 @@ def speed_text(speed: Speed) -> str:
     f'To 90 % of the greatest odds, {where}: fine-tuned '
     f'{speed.tuned:,.0f} steps, random initialization {speed.random:,.0f}'
   )
-  rising = {
-    'random initialization': speed.random_rises,
-    'fine-tuning': speed.tuned_rises,
-  }
-  ratio = f'{speed.ratio:.3g} times as many.'
-  which = [name for name, rises in rising.items() if rises]
-  if not which:
-    return f'{text}, {ratio}'
-  end = (
-    f'{" and ".join(which)} {"do" if len(which) > 1 else "does"} best with the '
-    'most steps and may still improve.'
+  reasons = _bounds(speed)
+  ends = ' '.join(f'{one[0].upper()}{one[1:]}.' for one in reasons.values())
+  if speed.is_at_least and speed.is_at_most:
+    return f'{text}. No ratio can be given. {ends}'
+  bound = (
+    'at least ' if speed.is_at_least else 'at most ' if speed.is_at_most else ''
   )
-  if len(which) > 1:
-    return f'{text}. No ratio can be given: {end}'
-  bound = 'at least' if speed.random_rises else 'at most'
-  return f'{text}, {bound} {ratio} {end[0].upper()}{end[1:]}'
+  ratio = f'{speed.ratio:.3g}'
+  times = 'as many' if ratio == '1' else f'{ratio} times as many'
+  return f'{text}, {bound}{times}. {ends}'.rstrip()
+
+
+def _bounds(speed: Speed) -> dict[str, str]:
+  """Returns why numbers of steps are bounds, by what they are bounds of."""
+  random, tuned = 'random initialization', 'fine-tuning'
+  texts = {}
+  for kind, which, few, many in (
+    (
+      'lower',
+      [(random, speed.random_rises), (tuned, speed.tuned_rises)],
+      'does best with the most steps and may still improve',
+      'do best with the most steps and may still improve',
+    ),
+    (
+      'upper',
+      [(random, speed.random_starts), (tuned, speed.tuned_starts)],
+      'is there with the fewest steps tried, so fewer may do',
+      'are there with the fewest steps tried, so fewer may do',
+    ),
+  ):
+    subjects = [name for name, holds in which if holds]
+    if subjects:
+      verb = many if len(subjects) > 1 else few
+      texts[kind] = f'{" and ".join(subjects)} {verb}'
+  return texts
 
 
 def parity_text(parity: Parity) -> str:

@@ -113,7 +113,8 @@ def with_runs(sampling: float, runs: float, degrees: int) -> float:
     degrees: of freedom of `runs`.
 
   Returns:
-    In 0 to 1; NaN where there is no variance to tell it from.
+    In 0 to 1; NaN where there is no variance to tell it from, or where runs
+    vary so much that not even all could be told from nothing.
   """
   total = sampling + runs
   if not total:
@@ -122,7 +123,12 @@ def with_runs(sampling: float, runs: float, degrees: int) -> float:
     uncertainty.combined_quantile(sampling, runs, degrees, tail)
     for tail in (_LEVEL / 2, 1 - _POWER)
   ]
-  return float(sum(quantiles) * np.sqrt(total))
+  return _possible(float(sum(quantiles) * np.sqrt(total)))
+
+
+def _possible(difference: float) -> float:
+  """Returns a difference of accuracies; NaN where it is more than 1."""
+  return difference if difference <= 1 else np.nan
 
 
 def t_test(differences: np.ndarray) -> float:
@@ -169,7 +175,7 @@ def paired(
   fewest = mcnemar(0.0, num_examples) * num_examples
   error = np.sqrt(np.sum(size**2))
   difference = max(of_error(error), fewest * size.mean())
-  return Resolution(difference, discordance)
+  return Resolution(_possible(difference), discordance)
 
 
 def alone(
@@ -196,4 +202,4 @@ def alone(
     value = scores.sum()
     variance = np.sum(1 / counts) / len(counts) ** 2 * value * (1 - value)
     difference = of_error(np.sqrt(2 * variance))
-  return Resolution(difference, discordance, assumed=True)
+  return Resolution(_possible(difference), discordance, assumed=True)

@@ -24,24 +24,32 @@ def from_record(record: accuracy_table.Record) -> recipe_lib.Recipe:
 
 
 def of_networks(
-  records: Sequence[accuracy_table.Record], networks: Sequence[str]
+  records: Sequence[accuracy_table.Record],
+  setting: str,
+  networks: Sequence[str],
 ) -> list[recipe_lib.Recipe] | None:
   """Returns the recipes of networks of a table.
 
   Args:
-    records: of one setting, from which the table was built.
+    records: from which the table was built, of all settings: where one of them
+      has several weights of a network, its label has the hash in each.
+    setting: of the table.
     networks: of the table.
 
   Returns:
     A recipe each; None where they have no effect, since the setting starts from
     random values, or where the records tell of none.
   """
-  if not all(uses_weights(record) and 'recipe' in record for record in records):
+  own = [record for record in records if record['setting'] == setting]
+  if not all(uses_weights(record) and 'recipe' in record for record in own):
     return None
-  names = accuracy_table.labels(
-    [(record['network'], record['weights_sha256']) for record in records]
-  )
-  by_name = dict(zip(names, map(from_record, records), strict=True))
+  by_name = {
+    name: from_record(record)
+    for record, (name, *_) in zip(
+      records, accuracy_table.cell_names(records), strict=True
+    )
+    if record['setting'] == setting
+  }
   return [by_name[name] for name in networks]
 
 

@@ -224,9 +224,10 @@ def remarks(selection: Selection) -> list[str]:
     )
   if selection.others:
     which = 'those examples' if size else 'all examples'
+    are = 'is' if len(selection.others) == 1 else 'are'
     texts.append(
       f'{counted(len(selection.others), "other record")} of these cells, of '
-      'other sizes, draws, numbers of steps or seeds, are on the curves of '
+      f'other sizes, draws, numbers of steps or seeds, {are} on the curves of '
       f'figures 8 and 9 alone. Elsewhere a cell has {which} and the largest '
       'number of steps.'
     )

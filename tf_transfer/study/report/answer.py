@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tf_transfer.errors import InputError
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import names
 from tf_transfer.study.analysis import (
   accuracy_table,
@@ -78,7 +79,10 @@ def _left_out(comparable: accuracy_table.Comparable) -> list[str]:
     f'Left out, {reason}: {", ".join(map(names.display_name, left_out))}.'
     for left_out, reason in (
       (comparable.without_imagenet, 'their ImageNet top-1 being unknown'),
-      (comparable.sparse_datasets, 'too few networks being on them'),
+      (
+        comparable.sparse_datasets,
+        'too few networks being on these and the others',
+      ),
       (comparable.incomplete, 'not being on all of the datasets'),
     )
     if left_out
@@ -109,24 +113,31 @@ def from_records(
   except InputError as error:
     verdict, reason = CANNOT_SAY, f'{error}.'
   else:
-    of_setting = [r for r in records if r['setting'] == setting]
     facts = evidence.from_table(
-      table, recipes.of_networks(of_setting, table.networks)
+      table, recipes.of_networks(records, setting, table.networks)
     )
     verdict, reason = _verdict(facts, _needs_weights(setting))
     remarks += conditions.remarks(facts)
     remarks.append(_of_ranks(_correlation(table, ranks=True)))
+  count, _ = accuracy_table.select(records).draw
   if beside_paper:
-    remarks += _papers_correlation(setting, table.datasets)
+    remarks += _papers_correlation(setting, table.datasets, few=bool(count))
   return Answer(
     setting,
     verdict,
-    f'{names.setting_text(setting)}: {reason}',
+    f'{names.setting_text(setting)}{_examples(count)}: {reason}',
     tuple(remarks),
     correlation,
     table.networks,
     table.datasets,
   )
+
+
+def _examples(count: int) -> str:
+  """Returns on how few examples networks were trained; '' if on all."""
+  if not count:
+    return ''
+  return f' on {counted(count, "training image")} of each class'
 
 
 def _needs_weights(setting: str) -> bool:
@@ -179,8 +190,17 @@ def _meaning(sign: int, needs_weights: bool) -> str:
   )
 
 
-def _papers_correlation(setting: str, datasets: Sequence[str]) -> list[str]:
-  """Returns the paper's correlation on those of the datasets that it has."""
+def _papers_correlation(
+  setting: str, datasets: Sequence[str], *, few: bool
+) -> list[str]:
+  """Returns the paper's correlation on those of the datasets that it has.
+
+  Args:
+    setting: that is asked about.
+    datasets: of the answer.
+    few: whether the answer is of a few examples of each class; the paper's is
+      of all.
+  """
   table = accuracy_table.build(numbers.records(), setting)
   shared = [name for name in datasets if name in table.datasets]
   if not shared:
@@ -188,4 +208,5 @@ def _papers_correlation(setting: str, datasets: Sequence[str]) -> list[str]:
   facts = evidence.from_table(table.select_datasets(shared))
   which = 'the same' if len(shared) == len(datasets) else 'the shared'
   noun = 'dataset' if len(shared) == 1 else 'datasets'
+  which = f'all training images of {which}' if few else which
   return [f'The paper, on {which} {noun}: {conditions.coefficient(facts)}.']

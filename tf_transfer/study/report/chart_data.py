@@ -188,7 +188,13 @@ def _correlation_lines(table: accuracy_table.AccuracyTable) -> list[str]:
   try:
     return conditions.short(evidence.from_table(table))
   except InputError as error:
-    return [str(error)]
+    return _reason_lines(error)
+
+
+def _reason_lines(error: InputError) -> list[str]:
+  """Returns why there is no r, in lines for which a phone has room."""
+  first, _, rest = str(error).partition(': ')
+  return [f'{first}:', rest] if rest else [first]
 
 
 def _average_points(
@@ -336,10 +342,10 @@ def _view(
   points = [point for group in groups.values() for point in group]
   remarks, lines = [], []
   for series, group in groups.items():
-    rows, text = _line(group)
+    rows, own_texts = _line(group)
     lines += rows
     prefix = f'{series}: ' if len(groups) > 1 else ''
-    remarks += [f'{prefix}{one}' for one in texts.get(series, [text])]
+    remarks += [f'{prefix}{one}' for one in texts.get(series, own_texts)]
   if not points:
     remarks = ['no network here whose ImageNet top-1 is known']
     points = [{'x': 0.0, 'low': -1.0, 'high': 1.0}]
@@ -357,7 +363,7 @@ def _view(
   return view, lines
 
 
-def _line(points: Sequence[Row]) -> tuple[list[Row], str]:
+def _line(points: Sequence[Row]) -> tuple[list[Row], list[str]]:
   """Computes the regression line with its band, and r in words."""
   x, y = (np.array([p[key] for p in points]) for key in 'xy')
   shared = {key: points[0][key] for key in ('choice', 'series')}
@@ -369,7 +375,7 @@ def _line(points: Sequence[Row]) -> tuple[list[Row], str]:
     )
     line = correlations.regression(x, y, positions)
   except InputError as error:
-    return [], str(error)
+    return [], _reason_lines(error)
   rows = [
     {
       **shared,
@@ -382,7 +388,7 @@ def _line(points: Sequence[Row]) -> tuple[list[Row], str]:
       positions, line.y, line.low, line.high, strict=True
     )
   ]
-  return rows, _short_text(correlation)
+  return rows, [_short_text(correlation)]
 
 
 def _short_text(correlation: correlations.Correlation) -> str:

@@ -98,6 +98,11 @@ def _families_unmet(facts: evidence.Evidence) -> list[str]:
   """Returns what networks of one family take for granted, if anything."""
   condition = 'only if networks of one family count as independent'
   families = counted(len(facts.families), 'family', 'families')
+  if _cannot_check(facts) and len(facts.families) >= jackknife.FEWEST_GROUPS:
+    return [
+      f'{condition}, which cannot be checked: nearly all are of one of their '
+      f'{families}'
+    ]
   if _cannot_check(facts) and len(facts.families) > 1:
     return [f'{condition}, which so few families ({families}) cannot show']
   if _agrees(facts, evidence.FAMILIES):
@@ -157,10 +162,37 @@ def _sign(one: correlations.Correlation) -> int:
 
 
 def scope(facts: evidence.Evidence) -> str:
-  """Returns of what alone an answer speaks; '' if of networks at large."""
+  """Returns of what alone an answer speaks.
+
+  Returns:
+    '' if of networks and datasets at large.
+  """
+  text = ''
   if len(facts.families) == 1 and not facts.are_independent:
-    return f', all of one family, {facts.families[0]}'
-  return ''
+    text = f', all of one family, {facts.families[0]}'
+  if facts.num_datasets < jackknife.FEWEST_GROUPS:
+    few = (
+      'this dataset'
+      if facts.num_datasets == 1
+      else f'these {facts.num_datasets} datasets'
+    )
+    text += (
+      f', on {few} alone: it takes {jackknife.FEWEST_GROUPS} or more to check '
+      'whether others would agree'
+    )
+  if _recipes_unchecked(facts.given_recipe):
+    text += (
+      f'{";" if text else ","} though recipes differ, and too few networks '
+      'share one to check what that does'
+    )
+  return text
+
+
+def _recipes_unchecked(given: partial.GivenRecipe | None) -> bool:
+  """Returns whether recipes differ and r given them has no interval."""
+  if given is None or given.num_recipes < 2:
+    return False
+  return all(np.isnan(one.low) for _, one in _given_recipe(given))
 
 
 def _given_recipe(
@@ -170,9 +202,25 @@ def _given_recipe(
   if given is None:
     return []
   pairs = [('within networks of one recipe', given.within)]
-  if given.partial != given.within:
+  # Where two recipes differ in all factors alike, they are the same.
+  if not _are_equal(given.partial, given.within):
     pairs.append(('given the factors of the recipe', given.partial))
   return [(words, one) for words, one in pairs if not np.isnan(one.r)]
+
+
+def _are_equal(
+  one: correlations.Correlation, other: correlations.Correlation
+) -> bool:
+  """Returns whether two coefficients differ by float noise at most."""
+  return bool(
+    np.allclose(
+      (one.r, one.low, one.high),
+      (other.r, other.low, other.high),
+      rtol=0,
+      atol=1e-9,
+      equal_nan=True,
+    )
+  )
 
 
 def remarks(facts: evidence.Evidence) -> list[str]:

@@ -36,6 +36,8 @@ class Split:
     other_training: those of the same network, setting and config, trained on
       other images.
     later: evaluations since, that are not of these records.
+    later_config: those of `later` that are with other fields of the config, as
+      `other_config`.
     num_records: how many records there are.
     num_unlogged: how many of them are not in the log.
   """
@@ -46,6 +48,7 @@ class Split:
   other_config: tuple[test_reads.Read, ...]
   other_training: tuple[test_reads.Read, ...]
   later: tuple[test_reads.Read, ...]
+  later_config: tuple[test_reads.Read, ...]
   num_records: int
   num_unlogged: int
 
@@ -57,14 +60,28 @@ class Split:
       text += f'evaluated {_times(len(self.earlier))} before these records'
     else:
       text += 'not evaluated before these records, as far as the log knows'
+    same = 'of the same network and setting with other search fields'
     if self.other_config:
-      num = len(self.other_config)
-      which = 'all' if num == len(self.earlier) else f'{num} of them'
-      text += (
-        f', {which} of the same network and setting with other search fields: '
-        'choosing among them by test accuracy would be tuning on test'
-      )
+      text += f', {_which(len(self.other_config), len(self.earlier))}{same}'
+    if self.later_config:
+      # Who keeps the first of two has chosen, too.
+      since = f'{_times(len(self.later_config))} since'
+      text += f', and {since}, {"likewise" if self.other_config else same}'
+    if self.compares_configs:
+      text += ': choosing among them by test accuracy would be tuning on test'
     return f'{text}.'
+
+  @property
+  def compares_configs(self) -> bool:
+    """Whether a record's network was evaluated with other search fields."""
+    return bool(self.other_config or self.later_config)
+
+
+def _which(count: int, total: int) -> str:
+  """Returns '', 'all ' or '3 of them ', as a part of several."""
+  if count < total:
+    return f'{count} of them '
+  return 'all ' if total > 1 else ''
 
 
 def _times(count: int) -> str:
@@ -94,6 +111,7 @@ def _compare(records: Sequence[Record], history: test_reads.History) -> Split:
   last = max(_time(record) for record in records)
   others = [read for read in history.reads if read.identity not in own]
   earlier = [read for read in others if read.time <= last]
+  later = [read for read in others if read.time > last]
   configs: dict[_Key, set[str]] = {}
   trainings: dict[_Key, set[str]] = {}
   for record in records:
@@ -113,7 +131,12 @@ def _compare(records: Sequence[Record], history: test_reads.History) -> Split:
       for read, same in zip(same_cell, has_config, strict=True)
       if same and read.training_sha256 not in trainings[_key(read)]
     ),
-    tuple(read for read in others if read.time > last),
+    tuple(later),
+    tuple(
+      read
+      for read in later
+      if read.config_sha256 not in configs.get(_key(read), {read.config_sha256})
+    ),
     len(records),
     len(own - logged),
   )
@@ -179,7 +202,7 @@ def build(records: Sequence[Record], log: test_reads.Log) -> Section:
 
 def warnings(records: Sequence[Record], log: test_reads.Log) -> list[str]:
   """Returns a sentence for each test split on which configs were compared."""
-  return [s.sentence for s in splits(records, log) if s.other_config]
+  return [s.sentence for s in splits(records, log) if s.compares_configs]
 
 
 def _row(split: Split) -> tuple[object, ...]:

@@ -74,7 +74,8 @@ def _resolution(one: ties.Comparison) -> tuple[str, str]:
     return _NONE, f'{smallest} in log-odds'
   differ = _range([100 * r.discordance for r in resolutions], 1)
   smallest = _range([100 * r.difference for r in resolutions], 2)
-  return f'{differ} %{assumed}', f'{smallest} points{assumed}'
+  more = _some_unresolved([r.difference for r in resolutions])
+  return f'{differ} %{assumed}', f'{smallest} points{assumed}{more}'
 
 
 def _range(values: Sequence[float], decimals: int) -> str:
@@ -82,3 +83,9 @@ def _range(values: Sequence[float], decimals: int) -> str:
   known = [value for value in values if not np.isnan(value)]
   texts = [f'{value:.{decimals}f}' for value in (min(known), max(known))]
   return ' to '.join(dict.fromkeys(texts))
+
+
+def _some_unresolved(differences: Sequence[float]) -> str:
+  """Returns of how many pairs no difference can be resolved, if of some."""
+  num_pairs = sum(np.isnan(value) for value in differences)
+  return f'; none for {counted(num_pairs, "pair")}' if num_pairs else ''
