@@ -59,7 +59,6 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   for line in recipes.warning(records).splitlines():
     print(line)
   for name in dict.fromkeys(record['setting'] for record in records):
-    result = answer.from_records(records, name)
-    print(f'{result.verdict}. {result.sentence}')
+    print(answer.from_records(records, name).text)
   attempts.raise_failures()
   print(f'report  {path}')

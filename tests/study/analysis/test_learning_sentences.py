@@ -39,7 +39,7 @@ def records_of(cells):
 def test_speed_is_a_bound_where_a_curve_still_rises(
   tuned_rises, random_rises, end
 ):
-  speed = Speed(100.0, 1600.0, ('pets',), tuned_rises, random_rises)
+  speed = Speed(100.0, 1600.0, ('pets',), 1, tuned_rises, random_rises)
   assert learning_sentences.speed_text(speed) == (
     'To 90 % of the greatest odds, on Oxford-IIIT Pets: fine-tuned 100 steps, '
     f'random initialization 1,600{end}'
@@ -70,7 +70,7 @@ def test_speed_is_a_bound_where_the_fewest_steps_suffice(
   tuned_starts, random_starts, end
 ):
   speed = Speed(
-    *(100.0, 1600.0, ('pets',), False, False),
+    *(100.0, 1600.0, ('pets',), 1, 0, 0),
     tuned_starts=tuned_starts,
     random_starts=random_starts,
   )
@@ -93,7 +93,7 @@ def test_speed_of_a_curve_that_falls_is_a_bound():
 
 
 def test_as_many_steps_are_not_one_times_as_many():
-  speed = Speed(40.0, 40.0, ('pets',), False, False)
+  speed = Speed(40.0, 40.0, ('pets',), 1, 0, 0)
   assert learning_sentences.speed_text(speed).endswith(
     'initialization 40, as many.'
   )
@@ -176,3 +176,11 @@ def test_each_sentence_says_where_it_holds_if_there_are_several_places():
   _, first, second = learning_sentences.of_examples(curves)
   assert first.startswith('Oxford-IIIT Pets: Fine-tuned is no worse')
   assert second.startswith('DTD: Fine-tuned')
+
+
+def test_bounds_say_of_how_many_curves_they_are():
+  speed = Speed(100.0, 1600.0, ('pets', 'dtd', 'cars'), 3, 1, 3)
+  assert learning_sentences.speed_text(speed).endswith(
+    'No ratio can be given. Random initialization and fine-tuning in 1 of 3 '
+    'curves do best with the most steps and may still improve.'
+  )

@@ -198,3 +198,16 @@ def test_no_sentence_takes_the_interval_of_images_for_a_test(tmp_path):
   assert 'chance alone' not in text
   assert 'It is no test of the difference' in text
   assert 'cannot be judged' in text
+
+
+def test_a_top1_of_all_images_or_none_has_log_odds(tmp_path):
+  """As of a network that was tested on a handful of images."""
+  records = page_records.write(
+    tmp_path,
+    [
+      page_records.cell(f'n{i}', 0.7 + i / 20, top1)
+      for i, top1 in enumerate((0.0, 0.5, 0.7, 0.8, 1.0))
+    ],
+  )
+  text = page_lib.write(records, tmp_path).read_text()
+  assert 'of 5 networks on 1 dataset' in text

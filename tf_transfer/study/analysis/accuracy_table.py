@@ -26,7 +26,8 @@ class AccuracyTable:
   Attributes:
     networks: M names.
     datasets: D names.
-    imagenet_top1: [M], NaN where unknown.
+    imagenet_top1: [M], NaN where unknown; 0 and 1, which have no log-odds, are
+      moved by half an image of ImageNet's validation split.
     accuracy: [M, D] in 0 to 1, by each dataset's own metric.
     examples: [M, D] sizes of the test splits.
     families: M names of families of networks, as `networks.family`.
@@ -181,7 +182,9 @@ def build(records: Sequence[Record], setting: str) -> AccuracyTable:
     column = datasets.index(record['dataset'])
     families[row] = networks_lib.family(record['architecture'])
     if record['imagenet_top1'] is not None:
-      top1[row] = record['imagenet_top1']
+      top1[row] = statistics.clip_to_half_example(
+        record['imagenet_top1'], statistics.IMAGENET_IMAGES
+      )
       top1_error[row] = record.get('imagenet_top1_error', 0)
     accuracy[row, column] = record['test']['value']
     examples[row, column] = record['test']['examples']

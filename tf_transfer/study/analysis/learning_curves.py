@@ -295,21 +295,23 @@ class Speed:
     tuned: of fine-tuning, the geometric mean over the curves.
     random: of random initialization, likewise.
     datasets: of the curves.
-    tuned_rises: whether a curve of fine-tuning is best at its end, so that
+    num_curves: of each setting.
+    tuned_rises: how many curves of fine-tuning are best at their end, so that
       `tuned` is a lower bound.
     random_rises: the same for random initialization.
-    tuned_starts: whether a curve of fine-tuning reaches that at the fewest
-      steps tried, so that `tuned` is an upper bound.
+    tuned_starts: how many curves of fine-tuning reach that at the fewest steps
+      tried, so that `tuned` is an upper bound.
     random_starts: the same for random initialization.
   """
 
   tuned: float
   random: float
   datasets: tuple[str, ...]
-  tuned_rises: bool
-  random_rises: bool
-  tuned_starts: bool = False
-  random_starts: bool = False
+  num_curves: int
+  tuned_rises: int
+  random_rises: int
+  tuned_starts: int = 0
+  random_starts: int = 0
 
   @property
   def ratio(self) -> float:
@@ -319,12 +321,12 @@ class Speed:
   @property
   def is_at_least(self) -> bool:
     """Whether the ratio may be larger."""
-    return self.random_rises or self.tuned_starts
+    return bool(self.random_rises or self.tuned_starts)
 
   @property
   def is_at_most(self) -> bool:
     """Whether the ratio may be smaller."""
-    return self.tuned_rises or self.random_starts
+    return bool(self.tuned_rises or self.random_starts)
 
 
 def speed(curves: Sequence[StepsCurve]) -> Speed | None:
@@ -351,8 +353,9 @@ def speed(curves: Sequence[StepsCurve]) -> Speed | None:
     tuned,
     random,
     tuple(dict.fromkeys(curve.dataset for curve, _ in pairs)),
-    any(curve.best_at_end for curve, _ in pairs),
-    any(curve.best_at_end for _, curve in pairs),
-    any(curve.steps_to_share == curve.steps[0] for curve, _ in pairs),
-    any(curve.steps_to_share == curve.steps[0] for _, curve in pairs),
+    len(pairs),
+    sum(curve.best_at_end for curve, _ in pairs),
+    sum(curve.best_at_end for _, curve in pairs),
+    sum(curve.steps_to_share == curve.steps[0] for curve, _ in pairs),
+    sum(curve.steps_to_share == curve.steps[0] for _, curve in pairs),
   )

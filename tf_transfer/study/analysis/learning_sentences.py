@@ -87,7 +87,13 @@ def _bounds(speed: Speed) -> dict[str, str]:
       'are there with the fewest steps tried, so fewer may do',
     ),
   ):
-    subjects = [name for name, holds in which if holds]
+    subjects = [
+      name
+      if count == speed.num_curves
+      else f'{name} in {count} of {speed.num_curves} curves'
+      for name, count in which
+      if count
+    ]
     if subjects:
       verb = many if len(subjects) > 1 else few
       texts[kind] = f'{" and ".join(subjects)} {verb}'

@@ -10,6 +10,8 @@ import scipy.stats
 from tf_transfer.errors import InputError
 
 RESAMPLES = 10_000
+# Of the validation split, on which ImageNet top-1 is measured.
+IMAGENET_IMAGES = 50_000
 # The population SD of fewer values is too small by 9 % or more.
 _FEWEST_FOR_POPULATION_SD = 6
 

@@ -272,13 +272,16 @@ def _cell_points(
     interval_text = interval(interval_of.low, interval_of.high)
     meaning = f'95 %, of {interval_of.covers}'
     meaning = 'read off the figure' if papers else meaning
+    top1 = statistics.log_odds(
+      record['imagenet_top1'], statistics.IMAGENET_IMAGES
+    )
     is_tied = record['network'] in tied
     points.append(
       _point(
         (record['setting'], record['dataset'], record['network']),
         names,
         PAPER if papers else TIED if is_tied else OURS,
-        (statistics.log_odds(record['imagenet_top1']).item(), *log_odds),
+        (top1.item(), *log_odds),
         percent(test['value']),
         f'{interval_text} ({meaning})',
       )
