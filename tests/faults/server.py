@@ -100,7 +100,8 @@ class Server:
       env: variables that are set.
       kill_at: kills itself before the n-th time that a file is flushed to disk
         or renamed; 0: never.
-      terminate_after: seconds after which it is sent SIGTERM; 0: never.
+      terminate_after: seconds after which it is sent SIGTERM, from when it has
+        a handler for it; 0: never.
       limits: of resources, by the name in `resource`.
       seconds: after which it is killed.
     """
@@ -198,6 +199,16 @@ def _run_child(request: dict[str, Any]) -> int:
   return 0
 
 
+def _takes_sigterm(pid: int) -> bool:
+  """Returns whether a process on Linux has a handler of SIGTERM.
+
+  While Python starts there is none, and a busy machine takes its time for that.
+  """
+  status = pathlib.Path(f'/proc/{pid}/status').read_text()
+  caught = int(status.partition('SigCgt:')[2].split()[0], 16)
+  return bool(caught >> (signal.SIGTERM - 1) & 1)
+
+
 def _serve_one(request: dict[str, Any]) -> dict[str, Any]:
   """Forks a child for a request, and waits for it."""
   started = time.monotonic()
@@ -213,13 +224,19 @@ def _serve_one(request: dict[str, Any]) -> dict[str, Any]:
       sys.stderr.flush()
       os._exit(code)
   terminated = not request['terminate_after']
-  late = False
+  taken_since, late = None, False
   while True:
     done, status, usage = os.wait4(pid, os.WNOHANG)
     if done:
       break
     seconds = time.monotonic() - started
-    if not terminated and seconds > request['terminate_after']:
+    if not terminated and taken_since is None and _takes_sigterm(pid):
+      taken_since = seconds
+    if (
+      not terminated
+      and taken_since is not None
+      and seconds - taken_since > request['terminate_after']
+    ):
       os.kill(pid, signal.SIGTERM)
       terminated = True
     if seconds > request['seconds'] and not late:
