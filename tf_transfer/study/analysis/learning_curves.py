@@ -279,11 +279,11 @@ def parities(curves: Sequence[ExamplesCurve]) -> list[Parity]:
   """Finds where each setting reaches logistic regression, if that is there."""
   references = {(c.network, c.dataset): c for c in curves if c.setting == FIXED}
   return [
-    found
+    crossing
     for curve in curves
     if curve.setting != FIXED
     and (curve.network, curve.dataset) in references
-    and (found := parity(curve, references[curve.network, curve.dataset]))
+    and (crossing := parity(curve, references[curve.network, curve.dataset]))
   ]
 
 

@@ -279,18 +279,21 @@ def _read(
   Raises:
     InputError: as for `_on_dataset`.
   """
-  predictions = [predictions_lib.read(record, workdir) for record in records]
-  first = predictions[0]
-  for record, arrays in zip(records, predictions, strict=True):
-    if not np.array_equal(arrays['digest'], first['digest']):
+  labels, digests, correct = None, None, []
+  # The scores of all networks together could fill the memory.
+  for record in records:
+    arrays = predictions_lib.read(record, workdir)
+    if labels is None:
+      labels, digests = arrays['label'], arrays['digest']
+    if not np.array_equal(arrays['digest'], digests):
       raise InputError(
         f'{record["dataset"]}: {records[0]["network"]} and '
         f'{record["network"]} were not tested on the same images in the same '
         'order, so they cannot be compared; their splits or what was left out '
         'as corrupt differ'
       )
-  labels = first['label']
-  return labels, [_correct_by_run(labels, arrays) for arrays in predictions]
+    correct.append(_correct_by_run(labels, arrays))
+  return labels, correct
 
 
 def _correct_by_run(

@@ -257,6 +257,13 @@ def _series(rows: Sequence[Row]) -> dict[str, str]:
   return {row['series']: row['setting'] for row in rows}
 
 
+def _legend() -> alt.Legend:
+  """Returns the legend of colors and dashes, which Vega joins if equal."""
+  return alt.Legend(
+    orient='bottom', columns=1, labelLimit=320, symbolType='stroke'
+  )
+
+
 def _color(rows: Sequence[Row]) -> alt.Color:
   """Returns the colors of the series; the paper's are gray."""
   colors = {
@@ -267,9 +274,7 @@ def _color(rows: Sequence[Row]) -> alt.Color:
     'series:N',
     title=None,
     scale=alt.Scale(domain=list(colors), range=list(colors.values())),
-    legend=alt.Legend(
-      orient='bottom', columns=1, labelLimit=320, symbolType='stroke'
-    ),
+    legend=_legend(),
   )
 
 
@@ -283,7 +288,5 @@ def _dash(rows: Sequence[Row]) -> alt.StrokeDash:
     'series:N',
     title=None,
     scale=alt.Scale(domain=list(dashes), range=list(dashes.values())),
-    legend=alt.Legend(
-      orient='bottom', columns=1, labelLimit=320, symbolType='stroke'
-    ),
+    legend=_legend(),
   )

@@ -182,7 +182,7 @@ def build(records: Sequence[Record], log: test_reads.Log) -> Section:
     records: that are shown, one for each cell.
     log: of the user.
   """
-  found = splits(records, log)
+  summaries = splits(records, log)
   table = tables.Table(
     'test-reads',
     'How often the test splits were evaluated',
@@ -191,12 +191,14 @@ def build(records: Sequence[Record], log: test_reads.Log) -> Section:
       *('Other training images', 'Since', 'First (UTC)', 'Last (UTC)'),
       'Which',
     ),
-    [_row(split) for split in found],
+    [_row(split) for split in summaries],
     frozenset((1, 2, 3, 4)),
     frozenset((7,)),
   )
   return Section(
-    tuple(split.sentence for split in found), tuple(_remarks(found)), table
+    tuple(split.sentence for split in summaries),
+    tuple(_remarks(summaries)),
+    table,
   )
 
 
@@ -263,19 +265,19 @@ def _line(reads: Sequence[test_reads.Read], other_images: bool) -> str:
   return f'{names.setting_text(first.setting)}: {"; ".join(parts)}'
 
 
-def _remarks(found: Sequence[Split]) -> list[str]:
+def _remarks(summaries: Sequence[Split]) -> list[str]:
   """Says what the log does not know."""
   remarks = []
-  num_unlogged = sum(split.num_unlogged for split in found)
+  num_unlogged = sum(split.num_unlogged for split in summaries)
   if num_unlogged:
-    num_records = sum(split.num_records for split in found)
+    num_records = sum(split.num_records for split in summaries)
     are = 'is' if num_unlogged == 1 else 'are'
     remarks.append(
       f'{num_unlogged:,} of these {counted(num_records, "record")} {are} not '
       'in the log: evaluated by another user or machine, or by a version '
       'before there was a log. It may lack other evaluations, too.'
     )
-  num_damaged = sum(split.history.num_damaged for split in found)
+  num_damaged = sum(split.history.num_damaged for split in summaries)
   if num_damaged:
     are = 'is' if num_damaged == 1 else 'are'
     remarks.append(
