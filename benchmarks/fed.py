@@ -30,7 +30,7 @@ def _split(photo_width: int) -> 'datasets.Split':
   from benchmarks import pipeline  # It has flags of its own.
   from tf_transfer.datasets import splits
   from tf_transfer.datasets.dataset import Split
-  from tf_transfer.datasets.images import decoding
+  from tf_transfer.images import decoding
 
   data = pipeline.photos(64, (photo_width, photo_width * 3 // 4))
   return Split(

@@ -33,7 +33,8 @@ from PIL import Image
 from tf_transfer.contract import Contract
 from tf_transfer.datasets import pipeline, splits
 from tf_transfer.datasets.dataset import Split
-from tf_transfer.datasets.images import augmentation, decoding
+from tf_transfer.datasets.images import augmentation
+from tf_transfer.images import decoding
 
 _ROUNDS = flags.DEFINE_integer('rounds', 7, 'Rounds of each candidate.')
 _BATCHES = flags.DEFINE_integer('batches', 10, 'Batches in each round.')

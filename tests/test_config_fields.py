@@ -25,7 +25,7 @@ from tf_transfer.config_fields import (
   triple,
 )
 from tf_transfer.configs import base, pretrain, regularizers
-from tf_transfer.datasets.images import resizing
+from tf_transfer.images import resizing
 from tf_transfer.jobs import regularizers as regularizers_job
 from tf_transfer.networks import recipe
 from tf_transfer.transfer.training import train_step

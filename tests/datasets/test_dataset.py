@@ -54,6 +54,31 @@ def test_split_checks_shapes():
     dataset.Split('val', np.zeros(2), np.zeros((3, 32)), None, None)
 
 
+def test_select_keeps_examples_and_groups():
+  whole = dataclasses.replace(split('train', [1, 0, 1, 2]), groups=[5, 5, 7, 8])
+  part = dataset.select(whole, [2, 0], 'val')
+  assert part.name == 'val'
+  assert part.labels.tolist() == [1, 1]
+  assert part.describe(0) == 'train 2'
+  assert part.groups.tolist() == [7, 5]
+  np.testing.assert_array_equal(part.digests, whole.digests[[2, 0]])
+  assert part.base is None
+
+
+def test_select_of_a_selection_shares_the_features_of_the_first():
+  whole = split('train', [1, 0, 1, 2])
+  part = dataset.select(whole, [3, 1, 0], shares_features=True)
+  smaller = dataset.select(part, [2, 0], shares_features=True)
+  assert smaller.base[0] is whole
+  assert smaller.base[1].tolist() == [0, 3]
+  assert dataset.select(part, [2, 0]).base is None
+
+
+def test_split_checks_the_number_of_groups():
+  with pytest.raises(ValueError, match='2 labels and 1 groups'):
+    dataclasses.replace(split('train', [1, 0]), groups=[1])
+
+
 def test_complete_notes_classes_without_images():
   whole = complete([0, 1], [0], [1, 1])
   assert whole.notes == (

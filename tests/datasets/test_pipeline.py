@@ -9,11 +9,11 @@ import pytest
 from tf_transfer.contract import Contract
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Split
-from tf_transfer.datasets.images.decoding import CorruptImage
 from tf_transfer.datasets.images.image_cache import cache_images
-from tf_transfer.datasets.images.resizing import RESIZES
 from tf_transfer.datasets.pipeline import READ_AHEAD, batches, training_batches
 from tf_transfer.errors import InputError
+from tf_transfer.images.decoding import CorruptImage
+from tf_transfer.images.resizing import RESIZES
 
 CONTRACT = Contract(4, mean=(0, 0, 0), std=(1, 1, 1))
 

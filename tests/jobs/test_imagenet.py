@@ -13,7 +13,7 @@ from tests.study.report import page_records
 from tf_transfer import contract, datasets, errors, networks
 from tf_transfer.configs import imagenet as config_file
 from tf_transfer.datasets import test_reads
-from tf_transfer.datasets.images import resizing
+from tf_transfer.images import resizing
 from tf_transfer.jobs import imagenet
 from tf_transfer.networks import weights
 from tf_transfer.study import measured_top1

@@ -1,7 +1,6 @@
 """The datasets that networks are transferred to, each with three splits."""
 
-from tf_transfer.datasets.dataset import Dataset, Split, few_examples
-from tf_transfer.datasets.images.decoding import CorruptImage
+from tf_transfer.datasets.dataset import Dataset, Split, few_examples, select
 from tf_transfer.datasets.opening import (
   available,
   check,
@@ -14,6 +13,7 @@ from tf_transfer.datasets.opening import (
   open_test_from_config,
 )
 from tf_transfer.datasets.table import TABLE, Row, row, title
+from tf_transfer.images.decoding import CorruptImage
 
 __all__ = [
   'TABLE',
@@ -32,5 +32,6 @@ __all__ = [
   'open_test',
   'open_test_from_config',
   'row',
+  'select',
   'title',
 ]

@@ -46,6 +46,13 @@ class Split:
     describe: describe(i) names example i for messages.
     encoded: encoded(i) returns the bytes of the image file of example i, or
       None if `read` should be called. It is safe to call from several threads.
+    groups: int64 [N], the same number for examples that must stay in one part
+      wherever examples are divided (near-duplicates, one patient's images);
+      numbers are shared by all splits of a dataset. None: each example is
+      alone.
+    base: a split and the positions in it [N] of these examples, where features
+      of that split are computed and serve this one too; None: features of this
+      split are computed.
   """
 
   name: str
@@ -54,18 +61,27 @@ class Split:
   read: Callable[[int], np.ndarray]
   describe: Callable[[int], str]
   encoded: Callable[[int], bytes | None] = _not_encoded
+  groups: np.ndarray | None = None
+  base: 'tuple[Split, np.ndarray] | None' = None
 
   def __post_init__(self):
     """Checks shapes, and makes the arrays read-only."""
     labels = np.array(self.labels, np.int32)
     digests = np.array(self.digests, np.uint8)
+    arrays = {'labels': labels, 'digests': digests}
+    if self.groups is not None:
+      arrays['groups'] = np.array(self.groups, np.int64)
     expected = (len(labels), splits.DIGEST_SIZE)
     if labels.ndim not in (1, 2) or digests.shape != expected:
       raise ValueError(
         f'{self.name}: labels {labels.shape} and digests {digests.shape}, '
         f'expected [N] or [N, C], and [N, {splits.DIGEST_SIZE}]'
       )
-    for name, array in (('labels', labels), ('digests', digests)):
+    if len(arrays.get('groups', labels)) != len(labels):
+      raise ValueError(
+        f'{self.name}: {len(labels)} labels and {len(self.groups)} groups'
+      )
+    for name, array in arrays.items():
       array.flags.writeable = False
       object.__setattr__(self, name, array)
 
@@ -87,7 +103,7 @@ class Split:
 
 
 def concatenate(name: str, first: Split, second: Split) -> Split:
-  """Concatenates two splits."""
+  """Concatenates two splits; the result has groups if both have."""
 
   def call(method: str, i: int) -> Any:
     """Calls a method of the split that example i is in."""
@@ -102,6 +118,50 @@ def concatenate(name: str, first: Split, second: Split) -> Split:
     read=functools.partial(call, 'read'),
     describe=functools.partial(call, 'describe'),
     encoded=functools.partial(call, 'encoded'),
+    groups=(
+      None
+      if first.groups is None or second.groups is None
+      else np.concatenate([first.groups, second.groups])
+    ),
+  )
+
+
+def select(
+  split: Split,
+  positions: np.ndarray,
+  name: str | None = None,
+  *,
+  shares_features: bool = False,
+) -> Split:
+  """Selects examples of a split.
+
+  Args:
+    split: the examples.
+    positions: int [K] of those to select, in the order of the new split.
+    name: of the new split; None: that of `split`.
+    shares_features: whether the features of all of `split` are computed, and
+      serve each selection of it. This pays off if most examples are needed, or
+      if there are several selections.
+  """
+  positions = np.asarray(positions, np.int64)
+
+  def call(method: str, i: int) -> Any:
+    """Calls a method of the split on the example of the selected one."""
+    return getattr(split, method)(int(positions[i]))
+
+  base = None
+  if shares_features:
+    whole, inner = split.base or (split, np.arange(len(split)))
+    base = whole, inner[positions]
+  return Split(
+    name=split.name if name is None else name,
+    labels=split.labels[positions],
+    digests=split.digests[positions],
+    read=functools.partial(call, 'read'),
+    describe=functools.partial(call, 'describe'),
+    encoded=functools.partial(call, 'encoded'),
+    groups=None if split.groups is None else split.groups[positions],
+    base=base,
   )
 
 
@@ -257,7 +317,7 @@ def few_examples(dataset: Dataset, count: int, seed: int) -> Dataset:
       f'examples_per_class={count}'
     )
   is_drawn = splits.draw_lowest(train.digests, seed, count, train.labels)
-  few = _select(train, np.flatnonzero(is_drawn))
+  few = select(train, np.flatnonzero(is_drawn))
   images = counted(count, 'training image')
   note = f'{images} of each class, drawn with seed {seed}'
   return dataclasses.replace(
@@ -265,23 +325,6 @@ def few_examples(dataset: Dataset, count: int, seed: int) -> Dataset:
     splits={**dataset.splits, 'train': few},
     notes=(*dataset.notes, note),
     val_is_trained_on=False,
-  )
-
-
-def _select(split: Split, positions: np.ndarray) -> Split:
-  """Returns a split of the examples at the given positions."""
-
-  def call(method: str, i: int) -> Any:
-    """Calls a method of the split on the example of the selected one."""
-    return getattr(split, method)(int(positions[i]))
-
-  return Split(
-    name=split.name,
-    labels=split.labels[positions],
-    digests=split.digests[positions],
-    read=functools.partial(call, 'read'),
-    describe=functools.partial(call, 'describe'),
-    encoded=functools.partial(call, 'encoded'),
   )
 
 

@@ -18,9 +18,9 @@ import numpy as np
 from tf_transfer.contract import Contract
 from tf_transfer.datasets.dataset import Split
 from tf_transfer.datasets.images import augmentation
-from tf_transfer.datasets.images.decoding import CorruptImage
-from tf_transfer.datasets.images.resizing import RESIZES
 from tf_transfer.errors import InputError, unknown_name
+from tf_transfer.images.decoding import CorruptImage
+from tf_transfer.images.resizing import RESIZES
 
 # Batches that are decoded ahead of the one that the consumer has.
 READ_AHEAD = 3

@@ -16,7 +16,8 @@ import numpy as np
 
 from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.datasets import test_reads
-from tf_transfer.datasets.images import corruption, decoding
+from tf_transfer.datasets.images import corruption
+from tf_transfer.images import decoding
 from tf_transfer.runtime import devices, files
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import weights_files

@@ -10,8 +10,9 @@ from PIL import Image
 from tf_transfer.contract import Contract
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Split
-from tf_transfer.datasets.images import augmentation, decoding
-from tf_transfer.datasets.images.decoding import Box
+from tf_transfer.datasets.images import augmentation
+from tf_transfer.images import decoding
+from tf_transfer.images.decoding import Box
 
 CONTRACT = Contract(16, mean=(0, 0, 0), std=(1, 1, 1))
 

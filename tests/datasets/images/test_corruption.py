@@ -9,8 +9,8 @@ from tf_transfer.contract import Contract
 from tf_transfer.datasets import pipeline
 from tf_transfer.datasets.dataset import Split
 from tf_transfer.datasets.images import corruption
-from tf_transfer.datasets.images.decoding import CorruptImage
 from tf_transfer.errors import InputError
+from tf_transfer.images.decoding import CorruptImage
 
 CONTRACT = Contract(4, mean=(0, 0, 0), std=(1, 1, 1))
 

@@ -10,7 +10,7 @@ from PIL import Image
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Split, no_progress
 from tf_transfer.datasets.images import perceptual_hash
-from tf_transfer.datasets.images.decoding import CorruptImage, decode
+from tf_transfer.images.decoding import CorruptImage, decode
 
 
 def photo(seed, height=120, width=160):

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from tests.datasets.sources.test_folder import animals, open_at, png, write
-from tf_transfer.datasets.images.decoding import CorruptImage, decode
 from tf_transfer.datasets.sources import image_files
 from tf_transfer.errors import InputError
+from tf_transfer.images.decoding import CorruptImage, decode
 
 
 def test_a_link_to_nowhere(tmp_path):

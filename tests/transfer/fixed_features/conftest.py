@@ -11,7 +11,7 @@ import pytest
 import sklearn.datasets
 from flax import linen as nn
 
-from tf_transfer import contract, networks
+from tf_transfer import contract, datasets, networks
 from tf_transfer.configs import base
 from tf_transfer.networks import classifier, weights
 from tf_transfer.transfer.fixed_features import classifiers, fitted
@@ -93,3 +93,21 @@ def tiny_net() -> networks.Network:
     num_classes=3,
   )
   return TinyNetwork(header, model, variables, sha256='0' * 64)
+
+
+@pytest.fixture
+def corrupt_split(tmp_path, photos):
+  """A split of copies of the photos, and the path of one that is cut short."""
+  root = tmp_path / 'photos'
+  for folder in photos.iterdir():
+    (root / folder.name).mkdir(parents=True)
+    for file in folder.iterdir():
+      (root / folder.name / file.name).write_bytes(file.read_bytes())
+  corrupt = root / 'china' / '01.jpg'
+  corrupt.write_bytes(corrupt.read_bytes()[:-100])
+  dataset = datasets.open(f'folder:{root}')
+  for split in dataset.splits.values():
+    names = [split.describe(i) for i in range(len(split))]
+    if any(str(corrupt) in name for name in names):
+      return split, str(corrupt)
+  raise AssertionError('the corrupt image is in no split')

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tf_transfer import datasets, errors, networks
-from tf_transfer.datasets.images import resizing
+from tf_transfer.images import resizing
 from tf_transfer.runtime import devices
 from tf_transfer.transfer.fixed_features import feature_cache, features
 
@@ -101,6 +101,38 @@ def test_features_do_not_depend_on_batch_size_and_devices(
   assert second.num_computed == 0
 
 
+@pytest.mark.parametrize('corrupt', [(), (1, 4)])
+def test_parts_of_a_split_share_its_features(
+  tmp_path, tiny_net, split, tiny_features, corrupt
+):
+  whole = dataclasses.replace(
+    split, read=broken_at(split, corrupt), encoded=lambda i: None
+  )
+  positions = np.arange(len(split))[::-3]
+  part = datasets.select(whole, positions, shares_features=True)
+  extract = make_extractor(tiny_net, tmp_path, corrupt='skip')
+  valid = ~np.isin(positions, corrupt)
+  for num_computed in (len(split), 0):
+    first = extract(part, 'part')
+    assert first.num_computed == num_computed
+    assert (
+      relative_difference(first.values, tiny_features[positions[valid]]) < 1e-5
+    )
+    np.testing.assert_array_equal(first.indices, np.flatnonzero(valid))
+    np.testing.assert_array_equal(first.labels, part.labels[valid])
+    assert len(first.skipped) == (~valid).sum()
+  assert extract(whole, 'whole').num_computed == 0
+
+
+def broken_at(split, positions):
+  def read(i):
+    if i in positions:
+      raise datasets.CorruptImage(f'image {i}: broken')
+    return split.read(i)
+
+  return read
+
+
 def test_interrupted_extraction_resumes_after_the_last_shard(
   tmp_path, tiny_net, split, tiny_features, monkeypatch
 ):
@@ -178,24 +210,6 @@ def test_key_has_not_changed(tiny_net, split):
     'dtype': 'float32',
     'split': split.hash,
   }
-
-
-@pytest.fixture
-def corrupt_split(tmp_path, photos):
-  """A split of copies of the photos, and the path of one that is cut short."""
-  root = tmp_path / 'photos'
-  for folder in photos.iterdir():
-    (root / folder.name).mkdir(parents=True)
-    for file in folder.iterdir():
-      (root / folder.name / file.name).write_bytes(file.read_bytes())
-  corrupt = root / 'china' / '01.jpg'
-  corrupt.write_bytes(corrupt.read_bytes()[:-100])
-  dataset = datasets.open(f'folder:{root}')
-  for split in dataset.splits.values():
-    names = [split.describe(i) for i in range(len(split))]
-    if any(str(corrupt) in name for name in names):
-      return split, str(corrupt)
-  raise AssertionError('the corrupt image is in no split')
 
 
 def test_error_names_the_corrupt_image(tmp_path, tiny_net, corrupt_split):
@@ -342,32 +356,6 @@ def test_one_batch_in_two_shards_is_computed_again(
   extract(split, 'train')
   num_shards = -(-len(split) // 16)
   assert extract.num_batches == -(-len(split) // 4) + -(-num_shards // 2)
-
-
-@pytest.mark.parametrize('corrupt_first', [True, False])
-def test_pair_of_splits_shares_one_matrix(
-  tmp_path, tiny_net, corrupt_split, photos, corrupt_first
-):
-  corrupt, _ = corrupt_split
-  intact = datasets.open(f'folder:{photos}').splits['test']
-  pair = [(corrupt, 'corrupt'), (intact, 'intact')]
-  if not corrupt_first:
-    pair.reverse()
-  extract = make_extractor(tiny_net, tmp_path / 'cache', corrupt='skip')
-  first, second, both = features.extract_pair(extract, *pair)
-  assert len(both) == len(first) + len(second)
-  assert len(both) == len(corrupt) + len(intact) - 1
-  assert len(both.skipped) == 1
-  for shared, split in zip((first, second), pair, strict=True):
-    assert np.shares_memory(shared.values, both.values)
-    alone = extract(*split)
-    assert alone.num_computed == 0
-    np.testing.assert_array_equal(shared.values, alone.values)
-    np.testing.assert_array_equal(shared.labels, alone.labels)
-  np.testing.assert_array_equal(
-    both.values, np.concatenate([first.values, second.values])
-  )
-  np.testing.assert_array_equal(both.labels[len(first) :], second.labels)
 
 
 def test_pyramid_of_the_last_layer(

@@ -18,7 +18,7 @@ import numpy as np
 
 from tests.transfer.training import killable
 from tf_transfer import datasets, networks
-from tf_transfer.datasets.images import decoding
+from tf_transfer.images import decoding
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
 from tf_transfer.transfer.training import predictions

@@ -8,7 +8,7 @@ import pytest
 
 from tests.transfer.training import searches
 from tf_transfer import datasets, errors
-from tf_transfer.datasets.images import decoding
+from tf_transfer.images import decoding
 from tf_transfer.transfer.training import corrupt_images, trials
 
 COUNTS = {'train': 24, 'val': 12, 'test': 12}

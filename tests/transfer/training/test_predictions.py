@@ -5,7 +5,7 @@ import numpy as np
 
 from tests.transfer.training import killable
 from tf_transfer import contract, datasets, networks
-from tf_transfer.datasets.images import resizing
+from tf_transfer.images import resizing
 from tf_transfer.networks import weights
 from tf_transfer.runtime import devices
 from tf_transfer.transfer.training import predictions

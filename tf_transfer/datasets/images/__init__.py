@@ -1,1 +1,1 @@
-"""Decodes, resizes, augments and hashes images."""
+"""Augments, hashes and caches the images of datasets."""

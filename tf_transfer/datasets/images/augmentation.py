@@ -12,8 +12,8 @@ import numpy as np
 
 from tf_transfer.contract import Contract
 from tf_transfer.datasets.dataset import Split
-from tf_transfer.datasets.images import decoding, resizing
-from tf_transfer.datasets.images.decoding import Box
+from tf_transfer.images import decoding, resizing
+from tf_transfer.images.decoding import Box
 
 # Ranges of the crop's share of the image's area, and of its width over height
 # (Szegedy et al., Going Deeper with Convolutions, section 6).

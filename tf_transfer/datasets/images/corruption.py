@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from tf_transfer.datasets.dataset import Split, listing
-from tf_transfer.datasets.images.decoding import CorruptImage
+from tf_transfer.images.decoding import CorruptImage
 from tf_transfer.runtime import progress
 
 # With more threads Python's lock costs more than they gain.

@@ -18,7 +18,6 @@ from tf_transfer.datasets.dataset import (
   build_dataset,
   listing,
 )
-from tf_transfer.datasets.images.formats import FORMATS
 from tf_transfer.datasets.sources.folder_counts import are
 from tf_transfer.datasets.sources.folder_layout import (
   WHOLE,
@@ -36,6 +35,7 @@ from tf_transfer.datasets.sources.image_files import (
   whole_files,
 )
 from tf_transfer.errors import InputError
+from tf_transfer.images.formats import FORMATS
 from tf_transfer.runtime import files as files_lib
 from tf_transfer.runtime.units import counted
 

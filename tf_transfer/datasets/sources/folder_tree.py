@@ -7,12 +7,6 @@ import re
 import stat
 from collections.abc import Sequence
 
-from tf_transfer.datasets.images.formats import (
-  FORMATS,
-  HEAD_BYTES,
-  foreign_format,
-  image_format,
-)
 from tf_transfer.datasets.sources.folder_counts import (
   MAX_LISTED,
   Counts,
@@ -22,6 +16,12 @@ from tf_transfer.datasets.sources.folder_counts import (
 from tf_transfer.datasets.sources.image_files import (
   printable,
   read_error,
+)
+from tf_transfer.images.formats import (
+  FORMATS,
+  HEAD_BYTES,
+  foreign_format,
+  image_format,
 )
 from tf_transfer.runtime.units import counted
 

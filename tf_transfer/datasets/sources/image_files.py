@@ -12,8 +12,8 @@ import numpy as np
 from tf_transfer import errors
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import Progress, Split, listing
-from tf_transfer.datasets.images import decoding
 from tf_transfer.errors import InputError
+from tf_transfer.images import decoding
 from tf_transfer.runtime.units import GIB
 
 # A file that is read into memory is no larger.

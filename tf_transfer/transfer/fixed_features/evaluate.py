@@ -14,10 +14,15 @@ import ml_collections
 import numpy as np
 
 from tf_transfer import datasets, errors
-from tf_transfer.datasets.images import corruption, decoding
+from tf_transfer.datasets.images import corruption
+from tf_transfer.images import decoding
 from tf_transfer.runtime import progress
 from tf_transfer.transfer import metrics, result
-from tf_transfer.transfer.fixed_features import classifiers, fitted
+from tf_transfer.transfer.fixed_features import (
+  classifiers,
+  feature_pairs,
+  fitted,
+)
 from tf_transfer.transfer.fixed_features import features as features_lib
 
 
@@ -61,7 +66,7 @@ def _evaluate(
 ) -> result.CellResult:
   """Does the work of `evaluate`."""
   classifier = classifiers.CLASSIFIERS[setting]
-  train, val, train_and_val = features_lib.extract_pair(
+  train, val, train_and_val = feature_pairs.extract_pair(
     extract,
     (dataset.splits['train'], f'{dataset.name} train'),
     (dataset.splits['val'], f'{dataset.name} val'),

@@ -186,6 +186,8 @@ class Extractor:
     self._cache = cache
     self._options = options
     self._corrupt = corrupt
+    # The last split that had others as its parts, and its features.
+    self._base: tuple[datasets.Split, Features] | None = None
     self.feature_dim = feature_dim(net, options)
     mesh = devices.data_mesh() if mesh is None else mesh
     self.batch_size = -(-batch_size // mesh.size) * mesh.size
@@ -270,6 +272,8 @@ class Extractor:
   ) -> Features:
     """Extracts the features of a split; cached shards are not computed again.
 
+    Of a split with a base, the features of the base are extracted.
+
     Args:
       split: the examples.
       name: of the dataset and split, for the progress bar.
@@ -284,6 +288,8 @@ class Extractor:
     """
     if out is None:
       out = np.empty((len(split), self.feature_dim), np.float32)
+    if split.base is not None:
+      return self._select_from_base(split, name, out)
     valid = np.zeros(len(split), bool)
     num_computed = 0
     with (
@@ -307,6 +313,35 @@ class Extractor:
         else:
           bar.update(len(values))
         valid[start : start + len(values)] = shard_valid
+    return self._select_valid(split, out, valid, num_computed)
+
+  def _select_from_base(
+    self, split: datasets.Split, name: str, out: np.ndarray
+  ) -> Features:
+    """Takes the features of a split from those of the split it is part of.
+
+    Args:
+      split: the examples; it has a base.
+      name: as for `__call__`.
+      out: as for `__call__`.
+
+    Raises:
+      InputError: as in `__call__`.
+    """
+    base, positions = split.base
+    # A study asks for one part of a base after the other.
+    if self._base is None or self._base[0] is not base:
+      self._base = None  # Free the memory before more is taken.
+      self._base = base, self(base, name)
+      num_computed = self._base[1].num_computed
+    else:
+      num_computed = 0
+    features = self._base[1]
+    rows = np.full(len(base), -1)
+    rows[features.indices] = np.arange(len(features))
+    rows = rows[positions]
+    valid = rows >= 0
+    out[valid] = features.values[rows[valid]]
     return self._select_valid(split, out, valid, num_computed)
 
   def _select_valid(
@@ -349,50 +384,14 @@ class Extractor:
     )
 
 
-def extract_pair(
-  extract: Extractor,
-  first: tuple[datasets.Split, str],
-  second: tuple[datasets.Split, str],
-) -> tuple[Features, Features, Features]:
-  """Extracts the features of two splits into one matrix.
-
-  The matrix, 620 MB for Food-101, is thus in memory once only, though it is
-  needed whole and in parts.
-
-  Args:
-    extract: the network's extractor.
-    first: a split and its name, as for `Extractor.__call__`.
-    second: likewise.
-
-  Returns:
-    The features of the first split, of the second, and of the first followed by
-    the second. Their values share memory.
-  """
-  num_first, num_second = len(first[0]), len(second[0])
-  values = devices.empty_aligned(
-    (num_first + num_second, extract.feature_dim), np.float32
-  )
-  one = extract(*first, out=values[:num_first])
-  # Corrupt images may have left the first part shorter.
-  two = extract(*second, out=values[len(one) :][:num_second])
-  both = Features(
-    values[: len(one) + len(two)],
-    np.concatenate([one.labels, two.labels]),
-    np.concatenate([one.indices, two.indices]),
-    one.skipped + two.skipped,
-    one.num_computed + two.num_computed,
-  )
-  return one, two, both
-
-
 def prefetch(
   extractors: Sequence[Extractor], split: datasets.Split, name: str
 ) -> None:
   """Computes the features of a split for several networks, into their caches.
 
-  Each image is decoded once for all networks. Shards in the cache are not
-  computed again. Shards that do not fit the cache are left to
-  `Extractor.__call__`.
+  Each image is decoded once for all networks. Of a split with a base, the
+  features of the base are computed. Shards in the cache are not computed again.
+  Shards that do not fit the cache are left to `Extractor.__call__`.
 
   Args:
     extractors: of networks with equal `pixel_contract`, with equal options.
@@ -404,6 +403,8 @@ def prefetch(
       finite or is another when it is computed again, or the cache cannot be
       written.
   """
+  if split.base is not None:
+    split = split.base[0]
   with contextlib.ExitStack() as stack:
     stack.enter_context(
       device_memory.report_exhaustion(f'features of {name}', _advise)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tf_transfer.datasets.images import resampling
-from tf_transfer.datasets.images.decoding import Box
+from tf_transfer.images import resampling
+from tf_transfer.images.decoding import Box
 
 PILLOW = {
   'bilinear': Image.Resampling.BILINEAR,

@@ -12,13 +12,13 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from tf_transfer.datasets.images import png, tiff
-from tf_transfer.datasets.images.formats import (
+from tf_transfer.errors import InputError
+from tf_transfer.images import png, tiff
+from tf_transfer.images.formats import (
   FORMATS,
   foreign_format,
   image_format,
 )
-from tf_transfer.errors import InputError
 from tf_transfer.runtime import tensorflow
 
 # Exceptions that Pillow's readers raise on damaged files.

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms, TiffImagePlugin
 
-from tf_transfer.datasets.images.decoding import CorruptImage, decode
+from tf_transfer.images.decoding import CorruptImage, decode
 
 HEIGHT, WIDTH = 21, 35
 COLORS = {'minisblack': 1, 'miniswhite': 1, 'rgb': 3, 'separated': 4}

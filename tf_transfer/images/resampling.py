@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tf_transfer.datasets.images.decoding import Box
+from tf_transfer.images.decoding import Box
 
 # Pillow's weights are integers with so many bits after the point.
 _PRECISION_BITS = 22

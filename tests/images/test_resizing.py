@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from tf_transfer.contract import Contract
-from tf_transfer.datasets.images import resizing
-from tf_transfer.datasets.images.resizing import whole_image
+from tf_transfer.images import resizing
+from tf_transfer.images.resizing import whole_image
 
 
 @pytest.fixture(scope='module')
@@ -353,7 +353,7 @@ def test_the_strip_of_a_report_takes_little_memory_in_all():
   program = (
     'import numpy as np\n'
     'from tf_transfer.contract import Contract\n'
-    'from tf_transfer.datasets.images import resizing\n'
+    'from tf_transfer.images import resizing\n'
     'image = np.zeros((1, 19_200, 3), np.uint8)\n'
     'contract = Contract(224, (0, 0, 0), (1, 1, 1), crop_fraction=0.875)\n'
     'resizing.resize_then_crop(image, contract)\n'

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from tf_transfer.datasets.images import decoding, formats
+from tf_transfer.images import decoding, formats
 
 READ_BY_NAME = ('JPEG', 'PNG', 'BMP', 'GIF', 'TIFF', 'WEBP', 'PPM', 'AVIF')
 

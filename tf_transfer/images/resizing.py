@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image
 
 from tf_transfer.contract import Contract
-from tf_transfer.datasets.images import resampling
-from tf_transfer.datasets.images.decoding import Box
+from tf_transfer.images import resampling
+from tf_transfer.images.decoding import Box
 from tf_transfer.runtime import tensorflow
 
 try:

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from tf_transfer.datasets.images import decoding, formats
-from tf_transfer.datasets.images.decoding import CorruptImage, decode
 from tf_transfer.errors import InputError
+from tf_transfer.images import decoding, formats
+from tf_transfer.images.decoding import CorruptImage, decode
 
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
 

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from tf_transfer.datasets.images.decoding import CorruptImage, decode
+from tf_transfer.images.decoding import CorruptImage, decode
 
 
 def chunk(name, data):

@@ -1,0 +1,1 @@
+"""Decodes images and resizes them as networks expect."""
