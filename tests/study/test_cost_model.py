@@ -19,6 +19,7 @@ DATASET = types.SimpleNamespace(
   name='pets',
   splits={'train': range(600), 'val': range(200), 'test': range(200)},
   classes=range(10),
+  folds=(),
 )
 
 

@@ -15,6 +15,7 @@ NETWORK = types.SimpleNamespace(
 DATASET = types.SimpleNamespace(
   splits={'train': range(600), 'val': range(200), 'test': range(200)},
   classes=range(10),
+  folds=(),
 )
 
 

@@ -182,6 +182,8 @@ class Dataset:
     identity_name: stands for the dataset in the identity of a cell; '': its
       name. It is 'folder' for every folder: the hashes of the splits say which
       images and labels it holds, and its path determines no number.
+    folds: of a cross-validation, each a dataset without folds; test is then all
+      images, and train and val are those of the first fold. Else empty.
 
   Raises:
     InputError: train or val is the test split.
@@ -194,6 +196,7 @@ class Dataset:
   notes: tuple[str, ...] = ()
   val_is_trained_on: bool = True
   identity_name: str = ''
+  folds: 'tuple[Dataset, ...]' = ()
 
   def __post_init__(self):
     """Checks that hyperparameters are not chosen on the test split."""

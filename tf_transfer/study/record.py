@@ -134,6 +134,11 @@ def build(
       if result.runs
       else {}
     ),
+    **(
+      {'folds': [dataclasses.asdict(fold) for fold in result.folds]}
+      if result.folds
+      else {}
+    ),
     'solver': {k: _finite(v) for k, v in result.solver.items()},
     'trials': [dict(trial) for trial in result.trials],
     'losses': list(result.losses),

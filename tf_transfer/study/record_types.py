@@ -151,6 +151,15 @@ class Chosen(msgspec.Struct):
   view: str | UnsetType = UNSET
 
 
+class Fold(msgspec.Struct):
+  """A fold of a cross-validation: `result.Fold`."""
+
+  fold: Count
+  examples: Positive
+  value: Share
+  chosen: Chosen
+
+
 class Solver(msgspec.Struct):
   """How closely a classifier's solver reached the optimum."""
 
@@ -213,6 +222,7 @@ class Record(msgspec.Struct, kw_only=True):
   validation: Measurement
   test: Measurement
   runs: Annotated[list[Run], Meta(min_length=2)] | UnsetType = UNSET
+  folds: Annotated[list[Fold], Meta(min_length=2)] | UnsetType = UNSET
   validation_curve: Annotated[list[Share | None], Meta(min_length=1)]
   solver: Solver
   trials: list[Trial]

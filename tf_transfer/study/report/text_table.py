@@ -71,11 +71,20 @@ def _printable(cell: str) -> str:
 
 
 def chosen(record: Mapping[str, Any]) -> str:
-  """Returns the hyperparameters that did best on val, in words."""
-  texts = [
-    f'{name} {value}' if isinstance(value, str) else f'{name} {value:.3g}'
-    for name, value in record['chosen'].items()
-  ]
+  """Returns the hyperparameters that did best on val, in words.
+
+  Where folds chose different ones, their ranges or names are listed.
+  """
+  choices = [fold['chosen'] for fold in record.get('folds', ())]
+  texts = []
+  for name, value in record['chosen'].items():
+    values = {choice[name] for choice in choices if name in choice} or {value}
+    if any(isinstance(one, str) for one in values):
+      texts.append(f'{name} {" or ".join(sorted(map(str, values)))}')
+    elif len(values) == 1:
+      texts.append(f'{name} {values.pop():.3g}')
+    else:
+      texts.append(f'{name} {min(values):.3g} to {max(values):.3g}')
   return ', '.join(texts) or 'nothing to choose'
 
 
