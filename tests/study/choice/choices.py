@@ -132,14 +132,14 @@ def digits() -> types.Choice:
   pixels = pixels.reshape(len(pixels), -1) / 255
   generator = np.random.default_rng(1)
   folds = generator.integers(5, size=len(images))
-  widths = (16, 40, 64, 64, 8)
+  steps = (4, 3, 2, 1, 5)
   return choose(
     dataset,
     images,
     folds,
     [
-      nearest_mean_scores(pixels[:, :: 64 // w], images.labels, folds, 10)
-      for w in widths
+      nearest_mean_scores(pixels[:, ::step], images.labels, folds, 10)
+      for step in steps
     ],
     learning_curve=curve('small'),
   )
@@ -194,8 +194,9 @@ def made(num_classes, each, *, classes=None, confusing=0.2, **changes):
   for i in range(3):
     noise = generator.normal(size=(len(labels), num_classes))
     noise[np.arange(len(labels)), labels] += 4 - confusing * i
-    near = (labels + generator.integers(1, 3, len(labels))) % num_classes
-    noise[np.arange(len(labels)), near] += 5 * confusing
+    # Classes are confused within blocks of four, which are spread over all.
+    block = np.random.default_rng(0).permutation(num_classes) // 4
+    noise[block[labels][:, None] == block] += 8 * confusing
     scores.append(2 * noise)
   folds = np.arange(len(labels)) % 5
   return choose(dataset, train, folds, scores, **changes)

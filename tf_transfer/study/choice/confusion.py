@@ -20,7 +20,6 @@ _MIN_CELL, _MAX_CELL = 2, 96
 _LARGE = 500  # classes, whose cells are one pixel
 _WITH_NUMBER = 34  # pixels of a cell that a number fits in
 _LINE = 13  # pixels of a label
-_LETTER = 6.6
 _MAX_LETTERS = 18
 _MAX_ENTRIES = 20_000  # that the page can tell of
 # Of a right and of a wrong prediction; they are seen on white and on black.
@@ -145,16 +144,16 @@ def build(
   counts = count(labels, predictions, num_classes)
   order = cluster(counts)
   ordered = counts[np.ix_(order, order)]
-  strength = np.sqrt(normalize(ordered))
   cell = _cell_size(num_classes)
+  strength = _strength(ordered, cell)
   step = math.ceil(_LINE / cell)
   names = [
     (row, labels_lib.shorten(classes[order[row]], _MAX_LETTERS))
     for row in range(0, num_classes, step)
   ]
-  letters = max((len(name) for _, name in names), default=0)
-  margin = math.ceil(letters * _LETTER) + 10
-  upright = letters * _LETTER < cell
+  widest = max(labels_lib.width(name, 11.5) for _, name in names)
+  margin = math.ceil(widest) + 10
+  upright = widest < cell
   entries, complete = _entries(ordered)
   listed, num_confusions = _confusions(counts)
   return Matrix(
@@ -182,6 +181,17 @@ def _cell_size(num_classes: int) -> int:
   if num_classes * _WITH_NUMBER <= _SIZE:
     return min(max(_SMALL_SIZE // num_classes, _WITH_NUMBER), _MAX_CELL)
   return max(_SIZE // num_classes, _MIN_CELL)
+
+
+def _strength(counts: np.ndarray, cell: int) -> np.ndarray:
+  """Returns how strong the color of each cell is, 0 to 1.
+
+  It is the square root of the share of the row; of small cells, which the eye
+  would not find, not less than a third.
+  """
+  strength = np.sqrt(normalize(counts))
+  least = 0.34 if cell < _LINE else 0
+  return np.where(counts > 0, np.maximum(strength, least), 0)
 
 
 def _image(strength: np.ndarray) -> str:

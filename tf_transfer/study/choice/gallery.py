@@ -178,8 +178,8 @@ def _percent(probability: float) -> str:
   """Writes a probability; none is said to be certain."""
   percent = 100 * float(probability)
   if percent < 0.1:
-    return '< 0.1 %'
-  return '> 99.9 %' if percent > 99.9 else f'{percent:.1f} %'
+    return '<\u00a00.1\u00a0%'
+  return '>\u00a099.9\u00a0%' if percent > 99.9 else f'{percent:.1f}\u00a0%'
 
 
 def _place(dataset: datasets.Dataset, place: duplicates.Place) -> _Request:

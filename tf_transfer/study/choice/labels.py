@@ -4,10 +4,12 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-_LETTER = 6.4  # pixels, on average at a size of 12
+# Widths of letters in a wide font, as shares of its size.
+_NARROW, _WIDE = "fijltrI.,:;'|!()[] -", 'mwMWQGO@%…—'
+_SIZE = 12.0  # of the font, in pixels
 _HEIGHT = 13.0
-_RADIUS = 5.0  # of a point that no label may lie on
-_DISTANCES = (8, 16, 26, 38, 52)
+_GAP = 3.0  # pixels between a point and its label
+_DISTANCES = (0, 8, 18, 30, 44)
 _ANGLES = (0, 180, 270, 90, 325, 35, 215, 145, 300, 60, 240, 120)
 MAX_LETTERS = 24
 
@@ -40,8 +42,29 @@ def shorten(text: str, limit: int = MAX_LETTERS) -> str:
   return f'{text[: limit - tail - 1]}…{text[-tail:]}'
 
 
+def width(text: str, size: float = _SIZE) -> float:
+  """Estimates the width of a text in pixels, rather too wide than too narrow.
+
+  Args:
+    text: of one line.
+    size: of the font, in pixels.
+  """
+  return size * sum(map(_letter_width, text))
+
+
+def _letter_width(letter: str) -> float:
+  """Returns the width of a letter as a share of the size of its font."""
+  if letter in _NARROW:
+    return 0.4
+  # From here on, letters are those of East Asia, and symbols.
+  if letter in _WIDE or ord(letter) >= 0x2E80:
+    return 1.0
+  return 0.7 if letter.isupper() else 0.62
+
+
 def place(
   points: Sequence[tuple[float, float]],
+  radii: Sequence[float],
   texts: Sequence[str | None],
   frame: Box,
 ) -> list[Label]:
@@ -51,18 +74,20 @@ def place(
 
   Args:
     points: in pixels, the most important first.
+    radii: of the points.
     texts: of their labels; None: no label.
     frame: that all labels lie in.
   """
   taken: list[Box] = [
-    (x - _RADIUS, y - _RADIUS, x + _RADIUS, y + _RADIUS) for x, y in points
+    (x - r, y - r, x + r, y + r)
+    for (x, y), r in zip(points, radii, strict=True)
   ]
   labels = []
-  for point, text in zip(points, texts, strict=True):
+  for point, radius, text in zip(points, radii, texts, strict=True):
     if text is None:
       continue
     text = shorten(text)
-    for box, distance in _places(point, len(text) * _LETTER):
+    for box, distance in _places(point, radius + _GAP, width(text)):
       if _inside(box, frame) and not any(_overlap(box, t) for t in taken):
         taken.append(box)
         line = _line(point, box) if distance > _DISTANCES[1] else None
@@ -72,17 +97,24 @@ def place(
 
 
 def _places(
-  point: tuple[float, float], width: float
+  point: tuple[float, float], nearest: float, length: float
 ) -> list[tuple[Box, float]]:
-  """Returns the boxes that a label may have, with their distances."""
+  """Returns the boxes that a label may have, and how far they are moved off.
+
+  Args:
+    point: in pixels.
+    nearest: how far from it a label is at least.
+    length: of the label.
+  """
   places = []
-  for distance in _DISTANCES:
+  for extra in _DISTANCES:
+    distance = nearest + extra
     for angle in _ANGLES:
       dx, dy = math.cos(math.radians(angle)), math.sin(math.radians(angle))
       # The side or corner of the box that is nearest to the point.
-      x = point[0] + distance * dx - width * (1 - dx) / 2
+      x = point[0] + distance * dx - length * (1 - dx) / 2
       y = point[1] + distance * dy - _HEIGHT * (1 - dy) / 2
-      places.append(((x, y, x + width, y + _HEIGHT), distance))
+      places.append(((x, y, x + length, y + _HEIGHT), extra))
   return places
 
 

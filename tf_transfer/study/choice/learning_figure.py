@@ -7,8 +7,8 @@ import numpy as np
 
 from tf_transfer.study.choice import plots, types
 
-WIDTH, HEIGHT = 460, 290
-_LEFT, _RIGHT, _TOP, _BOTTOM = 42, 448, 12, 244
+WIDTH, HEIGHT = 400, 296
+_LEFT, _RIGHT, _TOP, _BOTTOM = 42, 388, 22, 250
 
 
 @dataclasses.dataclass(frozen=True)

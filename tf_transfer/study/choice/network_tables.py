@@ -1,4 +1,4 @@
-"""Makes the tables of networks: what they reach and cost, and the estimators."""
+"""Makes the tables of networks: accuracy and cost, and the estimators."""
 
 import dataclasses
 import math

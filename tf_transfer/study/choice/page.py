@@ -34,6 +34,7 @@ MAX_SIZE = 6_000_000
 MAX_THUMBNAILS = 2_500_000
 _MAX_CLASSES = 1_000  # that are shown one by one
 _MAX_NAME = 120  # letters of a class
+_MAX_TITLE = 60  # letters of a network in a sentence
 
 
 def write(
@@ -80,10 +81,13 @@ def _values(
 ) -> dict[str, Any]:
   """Returns what the template shows."""
   curve = choice.learning_curve
+  recommended = choice.candidate(choice.verdict.recommended)
   return {
     'choice': choice,
-    'recommended': choice.candidate(choice.verdict.recommended),
-    'title_of': {c.network: c.title for c in choice.candidates},
+    'recommended_title': labels.shorten(recommended.title, _MAX_TITLE),
+    'title_of': {
+      c.network: labels.shorten(c.title, _MAX_TITLE) for c in choice.candidates
+    },
     'measured_on': measured_on(choice),
     'networks': network_tables.networks(choice),
     'charts': pareto.build(choice),

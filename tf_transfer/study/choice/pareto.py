@@ -12,8 +12,8 @@ import numpy as np
 
 from tf_transfer.study.choice import labels, plots, types
 
-WIDTH, HEIGHT = 380, 290
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 370, 10, 242
+WIDTH, HEIGHT = 380, 296
+_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 370, 22, 250
 _ALL_NAMED = 12  # networks; of more, only the important ones are named
 
 
@@ -200,6 +200,7 @@ def _labels(
   ]
   return labels.place(
     [(p.x, p.y) for p in points],
+    [9.0 if p.kind == 'recommended' else 5.0 for p in points],
     [
       c.title if is_named else None
       for c, is_named in zip(known, named, strict=True)
