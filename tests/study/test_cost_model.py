@@ -61,17 +61,3 @@ def test_seconds_grow_with_the_steps_of_a_small_network(monkeypatch):
   assert seconds['logistic_regression'] < 60
   hours = seconds['random_init'] / 3600
   assert hours == pytest.approx(57 * 312_500 * 0.003 / 3600, rel=0.01)
-
-
-@pytest.mark.parametrize(
-  ('seconds', 'text'),
-  [
-    (1, '1 min'),
-    (61, '2 min'),
-    (12_000, '3 h 20 min'),
-    (90_000, '1 day, 1:00:00'),
-    (172_800, '2 days'),
-  ],
-)
-def test_durations(seconds, text):
-  assert cost_model.format_duration(seconds) == text

@@ -13,7 +13,7 @@ import ml_collections
 
 from tf_transfer import config_fields, errors
 from tf_transfer.jobs import study
-from tf_transfer.runtime import devices
+from tf_transfer.runtime import devices, units
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import cells as cells_lib
@@ -105,7 +105,7 @@ def _show_plan(points: Sequence[Point], workdir: pathlib.Path) -> None:
         str(len(cells)),
         str(len(cells) - len(pending)),
         str(len(obstacles)),
-        cost_model.format_duration(seconds) if pending else '-',
+        units.duration(seconds) if pending else '-',
       )
     )
   headers = 'point', 'cells', 'done', 'cannot be run', 'about'
@@ -113,7 +113,7 @@ def _show_plan(points: Sequence[Point], workdir: pathlib.Path) -> None:
   text = counted(len(points), 'point')
   if total:
     text += (
-      f': about {cost_model.format_duration(total)} on {devices.describe()}, '
+      f': about {units.duration(total)} on {devices.describe()}, '
       'give or take a factor of three'
     )
   print(text, flush=True)

@@ -1,7 +1,5 @@
 """Estimates how long cells take, by a rule of thumb that the run corrects."""
 
-import datetime
-import math
 import time
 from collections.abc import Sequence
 
@@ -76,14 +74,3 @@ def _operations_per_second() -> float:
   jax.block_until_ready([multiply(x, x) for _ in range(3)])
   seconds = (time.monotonic() - started) / 3
   return _EFFICIENCY * 2 * _PROBE_SIZE**3 / seconds * len(jax.devices())
-
-
-def format_duration(seconds: float) -> str:
-  """Formats a duration to the precision of an estimate: '3 h 20 min'."""
-  minutes = math.ceil(seconds / 60)
-  if minutes < 60:
-    return f'{minutes} min'
-  hours, minutes = divmod(minutes, 60)
-  if hours < 24:
-    return f'{hours} h {minutes:02d} min'
-  return str(datetime.timedelta(hours=hours)).removesuffix(', 0:00:00')
