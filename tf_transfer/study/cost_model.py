@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from tf_transfer import datasets, networks
 from tf_transfer.transfer import operations
 from tf_transfer.transfer.setting import Cell
 
@@ -45,12 +46,20 @@ def cell_operations(
 
 
 def cell_seconds(
-  cells: Sequence[Cell], config: ml_collections.ConfigDict
+  cells: Sequence[Cell],
+  config: ml_collections.ConfigDict,
+  speed: float | None = None,
 ) -> dict[str, float]:
-  """Estimates the seconds of each cell, by identity, compilation included."""
+  """Estimates the seconds of each cell, by identity, compilation included.
+
+  Args:
+    cells: of the study.
+    config: of the study.
+    speed: operations per second; None measures it.
+  """
   if not cells:
     return {}
-  speed, compiled, seconds = _operations_per_second(), set(), {}
+  speed, compiled, seconds = speed or operations_per_second(), set(), {}
   costs = cell_operations(cells, config)
   for cell in cells:
     steps = cell.setting.steps(cell.dataset, config)
@@ -65,7 +74,26 @@ def cell_seconds(
   return seconds
 
 
-def _operations_per_second() -> float:
+def pretraining_seconds(
+  net: networks.Network,
+  dataset: datasets.Dataset,
+  config: ml_collections.ConfigDict,
+  speed: float,
+) -> float:
+  """Estimates the seconds of one pretraining.
+
+  Args:
+    net: the network.
+    dataset: that it is trained on.
+    config: `pretrain` of the job's config.
+    speed: operations per second.
+  """
+  steps = operations.pretraining_steps(dataset, config)
+  seconds = operations.pretraining(net, dataset, config) / speed
+  return _COMPILE_TRAINING + seconds + _STEP * steps
+
+
+def operations_per_second() -> float:
   """Measures the speed of all devices, by a product that takes an instant."""
   x = jnp.ones((_PROBE_SIZE, _PROBE_SIZE))
   multiply = jax.jit(jnp.matmul)
