@@ -400,6 +400,9 @@ class Study(Group):
   part: text("'3/16' for the third of sixteen", most=20) = ''
   # Whether to print the plan and run nothing.
   only_plan: boolean = False
+  # Whether a job may start that is estimated to take more than a day on this
+  # device. Without it such a job ends with a line that says what shortens it.
+  allow_long: boolean = False
   # Height and width in pixels in place of the networks' own; 0: their own.
   image_size: pixels() = 0
   # Where to write the weights file of the network that is trained, in a study

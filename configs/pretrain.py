@@ -156,6 +156,8 @@ class Pretrain(Group):
   # named NAME_seed1.safetensors beside NAME.safetensors. A study of all of them
   # shows how much of a difference is due to the seed.
   num_seeds: integer(1, 1000) = 1
+  # As in configs/base.py: whether the job may take more than a day.
+  allow_long: boolean = False
   data: base.Data
   pretrain: Pretraining
 

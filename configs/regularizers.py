@@ -24,6 +24,7 @@ import ml_collections
 from tf_transfer import config_fields, config_files, errors
 from tf_transfer.config_fields import (
   Group,
+  boolean,
   choice,
   integer,
   name,
@@ -102,6 +103,10 @@ class Regularizers(Group):
   # Figure 4: t-SNE of a network's features of the first classes of a dataset,
   # of the first test images of each.
   tsne: TSNE
+
+  # As in configs/base.py: whether the job may take more than a day. That of
+  # `transfer` has no effect.
+  allow_long: boolean = False
 
   # A note that is printed, and written above the figures.
   note: text('a note') = ''

@@ -23,7 +23,7 @@ import ml_collections
 from msgspec import Meta
 
 from tf_transfer import errors
-from tf_transfer.runtime import files, schemas
+from tf_transfer.runtime import files, schemas, units
 
 # Where the fields of each job are declared: a module of configs/ and a class.
 _DECLARATIONS = {
@@ -174,6 +174,25 @@ def path(expected: str, *, required: bool = False) -> Kind:
   def check(value: str, place: str) -> None:
     kind.check(value, place)
     files.local_path(value.removeprefix('folder:'), place)
+
+  return dataclasses.replace(kind, check=check)
+
+
+def duration(*, required: bool = False) -> Kind:
+  """Returns durations such as '20m', which `units.parse_duration` reads.
+
+  Args:
+    required: whether it must not be empty.
+  """
+  kind = text(units.DURATIONS, required=required, most=100)
+
+  def check(value: str, place: str) -> None:
+    kind.check(value, place)
+    if value:
+      try:
+        units.parse_duration(value)
+      except errors.InputError as error:
+        raise wrong(place, kind.expected, value) from error
 
   return dataclasses.replace(kind, check=check)
 

@@ -7,7 +7,9 @@ Job: study. Changes `settings` of configs/base.py to ('fine_tuned',).
 
 NETWORK and DATASET are those of configs/presets/logistic_regression.py. 56
 trials of 20,000 steps of 256 images, and one more on train + val: days on a GPU
-for most networks. The time is measured and printed before the first step.
+for most networks. What is estimated to take more than a day needs
+--config.allow_long=True. The time is measured and printed before the first
+step.
 SIGTERM writes a checkpoint and ends the job with exit code 75; the same command
 resumes it.
 

@@ -15,6 +15,7 @@ from tf_transfer.configs import pretrain as config_file
 from tf_transfer.datasets import table, test_reads
 from tf_transfer.jobs import pretrain, study
 from tf_transfer.networks import recipe, weights
+from tf_transfer.study import cost_model
 from tf_transfer.transfer import metrics
 from tf_transfer.transfer.training import predictions, train_step, trials
 
@@ -391,3 +392,13 @@ def test_a_folder_by_several_names_is_pretrained_on_once(tmp_path, config):
   (tmp_path / 'work' / 'pretraining' / former).mkdir()
   assert identity(f'{photos}//') == former
   assert identity(photos) == first
+
+
+def test_more_than_a_day_is_asked_for(tmp_path, config, monkeypatch):
+  """Said with what shortens it, before anything is trained."""
+  monkeypatch.setattr(cost_model, 'operations_per_second', lambda: 10.0)
+  with pytest.raises(errors.InputError, match='--config.allow_long=True') as e:
+    pretrain.run(config, tmp_path)
+  assert '--config.pretrain.epochs=0.5 (' in str(e.value)
+  assert '--noconfig.pretrain.choose_steps_on_val (' in str(e.value)
+  assert not list((tmp_path / 'pretrained').glob('*'))

@@ -202,28 +202,6 @@ def test_refused_before_anything_is_written(tmp_path, config, change, message):
   assert not (tmp_path / 'work').exists()
 
 
-def test_embedding():
-  """Three far clusters stay apart in the plane, in the order given."""
-  rng = np.random.default_rng(0)
-  labels = np.repeat([0, 1, 2], 20)
-  values = rng.normal(size=(60, 5)) + 100 * np.eye(5)[labels]
-  found = regularizers.embed(values.astype(np.float32), labels, 'one', seed=0)
-  assert found.neighbors == 1
-  centers = [found.points[labels == i].mean(axis=0) for i in range(3)]
-  spread = max(
-    np.linalg.norm(found.points[labels == i] - centers[i], axis=1).max()
-    for i in range(3)
-  )
-  apart = min(
-    np.linalg.norm(centers[i] - centers[j]) for i, j in ((0, 1), (0, 2), (1, 2))
-  )
-  assert apart > 2 * spread
-  again = regularizers.embed(values.astype(np.float32), labels, 'one', seed=0)
-  np.testing.assert_array_equal(found.points, again.points)
-  with pytest.raises(errors.InputError, match='too few for t-SNE'):
-    regularizers.embed(values[:3], labels[:3], 'one', seed=0)
-
-
 def test_ours_above_the_papers(monkeypatch):
   drawn = []
   monkeypatch.setattr(canvas, 'save', lambda figure, path: drawn.append(figure))

@@ -13,11 +13,17 @@ import ml_collections
 
 from tf_transfer import config_fields, errors
 from tf_transfer.jobs import study
-from tf_transfer.runtime import devices
+from tf_transfer.runtime import devices, units
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import cells as cells_lib
-from tf_transfer.study import check, conclude, cost_model, ledger
+from tf_transfer.study import (
+  check,
+  conclude,
+  cost_model,
+  duration_check,
+  ledger,
+)
 from tf_transfer.study.report import text_table
 from tf_transfer.transfer import settings
 
@@ -78,11 +84,16 @@ def _study_config(
   fields = config.to_dict()
   for name in _OWN_FIELDS:
     del fields[name]
-  return ml_collections.ConfigDict({**fields, 'job': 'study'})
+  # All points together are asked for, before the first.
+  fields |= {'job': 'study', 'allow_long': True}
+  return ml_collections.ConfigDict(fields)
 
 
-def _show_plan(points: Sequence[Point], workdir: pathlib.Path) -> None:
+def _show_plan(points: Sequence[Point], workdir: pathlib.Path) -> float:
   """Prints how many cells of each point are to be run, and how long it takes.
+
+  Returns:
+    The seconds that all take.
 
   Raises:
     InputError: none of the cells of a point can be run.
@@ -105,7 +116,7 @@ def _show_plan(points: Sequence[Point], workdir: pathlib.Path) -> None:
         str(len(cells)),
         str(len(cells) - len(pending)),
         str(len(obstacles)),
-        cost_model.format_duration(seconds) if pending else '-',
+        units.duration(seconds) if pending else '-',
       )
     )
   headers = 'point', 'cells', 'done', 'cannot be run', 'about'
@@ -113,10 +124,25 @@ def _show_plan(points: Sequence[Point], workdir: pathlib.Path) -> None:
   text = counted(len(points), 'point')
   if total:
     text += (
-      f': about {cost_model.format_duration(total)} on {devices.describe()}, '
+      f': about {units.duration(total)} on {devices.describe()}, '
       'give or take a factor of three'
     )
   print(text, flush=True)
+  return total
+
+
+def _advice(config: ml_collections.ConfigDict) -> list[str]:
+  """Says what shortens the curves."""
+  texts = [
+    f'fewer points ({field})'
+    for field in ('examples', 'steps')
+    if len(config[field]) > 1
+  ]
+  texts += ['--config.draws=1'] * (config.draws > 1 and bool(config.examples))
+  for name in config.settings:
+    if settings.row(name).trains and config[name].search != 'halving':
+      texts.append(f'--config.{name}.search=halving (a third)')
+  return texts
 
 
 def _run_studies(
@@ -159,9 +185,10 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   for point in points:
     config_fields.check_job(point.config, 'study')
     check.check_config(point.config)
-  _show_plan(points, workdir)
+  seconds = _show_plan(points, workdir)
   if config.only_plan:
     return
+  duration_check.check(seconds, config, _advice(config))
   failed = _run_studies(points, workdir)
   attempts = attempts_lib.Attempts()
   if devices.is_leader():

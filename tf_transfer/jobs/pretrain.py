@@ -23,9 +23,14 @@ import tf_transfer
 from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.datasets import test_reads
 from tf_transfer.networks import weights
-from tf_transfer.runtime import devices, files, schemas, writers
+from tf_transfer.runtime import devices, files, schemas, units, writers
 from tf_transfer.runtime.units import counted
-from tf_transfer.study import record_types, schema
+from tf_transfer.study import (
+  cost_model,
+  duration_check,
+  record_types,
+  schema,
+)
 from tf_transfer.transfer.training import pretrain_config, pretraining
 
 _PACKAGES = ('jax', 'flax', 'numpy', 'pillow')
@@ -240,6 +245,10 @@ def run(
   for one in planned:
     files.make_directory(one.path.parent)
     finished.append(_is_finished(one.path, one.job.identity))
+  _check_duration(
+    config,
+    [one for one, done in zip(planned, finished, strict=True) if not done],
+  )
   for number, one in enumerate(planned):
     if len(planned) > 1:
       seed = one.job.config.seed
@@ -252,6 +261,60 @@ def run(
   if len(planned) > 1:
     _print_spread([one.path for one in planned])
   return planned[0].path
+
+
+def estimate(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path, speed: float
+) -> float:
+  """Estimates the seconds of the networks that are not pretrained yet.
+
+  Args:
+    config: as configs/pretrain.py documents.
+    workdir: of the job.
+    speed: operations per second.
+  """
+  return sum(
+    cost_model.pretraining_seconds(
+      one.job.net, one.job.dataset, config.pretrain, speed
+    )
+    for one in _plan(config, workdir)
+    if not one.path.exists()
+  )
+
+
+def _check_duration(
+  config: ml_collections.ConfigDict, missing: Sequence[_Planned]
+) -> None:
+  """Refuses what is estimated beyond a day, unless it is allowed.
+
+  Raises:
+    InputError: it is too long; one line that says how to shorten it.
+  """
+  if config.allow_long or not missing:
+    return
+  speed = cost_model.operations_per_second()
+  fewer = config.pretrain.copy_and_resolve_references()
+  fewer.epochs = max(config.pretrain.epochs / 10, config.pretrain.warmup_epochs)
+  straight = config.pretrain.copy_and_resolve_references()
+  straight.choose_steps_on_val = False
+  seconds, with_fewer, without_choice = (
+    sum(
+      cost_model.pretraining_seconds(
+        one.job.net, one.job.dataset, fields, speed
+      )
+      for one in missing
+    )
+    for fields in (config.pretrain, fewer, straight)
+  )
+  advice = [
+    f'--config.pretrain.epochs={fewer.epochs:g} ({units.duration(with_fewer)})'
+  ]
+  if config.pretrain.choose_steps_on_val:
+    advice.append(
+      '--noconfig.pretrain.choose_steps_on_val '
+      f'({units.duration(without_choice)})'
+    )
+  duration_check.check(seconds, config, advice)
 
 
 class _Details(msgspec.Struct):

@@ -18,8 +18,6 @@ from typing import Any
 
 import ml_collections
 import numpy as np
-import sklearn.manifold
-import sklearn.neighbors
 from absl import logging
 
 from tf_transfer import config_fields, datasets, errors, networks
@@ -27,9 +25,8 @@ from tf_transfer.datasets import test_reads
 from tf_transfer.jobs import pretrain, study
 from tf_transfer.networks import recipe, weights
 from tf_transfer.runtime import devices, files
-from tf_transfer.runtime.units import counted
 from tf_transfer.study import attempts as attempts_lib
-from tf_transfer.study import names
+from tf_transfer.study import cost_model, duration_check, names
 from tf_transfer.study.analysis import statistics
 from tf_transfer.study.figures import regularizers as regularizer_figures
 from tf_transfer.study.paper import numbers
@@ -90,6 +87,7 @@ def _pretrain_config(
       'dataset': config.pretrained_on,
       'image_size': config.image_size,
       'output': '',
+      'allow_long': True,  # Asked for all of them.
       'num_seeds': 1,
       'data': config.transfer.data.to_dict(),
       'pretrain': fields,
@@ -129,6 +127,29 @@ def _check(config: ml_collections.ConfigDict) -> None:
     datasets.check(name, config.transfer.data.dir or None)
 
 
+def _check_duration(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> None:
+  """Refuses pretrainings that take more than a day, unless it is allowed."""
+  if config.allow_long:
+    return
+  speed, seconds = cost_model.operations_per_second(), 0.0
+  for network, configuration in _list_pretrainings(config):
+    job_config = _pretrain_config(config, network, configuration)
+    job_config.output = str(_output(workdir, network, configuration))
+    seconds += pretrain.estimate(job_config, workdir, speed)
+  duration_check.check(
+    seconds, config, ['--config=regularizers:small', 'fewer config.networks']
+  )
+
+
+def _output(
+  workdir: pathlib.Path, network: str, configuration: str
+) -> pathlib.Path:
+  """Returns the weights file of a pretraining."""
+  return workdir / 'pretrained' / f'{network}_{configuration}.safetensors'
+
+
 def _pretrain_all(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> list[Pretrained]:
@@ -138,9 +159,7 @@ def _pretrain_all(
   for number, (network, configuration) in enumerate(pairs, start=1):
     print(f'\n[{number}/{len(pairs)}] {network}, {configuration}', flush=True)
     job_config = _pretrain_config(config, network, configuration)
-    job_config.output = str(
-      workdir / 'pretrained' / f'{network}_{configuration}.safetensors'
-    )
+    job_config.output = str(_output(workdir, network, configuration))
     path = pretrain.run(job_config, workdir)
     pretrained.append(
       Pretrained(
@@ -241,6 +260,7 @@ def _build_studies(
   for fields, paths in groups.values():
     study_config = ml_collections.ConfigDict(config.transfer.to_dict())
     study_config.image_size = config.image_size
+    study_config.allow_long = config.allow_long
     study_config.settings = (transfer.setting,)
     study_config.networks = tuple(paths)
     if fields:
@@ -345,35 +365,6 @@ def _show_table(points: _Points, workdir: pathlib.Path) -> None:
   print(f'\ntable    {workdir / "settings.csv"}')
 
 
-def embed(
-  values: np.ndarray, labels: np.ndarray, title: str, seed: int
-) -> regularizer_figures.Embedding:
-  """Embeds features in the plane with t-SNE.
-
-  Args:
-    values: [N, D] features.
-    labels: int [N].
-    title: of the panel.
-    seed: decides the result.
-
-  Raises:
-    InputError: there are fewer than four images.
-  """
-  num_images = len(values)
-  if num_images < 4:
-    raise errors.InputError(
-      f'{title}: {counted(num_images, "image")} of 4, too few for t-SNE'
-    )
-  points = sklearn.manifold.TSNE(
-    init='pca', perplexity=min(30, (num_images - 1) / 3), random_state=seed
-  ).fit_transform(values)
-  index = sklearn.neighbors.NearestNeighbors(n_neighbors=1).fit(values)
-  nearest = index.kneighbors(return_distance=False)[:, 0]
-  return regularizer_figures.Embedding(
-    title, points, labels, float(np.mean(labels == labels[nearest]))
-  )
-
-
 def _draw_embeddings(
   config: ml_collections.ConfigDict,
   pretrained: Sequence[Pretrained],
@@ -432,7 +423,9 @@ def _embed_network(
     test_reads.Log.from_config(transfer.data).add(test.hash, read)
   rows = _first_examples(extracted.labels, tsne.classes, tsne.images_per_class)
   title = f'{names.display_name(network.network)}, {network.configuration}'
-  return embed(extracted.values[rows], extracted.labels[rows], title, tsne.seed)
+  return regularizer_figures.embed(
+    extracted.values[rows], extracted.labels[rows], title, tsne.seed
+  )
 
 
 def _first_examples(
@@ -467,6 +460,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   workdir = files.make_directory(workdir)
   if config.note:
     print(config.note)
+  _check_duration(config, workdir)
   pretrained = _pretrain_all(config, workdir)
   fine_tuned = [
     network

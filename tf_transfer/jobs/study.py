@@ -17,7 +17,7 @@ from tf_transfer.runtime import devices
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import cells as cells_lib
-from tf_transfer.study import check, cost_model, merge, shards
+from tf_transfer.study import check, cost_model, duration_check, merge, shards
 from tf_transfer.study import conclude as conclude_lib
 from tf_transfer.study import failures as failures_lib
 from tf_transfer.study import ledger as ledger_lib
@@ -71,6 +71,7 @@ def run(
   if config.only_plan:
     return []
   check.check_export(config, selected, recorded, workdir)
+  duration_check.check_cells(pending, sum(plan.estimates.values()), config)
   runner = runner_lib.Runner(config, workdir, shard, plan.estimates)
   runner.run(plan, pending)
   records, own_attempts = [], attempts or attempts_lib.Attempts()

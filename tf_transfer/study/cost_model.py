@@ -1,7 +1,5 @@
 """Estimates how long cells take, by a rule of thumb that the run corrects."""
 
-import datetime
-import math
 import time
 from collections.abc import Sequence
 
@@ -9,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import ml_collections
 
+from tf_transfer import datasets, networks
 from tf_transfer.transfer import folds, operations
 from tf_transfer.transfer.setting import Cell
 
@@ -47,12 +46,20 @@ def cell_operations(
 
 
 def cell_seconds(
-  cells: Sequence[Cell], config: ml_collections.ConfigDict
+  cells: Sequence[Cell],
+  config: ml_collections.ConfigDict,
+  speed: float | None = None,
 ) -> dict[str, float]:
-  """Estimates the seconds of each cell, by identity, compilation included."""
+  """Estimates the seconds of each cell, by identity, compilation included.
+
+  Args:
+    cells: of the study.
+    config: of the study.
+    speed: operations per second; None measures it.
+  """
   if not cells:
     return {}
-  speed, compiled, seconds = _operations_per_second(), set(), {}
+  speed, compiled, seconds = speed or operations_per_second(), set(), {}
   costs = cell_operations(cells, config)
   for cell in cells:
     steps = folds.steps(cell.setting, cell.dataset, config)
@@ -67,7 +74,26 @@ def cell_seconds(
   return seconds
 
 
-def _operations_per_second() -> float:
+def pretraining_seconds(
+  net: networks.Network,
+  dataset: datasets.Dataset,
+  config: ml_collections.ConfigDict,
+  speed: float,
+) -> float:
+  """Estimates the seconds of one pretraining.
+
+  Args:
+    net: the network.
+    dataset: that it is trained on.
+    config: `pretrain` of the job's config.
+    speed: operations per second.
+  """
+  steps = operations.pretraining_steps(dataset, config)
+  seconds = operations.pretraining(net, dataset, config) / speed
+  return _COMPILE_TRAINING + seconds + _STEP * steps
+
+
+def operations_per_second() -> float:
   """Measures the speed of all devices, by a product that takes an instant."""
   x = jnp.ones((_PROBE_SIZE, _PROBE_SIZE))
   multiply = jax.jit(jnp.matmul)
@@ -76,14 +102,3 @@ def _operations_per_second() -> float:
   jax.block_until_ready([multiply(x, x) for _ in range(3)])
   seconds = (time.monotonic() - started) / 3
   return _EFFICIENCY * 2 * _PROBE_SIZE**3 / seconds * len(jax.devices())
-
-
-def format_duration(seconds: float) -> str:
-  """Formats a duration to the precision of an estimate: '3 h 20 min'."""
-  minutes = math.ceil(seconds / 60)
-  if minutes < 60:
-    return f'{minutes} min'
-  hours, minutes = divmod(minutes, 60)
-  if hours < 24:
-    return f'{hours} h {minutes:02d} min'
-  return str(datetime.timedelta(hours=hours)).removesuffix(', 0:00:00')

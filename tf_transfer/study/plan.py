@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import ml_collections
 
-from tf_transfer.runtime import devices
+from tf_transfer.runtime import devices, units
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import cells as cells_lib
 from tf_transfer.study import cost_model, failures, names
@@ -62,7 +62,7 @@ def render(plan: Plan) -> str:
       entries[cell.key] = 'done'
     elif cell.identity in plan.estimates:
       seconds = plan.estimates[cell.identity]
-      entries[cell.key] = cost_model.format_duration(seconds)
+      entries[cell.key] = units.duration(seconds)
     else:
       entries[cell.key] = 'other part'
   tables = []
@@ -96,7 +96,7 @@ def summarize(plan: Plan) -> str:
     text += f', {len(plan.obstacles)} cannot be run'
   text += f', on {devices.describe()}'
   if plan.estimates:
-    total = cost_model.format_duration(sum(plan.estimates.values()))
+    total = units.duration(sum(plan.estimates.values()))
     text += f': about {total}, give or take a factor of three'
   return text
 

@@ -14,9 +14,9 @@ from absl import logging
 from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors
 from tf_transfer.datasets import test_reads
-from tf_transfer.runtime import devices, files
+from tf_transfer.runtime import devices, files, units
 from tf_transfer.runtime.units import counted
-from tf_transfer.study import cell_reads, cost_model, record
+from tf_transfer.study import cell_reads, record
 from tf_transfer.study import failures as failures_lib
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study.plan import Plan
@@ -312,7 +312,7 @@ class _StudyProgress:
     left = sum(self._left.values())
     if self._estimated_done:
       left *= (time.monotonic() - self._started) / self._estimated_done
-    left_text = cost_model.format_duration(left)
+    left_text = units.duration(left)
     return f'[{number}/{self._count}, about {left_text} left]'
 
   def advance(self, cell: Cell) -> None:

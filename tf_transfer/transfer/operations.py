@@ -10,7 +10,7 @@ import ml_collections
 import numpy as np
 
 from tf_transfer import datasets, networks
-from tf_transfer.transfer.training import grid, halving
+from tf_transfer.transfer.training import grid, halving, pretrain_config
 
 # Operations for each parameter and pixel: ResNet-50 needs 8.2e9 for 23.5e6
 # parameters and 224 x 224 pixels.
@@ -82,4 +82,43 @@ def training_steps(
   steps = grid.build_train_config(config, len(dataset.splits['train'])).steps
   return grid.num_final_trainings(config) * steps + halving.steps_taken(
     num_trials, grid.stops(config, steps), config.halving_keep
+  )
+
+
+def pretraining(
+  net: networks.Network,
+  dataset: datasets.Dataset,
+  config: ml_collections.ConfigDict,
+) -> float:
+  """Returns the operations of a pretraining.
+
+  Args:
+    net: the network.
+    dataset: that it is trained on.
+    config: `pretrain` of a job's config.
+  """
+  steps = pretraining_steps(dataset, config)
+  trained = _FORWARD_AND_BACKWARD * steps * config.batch_size
+  num_evaluations = (
+    config.epochs / config.evaluate_every_epochs
+    if config.choose_steps_on_val
+    else 0
+  )
+  evaluated = num_evaluations * len(dataset.splits['val'])
+  return forward(net) * (trained + evaluated + len(dataset.splits['test']))
+
+
+def pretraining_steps(
+  dataset: datasets.Dataset, config: ml_collections.ConfigDict
+) -> int:
+  """Returns the steps of a pretraining, on train and on train + val.
+
+  Args:
+    dataset: that it is trained on.
+    config: `pretrain` of a job's config.
+  """
+  train, val = (len(dataset.splits[name]) for name in ('train', 'val'))
+  sizes = [train + val] + [train] * config.choose_steps_on_val
+  return sum(
+    pretrain_config.build_train_config(config, size).steps for size in sizes
   )

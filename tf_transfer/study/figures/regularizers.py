@@ -5,12 +5,16 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import sklearn.manifold
+import sklearn.neighbors
 from matplotlib import pyplot as plt
 from matplotlib import ticker
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 
+from tf_transfer.errors import InputError
 from tf_transfer.networks import recipe
+from tf_transfer.runtime.units import counted
 from tf_transfer.study.figures import axes as axes_lib
 from tf_transfer.study.figures import canvas, glyphs, style
 
@@ -191,6 +195,35 @@ class Embedding:
   points: np.ndarray
   labels: np.ndarray
   neighbors: float
+
+
+def embed(
+  values: np.ndarray, labels: np.ndarray, title: str, seed: int
+) -> Embedding:
+  """Embeds features in the plane with t-SNE.
+
+  Args:
+    values: [N, D] features.
+    labels: int [N].
+    title: of the panel.
+    seed: decides the result.
+
+  Raises:
+    InputError: there are fewer than four images.
+  """
+  num_images = len(values)
+  if num_images < 4:
+    raise InputError(
+      f'{title}: {counted(num_images, "image")} of 4, too few for t-SNE'
+    )
+  points = sklearn.manifold.TSNE(
+    init='pca', perplexity=min(30, (num_images - 1) / 3), random_state=seed
+  ).fit_transform(values)
+  index = sklearn.neighbors.NearestNeighbors(n_neighbors=1).fit(values)
+  nearest = index.kneighbors(return_distance=False)[:, 0]
+  return Embedding(
+    title, points, labels, float(np.mean(labels == labels[nearest]))
+  )
 
 
 def embeddings(

@@ -18,7 +18,7 @@ import vl_convert
 import tf_transfer
 from tf_transfer.datasets import test_reads as test_reads_lib
 from tf_transfer.errors import InputError
-from tf_transfer.runtime import files
+from tf_transfer.runtime import files, units
 from tf_transfer.study import failures, html
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study.analysis import accuracy_table, recipes, ties, variants
@@ -231,7 +231,7 @@ def _summary(
     else f'in parts beside {path}',
     'Cells': str(len(records)),
     'Devices': distinct(record['device'] for record in records),
-    'Wall time': f'{seconds / 60:.1f} minutes over all cells',
+    'Wall time': f'{units.duration(seconds, precise=True)} over all cells',
     'Finished': distinct((times[0], times[-1])) + ' (UTC)',
     **{
       name: distinct(

@@ -186,7 +186,7 @@ def _print_duration(
   """Measures a step; prints how long the training will take."""
   compile_seconds, step_seconds = timing.seconds_per_step(job, step, trial)
   config = job.train_config
-  duration = timing.format_duration(config.steps * step_seconds)
+  duration = units.duration(config.steps * step_seconds)
   print(
     f'{description}: the step compiled in {compile_seconds:.0f} s and takes '
     f'{step_seconds:.3g} s; {config.steps:,} steps of {config.batch_size:,} '

@@ -200,7 +200,7 @@ class _SearchRunner:
       f'takes {step_seconds:.3g} s; '
       f'{units.counted(len(self.trials), "trial")}{_final_text(search)}, of '
       f'{steps:,} steps of {job.train_config.batch_size} images each, will '
-      f'take about {timing.format_duration(total_steps * step_seconds)} '
+      f'take about {units.duration(total_steps * step_seconds)} '
       '(evaluation on val comes on top)',
       flush=True,
     )

@@ -1,8 +1,6 @@
 """Measures how long a step takes, and estimates how long a search takes."""
 
 import dataclasses
-import datetime
-import math
 import time
 from typing import Any
 
@@ -40,7 +38,7 @@ class SearchProgress:
     seconds = time.monotonic() - self._started
     seconds_per_step = seconds / max(self._steps_done, 1)
     steps_left = max(self._total_steps - self._steps_done, 0)
-    return format_duration(seconds_per_step * steps_left)
+    return units.duration(seconds_per_step * steps_left)
 
   def print_time_left(self, num_trials_left: int) -> None:
     """Prints how long the rest will take, if trials are left."""
@@ -50,11 +48,6 @@ class SearchProgress:
         f'{self.time_left()}',
         flush=True,
       )
-
-
-def format_duration(seconds: float) -> str:
-  """Formats a duration, as in '2 days, 3:04:05'."""
-  return str(datetime.timedelta(seconds=math.ceil(seconds)))
 
 
 def seconds_per_step(
