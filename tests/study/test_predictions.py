@@ -267,7 +267,7 @@ def test_runs_that_are_not_of_the_record(tmp_path, runs, message):
   assert re.search(message, refused(record, tmp_path))
 
 
-def of_folds(num_folds=4, **changes):
+def of_folds(num_folds=4):
   """A record of folds in a ledger's form, and its arrays."""
   arrays = made_records.predictions(0.75)
   fold = np.arange(100) % num_folds
@@ -280,7 +280,8 @@ def of_folds(num_folds=4, **changes):
     }
     for number in range(num_folds)
   ]
-  return made_records.record('a', 0.75, folds=fields), {**arrays, 'fold': fold}
+  record = made_records.record('a', 0.75, folds=fields, num_folds=num_folds)
+  return record, {**arrays, 'fold': fold}
 
 
 def test_folds_of_predictions_are_read(tmp_path):

@@ -4,7 +4,6 @@ import dataclasses
 import os
 import pathlib
 
-import numpy as np
 import pytest
 
 from tests.study.studies import make_folder, read_records
@@ -16,46 +15,13 @@ from tf_transfer.transfer import cross_validation
 from tf_transfer.transfer.fixed_features import evaluate as evaluate_lib
 
 
-def folded(dataset, num_folds=3, num_images=150):
-  """The first images of all splits, in folds, as a dataset."""
-  images = dataset.splits['test']
-  images = datasets.select(
-    images, np.arange(num_images), 'test', shares_features=True
-  )
-  fold = np.arange(num_images) // len(dataset.classes) % num_folds
-  parts = []
-  for number in range(num_folds):
-    groups = {
-      name: datasets.select(
-        images,
-        np.flatnonzero((fold - number) % num_folds == i),
-        name,
-        shares_features=True,
-      )
-      for i, name in enumerate(('test', 'val', 'train'))
-    }
-    parts.append(dataclasses.replace(dataset, splits=groups))
-  splits = {**parts[0].splits, 'test': images}
-  return dataclasses.replace(dataset, splits=splits, folds=tuple(parts))
-
-
-@pytest.fixture
-def digits_in_folds(monkeypatch):
-  """Has digits opened in three folds."""
-  open_dataset = datasets.open_from_config
-  monkeypatch.setattr(
-    datasets,
-    'open_from_config',
-    lambda *arguments: folded(open_dataset(*arguments)),
-  )
-
-
-@pytest.mark.usefixtures('digits_in_folds', 'no_figures')
+@pytest.mark.usefixtures('no_figures')
 @pytest.mark.parametrize('setting', ['logistic_regression', 'fine_tuned'])
 def test_folds_of_a_study(tmp_path, tiny_config, setting, capsys):
   """They are one record, of every image; a page is made of it."""
   work = tmp_path / 'work'
   tiny_config.networks = ('tiny',)
+  tiny_config.data.folds = 3
   tiny_config.settings = (setting,)
   tiny_config.report = True
   tiny_config.fine_tuned.update(
@@ -64,16 +30,17 @@ def test_folds_of_a_study(tmp_path, tiny_config, setting, capsys):
   study.run(tiny_config, work)
   out = capsys.readouterr().out
   assert [f'fold {number} of 3' in out for number in (1, 2, 3)] == 3 * [True]
-  assert '150 test images' in out
+  assert '1,797 test images' in out
   assert 'of the draw of images, trained on and tested in folds' in out
   (record,) = read_records(work)
   arrays = predictions.read(record, work)
-  assert record['test']['examples'] == len(arrays['digest']) == 150
+  assert record['test']['examples'] == len(arrays['digest']) == 1797
   measured = cross_validation.measure(
     'top1', arrays['label'], arrays['prediction'], arrays['fold']
   )
   assert record['test'] == dataclasses.asdict(measured)
-  assert [fold['examples'] for fold in record['folds']] == [50, 50, 50]
+  assert sum(fold['examples'] for fold in record['folds']) == 1797
+  assert len(record['folds']) == 3
   log = pathlib.Path(os.environ['TF_TRANSFER_TEST_READS_DIR'])
   logs = [path.read_text() for path in log.rglob('*') if path.is_file()]
   assert len(''.join(logs).splitlines()) == 1
@@ -83,9 +50,9 @@ def test_folds_of_a_study(tmp_path, tiny_config, setting, capsys):
   assert '1 found in the ledger, 0 to run' in capsys.readouterr().out
 
 
-@pytest.mark.usefixtures('digits_in_folds')
 def test_no_fold_is_exported(tmp_path, tiny_config):
   tiny_config.networks = ('tiny',)
+  tiny_config.data.folds = 3
   tiny_config.settings = ('fine_tuned',)
   tiny_config.export = str(tmp_path / 'tuned.safetensors')
   with pytest.raises(errors.InputError, match='3 networks are trained, one'):

@@ -97,9 +97,9 @@ def _draw(dataset: datasets.Dataset) -> dict[str, Any]:
   fields = {
     'split_version': dataset.split_version,
     'group_by': dataset.group_by,
-    'folds': len(dataset.folds),
+    'num_folds': len(dataset.folds),
   }
-  usual = {'split_version': 1, 'group_by': '', 'folds': 0}
+  usual = {'split_version': 1, 'group_by': '', 'num_folds': 0}
   return {name: x for name, x in fields.items() if x != usual[name]}
 
 
