@@ -13,6 +13,7 @@ from tf_transfer.runtime import files
 from tf_transfer.study import failures, ledger, predictions
 from tf_transfer.transfer import cross_validation
 from tf_transfer.transfer.fixed_features import evaluate as evaluate_lib
+from tf_transfer.transfer.training import search
 
 
 @pytest.mark.usefixtures('no_figures')
@@ -48,6 +49,38 @@ def test_folds_of_a_study(tmp_path, tiny_config, setting, capsys):
   assert not list(work.glob('searches/*'))
   study.run(tiny_config, work)
   assert '1 found in the ledger, 0 to run' in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures('no_figures')
+def test_interrupted_folds_resume(tmp_path, tiny_config, monkeypatch):
+  """The trials of a fold that is done are not trained again."""
+  tiny_config.networks = ('tiny',)
+  tiny_config.data.folds = 3
+  tiny_config.settings = ('fine_tuned',)
+  run, calls, trained = search.run, [], []
+
+  def interrupted(of_fold):
+    calls.append(of_fold.identity)
+    if len(calls) == 2:
+      raise errors.Preempted('SIGTERM')
+    return run(of_fold)
+
+  train = search._SearchRunner._train_group
+
+  def counted(runner, *arguments):
+    trained.append(runner._search.identity)
+    return train(runner, *arguments)
+
+  monkeypatch.setattr(search, 'run', interrupted)
+  monkeypatch.setattr(search._SearchRunner, '_train_group', counted)
+  with pytest.raises(errors.Preempted):
+    study.run(tiny_config, tmp_path / 'work')
+  assert len(list((tmp_path / 'work' / 'searches').iterdir())) == 2
+  study.run(tiny_config, tmp_path / 'work')
+  assert len(read_records(tmp_path / 'work')) == 1
+  # Each fold's trials were trained once.
+  assert trained == [calls[0], calls[1], calls[4]]
+  assert calls[:2] == calls[2:4]
 
 
 def test_no_fold_is_exported(tmp_path, tiny_config):
