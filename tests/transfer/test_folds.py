@@ -166,6 +166,24 @@ def test_validation_and_search_are_of_all_folds():
   ]
 
 
+def test_images_in_val_of_several_folds_count_once_in_its_interval():
+  dataset = make_dataset()
+  val = dataset.folds[0].splits['val']
+  same = tuple(
+    dataclasses.replace(fold, splits={**fold.splits, 'val': val})
+    for fold in dataset.folds
+  )
+  result = run(FakeSetting(), dataclasses.replace(dataset, folds=same))
+  right = scores_of(val, 1.2).argmax(axis=1) == val.labels
+  once = metrics.measure(
+    'top1', np.ones(len(val), int), right.astype(int), variance_factor=2.5
+  )
+  assert result.validation.examples == 3 * len(val)
+  assert (result.validation.low, result.validation.high) == pytest.approx(
+    (once.low, once.high)
+  )
+
+
 def test_runs_are_joined_by_seed():
   dataset = make_dataset()
   result = run(FakeSetting(num_runs=2), dataset)

@@ -185,17 +185,26 @@ def _positions(
 def _validation(
   dataset: datasets.Dataset, results: Sequence[result_lib.CellResult]
 ) -> metrics.Measurement:
-  """Measures the metric on what all folds predicted of their val."""
+  """Measures the metric on what all folds predicted of their val.
+
+  An image may be in val of several folds; the interval is that of as many
+  images as differ.
+  """
   parts = [one.predictions for one in results]
   labels, scores = (
     np.concatenate([part[name] for part in parts]) for name in _OF_VAL
   )
   counts = [len(part['val_label']) for part in parts]
-  return cross_validation.measure(
+  digests = np.concatenate([one.splits['val'].digests for one in dataset.folds])
+  repeats = len(digests) / len(np.unique(digests, axis=0))
+  factor = cross_validation.variance_factor(
+    np.repeat(np.arange(len(parts)), counts)
+  )
+  return metrics.measure(
     dataset.metric,
     labels,
     result_lib.predictions(dataset, scores),
-    np.repeat(np.arange(len(parts)), counts),
+    variance_factor=factor * repeats,
   )
 
 

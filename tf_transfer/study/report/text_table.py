@@ -109,12 +109,18 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
 def intervals_text(records: Sequence[Mapping[str, Any]]) -> str:
   """Returns what the 95 % intervals of some records cover."""
   covered = {uncertainty.interval(record).covers for record in records}
+  folds = uncertainty.IMAGES_AND_TRAINING_SETS in covered
+  of_folds = 'of the draw of images, trained on and tested in folds'
+  covered -= {uncertainty.IMAGES_AND_TRAINING_SETS}
+  if not covered:
+    return of_folds
   if covered == {uncertainty.IMAGES}:
-    return 'of the draw of test images alone, not of training runs'
-  text = 'of the draw of test images and of training runs'
-  if len(covered) > 1:
-    text += '; where there is one run of test images alone'
-  return text
+    text = 'of the draw of test images alone, not of training runs'
+  else:
+    text = 'of the draw of test images and of training runs'
+    if len(covered) > 1:
+      text += '; where there is one run of test images alone'
+  return f'{text}; of cross-validation {of_folds}' if folds else text
 
 
 def _converged(solver: Mapping[str, Any]) -> str:
