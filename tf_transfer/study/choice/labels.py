@@ -1,14 +1,16 @@
 """Places the labels of points so that none lies on another or on a point."""
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 # Widths of letters in a wide font, as shares of its size.
 _NARROW, _WIDE = "fijltrI.,:;'|!()[] -", 'mwMWQGO@%…—'
 _SIZE = 12.0  # of the font, in pixels
 _HEIGHT = 13.0
 _GAP = 3.0  # pixels between a point and its label
+_STEP = 4.0  # pixels along a line that labels avoid
 _DISTANCES = (0, 8, 18, 30, 44)
 _ANGLES = (0, 180, 270, 90, 325, 35, 215, 145, 300, 60, 240, 120)
 MAX_LETTERS = 24
@@ -67,6 +69,7 @@ def place(
   radii: Sequence[float],
   texts: Sequence[str | None],
   frame: Box,
+  line: Sequence[tuple[float, float]] = (),
 ) -> list[Label]:
   """Places labels, those of the first points first.
 
@@ -77,7 +80,9 @@ def place(
     radii: of the points.
     texts: of their labels; None: no label.
     frame: that all labels lie in.
+    line: the corners of a line that labels avoid where they can.
   """
+  beside_line = [(x, y, x, y) for x, y in _along(line)]
   taken: list[Box] = [
     (x - r, y - r, x + r, y + r)
     for (x, y), r in zip(points, radii, strict=True)
@@ -87,13 +92,30 @@ def place(
     if text is None:
       continue
     text = shorten(text)
-    for box, distance in _places(point, radius + _GAP, width(text)):
-      if _inside(box, frame) and not any(_overlap(box, t) for t in taken):
-        taken.append(box)
-        line = _line(point, box) if distance > _DISTANCES[1] else None
-        labels.append(Label(text, round(box[0], 1), round(box[3] - 3, 1), line))
-        break
+    free = [
+      (box, extra)
+      for box, extra in _places(point, radius + _GAP, width(text))
+      if _inside(box, frame) and not any(_overlap(box, t) for t in taken)
+    ]
+    if not free:
+      continue
+    box, extra = min(
+      free, key=lambda place: any(_overlap(place[0], b) for b in beside_line)
+    )
+    taken.append(box)
+    leader = _line(point, box) if extra > _DISTANCES[1] else None
+    labels.append(Label(text, round(box[0], 1), round(box[3] - 3, 1), leader))
   return labels
+
+
+def _along(
+  line: Sequence[tuple[float, float]],
+) -> Iterator[tuple[float, float]]:
+  """Returns points along a line, a few pixels apart."""
+  for (x1, y1), (x2, y2) in itertools.pairwise(line):
+    steps = math.ceil(math.hypot(x2 - x1, y2 - y1) / _STEP)
+    for k in range(1, steps):
+      yield x1 + (x2 - x1) * k / steps, y1 + (y2 - y1) * k / steps
 
 
 def _places(
