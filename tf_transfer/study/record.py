@@ -134,6 +134,8 @@ def build(
       if result.runs
       else {}
     ),
+    # Present only where estimators were asked for.
+    **_estimates(result),
     'solver': {k: _finite(v) for k, v in result.solver.items()},
     'trials': [dict(trial) for trial in result.trials],
     'losses': list(result.losses),
@@ -150,6 +152,23 @@ def build(
     'finished': datetime.datetime.now(datetime.UTC).isoformat(
       timespec='seconds'
     ),
+  }
+
+
+def _estimates(result: result_lib.CellResult) -> dict[str, Any]:
+  """Returns the fields of estimates; none where there are none."""
+  if not result.estimates:
+    return {}
+  return {
+    'estimates': {
+      name: {
+        'value': _finite(estimate.value),
+        'seconds': round(estimate.seconds, 4),
+        'reason': estimate.reason,
+      }
+      for name, estimate in result.estimates.items()
+    },
+    'fit_seconds': round(result.fit_seconds, 4),
   }
 
 
