@@ -51,8 +51,8 @@ def candidate(network, images, scores, position, **changes):
       seconds=4.0 * 2**position,
     ),
     'estimates': {
-      'LogME': types.Estimate(0.5 + 0.1 * position, 0.21),
-      'LEEP': types.Estimate(float('nan'), 0.0, 'no ImageNet head'),
+      'logme': types.Estimate(0.5 + 0.1 * position, 0.21),
+      'leep': types.Estimate(float('nan'), 0.0, 'no ImageNet head'),
     },
   }
   return types.Candidate(**{**values, **changes})
@@ -275,4 +275,26 @@ def many_networks(count: int) -> types.Choice:
     choice,
     candidates=tuple(candidates),
     verdict=types.Verdict(tied[0], {}, tied, tied[2], ('Take it.',)),
+  )
+
+
+def not_trained() -> types.Choice:
+  """A choice by an estimate, with a classifier for the first network alone."""
+  choice = made(3, 12)
+  first, *others = choice.candidates
+  nothing = float('nan')
+  others = [
+    dataclasses.replace(
+      one,
+      accuracy=metrics.Measurement(nothing, nothing, nothing, 0),
+      predictions=np.zeros(0, int),
+      scores=np.zeros((0, 3), np.float16),
+    )
+    for one in others
+  ]
+  verdict = types.Verdict(
+    first.network, {}, (first.network, others[0].network), first.network, ()
+  )
+  return dataclasses.replace(
+    choice, candidates=(first, *others), verdict=verdict
   )

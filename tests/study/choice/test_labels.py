@@ -74,6 +74,13 @@ def test_labels_avoid_a_line_where_they_can():
   assert not overlap(box(avoiding), (100, 100, 300, 100))
 
 
+def test_the_first_label_is_written_in_any_case():
+  points = [(x, y) for x in range(0, 400, 8) for y in range(0, 250, 8)]
+  texts = ['first', 'second', *[None] * (len(points) - 2)]
+  placed = labels.place(points, [5] * len(points), texts, FRAME)
+  assert [label.text for label in placed] == ['first']
+
+
 def test_a_point_without_label():
   assert labels.place([(1, 1)], [5], [None], FRAME) == []
 

@@ -57,13 +57,19 @@ def test_a_batch_that_a_network_was_not_measured_with():
 
 def test_estimators():
   table = network_tables.estimators(choices.digits())
-  assert table.columns == (
-    *('Accuracy, %', 'LogME', 'LogME: time, s', 'LEEP', 'LEEP: time, s'),
+  assert table.columns == ('Accuracy, %', 'LogME', 'LEEP')
+  (small,) = [row for row in table.rows if row.name == 'SmallNet']
+  assert small.cells[1] == network_tables.Cell('0.5', 0.5, '0.210 s')
+  assert small.cells[2] == network_tables.Cell(
+    '–', -math.inf, 'no ImageNet head'
   )
-  cells = table.rows[0].cells
-  assert cells[2].text == '0.210'
-  assert cells[3].text == '– (no ImageNet head)'
-  assert cells[3].key == -math.inf
+
+
+def test_a_network_that_was_ranked_without_training():
+  choice = choices.not_trained()
+  table = network_tables.networks(choice)
+  assert [row.cells[0].text for row in table.rows[1:]] == ['–', '–']
+  assert [row.cells[1].text for row in table.rows[1:]] == ['–', '–']
 
 
 def test_no_estimators():

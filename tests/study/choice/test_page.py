@@ -200,7 +200,7 @@ def test_images_with_several_labels():
   images = dataclasses.replace(choice.images, labels=labels)
   choice = dataclasses.replace(choice, images=images)
   parser = parse(page.render(choice))
-  assert 'The images have several labels' in parser.text
+  assert 'the images have several labels' in parser.text
   assert 'The worst mistakes' not in parser.text
 
 
@@ -233,3 +233,22 @@ def test_a_curve_of_a_network_that_is_no_candidate_is_named():
   text = page.render(dataclasses.replace(choice, learning_curve=curve))
   assert 'Accuracy of another in percent' in text
   assert isinstance(curve, types.LearningCurve)
+
+
+def test_networks_that_were_ranked_without_training():
+  choice = choices.not_trained()
+  parser = parse(page.render(choice))
+  assert 'nan' not in parser.text.lower().split()
+  assert 'that are tied' not in parser.text
+  verdict = dataclasses.replace(
+    choice.verdict, recommended=choice.candidates[1].network
+  )
+  parser = parse(page.render(dataclasses.replace(choice, verdict=verdict)))
+  assert 'the images were not predicted' in parser.text
+
+
+def test_accuracy_that_is_a_mean_over_classes_is_called_so():
+  choice = choices.made(3, 12)
+  dataset = dataclasses.replace(choice.dataset, metric='mean_per_class')
+  parser = parse(page.render(dataclasses.replace(choice, dataset=dataset)))
+  assert 'Accuracy is the mean over the classes, measured on 36' in parser.text

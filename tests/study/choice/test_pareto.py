@@ -78,7 +78,7 @@ def test_a_cost_that_no_network_has_gives_no_chart():
   ]
 
 
-@pytest.mark.parametrize('count', [30])
+@pytest.mark.parametrize('count', [13, 30, 60])
 def test_of_many_networks_the_important_ones_are_named(count):
   choice = choices.many_networks(count)
   for chart in pareto.build(choice):

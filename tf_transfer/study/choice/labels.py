@@ -11,7 +11,7 @@ _SIZE = 12.0  # of the font, in pixels
 _HEIGHT = 13.0
 _GAP = 3.0  # pixels between a point and its label
 _STEP = 4.0  # pixels along a line that labels avoid
-_DISTANCES = (0, 8, 18, 30, 44)
+_DISTANCES = (0, 8, 18, 30, 44, 62, 84, 110)
 _ANGLES = (0, 180, 270, 90, 325, 35, 215, 145, 300, 60, 240, 120)
 MAX_LETTERS = 24
 
@@ -73,7 +73,8 @@ def place(
 ) -> list[Label]:
   """Places labels, those of the first points first.
 
-  A label that has no free place is left out.
+  A label that has no free place is left out, but for the first one, which then
+  covers as few points as it can.
 
   Args:
     points: in pixels, the most important first.
@@ -92,13 +93,17 @@ def place(
     if text is None:
       continue
     text = shorten(text)
-    free = [
+    inside = [
       (box, extra)
       for box, extra in _places(point, radius + _GAP, width(text))
-      if _inside(box, frame) and not any(_overlap(box, t) for t in taken)
+      if _inside(box, frame)
     ]
-    if not free:
+    covered = [sum(_overlap(box, t) for t in taken) for box, _ in inside]
+    fewest = min(covered, default=1)
+    # The most important label is written in any case.
+    if fewest and (labels or not inside):
       continue
+    free = [p for p, n in zip(inside, covered, strict=True) if n == fewest]
     box, extra = min(
       free, key=lambda place: any(_overlap(place[0], b) for b in beside_line)
     )

@@ -120,7 +120,9 @@ def _chart(
   known = [
     c
     for c in choice.candidates
-    if math.isfinite(read(c.cost)) and read(c.cost) > 0
+    if math.isfinite(read(c.cost))
+    and read(c.cost) > 0
+    and math.isfinite(c.accuracy.value)
   ]
   if not known:
     return None
