@@ -187,3 +187,9 @@ def test_a_path_is_a_folder(tmp_path, monkeypatch):
   (tmp_path / 'photos').mkdir()
   assert dataset('photos') == 'folder:photos'
   assert dataset('photoz') == 'photoz'
+
+
+def test_one_process(tmp_path, config, monkeypatch):
+  monkeypatch.setattr(fine_tune_quick.jax, 'process_count', lambda: 2)
+  with pytest.raises(errors.InputError, match='expected one process'):
+    fine_tune_quick.run(config, tmp_path)

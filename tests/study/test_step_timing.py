@@ -1,5 +1,6 @@
 """Measured times of the parts of a fine-tuning."""
 
+import dataclasses
 import pathlib
 
 import jax
@@ -9,6 +10,7 @@ from tests.study import tiny
 from tests.transfer.training import small
 from tf_transfer import datasets, networks
 from tf_transfer.configs import base
+from tf_transfer.images import decoding
 from tf_transfer.runtime import devices
 from tf_transfer.study import step_timing
 from tf_transfer.transfer.training import search_spec, timing
@@ -56,3 +58,13 @@ def test_positions_are_spread_over_a_split(search):
   assert len(positions) == 10
   assert (positions[0], positions[-1]) == (0, len(val) - 1)
   assert len(step_timing._some(val, 10**6)) == len(val)
+
+
+def test_an_image_that_cannot_be_decoded_is_no_error(search):
+  """The search itself finds such images before it trains."""
+
+  def corrupt(i):
+    raise decoding.CorruptImage('damaged')
+
+  split = dataclasses.replace(search.dataset.splits['train'], read=corrupt)
+  assert step_timing._time_decoding(split) < 1

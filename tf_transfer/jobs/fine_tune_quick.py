@@ -233,6 +233,7 @@ def _raise_too_small(
 ) -> None:
   """Raises an InputError that says which budget suffices."""
   least = quick_plan.least_seconds(list(timings), images) + elapsed
+  # Measured again, it will be a little different.
   minutes = int(np.ceil(1.1 * least / (1 - quick_plan.MARGIN) / 60))
   raise errors.InputError(
     f'config.budget: {units.duration(budget, precise=True)} is too short here; '

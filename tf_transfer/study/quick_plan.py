@@ -25,7 +25,7 @@ _HALVING_FIRST, _HALVING_KEEP = 0.25, 0.5
 # Epochs that suffice, epochs with which a larger grid is worth more than more
 # epochs, and epochs beyond which none are planned; and the limits between
 # which each of them is, in steps.
-_FEW_EPOCHS, _FEW_STEPS = 5, (100, 1_000)
+_FEW_EPOCHS, _FEW_STEPS = 5, (60, 1_000)
 _MANY_EPOCHS, _MANY_STEPS = 20, (300, 5_000)
 _MAX_EPOCHS, _MAX_STEPS = 100, (1_000, 20_000)
 # Views of the images of val.
