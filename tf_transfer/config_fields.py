@@ -30,6 +30,7 @@ _DECLARATIONS = {
   'study': ('base', 'Study'),
   'curves': ('curves', 'Curves'),
   'datasets': ('datasets', 'Datasets'),
+  'fine_tune_quick': ('fine_tune_quick', 'FineTuneQuick'),
   'imagenet': ('imagenet', 'ImageNet'),
   'leaks': ('leaks', 'Leaks'),
   'merge': ('merge', 'Merge'),

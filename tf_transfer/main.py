@@ -33,6 +33,7 @@ _JOBS = {
   'study': 'tf_transfer.jobs.study',
   'curves': 'tf_transfer.jobs.curves',
   'datasets': 'tf_transfer.jobs.datasets',
+  'fine_tune_quick': 'tf_transfer.jobs.fine_tune_quick',
   'imagenet': 'tf_transfer.jobs.imagenet',
   'merge': 'tf_transfer.jobs.merge',
   'leaks': 'tf_transfer.jobs.leaks',

@@ -12,6 +12,7 @@ from tf_transfer.configs import (
   base,
   curves,
   datasets,
+  fine_tune_quick,
   imagenet,
   leaks,
   merge,
@@ -34,6 +35,10 @@ GROUPS = (
   ('`fine_tuned`', base.FineTuned),
   ('`random_init`: as `fine_tuned`, but for', base.RandomInit),
   ('`curves`: the fields of a study, and', curves.Curves),
+  (
+    '`fine_tune_quick`: the fields of a study, and',
+    fine_tune_quick.FineTuneQuick,
+  ),
   ('`pretrain`', pretrain.Pretrain),
   ('`pretrain.pretrain`, as in C5', pretrain.Pretraining),
   ('`regularizers`', regularizers.Regularizers),
@@ -78,7 +83,11 @@ def rows(group):
       continue
     if only_defaults and name not in vars(group):
       continue
-    if group is curves.Curves and name not in own:
+    if (
+      issubclass(group, base.Study)
+      and group is not base.Study
+      and (name not in own)
+    ):
       continue
     default = getattr(group, name)
     shown = f'{default:.6g}' if isinstance(default, float) else repr(default)
