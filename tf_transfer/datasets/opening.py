@@ -141,11 +141,9 @@ def open(
     cache_dir: where to keep the digests of images, so that later runs need not
       read all images again; None: nowhere.
     progress: a wrapper of iterables like tqdm.
-    corrupt: 'error' or 'skip': what happens to files of a folder that cannot
-      be decoded.
+    corrupt: 'error' or 'skip', for undecodable files of a folder.
     split_version: of the draw of a folder's splits: 2 or 1.
-    group_by: a regular expression on the names of a folder's files; see
-      `FolderOptions`.
+    group_by: groups files of a folder; see `FolderOptions`.
     folds: number of folds of a cross-validation; 0: none.
 
   Raises:
