@@ -184,3 +184,22 @@ def test_order_changes_no_group(order):
   after = pairs_in(group(facts.take(np.array(order))).numbers)
   renamed = {tuple(sorted((order[i], order[j]))) for i, j in after}
   assert renamed == before
+
+
+@hypothesis.given(
+  st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2**64 - 1)), max_size=30)
+)
+def test_near_hashes_are_those_of_a_comparison_of_all(items):
+  base = np.array([0, 2**64 - 1, 0x5555555555555555, 99], np.uint64)
+  # Sparse noise, of about 8 of 64 bits.
+  noise = np.array([x & (x >> 21) & (x >> 43) for _, x in items], np.uint64)
+  hashes = base[np.array([i for i, _ in items], int)] ^ noise
+  found = [
+    (int(i), int(j))
+    for pairs in near_duplicates._near_hashes(hashes)
+    for i, j in pairs
+  ]
+  assert len(found) == len(set(found))
+  bits = np.bitwise_count(hashes[:, None] ^ hashes[None, :])
+  near = np.argwhere(bits <= near_duplicates.MAX_BITS)
+  assert set(found) == {(i, j) for i, j in near.tolist() if i < j}

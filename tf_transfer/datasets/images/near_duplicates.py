@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from tf_transfer.datasets.images.perceptual_hash import BITS
+
 # The most bits of near-duplicates that differ, and the largest root mean square
 # of the difference of their thumbnails, each with channels of mean 0 and of
 # deviation 1.
@@ -43,7 +45,7 @@ class Groups:
 def find_pairs(
   hashes: np.ndarray, thumbnails: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Finds the pairs of near-duplicates; compares each image to each.
+  """Finds the pairs of near-duplicates.
 
   Args:
     hashes: uint64 [N], perceptual hashes.
@@ -69,15 +71,40 @@ def find_pairs(
 
 
 def _near_hashes(hashes: np.ndarray) -> Iterator[np.ndarray]:
-  """Yields the pairs of near hashes, int64 [K, 2], a bounded number at once."""
+  """Yields the pairs of near hashes, int64 [K, 2], a bounded number at once.
+
+  Two hashes that differ in MAX_BITS bits are equal in one of MAX_BITS + 1 bands
+  of bits, so that only hashes of one value in a band are compared.
+  """
+  bands = np.array_split(np.arange(BITS, dtype=np.uint64), MAX_BITS + 1)
+  masks = [np.bitwise_or.reduce(np.uint64(1) << band) for band in bands]
+  for number, mask in enumerate(masks):
+    values = hashes & mask
+    order = np.argsort(values, kind='stable')
+    ends = np.flatnonzero(np.diff(values[order])) + 1
+    for members in np.split(order, ends):
+      for pairs in _near_in_block(hashes, members):
+        differing = hashes[pairs[:, 0]] ^ hashes[pairs[:, 1]]
+        # Pairs that an earlier band yields are left out.
+        is_new = np.ones(len(pairs), bool)
+        for earlier in masks[:number]:
+          is_new &= (differing & earlier) != 0
+        if is_new.any():
+          yield pairs[is_new]
+
+
+def _near_in_block(
+  hashes: np.ndarray, members: np.ndarray
+) -> Iterator[np.ndarray]:
+  """Yields the pairs of near hashes among members, ascending positions."""
   start = 0
-  while start < len(hashes):
-    others = hashes[start:]
+  while start < len(members):
+    others = members[start:]
     count = max(1, _BLOCK_SIZE // len(others))
-    queries = hashes[start : start + count]
-    bits = np.bitwise_count(queries[:, None] ^ others[None, :])
+    queries = hashes[others[:count]]
+    bits = np.bitwise_count(queries[:, None] ^ hashes[others][None, :])
     pairs = np.stack(np.nonzero(bits <= MAX_BITS), axis=1)
-    pairs = pairs[pairs[:, 0] < pairs[:, 1]] + start
+    pairs = others[pairs[pairs[:, 0] < pairs[:, 1]]]
     for first in range(0, len(pairs), _PAIRS_AT_ONCE):
       yield pairs[first : first + _PAIRS_AT_ONCE]
     start += count
