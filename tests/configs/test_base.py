@@ -1,5 +1,7 @@
 """The fields that configs share."""
 
+import re
+
 import pytest
 
 from tf_transfer import config_files, errors
@@ -9,7 +11,7 @@ from tf_transfer.transfer import estimators, settings
 DATA = {
   *('dir', 'prepare', 'cache_dir', 'test_reads_dir', 'cut_banner', 'corrupt'),
   *('split_seed', 'val_fraction', 'test_fraction', 'examples_per_class'),
-  'subset_seed',
+  *('subset_seed', 'split_version', 'group_by', 'folds'),
 }
 
 
@@ -56,3 +58,20 @@ def test_grid_of_random_initialization_is_another():
     *('learning_rate_min', 'learning_rate_max', 'include_zero_weight_decay'),
     *('num_weight_decays', 'weight_decay_min', 'weight_decay_max'),
   }
+
+
+@pytest.mark.parametrize(
+  ('fields', 'problem'),
+  [
+    ({'folds': 1}, 'folds: 1 leaves nothing to train on'),
+    ({'folds': 5, 'split_version': 1}, 'folds: .* set split_version=2'),
+    ({'group_by': 'a', 'split_version': 1}, 'group_by: .* set split_version=2'),
+    ({'group_by': '('}, r"group_by: '\(' is no regular expression: "),
+    ({'val_fraction': 0.8}, 'leave nothing to train on'),
+    ({'folds': 5, 'group_by': r'^(p\d+)_'}, '^$'),
+  ],
+)
+def test_a_draw_that_cannot_be(fields, problem):
+  data = base.get_config().data
+  data.update(fields)
+  assert re.search(problem, base.Data.contradiction(data))

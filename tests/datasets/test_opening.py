@@ -47,6 +47,10 @@ def data_config():
   """The `data` of a config, with values that are nobody's defaults."""
   return ml_collections.ConfigDict(
     {
+      'corrupt': 'error',
+      'split_version': 2,
+      'group_by': '',
+      'folds': 0,
       'dir': '',
       'split_seed': 1,
       'val_fraction': 0.1,

@@ -169,3 +169,20 @@ def test_the_line_that_is_printed_of_several_runs(cell, small_config):
     f'efficientnet_lite0 on digits: 90.00% {ends} on 367 test images, '
     'mean of 3 runs, spread (SD) 0.4 points, penalty 10, 1 s'
   )
+
+
+def test_the_draw_is_in_the_identity_where_it_is_not_the_oldest(
+  small_lite0, cell, small_config
+):
+  def fields(**draw):
+    dataset = dataclasses.replace(cell.dataset, **draw)
+    return record.determinants(small_lite0, dataset, cell.setting, small_config)
+
+  usual = fields()
+  assert not {'split_version', 'group_by', 'folds'} & usual.keys()
+  assert fields(split_version=2, group_by='a') == {
+    **usual,
+    'split_version': 2,
+    'group_by': 'a',
+  }
+  assert fields(folds=(cell.dataset,) * 3) == {**usual, 'folds': 3}

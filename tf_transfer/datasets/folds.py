@@ -1,7 +1,7 @@
 """Divides the examples of a dataset into folds for cross-validation."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -47,41 +47,44 @@ def build_folds(
     InputError: there are too few examples, of all or of a class.
   """
   everything = dataclasses.replace(everything, name='test')
-  digests, labels = everything.digests, everything.labels
-  groups = everything.groups
   _check_classes(name, classes, everything, num_folds)
-  fold_of = splits.assign_folds(
-    digests, labels, groups, num_folds, random_split.seed
+  folds = tuple(
+    build_dataset(
+      name, classes, metric, parts, notes, identity_name=identity_name
+    )
+    for parts in _fold_splits(everything, num_folds, random_split)
   )
-  folds = []
+  note = f'each image is tested once, by one of {num_folds} folds'
+  return dataclasses.replace(
+    folds[0],
+    splits={**folds[0].splits, 'test': everything},
+    notes=(*notes, note),
+    folds=folds,
+  )
+
+
+def _fold_splits(
+  everything: Split, num_folds: int, random_split: splits.RandomSplit
+) -> Iterator[list[Split]]:
+  """Yields train, val and test of each fold; see `build_folds`."""
+  digests, labels = everything.digests, everything.labels
+  groups, seed = everything.groups, random_split.seed
+  fold_of = splits.assign_folds(digests, labels, groups, num_folds, seed)
   for fold in range(num_folds):
     others = np.flatnonzero(fold_of != fold)
-    positions = splits.stratified_val(
+    drawn = splits.stratified_val(
       digests[others],
       labels[others],
       None if groups is None else groups[others],
-      random_split.seed,
+      seed,
       random_split.val_fraction,
     )
-    positions = {each: others[positions[each]] for each in positions}
+    positions = {each: others[drawn[each]] for each in drawn}
     positions['test'] = np.flatnonzero(fold_of == fold)
-    parts = [
+    yield [
       select(everything, positions[each], each, shares_features=True)
       for each in positions
     ]
-    folds.append(
-      build_dataset(
-        name, classes, metric, parts, notes, identity_name=identity_name
-      )
-    )
-  first = folds[0]
-  note = f'each image is tested once, by one of {num_folds} folds'
-  return dataclasses.replace(
-    first,
-    splits={**first.splits, 'test': everything},
-    notes=(*notes, note),
-    folds=tuple(folds),
-  )
 
 
 def _check_classes(
@@ -116,3 +119,10 @@ def _check_classes(
       'is left to train on when they are tested: give two images or more that '
       'differ, or leave the class out'
     )
+
+
+def has_test_error(name: str, num_folds: int) -> InputError:
+  """Returns the error to raise if a dataset has a test split of its own."""
+  return InputError(
+    f'data.folds={num_folds}: {name} has a test split of its own: set folds=0'
+  )

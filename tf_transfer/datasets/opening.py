@@ -12,6 +12,7 @@ from tf_transfer.datasets.dataset import (
   few_examples,
   no_progress,
 )
+from tf_transfer.datasets.folds import has_test_error
 from tf_transfer.datasets.sources import locations, official
 from tf_transfer.datasets.sources.digits import open_digits
 from tf_transfer.datasets.sources.fashion_mnist import (
@@ -140,11 +141,9 @@ def open(
     cache_dir: where to keep the digests of images, so that later runs need not
       read all images again; None: nowhere.
     progress: a wrapper of iterables like tqdm.
-    corrupt: 'error' or 'skip': what happens to files of a folder that cannot
-      be decoded.
+    corrupt: 'error' or 'skip', for undecodable files of a folder.
     split_version: of the draw of a folder's splits: 2 or 1.
-    group_by: a regular expression on the names of a folder's files; see
-      `FolderOptions`.
+    group_by: groups files of a folder; see `FolderOptions`.
     folds: number of folds of a cross-validation; 0: none.
 
   Raises:
@@ -152,10 +151,8 @@ def open(
   """
   row = _find_row(name)
   random_split = RandomSplit(seed, val_fraction, test_fraction)
-  if folds and row is not FOLDER and row.name != 'digits':
-    raise InputError(
-      f'data.folds={folds}: {name} has a test split of its own: set folds=0'
-    )
+  if folds and not _can_have_folds(row):
+    raise has_test_error(name, folds)
   if row.official:
     options = official.Options(
       data_dir, seed, cache_dir, prepare, cut_banner, progress
@@ -167,14 +164,17 @@ def open(
     'progress': progress,
   }
   if row is FOLDER:
-    return open_folder(
-      name.removeprefix(FOLDER.name),
-      **common,
-      options=FolderOptions(corrupt, split_version, group_by, folds, cache_dir),
-    )
+    options = FolderOptions(corrupt, split_version, group_by, folds, cache_dir)
+    path = name.removeprefix(FOLDER.name)
+    return open_folder(path, **common, options=options)
   if row.name == 'digits':
     return open_digits(name, data_dir=data_dir, num_folds=folds, **common)
   return open_fashion_mnist(name, data_dir=data_dir, **common)
+
+
+def _can_have_folds(row: Row) -> bool:
+  """Whether a dataset has no test split of its own, or may have none."""
+  return row is FOLDER or row.name == 'digits'
 
 
 def open_test(

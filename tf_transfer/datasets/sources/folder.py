@@ -1,11 +1,11 @@
 """Opens directories of images with a folder for each class."""
 
 import dataclasses
-import hashlib
 import os
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,12 +14,20 @@ from tf_transfer.datasets.dataset import (
   SPLIT_NAMES,
   Dataset,
   Progress,
-  Split,
   build_dataset,
   listing,
 )
-from tf_transfer.datasets.folds import build_folds
+from tf_transfer.datasets.folds import build_folds, has_test_error
 from tf_transfer.datasets.sources.folder_counts import are
+from tf_transfer.datasets.sources.folder_draw import (
+  FolderFiles,
+  FolderOptions,
+  draw_splits,
+  draw_val,
+  group_files,
+  read_files,
+  without_corrupt,
+)
 from tf_transfer.datasets.sources.folder_layout import (
   WHOLE,
   Layout,
@@ -29,61 +37,18 @@ from tf_transfer.datasets.sources.folder_layout import (
 )
 from tf_transfer.datasets.sources.folder_tree import FolderTree
 from tf_transfer.datasets.sources.image_files import (
-  make_split,
   printable,
   printable_listing,
-  read_bytes,
-  whole_files,
 )
 from tf_transfer.errors import InputError
 from tf_transfer.images.formats import FORMATS
 from tf_transfer.runtime import files as files_lib
 from tf_transfer.runtime.units import counted
 
+_DEFAULT = FolderOptions()
+
 # Class -> paths of its images.
 _ImagesByClass = Mapping[str, list[str]]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Files:
-  """Image files of one split.
-
-  Attributes:
-    paths: [N].
-    labels: int [N].
-    digests: uint8 [N, 32], the SHA-256 of each file.
-  """
-
-  paths: tuple[str, ...]
-  labels: np.ndarray
-  digests: np.ndarray
-
-  def take(self, positions: np.ndarray) -> '_Files':
-    """Returns the files at the given positions, in this order."""
-    paths = tuple(self.paths[i] for i in positions)
-    return _Files(paths, self.labels[positions], self.digests[positions])
-
-
-@dataclasses.dataclass(frozen=True)
-class FolderOptions:
-  """How a folder is read and split.
-
-  Attributes:
-    corrupt: what happens to files that cannot be decoded: 'error' or 'skip'.
-    split_version: 2 draws each class by itself and keeps near-duplicates on
-      one side; 1 draws by each content alone, as older versions did.
-    group_by: a regular expression on the path of a file relative to the folder
-      of its class. Files for which it finds the same text, that of its first
-      group if it has one, stay on one side; '': none. Not for version 1.
-    folds: number of folds of a cross-validation; 0: none.
-    cache_dir: where the facts of files are cached; None: nowhere.
-  """
-
-  corrupt: str = 'error'
-  split_version: int = 2
-  group_by: str = ''
-  folds: int = 0
-  cache_dir: str | os.PathLike | None = None
 
 
 def open_folder(
@@ -92,9 +57,9 @@ def open_folder(
   metric: str,
   random_split: splits.RandomSplit,
   progress: Progress,
-  options: FolderOptions = FolderOptions(),
+  options: FolderOptions = _DEFAULT,
 ) -> Dataset:
-  """Opens a directory of images; reads every file once for its digest.
+  """Opens a directory of images; reads every file once.
 
   Args:
     path: of the directory; `~` is the home directory.
@@ -114,42 +79,88 @@ def open_folder(
   images = _find_images(tree, root, layout)
   classes = list(next(iter(images.values())))
   name = folder_name(path)
-  files = _read_digests(name, images, progress)
-  notes = [*layout.notes, *tree.notes()]
-  if WHOLE in files and options.folds:
-    everything = _make_split('test', root, files[WHOLE])
+  files = read_files(
+    name,
+    root,
+    {
+      split_name: {
+        each: (layout.classes[split_name][each], paths)
+        for each, paths in by_class.items()
+      }
+      for split_name, by_class in images.items()
+    },
+    options.cache_dir,
+    progress,
+  )
+  files, skipped, corrupt_notes = without_corrupt(
+    name, classes, files, options.corrupt
+  )
+  notes = [*layout.notes, *tree.notes(), *corrupt_notes]
+  contradiction_notes = _contradiction_notes(root, files)
+  files, copy_notes = _without_copies(root, files)
+  notes += copy_notes + contradiction_notes
+  if options.split_version > 1:
+    files, group_notes = group_files(files, options.group_by)
+    notes += group_notes
+  names = _printable_names(root, classes)
+  dataset = _draw(name, root, names, metric, files, random_split, options)
+  fields = {'skipped': skipped}
+  if options.split_version > 1 and len(files) < len(SPLIT_NAMES):
+    fields |= {
+      'split_version': options.split_version,
+      'group_by': options.group_by,
+    }
+  return _with_fields(dataset, notes, fields)
+
+
+def _draw(
+  name: str,
+  root: str,
+  classes: tuple[str, ...],
+  metric: str,
+  files: Mapping[str, FolderFiles],
+  random_split: splits.RandomSplit,
+  options: FolderOptions,
+) -> Dataset:
+  """Draws the splits or folds that a folder does not have.
+
+  The arguments are those of `open_folder` and `build_dataset`.
+
+  Raises:
+    InputError: a split is empty, or folds of a folder that has a test split.
+  """
+  version = options.split_version
+  if options.folds and WHOLE not in files:
+    raise has_test_error(name, options.folds)
+  if options.folds:
+    everything = files[WHOLE].to_split('test', root)
     return build_folds(
       name,
-      _printable_names(root, classes),
+      classes,
       metric,
       everything,
       options.folds,
       random_split,
-      notes,
       identity_name='folder',
     )
+  files = dict(files)
   if WHOLE in files:
-    positions = splits.train_val_test(files[WHOLE].digests, random_split)
-    files = {each: files[WHOLE].take(positions[each]) for each in positions}
-  else:
-    files, copy_notes = _without_copies(root, files)
-    notes += copy_notes
-    if 'val' not in files:
-      train = files['train']
-      positions = splits.train_val(
-        train.digests, random_split.seed, random_split.val_fraction
-      )
-      files |= {each: train.take(positions[each]) for each in positions}
-  for split_name in SPLIT_NAMES:
-    notes += _contradiction_notes(root, split_name, files[split_name])
-  folder_splits = [_make_split(each, root, files[each]) for each in files]
-  return build_dataset(
-    name,
-    _printable_names(root, classes),
-    metric,
-    folder_splits,
-    notes,
-    identity_name='folder',
+    files = draw_splits(files[WHOLE], random_split, version)
+  elif 'val' not in files:
+    files |= draw_val(files['train'], random_split, version)
+  parts = [files[each].to_split(each, root) for each in files]
+  return build_dataset(name, classes, metric, parts, identity_name='folder')
+
+
+def _with_fields(
+  dataset: Dataset, notes: Sequence[str], fields: Mapping[str, Any]
+) -> Dataset:
+  """Returns a dataset with more notes, in front, and fields; its folds too."""
+  return dataclasses.replace(
+    dataset,
+    notes=(*notes, *dataset.notes),
+    folds=tuple(_with_fields(fold, notes, fields) for fold in dataset.folds),
+    **fields,
   )
 
 
@@ -285,49 +296,9 @@ def _check_images(
     )
 
 
-def _read_digests(
-  name: str,
-  images: Mapping[str, _ImagesByClass],
-  progress: Progress,
-) -> dict[str, _Files]:
-  """Reads every file once for its SHA-256.
-
-  Args:
-    name: of the dataset.
-    images: split -> its images; all splits have the same classes.
-    progress: a wrapper of iterables like tqdm.
-
-  Returns:
-    The files of each split.
-
-  Raises:
-    InputError: a file cannot be read.
-  """
-  all_images = [
-    (split_name, label, path)
-    for split_name in images
-    for label, paths in enumerate(images[split_name].values())
-    for path in paths
-  ]
-  rows = {split_name: [] for split_name in images}
-  for split_name, label, path in progress(
-    all_images, total=len(all_images), desc=f'reading {name}', unit='file'
-  ):
-    digest = hashlib.sha256(read_bytes(path)).digest()
-    rows[split_name].append((path, label, digest))
-  files = {}
-  for split_name, split_rows in rows.items():
-    paths, labels, digests = zip(*split_rows, strict=True)
-    joined = np.frombuffer(b''.join(digests), np.uint8)
-    files[split_name] = _Files(
-      paths, np.array(labels), joined.reshape(len(paths), -1)
-    )
-  return files
-
-
 def _without_copies(
-  root: str, files: Mapping[str, _Files]
-) -> tuple[dict[str, _Files], list[str]]:
+  root: str, files: Mapping[str, FolderFiles]
+) -> tuple[dict[str, FolderFiles], list[str]]:
   """Removes copies of test from val and train, and copies of val from train.
 
   Args:
@@ -355,31 +326,26 @@ def _without_copies(
 
 
 def _contradiction_notes(
-  root: str, split_name: str, files: _Files
+  root: str, files: Mapping[str, FolderFiles]
 ) -> list[str]:
-  """Returns a note if identical files of a split are in different classes."""
+  """Returns a note if identical files are in different classes."""
   labels = {}
-  for digest, label in zip(files.digests, files.labels, strict=True):
-    labels.setdefault(digest.tobytes(), set()).add(int(label))
+  for each in files.values():
+    for digest, label in zip(each.digests, each.labels, strict=True):
+      labels.setdefault(digest.tobytes(), set()).add(int(label))
   contradicting = [
     path
-    for path, digest in zip(files.paths, files.digests, strict=True)
+    for each in files.values()
+    for path, digest in zip(each.paths, each.digests, strict=True)
     if len(labels[digest.tobytes()]) > 1
   ]
   count = len(contradicting)
   if not count:
     return []
   return [
-    f'{counted(count, "file")} of {split_name} {are(count)} identical to a '
-    f'file of another class, the first {_relative(root, min(contradicting))}'
+    f'{counted(count, "file")} {are(count)} identical to a file of another '
+    f'class, the first {_relative(root, min(contradicting))}'
   ]
-
-
-def _make_split(name: str, root: str, files: _Files) -> Split:
-  """Makes a split whose images are read from their files when asked for."""
-  names = [_relative(root, path) for path in files.paths]
-  files = files.take(splits.sort_order(files.labels, files.digests, names))
-  return make_split(name, files.labels, files.digests, whole_files(files.paths))
 
 
 def _relative(root: str, path: str) -> str:
