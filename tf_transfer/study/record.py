@@ -141,7 +141,6 @@ def build(
     'validation_curve': [_finite(float(v)) for v in result.curve],
     'test': dataclasses.asdict(result.test),
     **_several(result),
-    # Present only where estimators were asked for.
     **_estimates(result),
     'solver': {k: _finite(v) for k, v in result.solver.items()},
     'trials': [dict(trial) for trial in result.trials],
