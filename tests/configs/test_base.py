@@ -4,7 +4,7 @@ import pytest
 
 from tf_transfer import config_files, errors
 from tf_transfer.configs import base
-from tf_transfer.transfer import settings
+from tf_transfer.transfer import estimators, settings
 
 DATA = {
   *('dir', 'prepare', 'cache_dir', 'test_reads_dir', 'cut_banner', 'corrupt'),
@@ -24,6 +24,10 @@ def test_every_setting_has_its_fields():
   config = base.get_config()
   for name, setting in settings.SETTINGS.items():
     assert (name in config) == setting.has_fields
+
+
+def test_every_estimator_can_be_named():
+  assert tuple(estimators.ESTIMATORS) == base.ESTIMATORS
 
 
 def test_one_cell():

@@ -13,7 +13,7 @@ from tf_transfer import datasets
 from tf_transfer.study import record, record_types, schema
 from tf_transfer.study.analysis import uncertainty
 from tf_transfer.study.report import text_table
-from tf_transfer.transfer import metrics, settings
+from tf_transfer.transfer import estimators, metrics, settings
 from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer.setting import Cell
 
@@ -77,6 +77,35 @@ def test_a_record_passes_its_schema(cell, small_config):
   fields = record.build(cell, small_config, make_result(), 1.0)
   fields['search'] = {**fields['search'], 'num_penalties': 3}
   assert record_types.check(fields, '') == fields
+
+
+def test_estimates_are_in_the_record_and_not_in_the_identity(
+  cell, small_config
+):
+  result = dataclasses.replace(
+    make_result(),
+    estimates={
+      'logme': estimators.Estimate(0.5, 0.123456),
+      'leep': estimators.Estimate(np.nan, 0.0, 'no head'),
+    },
+    fit_seconds=2.0,
+  )
+  with small_config.unlocked():
+    small_config.features.estimators = ('logme', 'leep')
+  fields = record.build(cell, small_config, result, 1.2)
+  plain = record.build(cell, small_config, make_result(), 1.2)
+  assert fields['identity'] == plain['identity'] == cell.identity
+  assert fields['estimates'] == {
+    'logme': {'value': 0.5, 'seconds': 0.1235, 'reason': ''},
+    'leep': {'value': None, 'seconds': 0.0, 'reason': 'no head'},
+  }
+  assert set(fields) - set(plain) == {'estimates', 'fit_seconds'}
+  fields['search'] = {**fields['search'], 'num_penalties': 3}
+  assert record_types.check(json.loads(json.dumps(fields)), '') == fields
+  assert (
+    record.identity(cell.network, cell.dataset, cell.setting, small_config)
+    == cell.identity
+  )
 
 
 def test_the_identity_of_a_folder_has_no_path(small_lite0, cell, small_config):

@@ -128,13 +128,7 @@ def build(
     'validation': dataclasses.asdict(result.validation),
     'validation_curve': [_finite(float(v)) for v in result.curve],
     'test': dataclasses.asdict(result.test),
-    # Present only where there are several.
-    **(
-      {'runs': [dataclasses.asdict(run) for run in result.runs]}
-      if result.runs
-      else {}
-    ),
-    # Present only where estimators were asked for.
+    **_runs(result),
     **_estimates(result),
     'solver': {k: _finite(v) for k, v in result.solver.items()},
     'trials': [dict(trial) for trial in result.trials],
@@ -153,6 +147,13 @@ def build(
       timespec='seconds'
     ),
   }
+
+
+def _runs(result: result_lib.CellResult) -> dict[str, Any]:
+  """Returns the field of final trainings; none where there is one."""
+  if not result.runs:
+    return {}
+  return {'runs': [dataclasses.asdict(run) for run in result.runs]}
 
 
 def _estimates(result: result_lib.CellResult) -> dict[str, Any]:

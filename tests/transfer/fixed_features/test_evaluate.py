@@ -11,7 +11,7 @@ import sklearn.linear_model
 import threadpoolctl
 
 from tf_transfer import datasets, errors
-from tf_transfer.transfer import metrics, result
+from tf_transfer.transfer import estimators, metrics, result
 from tf_transfer.transfer.fixed_features import (
   classifiers,
   feature_cache,
@@ -382,3 +382,34 @@ def test_all_corrupt_images_of_all_splits_are_named_at_once(
     assert '--config.data.corrupt=skip' in text
     skipping = extractor(tiny_net, tmp_path / 'cache', 'skip')
     evaluate(skipping, dataset, 'nearest_class_mean')
+
+
+def test_estimates_are_of_train_and_val(config):
+  dataset, extract = noisy_digits(3)
+  calls = []
+
+  def estimate(matrix, digests):
+    # Test is not read yet.
+    calls.append((matrix, digests, list(extract.requests)))
+    return {'logme': estimators.Estimate(1.0, 0.0)}
+
+  cell = evaluate_lib.evaluate(
+    extract, dataset, 'ridge', config.ridge, 'a cell', estimate=estimate
+  )
+  plain = evaluate_lib.evaluate(
+    extract, dataset, 'ridge', config.ridge, 'a cell'
+  )
+  ((matrix, digests, requests),) = calls
+  assert requests == ['digits train', 'digits val']
+  train, val = dataset.splits['train'], dataset.splits['val']
+  np.testing.assert_array_equal(
+    matrix.labels, np.concatenate([train.labels, val.labels])
+  )
+  np.testing.assert_array_equal(
+    digests, np.concatenate([train.digests, val.digests])
+  )
+  assert cell.estimates == {'logme': estimators.Estimate(1.0, 0.0)}
+  assert cell.fit_seconds > 0
+  assert plain.estimates == {}
+  # No number of the cell changes.
+  assert (cell.test, cell.chosen) == (plain.test, plain.chosen)

@@ -99,9 +99,6 @@ def _evaluate(
   estimates = {}
   if estimate is not None:
     estimates = estimate(train_and_val, _digests(dataset, train, val))
-  chosen = {}
-  if classifier.hyperparameter is not None:
-    chosen[classifier.hyperparameter] = grid[best].item()
   before_test()
   test = extract(dataset.splits['test'], f'{dataset.name} test')
   scores = next(refit.scores(test.values))
@@ -112,7 +109,7 @@ def _evaluate(
     ),
     test=metrics.measure(dataset.metric, test.labels, predictions),
     curve=curve,
-    chosen=chosen,
+    chosen=_chosen(classifier, grid[best]),
     solver=_summarize_solver(path, refit, grid),
     predictions={
       **result.per_example(
@@ -128,6 +125,15 @@ def _evaluate(
     estimates=estimates,
     fit_seconds=fit_seconds,
   )
+
+
+def _chosen(
+  classifier: classifiers.Classifier, value: np.floating | np.integer
+) -> dict[str, float]:
+  """Returns the chosen hyperparameter by its name; empty without one."""
+  if classifier.hyperparameter is None:
+    return {}
+  return {classifier.hyperparameter: value.item()}
 
 
 def _digests(
