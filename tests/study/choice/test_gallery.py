@@ -1,5 +1,7 @@
 """Tests the galleries of mistakes, doubtful labels and duplicates."""
 
+import dataclasses
+
 import numpy as np
 
 from tests.study.choice import choices
@@ -48,6 +50,16 @@ def test_duplicates_between_splits():
   assert dict(pair.first.lines) == {'split': 'train', 'label': 'class 0'}
   assert dict(pair.second.lines)['split'] == 'val'
   assert not pair.identical
+
+
+def test_names_of_files_are_those_within_their_folder():
+  choice = choices.made(3, 12)
+  images = dataclasses.replace(
+    choice.images, describe=lambda i: f'photos/a/{i}.jpg'
+  )
+  _, galleries = build(dataclasses.replace(choice, images=images))
+  assert galleries.worst
+  assert all(one.name.startswith('a/') for one in galleries.worst)
 
 
 def test_thumbnails_keep_their_limit():

@@ -252,3 +252,13 @@ def test_accuracy_that_is_a_mean_over_classes_is_called_so():
   dataset = dataclasses.replace(choice.dataset, metric='mean_per_class')
   parser = parse(page.render(dataclasses.replace(choice, dataset=dataset)))
   assert 'Accuracy is the mean over the classes, measured on 36' in parser.text
+
+
+def test_accuracy_on_test_is_said_once():
+  choice = choices.made(3, 12)
+  words = 'on the test split, which was read once for this: 89.3 %'
+  assert words in parse(page.render(choice)).text
+  said = f'On 360 images ({choice.test_name}) it is right for 89.3 %.'
+  verdict = dataclasses.replace(choice.verdict, lines=('Take it.', said))
+  text = parse(page.render(dataclasses.replace(choice, verdict=verdict))).text
+  assert text.count('89.3 %') == 1

@@ -100,7 +100,7 @@ def build(
   requests = [*worst, *doubtful]
   for pair in (pair for several in pairs for pair in several):
     requests += [_place(dataset, pair.first), _place(dataset, pair.second)]
-  pictures = iter(_pictures(requests, limit))
+  pictures = iter(_pictures(dataset, requests, limit))
   shown_worst = [next(pictures) for _ in worst]
   shown_doubtful = [next(pictures) for _ in doubtful]
   between_splits, between_classes = (
@@ -192,13 +192,19 @@ def _place(dataset: datasets.Dataset, place: duplicates.Place) -> _Request:
   return _Request(split, place.position, lines)
 
 
-def _pictures(requests: Sequence[_Request], limit: int) -> list[Picture]:
+def _pictures(
+  dataset: datasets.Dataset, requests: Sequence[_Request], limit: int
+) -> list[Picture]:
   """Makes the pictures that are requested."""
+  # The page says once in which folder the files of a folder are.
+  root = dataset.name.partition(':')[2].rstrip('/') + '/'
   made = thumbnails.make([(r.split, r.position) for r in requests], limit)
   return [
     Picture(
       thumbnail,
-      errors.printable(r.split.describe(r.position))[-_MAX_NAME:],
+      errors.printable(r.split.describe(r.position)).removeprefix(root)[
+        -_MAX_NAME:
+      ],
       r.lines,
     )
     for thumbnail, r in zip(made, requests, strict=True)
