@@ -161,8 +161,37 @@ def _bootstrap_variance(labels: np.ndarray, scores: np.ndarray) -> float:
   return float(np.var(values))
 
 
+def example_scores(
+  metric: str, labels: np.ndarray, correct: np.ndarray
+) -> np.ndarray:
+  """Returns the score of each example: [N], whose sum is the metric.
+
+  mAP is not a sum over examples; the share of right labels stands in for it, as
+  in the paper's tests on VOC 2007.
+
+  Args:
+    metric: 'top1', 'mean_per_class' or 'map11'.
+    labels: [N] class numbers; of map11 [N, C] of 1, 0 and -1 (difficult, does
+      not count).
+    correct: [N] whether each was right; of map11 [N, C].
+  """
+  if metric == 'top1':
+    return correct / len(correct)
+  if metric == 'map11':
+    counted = labels >= 0
+    return (correct & counted).sum(axis=1) / counted.sum()
+  _, inverse, counts = np.unique(
+    labels, return_inverse=True, return_counts=True
+  )
+  return correct / (len(counts) * counts[inverse])
+
+
 def measure(
-  metric: str, labels: np.ndarray, predictions: np.ndarray
+  metric: str,
+  labels: np.ndarray,
+  predictions: np.ndarray,
+  *,
+  variance_factor: float = 1.0,
 ) -> Measurement:
   """Measures a metric with its 95 % interval.
 
@@ -173,13 +202,17 @@ def measure(
     metric: 'top1', 'mean_per_class' or 'map11'.
     labels: [N] class numbers, N > 0; for map11 [N, C] as it takes them.
     predictions: [N] class numbers; for map11 scores [N, C].
+    variance_factor: by how much the variance is larger than that of
+      independent examples, as `cross_validation` has it.
   """
   value = METRICS[metric](labels, predictions)
   if metric == 'mean_per_class':
-    low, high = stratified_interval(*_count_by_class(labels, predictions))
+    low, high = stratified_interval(
+      *_count_by_class(labels, predictions), variance_factor=variance_factor
+    )
     # By rounding an end could be beyond the value.
     return Measurement(value, min(low, value), max(high, value), len(labels))
-  n = effective_examples(metric, labels, predictions)
+  n = effective_examples(metric, labels, predictions) / variance_factor
   z = scipy.special.ndtri(0.975)
   center = (value + z**2 / (2 * n)) / (1 + z**2 / n)
   half = z / (1 + z**2 / n)
@@ -199,7 +232,7 @@ _PRIOR_EXAMPLES = 2
 
 
 def stratified_interval(
-  correct: np.ndarray, counts: np.ndarray
+  correct: np.ndarray, counts: np.ndarray, *, variance_factor: float = 1.0
 ) -> tuple[float, float]:
   """Computes the 95 % interval of the mean of classes' accuracies.
 
@@ -215,6 +248,8 @@ def stratified_interval(
   Args:
     correct: [C] examples of each class whose class is predicted.
     counts: [C] examples of each class, 1 or more.
+    variance_factor: by how much the variance is larger than that of
+      independent examples.
 
   Returns:
     The ends, in 0 to 1.
@@ -226,6 +261,7 @@ def stratified_interval(
   smoothed = correct + _PRIOR_EXAMPLES * _fit_accuracies(correct, n)
   log_odds = scipy.special.logit(smoothed / total)
   weights = total**2 / (total**2 - n) / (n * len(n) ** 2)
+  weights = weights * variance_factor
   value = np.mean(correct / n)
 
   def mean_and_variance(shift: float) -> tuple[float, float]:

@@ -11,31 +11,7 @@ import scipy.stats
 
 from tf_transfer.errors import InputError
 from tf_transfer.study.analysis.statistics import RESAMPLES
-
-
-def example_scores(
-  metric: str, labels: np.ndarray, correct: np.ndarray
-) -> np.ndarray:
-  """Returns the score of each example: [N], whose sum is the metric.
-
-  mAP is not a sum over examples; the share of right labels stands in for it, as
-  in the paper's tests on VOC 2007.
-
-  Args:
-    metric: 'top1', 'mean_per_class' or 'map11'.
-    labels: [N] class numbers; of map11 [N, C] of 1, 0 and -1 (difficult, does
-      not count).
-    correct: [N] whether each was right; of map11 [N, C].
-  """
-  if metric == 'top1':
-    return correct / len(correct)
-  if metric == 'map11':
-    counted = labels >= 0
-    return (correct & counted).sum(axis=1) / counted.sum()
-  _, inverse, counts = np.unique(
-    labels, return_inverse=True, return_counts=True
-  )
-  return correct / (len(counts) * counts[inverse])
+from tf_transfer.transfer.metrics import example_scores
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> float:
