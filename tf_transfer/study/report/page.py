@@ -7,22 +7,19 @@ DataTables'; without JavaScript the tables are still there.
 """
 
 import functools
-import importlib.resources
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import itables.utils
 import jinja2
-import markupsafe
 import vl_convert
 
 import tf_transfer
-from tf_transfer import errors
 from tf_transfer.datasets import test_reads as test_reads_lib
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files, units
-from tf_transfer.study import failures
+from tf_transfer.study import failures, html
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study.analysis import accuracy_table, recipes, ties, variants
 from tf_transfer.study.paper import numbers
@@ -248,37 +245,16 @@ def _summary(
   }
 
 
-@functools.cache
 def _environment() -> jinja2.Environment:
-  """Returns Jinja's environment, which escapes every value."""
-  environment = jinja2.Environment(
-    loader=jinja2.FunctionLoader(_read_template),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    finalize=_printable,
-  )
+  """Returns Jinja's environment for the templates of this package."""
+  environment = html.environment('tf_transfer.study.report')
   environment.filters['topics'] = _topics
   return environment
-
-
-def _printable(value: Any) -> Any:
-  """Escapes controls and marks of direction in a text from outside."""
-  # Markup is what the page itself is made of.
-  is_text = isinstance(value, str) and not isinstance(value, markupsafe.Markup)
-  return errors.printable(value) if is_text else value
 
 
 def _topics(reasons: Iterable[str]) -> str:
   """Returns the topics of texts 'topic: text', each once."""
   return ', '.join(dict.fromkeys(r.partition(':')[0] for r in reasons))
-
-
-def _read_template(name: str) -> str:
-  """Reads a template of the package."""
-  data = importlib.resources.files('tf_transfer.study.report') / name
-  return data.read_text(encoding='utf-8')
 
 
 @functools.cache
