@@ -12,6 +12,7 @@ import numpy as np
 
 from tf_transfer import datasets
 from tf_transfer.transfer import metrics
+from tf_transfer.transfer.estimators import Estimate as Estimate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,21 +34,6 @@ class Cost:
   images_per_second: Mapping[int, float]
   file_size: int
   seconds: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Estimate:
-  """Holds an estimate of how well a network transfers.
-
-  Attributes:
-    value: larger is better; NaN where it cannot be computed.
-    seconds: that it took, features not included.
-    reason: why it cannot be computed, else ''.
-  """
-
-  value: float
-  seconds: float
-  reason: str = ''
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
