@@ -10,6 +10,7 @@ import re
 from tf_transfer import config_fields
 from tf_transfer.configs import (
   base,
+  choose,
   curves,
   datasets,
   imagenet,
@@ -33,6 +34,7 @@ GROUPS = (
   ('`ridge`', base.Ridge),
   ('`fine_tuned`', base.FineTuned),
   ('`random_init`: as `fine_tuned`, but for', base.RandomInit),
+  ('`choose`', choose.Choose),
   ('`curves`: the fields of a study, and', curves.Curves),
   ('`pretrain`', pretrain.Pretrain),
   ('`pretrain.pretrain`, as in C5', pretrain.Pretraining),
