@@ -11,6 +11,8 @@ usual one. Set a field on the command line as --config.FIELD=VALUE, for example
 --config.data.dir=DIR or --config.fine_tuned.steps=1000.
 """
 
+import re
+
 import ml_collections
 
 from tf_transfer import config_fields, config_files
@@ -73,6 +75,16 @@ class Data(Group):
   val_fraction: number(above=0, below=1) = 0.2
   # The share of test in digits, and in folders without a test split.
   test_fraction: number(above=0, below=1) = 0.2
+  # How a folder is split: 2 draws each class by itself and keeps images that
+  # look alike on one side; 1 is the draw of older versions, by content alone.
+  split_version: integer(1, 2) = 2
+  # A regular expression on the path of a folder's image below its class: images
+  # for which it finds the same text (that of its first parentheses, if it has
+  # some) stay on one side, such as r'^patient\d+'; '' groups none. For 2 alone.
+  group_by: text('a regular expression') = ''
+  # Folds of a cross-validation, in which each image is tested once, for digits
+  # and for folders without a test split; 0: none.
+  folds: integer(0, 100) = 0
   # Training images of each class, drawn by content and a seed, as in figure 9;
   # 0: all. Val is not reduced, and the last fit does not train on it.
   examples_per_class: integer(0, 1_000_000) = 0
@@ -81,7 +93,19 @@ class Data(Group):
 
   @staticmethod
   def contradiction(config: ml_collections.ConfigDict) -> str:
-    """Says where nothing is left to train on; '' if something is."""
+    """Says what is wrong with the draw of splits; '' if nothing is."""
+    if config.folds == 1:
+      return (
+        'folds: 1 leaves nothing to train on: give 2 or more, or 0 for none'
+      )
+    if config.folds and config.split_version == 1:
+      return 'folds: the draw of version 1 has none: set split_version=2'
+    if config.group_by and config.split_version == 1:
+      return 'group_by: the draw of version 1 has none: set split_version=2'
+    try:
+      re.compile(config.group_by)
+    except re.error as error:
+      return f'group_by: {config.group_by!r} is no regular expression: {error}'
     if config.val_fraction + config.test_fraction < 1:
       return ''
     return (

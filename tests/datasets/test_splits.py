@@ -178,3 +178,173 @@ def test_lowest_of_each_class():
   for label in range(7):
     alone = splits.draw_lowest(digests[labels == label], 0, 3)
     np.testing.assert_array_equal(drawn[labels == label], alone)
+
+
+# Contents, the class of each, and the group of each.
+grouped = st.lists(
+  st.tuples(st.integers(0, 40), st.sampled_from('abcd'), st.integers(0, 20)),
+  max_size=80,
+)
+
+
+def arrays_of(items, has_groups):
+  """Contents, labels and groups; identical contents are of one group."""
+  contents = [str(content).encode() for content, _, _ in items]
+  group_of = dict(zip(contents, (group for *_, group in items), strict=True))
+  labels = np.array(['abcd'.index(label) for _, label, _ in items], int)
+  groups = np.array([group_of[content] for content in contents], int)
+  digests = splits.content_digests(contents)
+  return digests, labels, groups if has_groups else None
+
+
+def parts_of(chosen):
+  """The name of each example's part [N]; each is in exactly one."""
+  positions = np.concatenate(list(chosen.values()))
+  assert sorted(positions.tolist()) == list(range(len(positions)))
+  names = np.empty(len(positions), object)
+  for name, members in chosen.items():
+    assert np.all(np.diff(members) > 0)
+    names[members] = name
+  return names
+
+
+def assert_whole(digests, groups, parts):
+  """Contents and groups are in one part each."""
+  keys = [row.tobytes() for row in digests]
+  for key_list in (keys, keys if groups is None else groups.tolist()):
+    part_of = {}
+    for key, part in zip(key_list, parts, strict=True):
+      assert part_of.setdefault(key, part) == part
+
+
+@hypothesis.given(grouped, st.booleans(), seeds, fractions, fractions)
+def test_a_stratified_draw_keeps_groups_whole(
+  items, has_groups, seed, val, test
+):
+  digests, labels, groups = arrays_of(items, has_groups)
+  random_split = splits.RandomSplit(seed, val, test)
+  chosen = splits.stratified(digests, labels, groups, random_split)
+  assert_whole(digests, groups, parts_of(chosen))
+  chosen = splits.stratified_val(digests, labels, groups, seed, val)
+  assert_whole(digests, groups, parts_of(chosen))
+
+
+@hypothesis.given(
+  grouped, st.booleans(), seeds, st.randoms(), st.permutations(range(4))
+)
+def test_order_and_names_of_classes_change_no_stratified_draw(
+  items, has_groups, seed, random, renamed
+):
+  digests, labels, groups = arrays_of(items, has_groups)
+  # Classes of the same contents are told apart by their names alone.
+  contents = {
+    label: sorted(row.tobytes() for row in digests[labels == label])
+    for label in set(labels.tolist())
+  }
+  hypothesis.assume(
+    len({b','.join(x) for x in contents.values()}) == len(contents)
+  )
+  order = list(range(len(items)))
+  random.shuffle(order)
+  others = (
+    digests[order],
+    np.array(renamed)[labels[order]],
+    None if groups is None else 1000 - groups[order],
+  )
+  random_split = splits.RandomSplit(seed)
+  before = parts_of(splits.stratified(digests, labels, groups, random_split))
+  after = parts_of(splits.stratified(*others, random_split))
+  assert np.array_equal(before[order], after)
+  before = splits.assign_folds(digests, labels, groups, 3, seed)
+  assert np.array_equal(before[order], splits.assign_folds(*others, 3, seed))
+
+
+@hypothesis.given(st.integers(1, 40), st.integers(1, 40), seeds)
+def test_each_class_is_tested_by_its_share(few, many, seed):
+  digests, labels = digests_for(few + many), np.repeat([0, 1], [few, many])
+  chosen = splits.stratified(digests, labels, None, splits.RandomSplit(seed))
+  for label, count in enumerate([few, many]):
+    sizes = {
+      name: int((labels[positions] == label).sum())
+      for name, positions in chosen.items()
+    }
+    assert abs(sizes['test'] - 0.2 * count) <= 0.5 or count in (1, 2)
+    assert sizes['test'] >= (count >= 2)
+    assert sizes['val'] >= (count >= 3)
+    assert sizes['train'] >= 1
+    if count == 20:
+      assert sizes == {'train': 12, 'val': 4, 'test': 4}
+
+
+@hypothesis.given(seeds)
+def test_no_class_of_20_has_fewer_than_3_test_images(seed):
+  # The old draw leaves a class of 20 with fewer in 1 of 5 draws.
+  digests, labels = digests_for(2000), np.repeat(np.arange(100), 20)
+  chosen = splits.stratified(digests, labels, None, splits.RandomSplit(seed))
+  assert np.bincount(labels[chosen['test']], minlength=100).min() >= 3
+  old = splits.train_val_test(digests, splits.RandomSplit(seed))
+  assert np.bincount(labels[old['test']], minlength=100).min() < 3
+
+
+@hypothesis.given(grouped, seeds, fractions, fractions)
+def test_a_stratified_test_does_not_depend_on_the_validation_fraction(
+  items, seed, one, other
+):
+  tests = [
+    splits.stratified(
+      *arrays_of(items, True), splits.RandomSplit(seed, fraction, 0.3)
+    )['test'].tolist()
+    for fraction in (one, other)
+  ]
+  assert tests[0] == tests[1]
+
+
+def test_a_large_group_is_passed_over_while_others_remain():
+  digests, labels = digests_for(30), np.zeros(30, int)
+  groups = np.array([100] * 15 + list(range(15)))
+  for seed in range(20):
+    chosen = splits.stratified(
+      digests, labels, groups, splits.RandomSplit(seed)
+    )
+    assert len(chosen['test']) == len(chosen['val']) == 6
+    assert set(range(15)) <= set(chosen['train'].tolist())
+
+
+def test_a_class_of_two_groups_tests_the_smaller():
+  digests, labels = digests_for(10), np.zeros(10, int)
+  groups = np.repeat([0, 1], [7, 3])
+  chosen = splits.stratified(digests, labels, groups, splits.RandomSplit(0))
+  sizes = {name: len(positions) for name, positions in chosen.items()}
+  assert sizes == {'train': 7, 'val': 0, 'test': 3}
+
+
+@hypothesis.given(grouped, st.booleans(), st.integers(1, 6), seeds)
+def test_folds_keep_groups_whole(items, has_groups, num_folds, seed):
+  digests, labels, groups = arrays_of(items, has_groups)
+  folds = splits.assign_folds(digests, labels, groups, num_folds, seed)
+  assert folds.shape == (len(items),)
+  assert np.all((folds >= 0) & (folds < num_folds))
+  assert_whole(digests, groups, folds)
+
+
+@hypothesis.given(
+  st.lists(st.integers(1, 30), min_size=1, max_size=6),
+  st.integers(2, 7),
+  seeds,
+)
+def test_folds_are_balanced_by_class_and_in_total(counts, num_folds, seed):
+  labels = np.repeat(np.arange(len(counts)), counts)
+  folds = splits.assign_folds(
+    digests_for(len(labels)), labels, None, num_folds, seed
+  )
+  totals = np.bincount(folds, minlength=num_folds)
+  assert np.ptp(totals) <= 1
+  for label in range(len(counts)):
+    sizes = np.bincount(folds[labels == label], minlength=num_folds)
+    assert np.ptp(sizes) <= 1
+
+
+def test_folds_and_draws_differ_by_seed():
+  digests, labels = digests_for(100), np.zeros(100, int)
+  folds = [splits.assign_folds(digests, labels, None, 5, s) for s in (0, 1)]
+  assert np.mean(folds[0] == folds[1]) < 0.5

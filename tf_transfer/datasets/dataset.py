@@ -175,6 +175,8 @@ class Dataset:
     classes: the name of each class; a label is an index into it.
     metric: 'top1', 'mean_per_class', or 'map11' if labels are [N, C].
     splits: train, val and test. The paper's trainval is train followed by val.
+      With `folds`, train and val are those of the first fold, and test is all
+      examples, each of which one fold tests.
     notes: sentences on the data that go into each record of a result; mostly
       none.
     val_is_trained_on: whether the final fit is on train and val, rather than
@@ -182,6 +184,14 @@ class Dataset:
     identity_name: stands for the dataset in the identity of a cell; '': its
       name. It is 'folder' for every folder: the hashes of the splits say which
       images and labels it holds, and its path determines no number.
+    split_version: of the draw of its splits: 2 if it is stratified and keeps
+      near-duplicates on one side, else 1.
+    group_by: the regular expression that groups images by file names; '': none.
+    folds: for cross-validation a dataset for each fold, whose test is the fold;
+      empty: it is not cross-validated. All splits of the folds share the
+      features of `splits['test']`.
+    skipped: names of the files that were left out because they cannot be
+      decoded.
 
   Raises:
     InputError: train or val is the test split.
@@ -194,6 +204,10 @@ class Dataset:
   notes: tuple[str, ...] = ()
   val_is_trained_on: bool = True
   identity_name: str = ''
+  split_version: int = 1
+  group_by: str = ''
+  folds: 'tuple[Dataset, ...]' = ()
+  skipped: tuple[str, ...] = ()
 
   def __post_init__(self):
     """Checks that hyperparameters are not chosen on the test split."""
@@ -211,7 +225,16 @@ class Dataset:
 
   @functools.cached_property
   def trainval(self) -> Split:
-    """The split of the final fit: train followed by val, or train alone."""
+    """The split of the final fit: train followed by val, or train alone.
+
+    Raises:
+      InputError: there is one for each fold.
+    """
+    if self.folds:
+      raise InputError(
+        f'{self.name}: it is divided into {len(self.folds)} folds, each with '
+        'images of its own to train on: set --config.data.folds=0'
+      )
     if not self.val_is_trained_on:
       return dataclasses.replace(self.splits['train'], name='trainval')
     return concatenate('trainval', self.splits['train'], self.splits['val'])
@@ -317,7 +340,11 @@ def few_examples(dataset: Dataset, count: int, seed: int) -> Dataset:
       f'examples_per_class={count}'
     )
   is_drawn = splits.draw_lowest(train.digests, seed, count, train.labels)
-  few = select(train, np.flatnonzero(is_drawn))
+  few = select(
+    train,
+    np.flatnonzero(is_drawn),
+    shares_features=train.base is not None,
+  )
   images = counted(count, 'training image')
   note = f'{images} of each class, drawn with seed {seed}'
   return dataclasses.replace(
@@ -325,6 +352,7 @@ def few_examples(dataset: Dataset, count: int, seed: int) -> Dataset:
     splits={**dataset.splits, 'train': few},
     notes=(*dataset.notes, note),
     val_is_trained_on=False,
+    folds=tuple(few_examples(fold, count, seed) for fold in dataset.folds),
   )
 
 

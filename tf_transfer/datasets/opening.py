@@ -20,6 +20,7 @@ from tf_transfer.datasets.sources.fashion_mnist import (
   open_fashion_mnist,
 )
 from tf_transfer.datasets.sources.folder import (
+  FolderOptions,
   check_folder,
   folder_name,
   open_folder,
@@ -119,6 +120,10 @@ def open(
   prepare: bool = False,
   cache_dir: str | os.PathLike | None = None,
   progress: Progress = no_progress,
+  corrupt: str = 'error',
+  split_version: int = 2,
+  group_by: str = '',
+  folds: int = 0,
 ) -> Dataset:
   """Opens a dataset.
 
@@ -135,12 +140,22 @@ def open(
     cache_dir: where to keep the digests of images, so that later runs need not
       read all images again; None: nowhere.
     progress: a wrapper of iterables like tqdm.
+    corrupt: 'error' or 'skip': what happens to files of a folder that cannot
+      be decoded.
+    split_version: of the draw of a folder's splits: 2 or 1.
+    group_by: a regular expression on the names of a folder's files; see
+      `FolderOptions`.
+    folds: number of folds of a cross-validation; 0: none.
 
   Raises:
     InputError: there is no such dataset, or its data cannot be used.
   """
   row = _find_row(name)
   random_split = RandomSplit(seed, val_fraction, test_fraction)
+  if folds and row is not FOLDER and row.name != 'digits':
+    raise InputError(
+      f'data.folds={folds}: {name} has a test split of its own: set folds=0'
+    )
   if row.official:
     options = official.Options(
       data_dir, seed, cache_dir, prepare, cut_banner, progress
@@ -152,9 +167,14 @@ def open(
     'progress': progress,
   }
   if row is FOLDER:
-    return open_folder(name.removeprefix(FOLDER.name), **common)
-  opener = {'digits': open_digits, 'fashion_mnist': open_fashion_mnist}[name]
-  return opener(name, data_dir=data_dir, **common)
+    return open_folder(
+      name.removeprefix(FOLDER.name),
+      **common,
+      options=FolderOptions(corrupt, split_version, group_by, folds, cache_dir),
+    )
+  if row.name == 'digits':
+    return open_digits(name, data_dir=data_dir, num_folds=folds, **common)
+  return open_fashion_mnist(name, data_dir=data_dir, **common)
 
 
 def open_test(
@@ -205,8 +225,8 @@ def open_from_config(
   Args:
     name: of the table, or 'folder:PATH'.
     data: the `data` of the config: dir, split_seed, val_fraction,
-      test_fraction, cut_banner, prepare, cache_dir, examples_per_class and
-      subset_seed.
+      test_fraction, cut_banner, prepare, cache_dir, corrupt, split_version,
+      group_by, folds, examples_per_class and subset_seed.
     digest_cache_dir: where to keep the digests of images if `data.cache_dir`
       is empty.
 
@@ -223,6 +243,10 @@ def open_from_config(
     prepare=data.prepare,
     cache_dir=os.path.expanduser(data.cache_dir) or digest_cache_dir,
     progress=progress_lib.bar,
+    corrupt=data.corrupt,
+    split_version=data.split_version,
+    group_by=data.group_by,
+    folds=data.folds,
   )
   if data.examples_per_class:
     dataset = few_examples(dataset, data.examples_per_class, data.subset_seed)

@@ -5,7 +5,8 @@ the SHA-256 of its content (or of its official name) and a seed. If a fraction
 is drawn, the examples whose number is below a threshold are drawn. The split of
 an example then depends on nothing else: not on the order of files, on names,
 or on other examples and classes. Identical contents are in the same split. If
-a given count is drawn, the examples with the lowest numbers are drawn.
+a given count is drawn, the examples with the lowest numbers are drawn. The
+stratified draws rank the examples of each class by their numbers.
 """
 
 import dataclasses
@@ -118,6 +119,213 @@ def train_val(
   """
   val = uniform_numbers(digests, seed) < fraction
   return {'train': np.flatnonzero(~val), 'val': np.flatnonzero(val)}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Units:
+  """What a stratified draw draws: a group of examples, whole.
+
+  Attributes:
+    of_example: int64 [N], the unit that each example is of.
+    sizes: int64 [U], the number of examples of each unit.
+    classes: int64 [U], the class of most of its examples, as a rank that
+      depends on contents alone, not on the order or the names of classes.
+    order: int64 [U], the units by their numbers, ascending.
+  """
+
+  of_example: np.ndarray
+  sizes: np.ndarray
+  classes: np.ndarray
+  order: np.ndarray
+
+  def by_class(self) -> list[list[int]]:
+    """Returns the units of each class, by their numbers."""
+    members = [[] for _ in range(int(self.classes.max(initial=-1)) + 1)]
+    for unit in self.order.tolist():
+      members[self.classes[unit]].append(unit)
+    return members
+
+
+def _find_units(
+  digests: np.ndarray, labels: np.ndarray, groups: np.ndarray | None, seed: int
+) -> _Units:
+  """Finds the units of a stratified draw; see `stratified`."""
+  names = [row.tobytes() for row in digests]
+  keys = names if groups is None else np.asarray(groups).tolist()
+  index = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+  of_example = np.array([index[key] for key in keys], np.int64)
+  num_units = len(index)
+  ranks = _class_ranks(names, labels)
+  # The classes of each unit, the most frequent first, the lowest on a tie.
+  pairs, counts = np.unique(
+    np.stack([of_example, ranks], axis=1).reshape(-1, 2),
+    axis=0,
+    return_counts=True,
+  )
+  by_count = np.lexsort((pairs[:, 1], -counts, pairs[:, 0]))
+  _, first = np.unique(pairs[by_count, 0], return_index=True)
+  lowest = {}
+  for name, unit in zip(names, of_example.tolist(), strict=True):
+    lowest[unit] = min(name, lowest.get(unit, name))
+  joined = b''.join(lowest[unit] for unit in range(num_units))
+  unit_digests = np.frombuffer(joined, np.uint8).reshape(-1, DIGEST_SIZE)
+  number = uniform_numbers(unit_digests, seed)
+  # Digests break ties, so that the order of examples has no influence.
+  order = sorted(range(num_units), key=lambda u: (number[u], lowest[u]))
+  return _Units(
+    of_example,
+    np.bincount(of_example, minlength=num_units),
+    pairs[by_count, 1][first],
+    np.array(order, np.int64),
+  )
+
+
+def _class_ranks(names: Sequence[bytes], labels: np.ndarray) -> np.ndarray:
+  """Ranks classes by their contents: the rank of each example's class [N]."""
+  members = {}
+  for name, label in zip(names, np.asarray(labels).tolist(), strict=True):
+    members.setdefault(label, []).append(name)
+  keys = {
+    label: (hashlib.sha256(b''.join(sorted(contents))).digest(), label)
+    for label, contents in members.items()
+  }
+  ranks = {label: i for i, label in enumerate(sorted(keys, key=keys.get))}
+  return np.array([ranks[x] for x in np.asarray(labels).tolist()], np.int64)
+
+
+def _draw_units(
+  members: Sequence[int], sizes: np.ndarray, target: float, most: int
+) -> list[int]:
+  """Draws units of a class until they hold about a number of examples.
+
+  A unit that would lead further away from the target is passed over.
+
+  Args:
+    members: the units, in the order in which they are drawn.
+    sizes: the number of examples of each unit of the dataset.
+    target: number of examples.
+    most: the most units to draw; if it is above 0, one unit at least is drawn.
+  """
+  drawn, count = [], 0
+  for unit in members:
+    if len(drawn) < most and count + sizes[unit] / 2 <= target:
+      drawn.append(unit)
+      count += int(sizes[unit])
+  if not drawn and most > 0:
+    drawn.append(min(members, key=lambda unit: sizes[unit]))
+  return drawn
+
+
+def stratified(
+  digests: np.ndarray,
+  labels: np.ndarray,
+  groups: np.ndarray | None,
+  random_split: RandomSplit,
+) -> dict[str, np.ndarray]:
+  """Divides examples into train, val and test, each class by itself.
+
+  What is drawn are groups of examples, whole. The number of a group is that of
+  its lowest digest, its class is that of most of its examples. Of the groups
+  of each class those with the lowest numbers are test, until test has about
+  its fraction of the examples of the class, and those that follow are val.
+  Test has a group at least of each class of two groups or more, val of each
+  class of three or more; train has one of each class. Test does not depend on
+  `val_fraction`.
+
+  The draw depends on contents, groups, the seed, and on which examples share a
+  class: names and the order of files or classes have no influence.
+
+  Args:
+    digests: uint8 [N, 32].
+    labels: int [N].
+    groups: int [N], the same for examples that stay together; identical
+      contents must be of one group. None: each content is a group.
+    random_split: seed and fractions.
+
+  Returns:
+    train, val and test: int64 positions, ascending. Each of 0 to N - 1 is in
+    one of them.
+  """
+  units = _find_units(digests, labels, groups, random_split.seed)
+  split_of = np.zeros(len(units.sizes), np.int64)
+  for members in units.by_class():
+    total = int(units.sizes[members].sum())
+    # Where there are three units, val keeps one and train another.
+    most = max(len(members) - 2, min(len(members) - 1, 1))
+    target = random_split.test_fraction * total
+    test = set(_draw_units(members, units.sizes, target, most))
+    others = [unit for unit in members if unit not in test]
+    target = random_split.val_fraction * total
+    most = len(others) - 1 if len(members) > 2 else 0
+    val = _draw_units(others, units.sizes, target, most)
+    split_of[list(test)] = 2
+    split_of[val] = 1
+  of_example = split_of[units.of_example]
+  names = ('train', 'val', 'test')
+  return {name: np.flatnonzero(of_example == i) for i, name in enumerate(names)}
+
+
+def stratified_val(
+  digests: np.ndarray,
+  labels: np.ndarray,
+  groups: np.ndarray | None,
+  seed: int,
+  fraction: float,
+) -> dict[str, np.ndarray]:
+  """Divides a given train into train and val, as `stratified` draws test.
+
+  Returns:
+    train and val: int64 positions, ascending. Each of 0 to N - 1 is in one of
+    them.
+  """
+  units = _find_units(digests, labels, groups, seed)
+  is_val = np.zeros(len(units.sizes), bool)
+  for members in units.by_class():
+    target = fraction * int(units.sizes[members].sum())
+    is_val[_draw_units(members, units.sizes, target, len(members) - 1)] = True
+  of_example = is_val[units.of_example]
+  return {
+    'train': np.flatnonzero(~of_example),
+    'val': np.flatnonzero(of_example),
+  }
+
+
+def assign_folds(
+  digests: np.ndarray,
+  labels: np.ndarray,
+  groups: np.ndarray | None,
+  num_folds: int,
+  seed: int,
+) -> np.ndarray:
+  """Assigns examples to the folds of a cross-validation.
+
+  Groups stay whole. Each goes to the fold that has the fewest examples of its
+  class so far, of these to the one with the fewest in total, large groups
+  first, else in the order of their numbers. With groups of one, the numbers of
+  a class's examples in two folds differ by 1 at most, and so do the totals.
+  The folds depend on nothing that `stratified` does not depend on.
+
+  Args:
+    digests: uint8 [N, 32].
+    labels: int [N].
+    groups: int [N], as in `stratified`.
+    num_folds: K.
+    seed: any integer.
+
+  Returns:
+    int64 [N], from 0 to K - 1. A fold is empty if there are fewer groups.
+  """
+  units = _find_units(digests, labels, groups, seed)
+  fold_of = np.zeros(len(units.sizes), np.int64)
+  totals = [0] * num_folds
+  for members in units.by_class():
+    counts = [0] * num_folds
+    for unit in sorted(members, key=lambda unit: -units.sizes[unit]):
+      fold = min(range(num_folds), key=lambda k: (counts[k], totals[k]))
+      fold_of[unit] = fold
+      counts[fold] += int(units.sizes[unit])
+      totals[fold] += int(units.sizes[unit])
+  return fold_of[units.of_example]
 
 
 def draw_lowest(

@@ -86,9 +86,21 @@ def determinants(
     # Present only where it differs from the rule, so that the identities of
     # all other cells stay as they were before this field existed.
     **({} if dataset.val_is_trained_on else {'last_fit_on': 'train'}),
+    **_draw(dataset),
     'corrupt': config.data.corrupt,
     **setting.determinants(config),
   }
+
+
+def _draw(dataset: datasets.Dataset) -> dict[str, Any]:
+  """Returns how a dataset is divided, where it is not by the oldest draw."""
+  fields = {
+    'split_version': dataset.split_version,
+    'group_by': dataset.group_by,
+    'folds': len(dataset.folds),
+  }
+  usual = {'split_version': 1, 'group_by': '', 'folds': 0}
+  return {name: x for name, x in fields.items() if x != usual[name]}
 
 
 def build(

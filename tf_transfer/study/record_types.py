@@ -209,6 +209,9 @@ class Record(msgspec.Struct, kw_only=True):
   corrupt: Literal['error', 'skip']
   skipped: list[str]
   last_fit_on: Literal['train'] | UnsetType = UNSET
+  split_version: Literal[2] | UnsetType = UNSET
+  group_by: str | UnsetType = UNSET
+  folds: Annotated[int, Meta(ge=2, le=100)] | UnsetType = UNSET
   chosen: Chosen
   validation: Measurement
   test: Measurement

@@ -71,19 +71,55 @@ def arrays(
   Raises:
     InputError: the directory cannot be written.
   """
+  loaded = load(directory, key, max_bytes)
+  if loaded is not None:
+    return loaded
+  computed = compute()
+  store(directory, key, computed)
+  return computed
+
+
+def load(
+  directory: str | os.PathLike | None,
+  key: Mapping[str, object],
+  max_bytes: int,
+) -> Arrays | None:
+  """Loads arrays from the cache; None if it has none that can be used.
+
+  The arguments are those of `arrays`.
+
+  Raises:
+    InputError: the directory cannot be made.
+  """
   if directory is None:
-    return compute()
+    return None
   path = entry_path(files.make_directory(directory), key)
   try:
     return _load(path, key, max_bytes)
   except FileNotFoundError:
-    pass
+    return None
   except (ValueError, MemoryError) as error:
     logging.warning('%s cannot be used (%s): computing it again', path, error)
-  computed = compute()
+    return None
+
+
+def store(
+  directory: str | os.PathLike | None,
+  key: Mapping[str, object],
+  computed: Arrays,
+) -> None:
+  """Writes arrays to the cache, in place of the entry that is there.
+
+  The arguments are those of `arrays`.
+
+  Raises:
+    InputError: the directory cannot be written.
+  """
+  if directory is None:
+    return
+  path = entry_path(files.make_directory(directory), key)
   with files.atomic_write(path) as file:
     np.savez(file, **computed, **{_CHECKSUM: _checksum(key, computed)})
-  return computed
 
 
 def _load(

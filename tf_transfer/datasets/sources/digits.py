@@ -9,6 +9,7 @@ from tf_transfer.datasets.dataset import (
   build_dataset,
   gray_split,
 )
+from tf_transfer.datasets.folds import build_folds
 
 CLASSES = tuple('0123456789')
 
@@ -20,6 +21,7 @@ def open_digits(
   data_dir: str | None,
   random_split: splits.RandomSplit,
   progress: Progress,
+  num_folds: int = 0,
 ) -> Dataset:
   """Opens the digits.
 
@@ -29,12 +31,20 @@ def open_digits(
     data_dir: not used.
     random_split: seed and fractions of the splits.
     progress: not used.
+    num_folds: of a cross-validation; 0: none.
 
   Raises:
     InputError: a split is empty.
   """
   del data_dir, progress
   images, labels = load()
+  if num_folds:
+    everything = gray_split(
+      'test', images, labels, 'digits image', np.arange(len(images))
+    )
+    return build_folds(
+      name, CLASSES, metric, everything, num_folds, random_split
+    )
   digests = splits.content_digests([image.tobytes() for image in images])
   positions = splits.train_val_test(digests, random_split)
   digit_splits = [

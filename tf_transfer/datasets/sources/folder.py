@@ -18,6 +18,7 @@ from tf_transfer.datasets.dataset import (
   build_dataset,
   listing,
 )
+from tf_transfer.datasets.folds import build_folds
 from tf_transfer.datasets.sources.folder_counts import are
 from tf_transfer.datasets.sources.folder_layout import (
   WHOLE,
@@ -63,12 +64,35 @@ class _Files:
     return _Files(paths, self.labels[positions], self.digests[positions])
 
 
+@dataclasses.dataclass(frozen=True)
+class FolderOptions:
+  """How a folder is read and split.
+
+  Attributes:
+    corrupt: what happens to files that cannot be decoded: 'error' or 'skip'.
+    split_version: 2 draws each class by itself and keeps near-duplicates on
+      one side; 1 draws by each content alone, as older versions did.
+    group_by: a regular expression on the path of a file relative to the folder
+      of its class. Files for which it finds the same text, that of its first
+      group if it has one, stay on one side; '': none. Not for version 1.
+    folds: number of folds of a cross-validation; 0: none.
+    cache_dir: where the facts of files are cached; None: nowhere.
+  """
+
+  corrupt: str = 'error'
+  split_version: int = 2
+  group_by: str = ''
+  folds: int = 0
+  cache_dir: str | os.PathLike | None = None
+
+
 def open_folder(
   path: str,
   *,
   metric: str,
   random_split: splits.RandomSplit,
   progress: Progress,
+  options: FolderOptions = FolderOptions(),
 ) -> Dataset:
   """Opens a directory of images; reads every file once for its digest.
 
@@ -78,6 +102,7 @@ def open_folder(
     random_split: seed and fractions, for a directory without folders of
       splits, or without one of val.
     progress: a wrapper of iterables like tqdm.
+    options: how it is read and split.
 
   Raises:
     InputError: the directory cannot be used. The message names the file or
@@ -91,6 +116,18 @@ def open_folder(
   name = folder_name(path)
   files = _read_digests(name, images, progress)
   notes = [*layout.notes, *tree.notes()]
+  if WHOLE in files and options.folds:
+    everything = _make_split('test', root, files[WHOLE])
+    return build_folds(
+      name,
+      _printable_names(root, classes),
+      metric,
+      everything,
+      options.folds,
+      random_split,
+      notes,
+      identity_name='folder',
+    )
   if WHOLE in files:
     positions = splits.train_val_test(files[WHOLE].digests, random_split)
     files = {each: files[WHOLE].take(positions[each]) for each in positions}
