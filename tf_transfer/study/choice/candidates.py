@@ -10,7 +10,7 @@ import hashlib
 import json
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -77,16 +77,20 @@ class Task:
   """What networks are tried on.
 
   Attributes:
-    dataset: whose train and val are used, never test.
-    division: of train followed by val.
-    folds: int [N] of train followed by val; all 0 where the networks are
-      compared on val alone.
+    dataset: that a network is chosen for.
+    parts: the splits whose images are used: train and val; or all images as
+      one, where the dataset is divided into folds. Never test otherwise.
+    images: the N images of all parts, in order.
+    division: of these images.
+    folds: int [N]; all 0 where the networks are compared on val alone.
     config: of a study with the same data, features and classifier.
     setting: the classifier.
     workdir: of the job.
   """
 
   dataset: datasets.Dataset
+  parts: tuple[datasets.Split, ...]
+  images: datasets.Split
   division: out_of_fold.Division
   folds: np.ndarray
   config: ml_collections.ConfigDict
@@ -95,12 +99,11 @@ class Task:
 
   def identity(self, source: Source) -> str:
     """Returns the hash of all that determines a candidate's numbers."""
-    splits = self.dataset.splits
     fields = {
       'version': _VERSION,
       'weights_sha256': source.sha256,
       'contract': source.contract.to_json(),
-      'splits_sha256': [splits['train'].hash, splits['val'].hash],
+      'splits_sha256': [part.hash for part in self.parts],
       'folds': hashlib.sha256(self.folds.astype('<i8').tobytes()).hexdigest(),
       'metric': self.dataset.metric,
       'corrupt': self.config.data.corrupt,
@@ -117,8 +120,8 @@ class Kept:
 
   Attributes:
     candidate: the candidate.
-    positions: int [M], the images that it predicts, among train followed by
-      val. Images that cannot be decoded are left out.
+    positions: int [M], the images of the task that it predicts. Images that
+      cannot be decoded are left out.
     skipped: the names of those.
   """
 
@@ -134,7 +137,7 @@ class Examples:
   Attributes:
     values: float32 [K, D].
     labels: int [K].
-    positions: int [K], among train followed by val.
+    positions: int [K], among the images of the task.
     skipped: the names of images that cannot be decoded.
   """
 
@@ -144,15 +147,16 @@ class Examples:
   skipped: tuple[str, ...]
 
 
-def extract_examples(
-  extract: features_lib.Extractor, dataset: datasets.Dataset
-) -> Examples:
-  """Extracts the features of train followed by val; cached ones are read."""
-  train, val = dataset.splits['train'], dataset.splits['val']
-  first, second, both = feature_pairs.extract_pair(
-    extract, (train, f'{dataset.name} train'), (val, f'{dataset.name} val')
+def extract_examples(extract: features_lib.Extractor, task: Task) -> Examples:
+  """Extracts the features of a task's images; cached ones are read."""
+  named = [(part, f'{task.dataset.name} {part.name}') for part in task.parts]
+  if len(named) == 1:
+    only = extract(*named[0])
+    return Examples(only.values, only.labels, only.indices, only.skipped)
+  first, second, both = feature_pairs.extract_pair(extract, *named)
+  positions = np.concatenate(
+    [first.indices, len(task.parts[0]) + second.indices]
   )
-  positions = np.concatenate([first.indices, len(train) + second.indices])
   return Examples(both.values, both.labels, positions, both.skipped)
 
 
@@ -176,13 +180,15 @@ def try_network(
     InputError: the features or labels cannot be used.
   """
   started = time.monotonic()
-  examples = extract_examples(extract, task.dataset)
+  examples = extract_examples(extract, task)
   division = task.division.select(examples.positions)
   predicted = _predict(source, examples, division, task)
   positions = examples.positions[division.predicted]
   labels = examples.labels[division.predicted]
   measured_speed = speed.measure(extract, net)
-  estimates = estimate(net, examples, task)
+  estimates = {}
+  if len(examples.values) <= _MAX_ESTIMATED:
+    estimates = estimate(net, examples, task)
   candidate = types.Candidate(
     network=source.network,
     title=source.title,
@@ -267,26 +273,32 @@ def measure(
 
 
 def estimate(
-  net: networks.Network, examples: Examples, task: Task
+  net: networks.Network,
+  examples: Examples,
+  task: Task,
+  names: Sequence[str] = tuple(estimators.ESTIMATORS),
 ) -> dict[str, types.Estimate]:
-  """Computes all estimates of how well a network transfers, by name."""
-  if len(examples.values) > _MAX_ESTIMATED:
-    return {}
+  """Computes estimates of how well a network transfers.
+
+  Args:
+    net: the network.
+    examples: its features.
+    task: what they are of.
+    names: of the estimators.
+  """
   probabilities = None
   if net.header.num_classes:
     logits = net.logits_from_features(examples.values)
     probabilities = np.asarray(jax.nn.softmax(logits))
-  digests = np.concatenate(
-    [task.dataset.splits[name].digests for name in ('train', 'val')]
-  )
   return estimators.estimate_all(
     estimators.Examples(
       examples.values,
       examples.labels,
       len(task.dataset.classes),
       probabilities,
-      digests[examples.positions],
-    )
+      task.images.digests[examples.positions],
+    ),
+    names,
   )
 
 
@@ -326,12 +338,17 @@ def read(task: Task, source: Source) -> Kept | None:
     return None
   try:
     fields = json.loads(path.read_text())
-    arrays = files.load_arrays(arrays_path)
+    arrays = files.load_arrays(arrays_path, _max_bytes(task))
     return _to_kept(fields, arrays, source)
   except (ValueError, KeyError, TypeError, OSError) as error:
     raise errors.InputError(
       f'{path} is damaged: remove it, and the network is tried again'
     ) from error
+
+
+def _max_bytes(task: Task) -> int:
+  """Returns the most that the arrays of a candidate can take."""
+  return len(task.folds) * (2 * len(task.dataset.classes) + 64) + 10_000
 
 
 def _to_kept(

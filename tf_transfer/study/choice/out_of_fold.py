@@ -107,7 +107,9 @@ def predict(
   """
   classifier = classifiers.CLASSIFIERS[setting]
   grid = classifier.grid(config)
-  scores = np.zeros((len(grid), len(labels), num_classes), np.float16)
+  chosen = division.predicted
+  row_of = np.cumsum(chosen) - 1
+  scores = np.zeros((len(grid), chosen.sum(), num_classes), np.float16)
   converged = np.ones((len(grid), len(division.fits)), bool)
   for number, (fit, own) in enumerate(division.fits):
     present, inverse = np.unique(labels[fit], return_inverse=True)
@@ -126,10 +128,9 @@ def predict(
     progress((number + 1) * len(grid))
     converged[:, number] = path.converged
     for i, own_scores in enumerate(path.scores(features[own])):
-      scores[i, own] = _spread(own_scores, present, num_classes)
-  chosen = division.predicted
+      scores[i, row_of[own]] = _spread(own_scores, present, num_classes)
   return _choose(
-    scores[:, chosen],
+    scores,
     labels[chosen],
     division.parts[chosen],
     grid,

@@ -103,5 +103,6 @@ def _median_seconds(function: Callable[[], jax.Array]) -> float:
 
 def count_parameters(net: networks.Network) -> int:
   """Counts a network's parameters, without those of its head."""
-  return sum(x.size for x in jax.tree.leaves(net.variables['params']['backbone']))
-
+  return sum(
+    x.size for x in jax.tree.leaves(net.variables['params']['backbone'])
+  )
