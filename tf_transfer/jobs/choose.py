@@ -143,11 +143,8 @@ def _notes(tried: selection.Tried, task: candidates.Task) -> list[str]:
     names = ', '.join(errors.printable(name) for name in skipped[:5])
     count = counted(len(skipped), 'image')
     notes.append(f'{count} cannot be decoded and left out: {names}')
-  unconverged = [
-    kept.candidate.network
-    for kept in tried.kept
-    if not kept.candidate.converged
-  ]
+  networks = [kept.candidate for kept in tried.kept]
+  unconverged = [one.network for one in networks if not one.converged]
   if unconverged:
     notes.append(
       f'{", ".join(unconverged)}: a classifier has not reached its tolerance '

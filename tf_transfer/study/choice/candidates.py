@@ -259,7 +259,7 @@ def _chosen(task: Task, best: int) -> dict[str, float]:
 def measure(
   metric: str, labels: np.ndarray, predictions: np.ndarray, folds: np.ndarray
 ) -> metrics.Measurement:
-  """Measures a metric, with the interval of cross-validation if there are folds.
+  """Measures a metric, with cross-validation's interval if there are folds.
 
   Args:
     metric: of the dataset.

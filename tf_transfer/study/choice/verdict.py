@@ -1,12 +1,16 @@
 """Decides which network to take: the cheapest of those tied with the best.
 
 A pure function of the candidates' predictions. The best has the highest
-accuracy. Each other network is tested against it on the same images; the
-p-values are adjusted for their number (Holm). Networks that the test does not
-tell from the best are tied with it.
+accuracy. Each other network is tested against it on the same images. Which one
+is best is known from these images too: among equal networks the luckiest is
+taken, and is ahead of the unluckiest by more than two chosen beforehand would
+be. So the p-values are adjusted (Holm) for all pairs of networks, not for those
+with the best alone; benchmarks/verdict.py shows the difference. Networks that
+the test does not tell from the best are tied with it.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 
@@ -93,11 +97,14 @@ def decide(correct: np.ndarray, images: Images) -> Decision:
   values = np.array([images.value(row) for row in correct])
   # Equal accuracies can differ in rounding.
   best = int(np.argmax(np.round(values, 12)))
-  others = [i for i in range(len(correct)) if i != best]
-  p_values = np.ones(len(correct))
-  p_values[others] = paired_tests.holm(
-    [images.p_value(correct[best], correct[i]) for i in others]
+  pairs = list(itertools.combinations(range(len(correct)), 2))
+  adjusted = paired_tests.holm(
+    [images.p_value(correct[i], correct[j]) for i, j in pairs]
   )
+  p_values = np.ones(len(correct))
+  for (i, j), p in zip(pairs, adjusted, strict=True):
+    if best in (i, j):
+      p_values[i + j - best] = p
   tied = tuple(np.flatnonzero(p_values > _LEVEL).tolist())
   return Decision(best, p_values, tied)
 
@@ -348,7 +355,7 @@ def add_test(
 def add_correction(
   verdict: types.Verdict, measured: metrics.Measurement, reported: float
 ) -> types.Verdict:
-  """Returns the verdict with the accuracy that choosing can be expected to give.
+  """Returns the verdict with the accuracy that choosing is expected to give.
 
   Args:
     verdict: of the choice.
