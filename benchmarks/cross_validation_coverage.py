@@ -83,8 +83,14 @@ class Population:
   def draw(
     self, count: int, generator: np.random.Generator
   ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws features of both networks [2, count, D], and labels [count]."""
-    labels = generator.integers(self.num_classes, size=count)
+    """Draws features of both networks [2, count, D], and labels [count].
+
+    The largest class has three times as many examples as the smallest. Classes
+    have the same shares in every draw.
+    """
+    shares = np.cumsum(np.linspace(1, 3, self.num_classes))
+    ranks = (np.arange(count) + 0.5) / count
+    labels = np.searchsorted(shares / shares[-1], ranks)
     shape = count, self.num_features
     shared = np.sqrt(_SHARED) * generator.normal(size=shape)
     own = np.sqrt(1 - _SHARED) * generator.normal(size=(2, *shape))

@@ -1,5 +1,6 @@
 """Estimates of the time that cells take."""
 
+import dataclasses
 import types
 
 import pytest
@@ -19,6 +20,7 @@ DATASET = types.SimpleNamespace(
   name='pets',
   splits={'train': range(600), 'val': range(200), 'test': range(200)},
   classes=range(10),
+  folds=(),
 )
 
 
@@ -36,6 +38,23 @@ def test_the_first_cell_pays_for_shared_features():
   )
   extraction = operations.extraction(NETWORK, DATASET)
   assert costs['logistic_regression'] > extraction > 100 * costs['ridge']
+
+
+def test_folds_cost_the_fits_of_all_and_the_features_of_one():
+  config = base.get_config()
+  folded = types.SimpleNamespace(
+    name='pets',
+    splits={'train': range(600), 'val': range(200), 'test': range(1000)},
+    classes=range(10),
+    folds=(DATASET, DATASET, DATASET),
+  )
+  (one,) = make_cells('logistic_regression')
+  costs, of_folds = (
+    cost_model.cell_operations([cell], config)[cell.identity]
+    for cell in (one, dataclasses.replace(one, dataset=folded))
+  )
+  extraction = operations.extraction(NETWORK, DATASET)
+  assert of_folds - extraction == pytest.approx(3 * (costs - extraction))
 
 
 def test_seconds_include_compiling_each_network_once(monkeypatch):

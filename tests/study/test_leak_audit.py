@@ -1,5 +1,7 @@
 """The search for test images in splits that are trained on."""
 
+import dataclasses
+
 import pytest
 
 from tests.study.leaky import config, ledger_of, numbers, other, root
@@ -63,3 +65,11 @@ def test_nothing_left(config, tmp_path):
   ledger_of(tmp_path, dataset, wrong=set())
   with pytest.raises(errors.InputError, match='every test image is a leak'):
     leak_audit.measure_without(tmp_path, dataset, set(range(16)))
+
+
+def test_folds_are_refused(config):
+  """Each of their test images is trained on in the other folds."""
+  dataset = datasets.open(config.dataset)
+  folded = dataclasses.replace(dataset, folds=(dataset, dataset))
+  with pytest.raises(errors.InputError, match=r'set data\.folds to 0'):
+    leak_audit.find_leaks(folded, [], config)

@@ -265,3 +265,47 @@ def test_several_runs_are_read(tmp_path):
 def test_runs_that_are_not_of_the_record(tmp_path, runs, message):
   record = several_runs(tmp_path, run_predictions=runs)
   assert re.search(message, refused(record, tmp_path))
+
+
+def of_folds(num_folds=4):
+  """A record of folds in a ledger's form, and its arrays."""
+  arrays = made_records.predictions(0.75)
+  fold = np.arange(100) % num_folds
+  fields = [
+    {
+      'fold': number,
+      'examples': int(np.sum(fold == number)),
+      'value': float(np.mean(arrays['correct'][fold == number])),
+      'chosen': {'penalty': 0.1},
+    }
+    for number in range(num_folds)
+  ]
+  record = made_records.record('a', 0.75, folds=fields, num_folds=num_folds)
+  return record, {**arrays, 'fold': fold}
+
+
+def test_folds_of_predictions_are_read(tmp_path):
+  record, arrays = of_folds()
+  ledger.Ledger(tmp_path).add(record, arrays)
+  read = predictions.read(record, tmp_path)
+  np.testing.assert_array_equal(read['fold'], arrays['fold'])
+
+
+@pytest.mark.parametrize(
+  ('fold', 'message'),
+  [
+    (None, 'there is no array fold'),
+    (np.full(100, 4), 'fold is beyond those of the record'),
+    (np.arange(100) // 50, 'fold 0 has not 25 examples'),
+    (np.arange(100) // 25, 'their top1 is 1, and the record states 0.76'),
+    (np.zeros(99, int), 'fold'),
+    (np.zeros(100), 'fold'),
+  ],
+)
+def test_folds_that_are_not_the_records(tmp_path, fold, message):
+  record, arrays = of_folds()
+  arrays = {**arrays, 'fold': fold}
+  if fold is None:
+    del arrays['fold']
+  ledger.Ledger(tmp_path).add(record, arrays)
+  assert message in refused(record, tmp_path)

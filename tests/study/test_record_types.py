@@ -53,6 +53,36 @@ def test_a_good_record_stays_as_it_is(record):
   assert schema.read(json.loads(json.dumps(record)), '') == record
 
 
+def fold(number, examples=50):
+  return {
+    'fold': number,
+    'examples': examples,
+    'value': 0.5,
+    'chosen': {'penalty': 0.1},
+  }
+
+
+def test_folds_stay_as_they_are():
+  record = {**RECORD, 'folds': [fold(0), fold(1)], 'num_folds': 2}
+  assert record_types.check(record, '') == record
+
+
+@pytest.mark.parametrize(
+  ('fields', 'message'),
+  [
+    ({'folds': [fold(0), fold(1)]}, 'expected with num_folds'),
+    ({'num_folds': 2}, 'expected with num_folds'),
+    ({'folds': [fold(0), fold(1)], 'num_folds': 3}, 'expected 3, numbered'),
+    ({'folds': [fold(0), fold(2)], 'num_folds': 2}, 'expected 2, numbered'),
+    ({'folds': [fold(0), fold(1, 9)], 'num_folds': 2}, '100 examples in all'),
+    ({'folds': [fold(0)], 'num_folds': 2}, 'length'),
+    ({'folds': [fold(0), {**fold(1), 'value': 2}], 'num_folds': 2}, 'value'),
+  ],
+)
+def test_wrong_folds_are_named(fields, message):
+  assert message in message_of({**RECORD, **fields})
+
+
 def test_fields_that_are_not_known_stay():
   record = {**RECORD, 'comment': {'by': ['me', None, 1.5]}}
   assert record_types.check(record, '') == record

@@ -1,6 +1,8 @@
 """The runner: what fails, what other processes run, what is decoded once."""
 
 import dataclasses
+import os
+import pathlib
 
 import pytest
 
@@ -8,8 +10,86 @@ from tests.study.studies import make_folder, read_records
 from tf_transfer import datasets, errors
 from tf_transfer.jobs import study
 from tf_transfer.runtime import files
-from tf_transfer.study import failures, ledger
+from tf_transfer.study import failures, ledger, predictions
+from tf_transfer.transfer import cross_validation
 from tf_transfer.transfer.fixed_features import evaluate as evaluate_lib
+from tf_transfer.transfer.training import search
+
+
+@pytest.mark.usefixtures('no_figures')
+@pytest.mark.parametrize('setting', ['logistic_regression', 'fine_tuned'])
+def test_folds_of_a_study(tmp_path, tiny_config, setting, capsys):
+  """They are one record, of every image; a page is made of it."""
+  work = tmp_path / 'work'
+  tiny_config.networks = ('tiny',)
+  tiny_config.data.folds = 3
+  tiny_config.settings = (setting,)
+  tiny_config.report = True
+  tiny_config.fine_tuned.update(
+    {'num_learning_rates': 2, 'learning_rate_min': 0.01}
+  )
+  study.run(tiny_config, work)
+  out = capsys.readouterr().out
+  assert [f'fold {number} of 3' in out for number in (1, 2, 3)] == 3 * [True]
+  assert '1,797 test images' in out
+  assert 'of the draw of images, trained on and tested in folds' in out
+  (record,) = read_records(work)
+  arrays = predictions.read(record, work)
+  assert record['test']['examples'] == len(arrays['digest']) == 1797
+  measured = cross_validation.measure(
+    'top1', arrays['label'], arrays['prediction'], arrays['fold']
+  )
+  assert record['test'] == dataclasses.asdict(measured)
+  assert sum(fold['examples'] for fold in record['folds']) == 1797
+  assert len(record['folds']) == 3
+  log = pathlib.Path(os.environ['TF_TRANSFER_TEST_READS_DIR'])
+  logs = [path.read_text() for path in log.rglob('*') if path.is_file()]
+  assert len(''.join(logs).splitlines()) == 1
+  # Nothing of the searches is left, and nothing is run again.
+  assert not list(work.glob('searches/*'))
+  study.run(tiny_config, work)
+  assert '1 found in the ledger, 0 to run' in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures('no_figures')
+def test_interrupted_folds_resume(tmp_path, tiny_config, monkeypatch):
+  """The trials of a fold that is done are not trained again."""
+  tiny_config.networks = ('tiny',)
+  tiny_config.data.folds = 3
+  tiny_config.settings = ('fine_tuned',)
+  run, calls, trained = search.run, [], []
+
+  def interrupted(of_fold):
+    calls.append(of_fold.identity)
+    if len(calls) == 2:
+      raise errors.Preempted('SIGTERM')
+    return run(of_fold)
+
+  train = search._SearchRunner._train_group
+
+  def counted(runner, *arguments):
+    trained.append(runner._search.identity)
+    return train(runner, *arguments)
+
+  monkeypatch.setattr(search, 'run', interrupted)
+  monkeypatch.setattr(search._SearchRunner, '_train_group', counted)
+  with pytest.raises(errors.Preempted):
+    study.run(tiny_config, tmp_path / 'work')
+  assert len(list((tmp_path / 'work' / 'searches').iterdir())) == 2
+  study.run(tiny_config, tmp_path / 'work')
+  assert len(read_records(tmp_path / 'work')) == 1
+  # Each fold's trials were trained once.
+  assert trained == [calls[0], calls[1], calls[4]]
+  assert calls[:2] == calls[2:4]
+
+
+def test_no_fold_is_exported(tmp_path, tiny_config):
+  tiny_config.networks = ('tiny',)
+  tiny_config.data.folds = 3
+  tiny_config.settings = ('fine_tuned',)
+  tiny_config.export = str(tmp_path / 'tuned.safetensors')
+  with pytest.raises(errors.InputError, match='3 networks are trained, one'):
+    study.run(tiny_config, tmp_path / 'work')
 
 
 def test_everything_available(tmp_path, tiny_config, capsys, monkeypatch):

@@ -15,6 +15,7 @@ NETWORK = types.SimpleNamespace(
 DATASET = types.SimpleNamespace(
   splits={'train': range(600), 'val': range(200), 'test': range(200)},
   classes=range(10),
+  folds=(),
 )
 
 
@@ -25,6 +26,18 @@ def test_forward_pass_of_resnet50():
 
 def test_extraction_passes_every_image_once():
   assert operations.extraction(NETWORK, DATASET) == pytest.approx(
+    1000 * operations.forward(NETWORK)
+  )
+
+
+def test_extraction_of_folds_passes_every_image_once():
+  """Test is all images, some of which are train and val of the first fold."""
+  folded = types.SimpleNamespace(
+    splits={'train': range(600), 'val': range(200), 'test': range(1000)},
+    classes=range(10),
+    folds=(DATASET, DATASET),
+  )
+  assert operations.extraction(NETWORK, folded) == pytest.approx(
     1000 * operations.forward(NETWORK)
   )
 

@@ -18,7 +18,7 @@ from tf_transfer.transfer.setting import Cell
 _CONFIG = (
   *('search', 'preprocessing', 'layer', 'pyramid', 'image_size', 'corrupt'),
 )
-_TRAINING = ('last_fit_on', 'folds')
+_TRAINING = ('last_fit_on', 'num_folds')
 
 
 def of_cell(cell: Cell, config: ml_collections.ConfigDict) -> test_reads.Read:

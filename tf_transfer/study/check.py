@@ -87,9 +87,16 @@ def check_export(
   """Checks that the network to export is still to be trained, or is written.
 
   Raises:
-    InputError: it was trained, and its weights were not kept.
+    InputError: it was trained, and its weights were not kept; or there is one
+      for each fold.
   """
   for cell in cells if config.export else ():
+    if cell.dataset.folds:
+      raise errors.InputError(
+        f'config.export: {len(cell.dataset.folds)} networks are trained, one '
+        'for each fold, and none of them is the one to keep: set data.folds to '
+        '0, and a network is trained on one split of the images and written'
+      )
     path = settings.export_path(config)
     identities = cell.identity, cell.former_identity
     if cell.identity not in recorded or any(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import ml_collections
 
 from tf_transfer import datasets, networks
-from tf_transfer.transfer import operations
+from tf_transfer.transfer import folds, operations
 from tf_transfer.transfer.setting import Cell
 
 # The share of the speed of a matrix product that networks and solvers reach.
@@ -36,7 +36,7 @@ def cell_operations(
   """
   costs, extracted = {}, set()
   for cell in cells:
-    cost = cell.setting.cost(cell.network, cell.dataset, config)
+    cost = folds.cost(cell.setting, cell.network, cell.dataset, config)
     shared = cell.label, cell.dataset.name
     if cell.setting.uses_features and shared not in extracted:
       extracted.add(shared)
@@ -62,7 +62,7 @@ def cell_seconds(
   speed, compiled, seconds = speed or operations_per_second(), set(), {}
   costs = cell_operations(cells, config)
   for cell in cells:
-    steps = cell.setting.steps(cell.dataset, config)
+    steps = folds.steps(cell.setting, cell.dataset, config)
     seconds[cell.identity] = costs[cell.identity] / speed + _STEP * steps
     program = cell.label, cell.setting.trains and cell.identity
     if program not in compiled:

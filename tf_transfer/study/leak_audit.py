@@ -167,7 +167,15 @@ def find_leaks(
   Returns:
     The leaks, in the order of the splits searched and then of test; and the
     number of images that could not be read.
+
+  Raises:
+    InputError: the dataset has folds.
   """
+  if dataset.folds:
+    raise errors.InputError(
+      f'{dataset.name}: in folds each image is tested and trained on: set '
+      'data.folds to 0 to look for images that are in two splits'
+    )
   audit = _Audit(dataset, config, extract)
   leaks = [
     leak

@@ -104,6 +104,8 @@ def _read(
   _check_scores(arrays, record)
   if runs:
     _check_runs(arrays, record)
+  if 'folds' in record:
+    _check_folds(arrays, record)
   return arrays
 
 
@@ -112,6 +114,7 @@ def _max_size(record: Record) -> int:
   num_classes, num_examples = record['num_classes'], record['test']['examples']
   width = num_classes if record['metric'] == 'map11' else 1
   per_example = 2 * _DIGEST_SIZE + _NAME_SIZE + 32 * width + 4 * num_classes
+  per_example += 8 * ('folds' in record)
   per_example += 8 * width * len(record.get('runs', ()))
   per_val_example = 8 * width + 8 * num_classes
   num_val = record['validation']['examples']
@@ -185,6 +188,29 @@ def _check_runs(arrays: Mapping[str, np.ndarray], record: Record) -> None:
   for run, of_run in zip(runs, arrays[name], strict=True):
     stated = run['test']['value']
     _check_value(record['metric'], arrays['label'], of_run, stated)
+
+
+def _check_folds(arrays: Mapping[str, np.ndarray], record: Record) -> None:
+  """Checks in which fold each example was tested.
+
+  Raises:
+    ValueError: it is not as the record states it.
+  """
+  if 'fold' not in arrays:
+    raise ValueError('there is no array fold')
+  labels, fold = arrays['label'], arrays['fold']
+  _check_type(fold, 'fold', 'iu', (len(labels),))
+  numbers = {one['fold'] for one in record['folds']}
+  if not set(np.unique(fold).tolist()) <= numbers:
+    raise ValueError('fold is beyond those of the record')
+  if 'runs' in record:
+    return  # The values of folds are means over runs.
+  for one in record['folds']:
+    inside = fold == one['fold']
+    if np.count_nonzero(inside) != one['examples']:
+      raise ValueError(f'fold {one["fold"]} has not {one["examples"]} examples')
+    predicted = arrays['prediction'][inside]
+    _check_value(record['metric'], labels[inside], predicted, one['value'])
 
 
 def _no_image(i: int) -> np.ndarray:

@@ -97,9 +97,9 @@ def _draw(dataset: datasets.Dataset) -> dict[str, Any]:
   fields = {
     'split_version': dataset.split_version,
     'group_by': dataset.group_by,
-    'folds': len(dataset.folds),
+    'num_folds': len(dataset.folds),
   }
-  usual = {'split_version': 1, 'group_by': '', 'folds': 0}
+  usual = {'split_version': 1, 'group_by': '', 'num_folds': 0}
   return {name: x for name, x in fields.items() if x != usual[name]}
 
 
@@ -140,12 +140,7 @@ def build(
     'validation': dataclasses.asdict(result.validation),
     'validation_curve': [_finite(float(v)) for v in result.curve],
     'test': dataclasses.asdict(result.test),
-    # Present only where there are several.
-    **(
-      {'runs': [dataclasses.asdict(run) for run in result.runs]}
-      if result.runs
-      else {}
-    ),
+    **_several(result),
     'solver': {k: _finite(v) for k, v in result.solver.items()},
     'trials': [dict(trial) for trial in result.trials],
     'losses': list(result.losses),
@@ -162,6 +157,16 @@ def build(
     'finished': datetime.datetime.now(datetime.UTC).isoformat(
       timespec='seconds'
     ),
+  }
+
+
+def _several(result: result_lib.CellResult) -> dict[str, Any]:
+  """Returns the fields of several runs and of folds, where there are some."""
+  several = {'runs': result.runs, 'folds': result.folds}
+  return {
+    name: [dataclasses.asdict(one) for one in values]
+    for name, values in several.items()
+    if values
   }
 
 

@@ -151,6 +151,15 @@ class Chosen(msgspec.Struct):
   view: str | UnsetType = UNSET
 
 
+class Fold(msgspec.Struct):
+  """A fold of a cross-validation: `result.Fold`."""
+
+  fold: Count
+  examples: Positive
+  value: Share
+  chosen: Chosen
+
+
 class Solver(msgspec.Struct):
   """How closely a classifier's solver reached the optimum."""
 
@@ -211,11 +220,12 @@ class Record(msgspec.Struct, kw_only=True):
   last_fit_on: Literal['train'] | UnsetType = UNSET
   split_version: Literal[2] | UnsetType = UNSET
   group_by: str | UnsetType = UNSET
-  folds: Annotated[int, Meta(ge=2, le=100)] | UnsetType = UNSET
+  num_folds: Annotated[int, Meta(ge=2, le=100)] | UnsetType = UNSET
   chosen: Chosen
   validation: Measurement
   test: Measurement
   runs: Annotated[list[Run], Meta(min_length=2)] | UnsetType = UNSET
+  folds: Annotated[list[Fold], Meta(min_length=2)] | UnsetType = UNSET
   validation_curve: Annotated[list[Share | None], Meta(min_length=1)]
   solver: Solver
   trials: list[Trial]
@@ -259,6 +269,7 @@ def check(record: Mapping[str, Any], place: str) -> dict[str, Any]:
     problem = _problem_of_training(typed)
   else:
     problem = _problem_of_classifier(typed, record)
+  problem = problem or _problem_of_folds(typed)
   if problem:
     raise errors.InputError(f'{place}: {problem}')
   return record
@@ -273,6 +284,19 @@ def _convert(record: Mapping[str, Any], place: str) -> Record:
     for pattern, words in _PATTERNS.items():
       text = text.replace(f'str matching regex {pattern!r}', words)
     raise errors.InputError(text) from error
+
+
+def _problem_of_folds(record: Record) -> str:
+  """Says how folds contradict the rest of a record, or ''."""
+  if (record.folds is UNSET) != (record.num_folds is UNSET):
+    return 'folds: expected with num_folds, and not without'
+  if record.folds is UNSET:
+    return ''
+  if [one.fold for one in record.folds] != list(range(record.num_folds)):
+    return f'folds: expected {record.num_folds}, numbered from 0'
+  if sum(one.examples for one in record.folds) != record.test.examples:
+    return f'folds: expected {record.test.examples:,} examples in all'
+  return ''
 
 
 def _problem_of_training(record: Record) -> str:

@@ -21,7 +21,7 @@ from tf_transfer.study import failures as failures_lib
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study.plan import Plan
 from tf_transfer.study.shards import Shard
-from tf_transfer.transfer import settings
+from tf_transfer.transfer import folds, settings
 from tf_transfer.transfer.fixed_features import feature_cache, features
 from tf_transfer.transfer.setting import Cell, RunContext
 
@@ -227,7 +227,7 @@ class Runner:
   ) -> None:
     """Runs a cell and writes its record."""
     started = time.monotonic()
-    result = cell.setting.run(cell, context)
+    result = folds.run(cell, context)
     # No result is recorded of a read that is not in the log, whatever the
     # setting calls.
     context.before_test()
@@ -240,8 +240,9 @@ class Runner:
     self._ledger.add(finished, result.predictions)
     self._failures_file.discard(cell.key)
     if cell.setting.trains:
-      directory = settings.search_directory(cell, self._workdir)
-      shutil.rmtree(directory, ignore_errors=True)
+      for part in folds.cells(cell):
+        directory = settings.search_directory(part, self._workdir)
+        shutil.rmtree(directory, ignore_errors=True)
     _report_cell(cell, finished)
 
 

@@ -54,7 +54,7 @@ _FOLDER = 'folder:'
 _DETERMINANTS = (
   *('network', 'weights_sha256', 'dataset', 'splits_sha256', 'setting'),
   *('metric', 'preprocessing', 'image_size', 'last_fit_on', 'corrupt'),
-  *('layer', 'pyramid', 'search', 'split_version', 'group_by', 'folds'),
+  *('layer', 'pyramid', 'search', 'split_version', 'group_by', 'num_folds'),
 )
 
 

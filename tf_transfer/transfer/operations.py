@@ -29,7 +29,9 @@ def forward(net: networks.Network) -> float:
 
 
 def num_images(dataset: datasets.Dataset) -> int:
-  """Returns the number of images in all splits."""
+  """Returns the number of images in all splits; each once if it has folds."""
+  if dataset.folds:
+    return len(dataset.splits['test'])
   return sum(len(split) for split in dataset.splits.values())
 
 

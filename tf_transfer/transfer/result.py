@@ -27,6 +27,23 @@ class Run:
 
 
 @dataclasses.dataclass(frozen=True)
+class Fold:
+  """Holds what a fold of a cross-validation gave.
+
+  Attributes:
+    fold: its number, from 0.
+    examples: that were tested in it.
+    value: the metric on them.
+    chosen: the hyperparameters that were chosen in it.
+  """
+
+  fold: int
+  examples: int
+  value: float
+  chosen: Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
 class CellResult:
   """Holds the result of a cell.
 
@@ -37,7 +54,7 @@ class CellResult:
       this mean.
     curve: float [H], the metric on val for each of the H hyperparameter values
       or trials that were searched; NaN for a trial without one.
-    chosen: the hyperparameters that were chosen.
+    chosen: the hyperparameters that were chosen; of folds, by most of them.
     solver: how closely the solver reached the optimum; empty for settings
       that train a network.
     predictions: arrays by name. Per test example digest, name, label,
@@ -47,12 +64,14 @@ class CellResult:
       right sign, and there is no array of scores. Of the network or classifier
       that was chosen on val, as it was before a refit: val_label and
       val_scores. Where there are several runs, all these are of the first, and
-      run_predictions [R, N], or [R, N, C] of scores, has those of each.
+      run_predictions [R, N], or [R, N, C] of scores, has those of each. Of
+      folds, fold [N] is the number of that in which each example was tested.
     skipped: names of the corrupt images that were left out.
     trials: for settings that train a network, each trial that was searched,
       with its metrics on val, its losses, and when it diverged if it did.
     losses: of the refit, the mean loss of each window of its steps.
     runs: final trainings with different seeds; empty where there is one.
+    folds: of a cross-validation; else empty.
   """
 
   validation: metrics.Measurement
@@ -65,6 +84,7 @@ class CellResult:
   trials: tuple[Mapping[str, Any], ...] = ()
   losses: tuple[float, ...] = ()
   runs: tuple[Run, ...] = ()
+  folds: tuple[Fold, ...] = ()
 
 
 def predictions(dataset: datasets.Dataset, scores: np.ndarray) -> np.ndarray:
@@ -79,6 +99,12 @@ def predictions(dataset: datasets.Dataset, scores: np.ndarray) -> np.ndarray:
     scores.
   """
   return scores if dataset.multi_label else scores.argmax(axis=1)
+
+
+def names(split: datasets.Split, positions: np.ndarray) -> np.ndarray:
+  """Returns the names of examples of a split, as results keep them: str [N]."""
+  texts = [errors.printable(split.describe(int(i))) for i in positions]
+  return np.array([text[-_MAX_NAME:] for text in texts], np.str_)
 
 
 def per_example(
@@ -98,10 +124,9 @@ def per_example(
     scores: float [N, C], of which `predicted` is the best class; None where
       `predicted` are scores.
   """
-  names = [errors.printable(split.describe(int(i))) for i in positions]
   arrays = {
     'digest': np.asarray(split.digests)[positions],
-    'name': np.array([name[-_MAX_NAME:] for name in names], np.str_),
+    'name': names(split, positions),
     'label': labels,
     'prediction': predicted,
     'correct': is_correct(labels, predicted),

@@ -131,12 +131,18 @@ def _summarize_classifier(name: str, record: Record) -> Summary:
       f'{cell}: {len(unconverged)} of the fits on train did not converge, at '
       f'penalties {penalties}'
     )
-  penalty = record['chosen'].get('penalty')
-  if penalty:
+  choices = _choices(record)
+  if 'penalty' in choices[0]:
     ends = [search_fields['penalty_min'], search_fields['penalty_max']]
-    if np.isclose(penalty, ends).any():
+    if any(np.isclose(one['penalty'], ends).any() for one in choices):
       warnings.append('the chosen penalty is at the end of the grid: widen it')
   return Summary(warnings=tuple(warnings))
+
+
+def _choices(record: Record) -> list[Mapping[str, Any]]:
+  """Returns what was chosen, by each fold if there are folds."""
+  folds = [fold['chosen'] for fold in record.get('folds', ())]
+  return folds or [record['chosen']]
 
 
 def _classifier(name: str, classifier: classifiers.Classifier) -> Setting:
@@ -220,7 +226,8 @@ def _summarize_training(record: Record) -> Summary:
   for field in ('learning_rate', 'weight_decay'):
     values = {trial[field] for trial in trials}
     ends = {min(values), max(values)} - {0.0}
-    if len(values) > 2 and record['chosen'][field] in ends:
+    at_end = any(choice[field] in ends for choice in _choices(record))
+    if len(values) > 2 and at_end:
       warnings.append(f'the chosen {field} is at the end of the grid: widen it')
   return Summary(tuple(lines), tuple(warnings))
 

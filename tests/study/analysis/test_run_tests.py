@@ -57,3 +57,16 @@ def test_images_alone_would_reject_far_too_often():
     (1, 1), 0.6, repetitions=300, images_alone=True
   )
   assert rejected > 0.3
+
+
+def test_folds_raise_the_variance_of_the_images():
+  generator = np.random.default_rng(0)
+  first, second = generator.random((2, 3, 200)) < 0.8
+  labels = np.zeros(200, int)
+  one = run_tests.compare('top1', labels, first, second)
+  folded = run_tests.compare(
+    'top1', labels, first, second, variance_factor=2.25
+  )
+  assert folded.sampling == pytest.approx(2.25 * one.sampling)
+  assert folded.runs == one.runs
+  assert folded.p > one.p

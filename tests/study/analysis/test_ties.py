@@ -202,3 +202,63 @@ def test_averages_take_two_networks_and_two_datasets(count):
     assert one.best == 'b'
     # Equal differences have no spread; no chance is needed to explain them.
     assert one.pairs['a'].p == 0
+
+
+def with_folds(tmp_path, name, right, fold):
+  """A record whose predictions are of a cross-validation."""
+  arrays = {**made_records.predictions(right / 100), 'fold': fold}
+  folds = [
+    {
+      'fold': int(number),
+      'examples': int(np.sum(fold == number)),
+      'value': float(np.mean(arrays['correct'][fold == number])),
+      'chosen': {'penalty': 0.1},
+    }
+    for number in np.unique(fold)
+  ]
+  fields = {**record(name, right=right), 'folds': folds}
+  (tmp_path / 'predictions').mkdir(exist_ok=True)
+  np.savez(tmp_path / fields['predictions'], **arrays)
+  return fields
+
+
+def test_folds_have_the_corrected_test(tmp_path):
+  """Of independent images McNemar's test tells 100 right from 92."""
+  fold = np.arange(100) % 5
+  records = [
+    with_folds(tmp_path, name, right, fold)
+    for name, right in (('a', 100), ('b', 92), ('c', 85))
+  ]
+  (comparison,) = ties.on_datasets(records, tmp_path)
+  assert comparison.tied == {'a', 'b'}
+  for name, differ in (('b', 8), ('c', 15)):
+    pair = comparison.pairs[name]
+    assert pair.test == ties.FOLDS
+    # z = n / sqrt(2.25 n)
+    expected = 2 * scipy.stats.norm.sf(np.sqrt(differ / 2.25))
+    assert pair.p == pytest.approx(expected)
+    error = np.sqrt(2.25 * differ) / 100
+    assert pair.resolution.difference == pytest.approx(
+      (scipy.stats.norm.isf(0.025) + scipy.stats.norm.isf(0.2)) * error
+    )
+
+
+def test_network_alone_of_folds_resolves_less(tmp_path):
+  fold = np.arange(100) % 5
+  folded = with_folds(tmp_path, 'a', 80, fold)
+  (comparison,) = ties.on_datasets([folded], tmp_path)
+  plain = predictions(tmp_path, 'd', 80)
+  (other,) = ties.on_datasets([plain], tmp_path)
+  assert comparison.alone.difference > 1.3 * other.alone.difference
+
+
+@pytest.mark.parametrize('other', ['folds', 'none'])
+def test_different_folds_are_not_compared(tmp_path, caplog, other):
+  fold = np.arange(100) % 5
+  records = [with_folds(tmp_path, 'a', 90, fold)]
+  if other == 'folds':
+    records.append(with_folds(tmp_path, 'b', 80, np.roll(fold, 1)))
+  else:
+    records.append(predictions(tmp_path, 'b', 80))
+  assert ties.find_ties(records, tmp_path) == {}
+  assert 'a and b were not tested in the same folds' in caplog.text

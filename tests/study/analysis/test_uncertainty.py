@@ -19,6 +19,15 @@ def test_one_run_keeps_the_interval_of_the_record():
   assert one.covers == uncertainty.IMAGES
 
 
+def test_folds_keep_the_interval_of_the_record():
+  one = uncertainty.interval({**record([]), 'folds': [{}, {}]})
+  assert (one.low, one.high) == (0.75, 0.85)
+  assert one.covers == uncertainty.IMAGES_AND_TRAINING_SETS
+  assert uncertainty.interval(
+    {**record([0.78, 0.82]), 'folds': [{}, {}]}
+  ) == uncertainty.interval(record([0.78, 0.82]))
+
+
 def test_several_runs_add_their_variance_in_log_odds():
   values = [0.78, 0.8, 0.82]
   one = uncertainty.interval(record(values))

@@ -80,3 +80,37 @@ def test_names_do_not_reach_the_terminal_as_commands():
   assert len(text.splitlines()) == 3
   assert r'a\x1b[2J\u202e' in text
   assert r'two\nlines\t' in text
+
+
+def of_folds(*choices):
+  folds = [
+    {'fold': number, 'examples': 100, 'value': 0.9, 'chosen': chosen}
+    for number, chosen in enumerate(choices)
+  ]
+  return {**record('a', 0.751, 0.9), 'chosen': choices[0], 'folds': folds}
+
+
+@pytest.mark.parametrize(
+  ('choices', 'text'),
+  [
+    (({'penalty': 0.1}, {'penalty': 0.1}), 'penalty 0.1'),
+    (({'penalty': 10.0}, {'penalty': 0.1}), 'penalty 0.1 to 10'),
+    (
+      ({'steps': 3, 'view': 'crop'}, {'steps': 3, 'view': 'center'}),
+      'steps 3, view center or crop',
+    ),
+    (({}, {}), 'nothing to choose'),
+  ],
+)
+def test_choices_of_folds(choices, text):
+  assert text_table.chosen(of_folds(*choices)) == text
+
+
+def test_intervals_of_folds_are_told_from_others():
+  folded = of_folds({}, {})
+  own = 'of the draw of images, trained on and tested in folds'
+  assert text_table.intervals_text([folded]) == own
+  assert text_table.intervals_text([folded, record('b', 0.7, 0.8)]) == (
+    'of the draw of test images alone, not of training runs; '
+    f'of cross-validation {own}'
+  )

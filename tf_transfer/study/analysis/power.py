@@ -178,8 +178,33 @@ def paired(
   return Resolution(_possible(difference), discordance)
 
 
+def cross_validated(
+  first: np.ndarray,
+  second: np.ndarray,
+  discordance: float,
+  variance_factor: float,
+) -> Resolution:
+  """Returns what `cross_validation.paired_p` of two networks can resolve.
+
+  Args:
+    first: [N] scores, as `paired_tests.example_scores` gives them.
+    second: [N], of the second network on the same examples.
+    discordance: share of the labels of which one network alone is right.
+    variance_factor: of the folds.
+  """
+  squares = float(np.sum((first - second) ** 2))
+  if not squares:
+    return Resolution(np.nan, discordance)
+  difference = of_error(np.sqrt(variance_factor * squares))
+  return Resolution(_possible(difference), discordance)
+
+
 def alone(
-  metric: str, labels: np.ndarray, correct: np.ndarray, scores: np.ndarray
+  metric: str,
+  labels: np.ndarray,
+  correct: np.ndarray,
+  scores: np.ndarray,
+  variance_factor: float = 1.0,
 ) -> Resolution:
   """Returns what a test against another network could resolve, by assumption.
 
@@ -190,16 +215,20 @@ def alone(
     labels: [N] class numbers; of map11 [N, C].
     correct: bool like `labels`, whether each was right.
     scores: [N], as `paired_tests.example_scores` gives them.
+    variance_factor: of the folds of a cross-validation.
   """
   share = correct.mean() if metric != 'map11' else correct[labels >= 0].mean()
   discordance = float(2 * share * (1 - share))
-  if metric == 'top1':
+  if metric == 'top1' and variance_factor == 1:
     difference = mcnemar(discordance, len(labels))
+  elif metric == 'top1':
+    difference = of_error(np.sqrt(variance_factor * discordance / len(labels)))
   elif metric == 'map11':
-    difference = of_error(np.sqrt(2 * np.sum((scores - scores.mean()) ** 2)))
+    variance = np.sum((scores - scores.mean()) ** 2)
+    difference = of_error(np.sqrt(variance_factor * 2 * variance))
   else:
     _, counts = np.unique(labels, return_counts=True)
     value = scores.sum()
     variance = np.sum(1 / counts) / len(counts) ** 2 * value * (1 - value)
-    difference = of_error(np.sqrt(2 * variance))
+    difference = of_error(np.sqrt(variance_factor * 2 * variance))
   return Resolution(_possible(difference), discordance, assumed=True)

@@ -33,7 +33,12 @@ class Difference:
 
 
 def compare(
-  metric: str, labels: np.ndarray, first: np.ndarray, second: np.ndarray
+  metric: str,
+  labels: np.ndarray,
+  first: np.ndarray,
+  second: np.ndarray,
+  *,
+  variance_factor: float = 1.0,
 ) -> Difference:
   """Compares two networks, one of which at least has several runs.
 
@@ -50,6 +55,8 @@ def compare(
     labels: [N]; of map11 [N, C].
     first: bool [R, *labels.shape], where each run of the first was right.
     second: the same of the second network, on the same examples.
+    variance_factor: by how much the folds of a cross-validation raise the
+      variance of the images.
 
   Raises:
     InputError: both have one run, or they are not of the same examples.
@@ -70,7 +77,7 @@ def compare(
   squares = sum(float(((one - one.mean()) ** 2).sum()) for one in values)
   runs = squares / degrees * (1 / len(first) + 1 / len(second))
   differences = scores[0].mean(axis=0) - scores[1].mean(axis=0)
-  sampling = float(np.sum(differences**2))
+  sampling = variance_factor * float(np.sum(differences**2))
   # Sums that differ by float noise alone are equal.
   scale = float(np.abs(differences).sum())
   value = float(differences.sum())

@@ -22,12 +22,13 @@ from tf_transfer.study.analysis import (
   power,
   run_tests,
 )
-from tf_transfer.transfer import result
+from tf_transfer.transfer import cross_validation, result
 
 _LEVEL = 0.05
 AVERAGE = ''  # Stands for the mean over datasets; no dataset's name is empty.
 MCNEMAR, PERMUTATION = 'McNemar', 'permutation of test images'
 RUNS, T_TEST = 'test images and runs', 't-test over datasets'
+FOLDS = 'corrected for cross-validation'
 
 # (setting, dataset or AVERAGE) -> the networks that are tied with the best.
 Ties = Mapping[tuple[str, str], Collection[str]]
@@ -39,7 +40,7 @@ class Pair:
 
   Attributes:
     p: two-sided, that they are equally good; adjusted if that was asked for.
-    test: MCNEMAR, PERMUTATION, RUNS or T_TEST.
+    test: MCNEMAR, PERMUTATION, RUNS, FOLDS or T_TEST.
     resolution: what the test can resolve, in 0 to 1; of averages in log-odds,
       without a discordance (NaN).
   """
@@ -210,9 +211,10 @@ def on_datasets(
 
   The test is McNemar's exact one, or the permutation test (see
   `paired_tests.compare`); where one of the two networks has several runs,
-  `run_tests.compare`. A dataset is left out, with a warning, where predictions
+  `run_tests.compare`; of folds `cross_validation.paired_p`, where neither has
+  several runs. A dataset is left out, with a warning, where predictions
   are missing or not those of the record, or where networks were not tested on
-  the same examples.
+  the same examples and folds.
 
   Args:
     records: of a ledger; of several of a cell the last one counts, and
@@ -243,12 +245,12 @@ def _on_dataset(
     InputError: predictions are missing, of another cell, or of different
       examples.
   """
-  labels, runs = _read(records, workdir)
+  labels, folds, runs = _read(records, workdir)
   metric = records[0]['metric']
   values = [record['test']['value'] for record in records]
   best = int(np.argmax(values))
   pairs = {
-    record['network']: _pair(metric, labels, runs[best], own)
+    record['network']: _pair(metric, labels, folds, runs[best], own)
     for record, own in zip(records, runs, strict=True)
     if record is not records[best]
   }
@@ -256,7 +258,8 @@ def _on_dataset(
   if not pairs:
     correct = runs[0][0]
     scores = paired_tests.example_scores(metric, labels, correct)
-    alone = power.alone(metric, labels, correct, scores)
+    factor = 1.0 if folds is None else cross_validation.variance_factor(folds)
+    alone = power.alone(metric, labels, correct, scores, factor)
   return Comparison(
     records[0]['setting'],
     records[0]['dataset'],
@@ -270,21 +273,23 @@ def _on_dataset(
 
 def _read(
   records: Sequence[accuracy_table.Record], workdir: pathlib.Path
-) -> tuple[np.ndarray, list[np.ndarray]]:
+) -> tuple[np.ndarray, np.ndarray | None, list[np.ndarray]]:
   """Reads the labels of a dataset, and where each run was right.
 
   Returns:
-    labels, and for each record bool [R, *labels.shape] of its R runs.
+    labels; the folds [N], None without; and for each record bool
+    [R, *labels.shape] of its R runs.
 
   Raises:
     InputError: as for `_on_dataset`.
   """
-  labels, digests, correct = None, None, []
+  labels, digests, folds, correct = None, None, None, []
   # The scores of all networks together could fill the memory.
   for record in records:
     arrays = predictions_lib.read(record, workdir)
     if labels is None:
       labels, digests = arrays['label'], arrays['digest']
+      folds = arrays.get('fold')
     if not np.array_equal(arrays['digest'], digests):
       raise InputError(
         f'{record["dataset"]}: {records[0]["network"]} and '
@@ -292,8 +297,21 @@ def _read(
         'order, so they cannot be compared; their splits or what was left out '
         'as corrupt differ'
       )
+    if not _equal_folds(folds, arrays.get('fold')):
+      raise InputError(
+        f'{record["dataset"]}: {records[0]["network"]} and '
+        f'{record["network"]} were not tested in the same folds, so they '
+        'cannot be compared'
+      )
     correct.append(_correct_by_run(labels, arrays))
-  return labels, correct
+  return labels, folds, correct
+
+
+def _equal_folds(first: np.ndarray | None, second: np.ndarray | None) -> bool:
+  """Returns whether two records have the same folds, or both have none."""
+  if first is None or second is None:
+    return first is second
+  return np.array_equal(first, second)
 
 
 def _correct_by_run(
@@ -308,13 +326,18 @@ def _correct_by_run(
 
 
 def _pair(
-  metric: str, labels: np.ndarray, first: np.ndarray, second: np.ndarray
+  metric: str,
+  labels: np.ndarray,
+  folds: np.ndarray | None,
+  first: np.ndarray,
+  second: np.ndarray,
 ) -> Pair:
   """Compares two networks on the same test images.
 
   Args:
     metric: of the dataset.
     labels: [N]; of map11 [N, C].
+    folds: [N]; None without cross-validation.
     first: bool [R, *labels.shape], where each run of the first was right.
     second: the same of the second network.
   """
@@ -322,15 +345,24 @@ def _pair(
   differ = shares[0] * (1 - shares[1]) + shares[1] * (1 - shares[0])
   counts = labels >= 0  # Difficult labels of VOC do not count.
   discordance = float(differ[counts].mean())
+  factor = 1.0 if folds is None else cross_validation.variance_factor(folds)
   if max(len(first), len(second)) > 1:
-    test = run_tests.compare(metric, labels, first, second)
+    test = run_tests.compare(
+      metric, labels, first, second, variance_factor=factor
+    )
     smallest = power.with_runs(test.sampling, test.runs, test.degrees)
     return Pair(test.p, RUNS, power.Resolution(smallest, discordance))
-  p = paired_tests.compare(metric, labels, first[0], second[0])
-  scores = (
+  scores = [
     paired_tests.example_scores(metric, labels, one[0])
     for one in (first, second)
-  )
+  ]
+  if folds is not None:
+    return Pair(
+      cross_validation.paired_p(metric, labels, first[0], second[0], folds),
+      FOLDS,
+      power.cross_validated(*scores, discordance, factor),
+    )
+  p = paired_tests.compare(metric, labels, first[0], second[0])
   return Pair(
     p,
     MCNEMAR if metric == 'top1' else PERMUTATION,

@@ -20,6 +20,7 @@ from tf_transfer.study.schema import Record
 _SMALLEST_TAIL = 1e-30
 # What an interval covers.
 IMAGES, IMAGES_AND_RUNS = 'test images', 'test images and runs'
+IMAGES_AND_TRAINING_SETS = 'test images and training sets'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Interval:
   Attributes:
     low: lower end, in 0 to 1.
     high: upper end.
-    covers: IMAGES, or IMAGES_AND_RUNS.
+    covers: IMAGES, IMAGES_AND_RUNS or IMAGES_AND_TRAINING_SETS.
   """
 
   low: float
@@ -83,7 +84,8 @@ def combined_p(
 def interval(record: Record) -> Interval:
   """Returns the 95 % interval of a cell's accuracy on test.
 
-  It is the recorded one of test images where there is one run. Where there are
+  It is the recorded one where there is one run: of test images, and of folds
+  that of images and training sets (`cross_validation`). Where there are
   several, the two variances are added in log-odds: that of the images, of
   which the recorded interval on either side is 1.96 standard errors, and that
   of the mean over runs. The images' is that of one run, which is a little more
@@ -91,7 +93,8 @@ def interval(record: Record) -> Interval:
   """
   test, runs = record['test'], record.get('runs', ())
   if len(runs) < 2:
-    return Interval(test['low'], test['high'], IMAGES)
+    covers = IMAGES_AND_TRAINING_SETS if 'folds' in record else IMAGES
+    return Interval(test['low'], test['high'], covers)
   examples = test['examples']
   value, low, high = (
     statistics.log_odds(test[key], examples) for key in ('value', 'low', 'high')

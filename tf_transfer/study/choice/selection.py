@@ -282,7 +282,7 @@ def _over_budget(
 def _try_group(
   group: Sequence[candidates.Source], task: candidates.Task, tried: Tried
 ) -> None:
-  """Tries networks that are shown the same pixels, each decoded once for all."""
+  """Tries networks that are shown the same pixels, decoded once for all."""
   loaded: dict[str, tuple[networks.Network, features.Extractor, float]] = {}
   for source in group:
     started = time.monotonic()

@@ -71,11 +71,20 @@ def _printable(cell: str) -> str:
 
 
 def chosen(record: Mapping[str, Any]) -> str:
-  """Returns the hyperparameters that did best on val, in words."""
-  texts = [
-    f'{name} {value}' if isinstance(value, str) else f'{name} {value:.3g}'
-    for name, value in record['chosen'].items()
-  ]
+  """Returns the hyperparameters that did best on val, in words.
+
+  Where folds chose different ones, their ranges or names are listed.
+  """
+  choices = [fold['chosen'] for fold in record.get('folds', ())]
+  texts = []
+  for name, value in record['chosen'].items():
+    values = {choice[name] for choice in choices if name in choice} or {value}
+    if any(isinstance(one, str) for one in values):
+      texts.append(f'{name} {" or ".join(sorted(map(str, values)))}')
+    elif len(values) == 1:
+      texts.append(f'{name} {values.pop():.3g}')
+    else:
+      texts.append(f'{name} {min(values):.3g} to {max(values):.3g}')
   return ', '.join(texts) or 'nothing to choose'
 
 
@@ -100,12 +109,18 @@ def _row(record: Mapping[str, Any]) -> tuple[str, ...]:
 def intervals_text(records: Sequence[Mapping[str, Any]]) -> str:
   """Returns what the 95 % intervals of some records cover."""
   covered = {uncertainty.interval(record).covers for record in records}
+  folds = uncertainty.IMAGES_AND_TRAINING_SETS in covered
+  of_folds = 'of the draw of images, trained on and tested in folds'
+  covered -= {uncertainty.IMAGES_AND_TRAINING_SETS}
+  if not covered:
+    return of_folds
   if covered == {uncertainty.IMAGES}:
-    return 'of the draw of test images alone, not of training runs'
-  text = 'of the draw of test images and of training runs'
-  if len(covered) > 1:
-    text += '; where there is one run of test images alone'
-  return text
+    text = 'of the draw of test images alone, not of training runs'
+  else:
+    text = 'of the draw of test images and of training runs'
+    if len(covered) > 1:
+      text += '; where there is one run of test images alone'
+  return f'{text}; of cross-validation {of_folds}' if folds else text
 
 
 def _converged(solver: Mapping[str, Any]) -> str:
