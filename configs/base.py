@@ -36,6 +36,11 @@ DEFAULT_CELL = 'efficientnet_lite0,digits'
 
 # How an image can be fitted to the network's input.
 RESIZES = ('whole_image', 'resize_then_crop', 'crop_then_resize')
+# Estimators of how well a network transfers, in the order of their table.
+ESTIMATORS = (
+  *('logme', 'h_score', 'h_score_shrunk', 'leep', 'nce', 'knn_loo'),
+  'linear_probe',
+)
 # The most trials of a search; the paper's have 56 and 64.
 _MAX_TRIALS = 10_000
 
@@ -145,6 +150,10 @@ class Features(FeatureCache):
   # each level. (1,) is the whole image; (1, 2, 4) gives 21 times as many
   # features.
   pyramid: several(integer(1, 32), least=1, most=8) = (1,)
+  # Estimators that are computed beside each classifier, from the features of
+  # train and val: docs/estimators.md has what they are. They change no other
+  # number, and are in the records of the cells that run from now on.
+  estimators: several(choice(*ESTIMATORS)) = ()
 
   @staticmethod
   def contradiction(config: ml_collections.ConfigDict) -> str:

@@ -16,7 +16,8 @@ from tf_transfer.study.choice import candidates, page
 def config(tiny_config, tmp_path):
   """Three tiny networks on digits, two penalties."""
   made = config_file.get_config('digits')
-  made.networks = ('tiny', 'tinier', str(tmp_path / 'weights/other.safetensors'))
+  other = tmp_path / 'weights' / 'other.safetensors'
+  made.networks = ('tiny', 'tinier', str(other))
   made.weights_dir = tiny_config.weights_dir
   for name in ('num_penalties', 'penalty_min', 'penalty_max'):
     made.logistic_regression[name] = tiny_config.logistic_regression[name]

@@ -12,6 +12,7 @@ from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import ledger, measured_top1, shards, top1_protocol
 from tf_transfer.study.analysis import (
   accuracy_table,
+  estimator_ranks,
   learning_curves,
   learning_sentences,
   ties,
@@ -26,7 +27,13 @@ from tf_transfer.study.figures import (
 )
 from tf_transfer.study.figures import settings as settings_figures
 from tf_transfer.study.paper import numbers
-from tf_transfer.study.report import answer, page, test_reads, text_table
+from tf_transfer.study.report import (
+  answer,
+  estimator_table,
+  page,
+  test_reads,
+  text_table,
+)
 from tf_transfer.study.schema import Record
 from tf_transfer.transfer import settings
 
@@ -86,6 +93,9 @@ def conclude(
       if path:
         print(f'report   {path}')
     _print_answers(distinct)
+    estimators = estimator_table.text(estimator_ranks.rank(distinct))
+    if estimators:
+      print(f'\n{estimators}')
     for text in test_reads.warnings(distinct, log):
       print(f'\n{text}')
   if config.tensorboard:

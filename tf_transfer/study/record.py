@@ -141,6 +141,8 @@ def build(
     'validation_curve': [_finite(float(v)) for v in result.curve],
     'test': dataclasses.asdict(result.test),
     **_several(result),
+    # Present only where estimators were asked for.
+    **_estimates(result),
     'solver': {k: _finite(v) for k, v in result.solver.items()},
     'trials': [dict(trial) for trial in result.trials],
     'losses': list(result.losses),
@@ -167,6 +169,23 @@ def _several(result: result_lib.CellResult) -> dict[str, Any]:
     name: [dataclasses.asdict(one) for one in values]
     for name, values in several.items()
     if values
+  }
+
+
+def _estimates(result: result_lib.CellResult) -> dict[str, Any]:
+  """Returns the fields of estimates; none where there are none."""
+  if not result.estimates:
+    return {}
+  return {
+    'estimates': {
+      name: {
+        'value': _finite(estimate.value),
+        'seconds': round(estimate.seconds, 4),
+        'reason': estimate.reason,
+      }
+      for name, estimate in result.estimates.items()
+    },
+    'fit_seconds': round(result.fit_seconds, 4),
   }
 
 

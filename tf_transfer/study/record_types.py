@@ -71,6 +71,14 @@ class Run(msgspec.Struct):
   test: Measurement
 
 
+class Estimate(msgspec.Struct):
+  """An estimate of how well a network transfers: `estimators.Estimate`."""
+
+  value: float | None
+  seconds: NotNegative
+  reason: str
+
+
 class Splits(msgspec.Struct):
   """The hash of each split."""
 
@@ -226,6 +234,8 @@ class Record(msgspec.Struct, kw_only=True):
   test: Measurement
   runs: Annotated[list[Run], Meta(min_length=2)] | UnsetType = UNSET
   folds: Annotated[list[Fold], Meta(min_length=2)] | UnsetType = UNSET
+  estimates: dict[str, Estimate] | UnsetType = UNSET
+  fit_seconds: NotNegative | UnsetType = UNSET
   validation_curve: Annotated[list[Share | None], Meta(min_length=1)]
   solver: Solver
   trials: list[Trial]

@@ -8,6 +8,7 @@ import numpy as np
 
 from tf_transfer import datasets, errors
 from tf_transfer.transfer import metrics
+from tf_transfer.transfer.estimators import Estimate
 
 _LARGEST = float(np.finfo(np.float16).max)
 _MAX_NAME = 512  # letters; of a longer name the end is kept
@@ -72,6 +73,10 @@ class CellResult:
     losses: of the refit, the mean loss of each window of its steps.
     runs: final trainings with different seeds; empty where there is one.
     folds: of a cross-validation; else empty.
+    estimates: of how well the network transfers, by estimator, from train and
+      val; empty where none was asked for.
+    fit_seconds: that search and refit of a classifier took, without features;
+      None where they were not timed.
   """
 
   validation: metrics.Measurement
@@ -85,6 +90,8 @@ class CellResult:
   losses: tuple[float, ...] = ()
   runs: tuple[Run, ...] = ()
   folds: tuple[Fold, ...] = ()
+  estimates: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
+  fit_seconds: float | None = None
 
 
 def predictions(dataset: datasets.Dataset, scores: np.ndarray) -> np.ndarray:

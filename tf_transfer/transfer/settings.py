@@ -22,7 +22,7 @@ from tf_transfer.runtime import devices, files
 from tf_transfer.runtime.units import counted
 from tf_transfer.transfer import operations
 from tf_transfer.transfer import result as result_lib
-from tf_transfer.transfer.fixed_features import classifiers
+from tf_transfer.transfer.fixed_features import classifiers, estimates
 from tf_transfer.transfer.fixed_features import evaluate as evaluate_lib
 from tf_transfer.transfer.setting import (
   Cell,
@@ -112,6 +112,9 @@ def _run_classifier(
     _fields(name, context.config),
     cell.description,
     context.before_test,
+    estimates.estimator(
+      cell.network, len(cell.dataset.classes), context.config.features
+    ),
   )
 
 

@@ -51,8 +51,8 @@ def candidate(network, images, scores, position, **changes):
       seconds=4.0 * 2**position,
     ),
     'estimates': {
-      'LogME': types.Estimate(0.5 + 0.1 * position, 0.21),
-      'LEEP': types.Estimate(float('nan'), 0.0, 'no ImageNet head'),
+      'logme': types.Estimate(0.5 + 0.1 * position, 0.21),
+      'leep': types.Estimate(float('nan'), 0.0, 'no ImageNet head'),
     },
   }
   return types.Candidate(**{**values, **changes})
@@ -196,7 +196,9 @@ def made(num_classes, each, *, classes=None, confusing=0.2, **changes):
     noise[np.arange(len(labels)), labels] += 4 - confusing * i
     # Classes are confused within blocks of four, which are spread over all.
     block = np.random.default_rng(0).permutation(num_classes) // 4
-    noise[block[labels][:, None] == block] += 8 * confusing
+    near = block[labels][:, None] == block
+    near[np.arange(len(labels)), labels] = False
+    noise[near] += 12 * confusing
     scores.append(2 * noise)
   folds = np.arange(len(labels)) % 5
   return choose(dataset, train, folds, scores, **changes)
@@ -220,4 +222,79 @@ def hostile() -> types.Choice:
       *others,
     ),
     notes=('</script><script>document.title = "taken over"</script>',),
+  )
+
+
+def one_network() -> types.Choice:
+  """A choice of which one network was tried, on val, with nothing else."""
+  choice = made(3, 12)
+  network = choice.candidates[-1].network
+  return dataclasses.replace(
+    choice,
+    candidates=choice.candidates[-1:],
+    folds=np.zeros(len(choice.images), int),
+    skipped=(),
+    verdict=types.Verdict(network, {}, (network,), network, ()),
+    test=None,
+    notes=(),
+  )
+
+
+def many_networks(count: int) -> types.Choice:
+  """A choice among many networks of random accuracy and cost."""
+  choice = made(2, 50)
+  generator = np.random.default_rng(0)
+  scores = choice.candidates[0].scores
+  truth = choice.images.labels
+  candidates = []
+  for i in range(count):
+    predictions = np.where(
+      generator.random(len(truth)) < 0.7 + 0.25 * i / count, truth, 1 - truth
+    )
+    candidates.append(
+      candidate(
+        f'net{i}',
+        choice.images,
+        scores,
+        0,
+        title=f'Network-{i}/x',
+        predictions=predictions,
+        accuracy=metrics.measure('top1', truth, predictions),
+        cost=types.Cost(
+          int(1e6 * generator.uniform(1, 100)),
+          1e9 * generator.uniform(0.1, 30),
+          {32: 500 / generator.uniform(1, 90)},
+          int(4e6),
+          1.0,
+        ),
+      )
+    )
+  candidates.sort(key=lambda c: -c.accuracy.value)
+  tied = tuple(c.network for c in candidates[:4])
+  return dataclasses.replace(
+    choice,
+    candidates=tuple(candidates),
+    verdict=types.Verdict(tied[0], {}, tied, tied[2], ('Take it.',)),
+  )
+
+
+def not_trained() -> types.Choice:
+  """A choice by an estimate, with a classifier for the first network alone."""
+  choice = made(3, 12)
+  first, *others = choice.candidates
+  nothing = float('nan')
+  others = [
+    dataclasses.replace(
+      one,
+      accuracy=metrics.Measurement(nothing, nothing, nothing, 0),
+      predictions=np.zeros(0, int),
+      scores=np.zeros((0, 3), np.float16),
+    )
+    for one in others
+  ]
+  verdict = types.Verdict(
+    first.network, {}, (first.network, others[0].network), first.network, ()
+  )
+  return dataclasses.replace(
+    choice, candidates=(first, *others), verdict=verdict
   )

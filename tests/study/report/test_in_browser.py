@@ -4,34 +4,25 @@ Skipped only where no browser is installed. REPORT_SCREENSHOTS=DIR keeps what
 it looked like, to be looked at.
 """
 
-import base64
 import csv
-import json
 import os
 import pathlib
-import shutil
 
 import pytest
-from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import Select
 
-from tests.study import curve_records
+from tests.study import browsers, curve_records
+from tests.study.browsers import wait
 from tests.study.report import page_records
 from tests.study.report.test_test_reads import add as add_read
 from tf_transfer.datasets import test_reads
 from tf_transfer.study import ledger
 from tf_transfer.study.report import page as page_lib
 
-BROWSER = shutil.which('chromium') or shutil.which('google-chrome')
-DRIVER = shutil.which('chromedriver')
-
-pytestmark = pytest.mark.skipif(
-  not (BROWSER and DRIVER),
-  reason='no browser: apt-get install chromium chromium-driver',
-)
+pytestmark = browsers.needed
 HOSTILE = '</script><script>document.title = "taken over"</script>'
 
 
@@ -75,15 +66,7 @@ def page(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory):
-  options = webdriver.ChromeOptions()
-  options.binary_location = BROWSER
-  # CI runs as root in a container, where Chromium's sandbox cannot work.
-  for argument in ('--headless=new', '--no-sandbox', '--disable-dev-shm-usage'):
-    options.add_argument(argument)
-  options.set_capability(
-    'goog:loggingPrefs', {'browser': 'ALL', 'performance': 'ALL'}
-  )
-  driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+  driver = browsers.start()
   driver.downloads = tmp_path_factory.mktemp('downloads')
   driver.execute_cdp_cmd(
     'Browser.setDownloadBehavior',
@@ -97,20 +80,8 @@ def ledger_of(page):
   return ledger.Ledger(page.parent).read().values()
 
 
-def wait(browser, condition):
-  return WebDriverWait(browser, 60).until(lambda _: condition())
-
-
 def opened(browser, page, width=1280):
-  browser.execute_cdp_cmd(
-    'Emulation.setDeviceMetricsOverride',
-    {
-      'width': width,
-      'height': 900,
-      'deviceScaleFactor': 1,
-      'mobile': width < 600,
-    },
-  )
+  browsers.set_width(browser, width)
   browser.get(page.as_uri())
   wait(browser, lambda: marks(browser))
   wait(
@@ -152,14 +123,7 @@ def test_it_asks_for_no_network_and_has_no_error(browser, page):
   browser.get_log('performance')
   opened(browser, page)
   assert browser.get_log('browser') == []
-  requests = [
-    message['params']['request']['url']
-    for message in (
-      json.loads(entry['message'])['message']
-      for entry in browser.get_log('performance')
-    )
-    if message['method'] == 'Network.requestWillBeSent'
-  ]
+  requests = browsers.requests(browser)
   assert requests[0] == page.as_uri()
   assert all(url.startswith('data:') for url in requests[1:])
   assert browser.title == 'Do better ImageNet models transfer better?'
@@ -325,21 +289,12 @@ def test_downloads(browser, page):
 def test_it_fits_the_screen(browser, page, name, width, tmp_path):
   opened(browser, page, width)
   # Nothing sticks out at the side; wide tables scroll in their own frame.
-  there, needed = browser.execute_script("""
-    const page = document.documentElement;
-    return [page.clientWidth, page.scrollWidth];
-  """)
-  assert needed == there
+  assert browsers.overflow(browser) == 0
   figure = browser.find_element(By.CSS_SELECTOR, '#figure svg').rect
   assert 0.8 * width < figure['width'] <= width
   for chart in ('figure', 'reliability'):
     _assert_nothing_is_cut_off(browser, chart)
-  image = browser.execute_cdp_cmd(
-    'Page.captureScreenshot', {'format': 'png', 'captureBeyondViewport': True}
-  )
-  folder = pathlib.Path(os.environ.get('REPORT_SCREENSHOTS', tmp_path))
-  path = folder / f'{name}.png'
-  path.write_bytes(base64.b64decode(image['data']))
+  path = browsers.keep_screenshot(browser, f'{name}.png', tmp_path)
   assert path.stat().st_size > 50_000
 
 
@@ -394,11 +349,7 @@ def test_figures_8_and_9_fit_the_screen(
   papers = curve_records.papers_points('pets')
   assert len(learning_points(browser, 'steps')) == 2 * 4 + papers
   assert len(learning_points(browser, 'examples')) == 3 * 3
-  there, needed = browser.execute_script("""
-    const page = document.documentElement;
-    return [page.clientWidth, page.scrollWidth];
-  """)
-  assert needed == there
+  assert browsers.overflow(browser) == 0
   for figure in ('steps', 'examples'):
     _assert_nothing_is_cut_off(browser, f'{figure}-chart')
   element = browser.find_element(By.ID, 'learning')

@@ -1,15 +1,17 @@
 """Places the labels of points so that none lies on another or on a point."""
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 # Widths of letters in a wide font, as shares of its size.
 _NARROW, _WIDE = "fijltrI.,:;'|!()[] -", 'mwMWQGO@%…—'
 _SIZE = 12.0  # of the font, in pixels
 _HEIGHT = 13.0
 _GAP = 3.0  # pixels between a point and its label
-_DISTANCES = (0, 8, 18, 30, 44)
+_STEP = 4.0  # pixels along a line that labels avoid
+_DISTANCES = (0, 8, 18, 30, 44, 62, 84, 110)
 _ANGLES = (0, 180, 270, 90, 325, 35, 215, 145, 300, 60, 240, 120)
 MAX_LETTERS = 24
 
@@ -67,17 +69,21 @@ def place(
   radii: Sequence[float],
   texts: Sequence[str | None],
   frame: Box,
+  line: Sequence[tuple[float, float]] = (),
 ) -> list[Label]:
   """Places labels, those of the first points first.
 
-  A label that has no free place is left out.
+  A label that has no free place is left out, but for the first one, which then
+  covers as few points as it can.
 
   Args:
     points: in pixels, the most important first.
     radii: of the points.
     texts: of their labels; None: no label.
     frame: that all labels lie in.
+    line: the corners of a line that labels avoid where they can.
   """
+  beside_line = [(x, y, x, y) for x, y in _along(line)]
   taken: list[Box] = [
     (x - r, y - r, x + r, y + r)
     for (x, y), r in zip(points, radii, strict=True)
@@ -87,13 +93,34 @@ def place(
     if text is None:
       continue
     text = shorten(text)
-    for box, distance in _places(point, radius + _GAP, width(text)):
-      if _inside(box, frame) and not any(_overlap(box, t) for t in taken):
-        taken.append(box)
-        line = _line(point, box) if distance > _DISTANCES[1] else None
-        labels.append(Label(text, round(box[0], 1), round(box[3] - 3, 1), line))
-        break
+    inside = [
+      (box, extra)
+      for box, extra in _places(point, radius + _GAP, width(text))
+      if _inside(box, frame)
+    ]
+    covered = [sum(_overlap(box, t) for t in taken) for box, _ in inside]
+    fewest = min(covered, default=1)
+    # The most important label is written in any case.
+    if fewest and (labels or not inside):
+      continue
+    free = [p for p, n in zip(inside, covered, strict=True) if n == fewest]
+    box, extra = min(
+      free, key=lambda place: any(_overlap(place[0], b) for b in beside_line)
+    )
+    taken.append(box)
+    leader = _line(point, box) if extra > _DISTANCES[1] else None
+    labels.append(Label(text, round(box[0], 1), round(box[3] - 3, 1), leader))
   return labels
+
+
+def _along(
+  line: Sequence[tuple[float, float]],
+) -> Iterator[tuple[float, float]]:
+  """Returns points along a line, a few pixels apart."""
+  for (x1, y1), (x2, y2) in itertools.pairwise(line):
+    steps = math.ceil(math.hypot(x2 - x1, y2 - y1) / _STEP)
+    for k in range(1, steps):
+      yield x1 + (x2 - x1) * k / steps, y1 + (y2 - y1) * k / steps
 
 
 def _places(

@@ -5,14 +5,22 @@ import math
 from collections.abc import Sequence
 
 from tf_transfer.study.choice import types
+from tf_transfer.transfer.estimators import ESTIMATORS
 
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-  """A cell of a table: its text, and what the column is sorted by."""
+  """A cell of a table.
+
+  Attributes:
+    text: what it says.
+    key: what the column is sorted by.
+    note: said below the text.
+  """
 
   text: str
-  key: float | str
+  key: float
+  note: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +87,10 @@ def _network_cells(
   accuracy, cost = candidate.accuracy, candidate.cost
   low, high = 100 * accuracy.low, 100 * accuracy.high
   return [
-    Cell(f'{100 * accuracy.value:.1f}', accuracy.value),
-    Cell(f'{low:.1f} to {high:.1f}', accuracy.low),
+    _accuracy(candidate),
+    Cell(f'{low:.1f} to {high:.1f}', accuracy.low)
+    if math.isfinite(low)
+    else number(low),
     _tied(choice, candidate.network),
     number(cost.parameters / 1e6),
     number(cost.flops / 1e9),
@@ -88,6 +98,14 @@ def _network_cells(
     number(cost.file_size / 1e6),
     number(cost.seconds),
   ]
+
+
+def _accuracy(candidate: types.Candidate) -> Cell:
+  """Returns the accuracy of a network; '–' where it was not measured."""
+  value = candidate.accuracy.value
+  if not math.isfinite(value):
+    return number(value)
+  return Cell(f'{100 * value:.1f}', value)
 
 
 def _tied(choice: types.Choice, network: str) -> Cell:
@@ -114,24 +132,26 @@ def estimators(choice: types.Choice) -> Table | None:
       c.title,
       kind(choice, c.network),
       [
-        Cell(f'{100 * c.accuracy.value:.1f}', c.accuracy.value),
-        *(cell for name in names for cell in _estimate(c.estimates.get(name))),
+        _accuracy(c),
+        *(_estimate(c.estimates.get(name)) for name in names),
       ],
     )
     for c in choice.candidates
   ]
-  columns = [title for name in names for title in (name, f'{name}: time, s')]
-  return Table(('Accuracy, %', *columns), rows)
+  titles = [
+    ESTIMATORS[name].title if name in ESTIMATORS else name for name in names
+  ]
+  return Table(('Accuracy, %', *titles), rows)
 
 
-def _estimate(estimate: types.Estimate | None) -> tuple[Cell, Cell]:
-  """Returns the value of an estimate and its time."""
+def _estimate(estimate: types.Estimate | None) -> Cell:
+  """Returns the value of an estimate and its time, or why there is none."""
   if estimate is None:
-    return number(math.nan), number(math.nan)
+    return Cell('–', -math.inf)
   if not math.isfinite(estimate.value):
-    text = f'– ({estimate.reason})' if estimate.reason else '–'
-    return Cell(text, -math.inf), number(estimate.seconds)
-  return Cell(f'{estimate.value:.4g}', estimate.value), number(estimate.seconds)
+    return Cell('–', -math.inf, estimate.reason)
+  seconds = number(estimate.seconds).text
+  return Cell(f'{estimate.value:.4g}', estimate.value, f'{seconds} s')
 
 
 def number(value: float) -> Cell:

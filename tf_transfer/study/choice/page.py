@@ -146,14 +146,21 @@ class _ByClass:
 
 
 def _by_class(choice: types.Choice) -> _ByClass | None:
-  """Looks at single classes and images; None where images have several."""
+  """Looks at single classes and images.
+
+  None where images have several classes, or were not predicted.
+  """
   truth = np.asarray(choice.images.labels)
-  if truth.ndim != 1:
-    return None
   recommended = choice.candidate(choice.verdict.recommended)
+  if truth.ndim != 1 or len(recommended.scores) != len(truth):
+    return None
   names = _class_names(choice.dataset)
   calibrated = probabilities.calibrate(truth, recommended.scores)
-  tied = [choice.candidate(name).scores for name in choice.verdict.tied]
+  tied = [
+    candidate.scores
+    for candidate in map(choice.candidate, choice.verdict.tied)
+    if len(candidate.scores) == len(truth)
+  ]
   galleries = gallery.build(
     choice.dataset,
     choice.images,

@@ -120,7 +120,9 @@ def _chart(
   known = [
     c
     for c in choice.candidates
-    if math.isfinite(read(c.cost)) and read(c.cost) > 0
+    if math.isfinite(read(c.cost))
+    and read(c.cost) > 0
+    and math.isfinite(c.accuracy.value)
   ]
   if not known:
     return None
@@ -145,7 +147,7 @@ def _chart(
     y.ticks(),
     points,
     plots.path([points[i].x for i in order], [points[i].y for i in order]),
-    _labels(known, points),
+    _labels(known, points, [(points[i].x, points[i].y) for i in order]),
     [known[i].title for i in cheapest],
   )
 
@@ -192,9 +194,17 @@ def _point(
 
 
 def _labels(
-  known: Sequence[types.Candidate], points: Sequence[Point]
+  known: Sequence[types.Candidate],
+  points: Sequence[Point],
+  line: Sequence[tuple[float, float]],
 ) -> list[labels.Label]:
-  """Names the networks: all, or of many those on the front and tied."""
+  """Names the networks: all, or of many those on the front and tied.
+
+  Args:
+    known: the networks.
+    points: of them.
+    line: the points of the front.
+  """
   named = [
     len(known) <= _ALL_NAMED or p.on_front or p.kind != 'other' for p in points
   ]
@@ -206,4 +216,5 @@ def _labels(
       for c, is_named in zip(known, named, strict=True)
     ],
     (_LEFT + 1, _TOP, _RIGHT + 8, _BOTTOM - 1),
+    line,
   )

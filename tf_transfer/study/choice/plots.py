@@ -41,7 +41,7 @@ class Axis:
     if self.logarithmic:
       low, high, value = math.log(low), math.log(high), math.log(value)
     share = (value - low) / (high - low)
-    return round(self.start + share * (self.end - self.start), 1)
+    return round(float(self.start + share * (self.end - self.start)), 1)
 
   def ticks(self) -> tuple[Tick, ...]:
     """Returns up to six ticks."""
@@ -76,6 +76,9 @@ def _log_ticks(axis: Axis) -> list[float]:
       for multiple in multiples
       if axis.low <= multiple * 10.0**decade <= axis.high
     ]
+    if len(ticks) < 2:
+      # The axis is so short that it is nearly linear.
+      return _linear_ticks(axis)
     if len(ticks) <= _MAX_TICKS:
       return ticks
   return ticks[:: math.ceil(len(ticks) / _MAX_TICKS)]
@@ -86,8 +89,9 @@ def _linear_ticks(axis: Axis) -> list[float]:
   rough = (axis.high - axis.low) / (_MAX_TICKS - 1)
   unit = 10.0 ** math.floor(math.log10(rough))
   step = next(m * unit for m in (1, 2, 5, 10) if m * unit >= rough)
-  first = math.ceil(axis.low / step)
-  last = math.floor(axis.high / step)
+  # Quotients of round numbers are rounded, too.
+  first = math.ceil(axis.low / step - 1e-9)
+  last = math.floor(axis.high / step + 1e-9)
   return [round(n * step, 10) for n in range(first, last + 1)]
 
 

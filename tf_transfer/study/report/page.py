@@ -21,7 +21,13 @@ from tf_transfer.errors import InputError
 from tf_transfer.runtime import files, units
 from tf_transfer.study import failures, html
 from tf_transfer.study import ledger as ledger_lib
-from tf_transfer.study.analysis import accuracy_table, recipes, ties, variants
+from tf_transfer.study.analysis import (
+  accuracy_table,
+  estimator_ranks,
+  recipes,
+  ties,
+  variants,
+)
 from tf_transfer.study.paper import numbers
 from tf_transfer.study.report import (
   answer,
@@ -30,6 +36,7 @@ from tf_transfer.study.report import (
   charts,
   correlation_tables,
   curves,
+  estimator_table,
   imagenet_top1,
   learning_charts,
   tables,
@@ -125,6 +132,7 @@ def render(
       figure=_figure(current, names, ties.by_cell(compared)),
       ties=ties_table.build(compared, names),
       holm=correct_with_holm,
+      estimators=estimator_table.build(estimator_ranks.rank(current), names),
       imagenet_top1=imagenet_top1.build(current_cells, top1_remarks),
       test_reads=None if log is None else test_reads.build(current, log),
       curves=curves.validation_curves(

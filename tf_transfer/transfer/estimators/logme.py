@@ -26,7 +26,7 @@ from tf_transfer.transfer.estimators import spectrum as spectrum_lib
 from tf_transfer.transfer.estimators.examples import Examples, UndefinedError
 
 _STEPS_PER_UNIT = 2  # of the grid, in log t
-_DECADES_BEYOND = 6  # of the grid, below and above the eigenvalues
+_DECADES_BEYOND = 12  # of the grid, below and above the eigenvalues
 _GOLDEN_STEPS = 40  # leave 5e-9 of the interval
 _GOLDEN = (5**0.5 - 1) / 2
 _IN_SPAN = 1e-11  # of ‖y‖²; what is left below this is rounding

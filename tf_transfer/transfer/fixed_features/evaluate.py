@@ -7,7 +7,8 @@ classifier is tested once. (Section 4 of the paper; its appendix for other
 classifiers than logistic regression.)
 """
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ml_collections
@@ -17,13 +18,19 @@ from tf_transfer import datasets, errors
 from tf_transfer.datasets.images import corruption
 from tf_transfer.images import decoding
 from tf_transfer.runtime import progress
-from tf_transfer.transfer import metrics, result
+from tf_transfer.transfer import estimators, metrics, result
 from tf_transfer.transfer.fixed_features import (
   classifiers,
   feature_pairs,
   fitted,
 )
 from tf_transfer.transfer.fixed_features import features as features_lib
+
+# Computes estimates from the features of train and val, and the digests
+# uint8 [N, 32] of these images.
+Estimate = Callable[
+  [features_lib.Features, np.ndarray], Mapping[str, estimators.Estimate]
+]
 
 
 def evaluate(
@@ -33,6 +40,7 @@ def evaluate(
   config: ml_collections.ConfigDict,
   description: str,
   before_test: Callable[[], None] = lambda: None,
+  estimate: Estimate | None = None,
 ) -> result.CellResult:
   """Transfers a network to a dataset by a classifier on its features.
 
@@ -43,6 +51,7 @@ def evaluate(
     config: the classifier's part of the job's config.
     description: of the cell, for the progress bar.
     before_test: is called before the test split is evaluated.
+    estimate: computes the result's estimates; None: there are none.
 
   Raises:
     InputError: the features, labels or config cannot be used, or the dataset's
@@ -50,7 +59,7 @@ def evaluate(
   """
   try:
     return _evaluate(
-      extract, dataset, setting, config, description, before_test
+      extract, dataset, setting, config, description, before_test, estimate
     )
   except decoding.CorruptImage as error:
     raise corruption.report_all(dataset.splits, dataset.name) from error
@@ -63,6 +72,7 @@ def _evaluate(
   config: ml_collections.ConfigDict,
   description: str,
   before_test: Callable[[], None],
+  estimate: Estimate | None,
 ) -> result.CellResult:
   """Does the work of `evaluate`."""
   classifier = classifiers.CLASSIFIERS[setting]
@@ -71,6 +81,7 @@ def _evaluate(
     (dataset.splits['train'], f'{dataset.name} train'),
     (dataset.splits['val'], f'{dataset.name} val'),
   )
+  start = time.perf_counter()
   grid = classifier.grid(config)
   num_classes = len(dataset.classes)
   path = _fit_path(classifier, train, grid, config, num_classes, description)
@@ -84,6 +95,10 @@ def _evaluate(
     num_classes,
     start=(path, best),
   )
+  fit_seconds = time.perf_counter() - start
+  estimates = {}
+  if estimate is not None:
+    estimates = estimate(train_and_val, _digests(dataset, train, val))
   chosen = {}
   if classifier.hyperparameter is not None:
     chosen[classifier.hyperparameter] = grid[best].item()
@@ -110,6 +125,22 @@ def _evaluate(
       **result.on_val(val.labels, val_scores),
     },
     skipped=train_and_val.skipped + test.skipped,
+    estimates=estimates,
+    fit_seconds=fit_seconds,
+  )
+
+
+def _digests(
+  dataset: datasets.Dataset,
+  train: features_lib.Features,
+  val: features_lib.Features,
+) -> np.ndarray:
+  """Returns the digests of the images of train, then of val."""
+  return np.concatenate(
+    [
+      np.asarray(dataset.splits[name].digests)[features.indices]
+      for name, features in (('train', train), ('val', val))
+    ]
   )
 
 
