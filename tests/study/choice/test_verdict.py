@@ -116,12 +116,12 @@ def test_mean_per_class_counts_classes_alike():
 
 
 def test_the_winner_of_equal_guessers_is_not_better_than_chance():
-  """The bias correction undoes most of the luck of the best of twelve."""
+  """The bias correction undoes most of the luck of the best of six."""
   rng = np.random.default_rng(0)
   reported, expected = [], []
-  for _ in range(6):
+  for _ in range(4):
     networks = []
-    for i in range(12):
+    for i in range(6):
       predictions = (rng.random(400) < 0.5).astype(int)
       networks.append(
         dataclasses.replace(
@@ -135,7 +135,7 @@ def test_the_winner_of_equal_guessers_is_not_better_than_chance():
     measured = verdict.corrected(networks, IMAGES)
     assert measured.low < 0.5 < measured.high
     expected.append(measured.value)
-  assert np.mean(reported) > 0.53
+  assert np.mean(reported) > 0.52
   assert abs(np.mean(expected) - 0.5) < 0.02
 
 

@@ -48,7 +48,7 @@ def measure(extract: features.Extractor, net: networks.Network) -> Speed:
   pixels = np.random.default_rng(0).integers(
     0, 256, (max(BATCH_SIZES), size, size, 3), np.uint8
   )
-  lowered = _lower_single(net, pixels[:1])
+  lowered = lower_single(net, pixels[:1])
   flops = count_flops(lowered)
   single = lowered.compile(compiler_options=devices.compiler_options())
   num_devices = jax.device_count()
@@ -65,7 +65,7 @@ def measure(extract: features.Extractor, net: networks.Network) -> Speed:
   )
 
 
-def _lower_single(
+def lower_single(
   net: networks.Network, pixels: np.ndarray
 ) -> jax.stages.Lowered:
   """Lowers a network for one image: uint8 [1, S, S, 3] to features [1, D]."""

@@ -297,13 +297,14 @@ def _names(ordered: Sequence[types.Candidate], positions: Sequence[int]) -> str:
 def _gain(recommended: types.Candidate, best: types.Candidate) -> str:
   """Says what the recommended network saves beside the best."""
   ratio = speed(recommended) / speed(best)
+  end = f'Where accuracy counts more than cost, take {best.title}.'
   smaller = best.cost.parameters / recommended.cost.parameters
   size = f'has {smaller:.1f} times fewer parameters'
   if smaller < 1.05:
     size = 'has about as many parameters'
   if ratio < 1.05:
-    return f'{recommended.title} is about as fast, and {size}.'
-  return f'{recommended.title} is {ratio:.1f} times as fast, and {size}.'
+    return f'{recommended.title} is about as fast, and {size}. {end}'
+  return f'{recommended.title} is {ratio:.1f} times as fast, and {size}. {end}'
 
 
 def corrected(
