@@ -28,6 +28,7 @@ from tf_transfer.runtime import files, schemas, units
 # Where the fields of each job are declared: a module of configs/ and a class.
 _DECLARATIONS = {
   'study': ('base', 'Study'),
+  'choose': ('choose', 'Choose'),
   'curves': ('curves', 'Curves'),
   'datasets': ('datasets', 'Datasets'),
   'fine_tune_quick': ('fine_tune_quick', 'FineTuneQuick'),

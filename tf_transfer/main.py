@@ -31,6 +31,7 @@ _WORKDIR = flags.DEFINE_string('workdir', None, 'Where everything is written.')
 # Modules, imported only when their job runs: --help waits for none of them.
 _JOBS = {
   'study': 'tf_transfer.jobs.study',
+  'choose': 'tf_transfer.jobs.choose',
   'curves': 'tf_transfer.jobs.curves',
   'datasets': 'tf_transfer.jobs.datasets',
   'fine_tune_quick': 'tf_transfer.jobs.fine_tune_quick',

@@ -10,6 +10,7 @@ import re
 from tf_transfer import config_fields
 from tf_transfer.configs import (
   base,
+  choose,
   curves,
   datasets,
   fine_tune_quick,
@@ -34,6 +35,7 @@ GROUPS = (
   ('`ridge`', base.Ridge),
   ('`fine_tuned`', base.FineTuned),
   ('`random_init`: as `fine_tuned`, but for', base.RandomInit),
+  ('`choose`', choose.Choose),
   ('`curves`: the fields of a study, and', curves.Curves),
   (
     '`fine_tune_quick`: the fields of a study, and',

@@ -16,7 +16,7 @@ DATA = {
 
 
 @pytest.mark.parametrize(
-  'name', ['study', 'pretrain', 'imagenet', 'leaks', 'datasets']
+  'name', ['study', 'choose', 'pretrain', 'imagenet', 'leaks', 'datasets']
 )
 def test_every_job_opens_datasets_with_the_same_fields(name):
   assert set(config_files.load(name).data) == DATA

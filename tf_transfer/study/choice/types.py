@@ -88,7 +88,7 @@ class Verdict:
   Attributes:
     best: the network with the highest accuracy.
     p_values: of each other network, that it is as good as the best; adjusted
-      for their number (Holm).
+      for the number of pairs of networks (Holm).
     tied: the networks that the test does not tell from the best, the best
       among them, from the cheapest to the most expensive.
     recommended: the cheapest of them.

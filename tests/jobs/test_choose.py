@@ -1,0 +1,152 @@
+"""The job that chooses a network, on the smallest networks."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tf_transfer import errors
+from tf_transfer.configs import choose as config_file
+from tf_transfer.jobs import choose
+from tf_transfer.study import ledger
+from tf_transfer.study.choice import candidates, page
+
+
+@pytest.fixture
+def config(tiny_config, tmp_path):
+  """Three tiny networks on digits, two penalties."""
+  made = config_file.get_config('digits')
+  other = tmp_path / 'weights' / 'other.safetensors'
+  made.networks = ('tiny', 'tinier', str(other))
+  made.weights_dir = tiny_config.weights_dir
+  for name in ('num_penalties', 'penalty_min', 'penalty_max'):
+    made.logistic_regression[name] = tiny_config.logistic_regression[name]
+  made.num_folds = 3
+  return made
+
+
+@pytest.fixture
+def written(monkeypatch):
+  """What the page is made of, which has tests of its own."""
+  choices = []
+
+  def write(choice, workdir, *_, **__):
+    choices.append(choice)
+    return workdir / 'choice.html'
+
+  monkeypatch.setattr(page, 'write', write)
+  return choices
+
+
+def test_a_choice_ends_with_a_verdict_and_one_test(
+  config, tmp_path, capsys, written, monkeypatch
+):
+  choose.run(config, tmp_path)
+  (choice,) = written
+  assert len(choice.candidates) == 3
+  assert len(choice.images) == 1430  # train + val, not test.
+  assert set(np.unique(choice.folds)) == {0, 1, 2}
+  for one in choice.candidates:
+    assert np.mean(one.predictions == choice.images.labels) == (
+      pytest.approx(one.accuracy.value)
+    )
+    assert one.cost.images_per_second[1] > 0
+    assert one.cost.flops > 0
+  (record,) = ledger.read_all(tmp_path).values()
+  recommended = choice.candidate(choice.verdict.recommended)
+  assert record['weights_sha256'] == recommended.weights_sha256
+  assert choice.test.value == record['test']['value']
+  printed = capsys.readouterr().out
+  assert 'Take ' in printed
+  assert 'kept aside (test of digits)' in printed
+
+  # The same command goes on: no network is tried again, nothing tested again.
+  def fail(*_, **__):
+    raise AssertionError
+
+  monkeypatch.setattr(candidates, 'try_network', fail)
+  choose.run(config, tmp_path)
+  assert written[1].verdict.p_values == choice.verdict.p_values
+  assert written[1].test == choice.test
+  assert len(ledger.read_all(tmp_path)) == 1
+
+
+def test_more_networks_only_add(config, tmp_path, written, monkeypatch):
+  networks = config.networks
+  config.networks = networks[:1]
+  choose.run(config, tmp_path)
+  assert 'nothing is compared' in ' '.join(written[0].verdict.lines)
+  tried, try_network = [], candidates.try_network
+
+  def note(source, *arguments):
+    tried.append(source.weights)
+    return try_network(source, *arguments)
+
+  monkeypatch.setattr(candidates, 'try_network', note)
+  config.networks = networks[:2]
+  choose.run(config, tmp_path)
+  assert tried == [networks[1]]
+
+
+def test_networks_beyond_the_budget_are_skipped_and_named(
+  config, tmp_path, capsys, written
+):
+  config.budget = '1s'
+  config.networks = config.networks[:2]
+  choose.run(config, tmp_path)
+  (skipped,) = written[0].skipped
+  assert len(written[0].candidates) == 1
+  assert 'is left of 1s' in skipped.reason
+  assert f'{skipped.network}: not tried' in capsys.readouterr().out
+
+
+def test_folds_of_the_dataset_leave_no_test(config, tmp_path, written):
+  config.networks = config.networks[:2]
+  config.data.folds = 3
+  choose.run(config, tmp_path)
+  (choice,) = written
+  assert choice.test is None
+  assert len(choice.images) == 1797
+  assert 'a bootstrap of the choice expects' in choice.verdict.lines[-1]
+  assert not ledger.read_all(tmp_path)
+
+
+def test_a_ranking_by_estimate(config, tmp_path, capsys, written):
+  config.by = 'logme'
+  config.networks = config.networks[:2]
+  choose.run(config, tmp_path)
+  printed = capsys.readouterr().out
+  assert 'by an estimate' in printed
+  assert 'no test says whether it is better' in printed
+  assert len(ledger.read_all(tmp_path)) == 1
+
+
+def test_a_network_that_cannot_be_loaded_stops_no_other(
+  config, tmp_path, written
+):
+  config.networks = ('tiny', 'resnet50')
+  choose.run(config, tmp_path)
+  (skipped,) = written[0].skipped
+  assert skipped.network == 'resnet50'
+  assert 'no weights of resnet50' in skipped.reason
+
+
+def test_what_cannot_be_chosen_for_is_said_at_once(config, tmp_path):
+  config.dataset = 'no_such_dataset'
+  with pytest.raises(errors.InputError, match='no_such_dataset'):
+    choose.run(config, tmp_path)
+  config.dataset = 'digits'
+  config.networks = ('resnet50',)
+  with pytest.raises(errors.InputError, match='no weights of resnet50'):
+    choose.run(config, tmp_path)
+
+
+def test_a_damaged_candidate_is_named(config, tmp_path, written):
+  config.networks = config.networks[:1]
+  choose.run(config, tmp_path)
+  (path,) = (tmp_path / 'candidates').glob('*.json')
+  fields = json.loads(path.read_text())
+  del fields['cost']
+  path.write_text(json.dumps(fields))
+  with pytest.raises(errors.InputError, match='is damaged: remove it'):
+    choose.run(config, tmp_path)

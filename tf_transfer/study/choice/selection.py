@@ -1,0 +1,405 @@
+"""Lists the networks of a choice, and tries them, the cheapest first."""
+
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import ml_collections
+import numpy as np
+
+from tf_transfer import datasets, errors, networks
+from tf_transfer.datasets import splits
+from tf_transfer.datasets.dataset import concatenate
+from tf_transfer.networks import weights as weights_lib
+from tf_transfer.runtime import units
+from tf_transfer.runtime.units import counted
+from tf_transfer.study import weights_files
+from tf_transfer.study.analysis import accuracy_table
+from tf_transfer.study.choice import candidates, out_of_fold, types
+from tf_transfer.transfer.fixed_features import feature_cache, features
+
+# From so many images of val on, networks are compared on val alone.
+LARGE_VAL = 2000
+# In config.networks: every network that there are weights of.
+_ALL = 'all'
+# Networks in memory together, which share decoded images.
+_MAX_TOGETHER = 4
+
+
+def list_sources(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> tuple[list[candidates.Source], list[types.Skipped]]:
+  """Lists the networks of a config, from the cheapest to the most expensive.
+
+  Args:
+    config: of the job.
+    workdir: of the job.
+
+  Returns:
+    The networks that can be tried; and those that cannot, with the reason.
+
+  Raises:
+    InputError: there is none that can be tried.
+  """
+  located, skipped = {}, []
+  for name in _expand(config, workdir):
+    try:
+      source = weights_files.locate(name)
+      path = weights_files.prepare(source, config, workdir)
+      sha256 = weights_lib.sha256(path)
+      if sha256 not in {known[2] for known in located.values()}:
+        located[name] = path, weights_lib.read_header(path), sha256
+    except errors.CannotWrite:
+      raise
+    except errors.InputError as error:
+      skipped.append(types.Skipped(name, str(error)))
+  if not located:
+    reasons = '\n'.join(one.reason for one in skipped)
+    raise errors.InputError(
+      reasons
+      or 'no network: there are no weights in weights_dir, and no package with '
+      'weights is installed; docs/networks.md says where to get them'
+    )
+  labels = accuracy_table.labels(
+    [(header.network, sha256) for _, header, sha256 in located.values()]
+  )
+  sources = []
+  for (name, (path, header, sha256)), label in zip(
+    located.items(), labels, strict=True
+  ):
+    contract = header.contract
+    if config.image_size:
+      contract = dataclasses.replace(contract, image_size=config.image_size)
+    sources.append(
+      candidates.Source(label, name, path, header, sha256, contract)
+    )
+  return sorted(sources, key=lambda one: one.operations), skipped
+
+
+def _expand(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> list[str]:
+  """Replaces 'all' by the networks that there are weights of."""
+  names: list[str] = []
+  for name in config.networks:
+    if name == _ALL:
+      names += weights_files.available(config, workdir)
+    else:
+      names.append(name)
+  return list(dict.fromkeys(names))
+
+
+def make_task(
+  dataset: datasets.Dataset,
+  num_folds: int,
+  config: ml_collections.ConfigDict,
+  setting: str,
+  workdir: pathlib.Path,
+) -> candidates.Task:
+  """Divides train and val of a dataset for the choice.
+
+  Args:
+    dataset: what a network is chosen for.
+    num_folds: of the cross-validation, where val is small.
+    config: of a study with the same data, features and classifier.
+    setting: the classifier.
+    workdir: of the job.
+
+  Raises:
+    InputError: images have several labels, or there are too few.
+  """
+  if dataset.multi_label:
+    raise errors.InputError(
+      f'{dataset.name}: an image may belong to several classes, and networks '
+      'are not chosen for that: run a study with --config=study'
+    )
+  seed = config.data.split_seed
+  if dataset.folds:
+    parts = (dataset.splits['test'],)
+    images, num_folds = parts[0], len(dataset.folds)
+  else:
+    parts = dataset.splits['train'], dataset.splits['val']
+    images = concatenate('train + val', *parts)
+  val = parts[-1]
+  if len(parts) > 1 and len(val) >= LARGE_VAL:
+    choosing = splits.assign_folds(
+      val.digests, val.labels, val.groups, num_folds, seed
+    )
+    division = out_of_fold.on_val(len(parts[0]), choosing)
+    folds = np.zeros(len(images), int)
+  else:
+    folds = splits.assign_folds(
+      images.digests, images.labels, images.groups, num_folds, seed
+    )
+    _check_folds(dataset, images.labels, folds)
+    division = out_of_fold.by_fold(folds)
+  return candidates.Task(
+    dataset, parts, images, division, folds, config, setting, workdir
+  )
+
+
+def _check_folds(
+  dataset: datasets.Dataset, labels: np.ndarray, folds: np.ndarray
+) -> None:
+  """Raises an InputError where too few images are there to be told apart."""
+  if len(np.unique(folds)) < 2:
+    raise errors.InputError(
+      f'{dataset.name}: {counted(len(labels), "image")} of train and val '
+      'cannot be divided for cross-validation: give more images, or group '
+      'fewer of them'
+    )
+  counts = np.bincount(labels, minlength=len(dataset.classes))
+  if np.sum(counts >= 2) < 2:
+    raise errors.InputError(
+      f'{dataset.name}: fewer than two classes have two images or more in '
+      'train and val: a classifier is fitted on some images of a class and '
+      'measured on others'
+    )
+
+
+def notes(task: candidates.Task) -> list[str]:
+  """Says which classes are too small to be measured."""
+  if not task.folds.any():
+    return []
+  dataset = task.dataset
+  counts = np.bincount(task.images.labels, minlength=len(dataset.classes))
+  small = [dataset.classes[i] for i in np.flatnonzero(counts < 2)]
+  if not small:
+    return []
+  shown = ', '.join(errors.printable(name) for name in small[:5])
+  more = f' and {len(small) - 5} more' if len(small) > 5 else ''
+  return [
+    f'{shown}{more}: one image in train and val, which no classifier that '
+    'predicts it was fitted on; it counts as wrong'
+  ]
+
+
+@dataclasses.dataclass
+class Tried:
+  """The networks of a choice that were tried, and the others.
+
+  Attributes:
+    kept: the candidates.
+    skipped: the others.
+  """
+
+  kept: list[candidates.Kept]
+  skipped: list[types.Skipped]
+
+
+def try_all(
+  sources: Sequence[candidates.Source],
+  task: candidates.Task,
+  job: ml_collections.ConfigDict,
+  started: float,
+) -> Tried:
+  """Tries networks; one that fails stops no other.
+
+  Args:
+    sources: from the cheapest to the most expensive.
+    task: what they are tried on.
+    job: the config of the job.
+    started: when the job began, by `time.monotonic`.
+
+  Raises:
+    InputError: none could be tried.
+  """
+  tried = Tried([], [])
+  missing = []
+  for source in sources:
+    kept = candidates.read(task, source)
+    if kept is None:
+      missing.append(source)
+    else:
+      print(f'{source.network}: tried before')
+      tried.kept.append(kept)
+  for group in _groups(missing, bool(job.budget)):
+    reason = _over_budget(group[0], tried.kept, sources, job, started)
+    if reason:
+      for source in group:
+        print(f'{source.network}: skipped: {reason}')
+        tried.skipped.append(types.Skipped(source.network, reason))
+      continue
+    _try_group(group, task, tried)
+  if not tried.kept:
+    reasons = dict.fromkeys(one.reason for one in tried.skipped)
+    raise errors.InputError('\n'.join(reasons))
+  return tried
+
+
+def _groups(
+  sources: Sequence[candidates.Source], alone: bool
+) -> Iterator[list[candidates.Source]]:
+  """Groups networks that are shown the same pixels.
+
+  Args:
+    sources: from the cheapest to the most expensive.
+    alone: whether each is a group of its own, in this order.
+  """
+  if alone:
+    yield from ([source] for source in sources)
+    return
+  groups: dict[object, list[candidates.Source]] = {}
+  for source in sources:
+    pixels = features.pixel_contract(source.contract, features.Options())
+    groups.setdefault(pixels, []).append(source)
+  for group in groups.values():
+    for start in range(0, len(group), _MAX_TOGETHER):
+      yield group[start : start + _MAX_TOGETHER]
+
+
+def _over_budget(
+  source: candidates.Source,
+  kept: Sequence[candidates.Kept],
+  sources: Sequence[candidates.Source],
+  job: ml_collections.ConfigDict,
+  started: float,
+) -> str:
+  """Says why a network is estimated to end too late; '' if it is not.
+
+  It is taken to need as many seconds for an operation as the most expensive
+  network before it did. The first is always tried.
+  """
+  if not job.budget or not kept:
+    return ''
+  budget = units.parse_duration(job.budget)
+  left = budget - (time.monotonic() - started)
+  operations = {one.network: one.operations for one in sources}
+  last = max(
+    (one.candidate for one in kept), key=lambda c: operations[c.network]
+  )
+  estimated = last.cost.seconds * source.operations / operations[last.network]
+  if estimated <= left:
+    return ''
+  remains = units.duration(left) if left > 0 else 'nothing'
+  return (
+    f'it is estimated to take {units.duration(estimated)}, and {remains} is '
+    f'left of {job.budget}'
+  )
+
+
+def _try_group(
+  group: Sequence[candidates.Source], task: candidates.Task, tried: Tried
+) -> None:
+  """Tries networks that are shown the same pixels, decoded once for all."""
+  loaded: dict[str, tuple[networks.Network, features.Extractor, float]] = {}
+  for source in group:
+    started = time.monotonic()
+
+    def load(source: candidates.Source = source) -> None:
+      net = weights_files.load(
+        weights_files.locate(source.weights), task.config, task.workdir
+      )
+      loaded[source.network] = net, _extractor(net, task), 0.0
+
+    if _succeeds(source, load, tried):
+      net, extract, _ = loaded[source.network]
+      loaded[source.network] = net, extract, time.monotonic() - started
+  present = [source for source in group if source.network in loaded]
+  shared = _prefetch([loaded[source.network][1] for source in present], task)
+  total = sum(source.operations for source in present)
+  for source in present:
+    net, extract, seconds = loaded.pop(source.network)
+    seconds += shared * source.operations / total
+
+    def attempt(
+      source: candidates.Source = source,
+      net: networks.Network = net,
+      extract: features.Extractor = extract,
+      seconds: float = seconds,
+    ) -> None:
+      kept = candidates.try_network(source, net, extract, task, seconds)
+      tried.kept.append(kept)
+      _report(kept.candidate)
+
+    _succeeds(source, attempt, tried)
+
+
+def _succeeds(
+  source: candidates.Source, function: Callable[[], None], tried: Tried
+) -> bool:
+  """Calls a function; a network that fails is skipped, with the reason."""
+  try:
+    function()
+  except errors.CannotWrite:
+    raise
+  except errors.InputError as error:
+    print(f'{source.network}: FAILED: {errors.printable(str(error))}')
+    tried.skipped.append(types.Skipped(source.network, str(error)))
+    return False
+  return True
+
+
+def _extractor(
+  net: networks.Network, task: candidates.Task
+) -> features.Extractor:
+  """Builds the feature extractor of a network."""
+  config = task.config
+  return features.Extractor(
+    net,
+    feature_cache.from_config(config.features, task.workdir),
+    features.Options.from_config(config.features),
+    batch_size=config.features.batch_size,
+    corrupt=config.data.corrupt,
+  )
+
+
+def _prefetch(
+  extractors: Sequence[features.Extractor], task: candidates.Task
+) -> float:
+  """Computes several networks' features from one reading of the images.
+
+  Returns:
+    The seconds that it took.
+  """
+  started = time.monotonic()
+  if len(extractors) > 1:
+    for part in task.parts:
+      label = f'{task.dataset.name} {part.name}'
+      try:
+        features.prefetch(extractors, part, label)
+      except errors.CannotWrite:
+        raise
+      except errors.InputError as error:
+        print(f'{label}: {error}; one network after another')
+        break
+  return time.monotonic() - started
+
+
+def _report(candidate: types.Candidate) -> None:
+  """Prints what a network reached."""
+  accuracy = candidate.accuracy
+  print(
+    f'{candidate.network}: {accuracy.value:.1%} [{accuracy.low:.1%}, '
+    f'{accuracy.high:.1%}], '
+    f'{units.duration(candidate.cost.seconds, precise=True)}',
+    flush=True,
+  )
+
+
+def rank(
+  sources: Sequence[candidates.Source], task: candidates.Task, estimator: str
+) -> dict[str, types.Estimate]:
+  """Estimates how well each network transfers, without fitting classifiers.
+
+  Args:
+    sources: the networks.
+    task: what they are tried on.
+    estimator: the name of the estimator.
+  """
+  estimates = {}
+  for source in sources:
+    try:
+      net = weights_files.load(
+        weights_files.locate(source.weights), task.config, task.workdir
+      )
+      examples = candidates.extract_examples(_extractor(net, task), task)
+      estimates[source.network] = candidates.estimate(
+        net, examples, task, (estimator,)
+      )[estimator]
+    except errors.CannotWrite:
+      raise
+    except errors.InputError as error:
+      estimates[source.network] = types.Estimate(np.nan, 0.0, str(error))
+  return estimates

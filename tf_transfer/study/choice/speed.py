@@ -1,0 +1,108 @@
+"""Measures what a network costs whoever uses it: operations and speed."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Mapping
+
+import jax
+import numpy as np
+
+from tf_transfer import networks
+from tf_transfer.runtime import devices
+from tf_transfer.transfer.fixed_features import features
+
+# Images that pass through a network together.
+BATCH_SIZES = (1, 32)
+# Of the repeats of one batch: seconds, and their number.
+_MAX_SECONDS = 1.0
+_MIN_REPEATS, _MAX_REPEATS = 3, 50
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+  """Holds what one pass of images through a network takes.
+
+  Attributes:
+    flops: floating-point operations of an image, a multiplication and an
+      addition counting as two.
+    images_per_second: by batch size.
+  """
+
+  flops: float
+  images_per_second: Mapping[int, float]
+
+
+def measure(extract: features.Extractor, net: networks.Network) -> Speed:
+  """Measures a network on this machine's devices.
+
+  Pixels are in memory, as uint8; scaling them counts, decoding and resizing do
+  not. A single image goes through one device.
+
+  Args:
+    extract: of the network's features; if its batch size is the larger of
+      `BATCH_SIZES`, nothing is compiled for that.
+    net: the network.
+  """
+  size = net.contract.image_size
+  pixels = np.random.default_rng(0).integers(
+    0, 256, (max(BATCH_SIZES), size, size, 3), np.uint8
+  )
+  lowered = lower_single(net, pixels[:1])
+  flops = count_flops(lowered)
+  single = lowered.compile(compiler_options=devices.compiler_options())
+  num_devices = jax.device_count()
+  large = -(-max(BATCH_SIZES) // num_devices) * num_devices
+  batch = extract.to_devices(np.resize(pixels, (large, size, size, 3)))
+  variables = jax.device_put(net.variables, jax.devices()[0])
+  one = jax.device_put(pixels[:1], jax.devices()[0])
+  return Speed(
+    flops,
+    {
+      BATCH_SIZES[0]: 1 / _median_seconds(lambda: single(variables, one)),
+      BATCH_SIZES[1]: large / _median_seconds(lambda: extract.apply(batch)),
+    },
+  )
+
+
+def lower_single(
+  net: networks.Network, pixels: np.ndarray
+) -> jax.stages.Lowered:
+  """Lowers a network for one image: uint8 [1, S, S, 3] to features [1, D]."""
+
+  def forward(variables: Mapping, images: jax.Array) -> jax.Array:
+    with jax.default_matmul_precision('highest'):
+      return net.model.apply(
+        variables, net.contract.scale(images), method='features'
+      )
+
+  return jax.jit(forward).lower(net.variables, pixels)
+
+
+def count_flops(lowered: jax.stages.Lowered) -> float:
+  """Returns the operations of a program, as XLA counts them; NaN: unknown."""
+  analysis = lowered.cost_analysis()
+  # Backends differ in whether it is a list of one for each program.
+  if isinstance(analysis, list | tuple):
+    analysis = analysis[0] if analysis else None
+  return float((analysis or {}).get('flops', np.nan))
+
+
+def _median_seconds(function: Callable[[], jax.Array]) -> float:
+  """Returns the median time of a call that returns an array."""
+  jax.block_until_ready(function())  # Compiled by now, and memory is there.
+  seconds: list[float] = []
+  while len(seconds) < _MAX_REPEATS and (
+    len(seconds) < _MIN_REPEATS or sum(seconds) < _MAX_SECONDS
+  ):
+    started = time.perf_counter()
+    jax.block_until_ready(function())
+    seconds.append(time.perf_counter() - started)
+  return statistics.median(seconds)
+
+
+def count_parameters(net: networks.Network) -> int:
+  """Counts a network's parameters, without those of its head."""
+  return sum(
+    x.size for x in jax.tree.leaves(net.variables['params']['backbone'])
+  )
