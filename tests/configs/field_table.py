@@ -12,9 +12,12 @@ from tf_transfer.configs import (
   base,
   curves,
   datasets,
+  export,
+  features,
   imagenet,
   leaks,
   merge,
+  predict,
   pretrain,
   regularizers,
   report,
@@ -43,6 +46,9 @@ GROUPS = (
   ('`leaks`', leaks.Leaks),
   ('`report`', report.Report),
   ('`merge`', merge.Merge),
+  ('`export`', export.Export),
+  ('`predict`', predict.Predict),
+  ('`features` of a job of its own', features.FeaturesJob),
 )
 
 

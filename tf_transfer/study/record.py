@@ -15,7 +15,7 @@ import tf_transfer
 from tf_transfer import datasets, networks
 from tf_transfer.runtime import devices, writers
 from tf_transfer.runtime.units import counted
-from tf_transfer.study import schema
+from tf_transfer.study import heads, schema
 from tf_transfer.study.analysis import uncertainty
 from tf_transfer.study.report import text_table
 from tf_transfer.study.schema import Record
@@ -140,6 +140,12 @@ def build(
     'skipped': list(result.skipped),
     'notes': list(cell.dataset.notes),
     'predictions': f'predictions/{cell.identity}.npz',
+    # Present only where there is one.
+    **(
+      {'head': heads.describe(cell.identity, result.head)}
+      if result.head
+      else {}
+    ),
     'versions': {
       'tf_transfer': tf_transfer.__version__,
       'python': platform.python_version(),

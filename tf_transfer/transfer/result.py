@@ -26,6 +26,33 @@ class Run:
   test: metrics.Measurement
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Head:
+  """Holds the linear classifier of a cell, to be put on its network again.
+
+  Attributes:
+    weights: float32 [D, C].
+    bias: float32 [C].
+    temperature: by which its scores are divided before the softmax; fitted on
+      val with the classifier that was chosen there, as it was before a refit.
+    classes: the name of each class.
+  """
+
+  weights: np.ndarray
+  bias: np.ndarray
+  temperature: float
+  classes: tuple[str, ...]
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """Returns the fields as arrays, as they are stored."""
+    return {
+      'weights': np.asarray(self.weights, np.float32),
+      'bias': np.asarray(self.bias, np.float32),
+      'temperature': np.float64(self.temperature),
+      'classes': np.array(self.classes, np.str_),
+    }
+
+
 @dataclasses.dataclass(frozen=True)
 class CellResult:
   """Holds the result of a cell.
@@ -53,6 +80,8 @@ class CellResult:
       with its metrics on val, its losses, and when it diverged if it did.
     losses: of the refit, the mean loss of each window of its steps.
     runs: final trainings with different seeds; empty where there is one.
+    head: for classifiers on fixed features that are linear in the features,
+      the one that was tested.
   """
 
   validation: metrics.Measurement
@@ -65,6 +94,7 @@ class CellResult:
   trials: tuple[Mapping[str, Any], ...] = ()
   losses: tuple[float, ...] = ()
   runs: tuple[Run, ...] = ()
+  head: Head | None = None
 
 
 def predictions(dataset: datasets.Dataset, scores: np.ndarray) -> np.ndarray:
