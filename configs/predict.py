@@ -37,7 +37,7 @@ class Predict(Group):
   resize: choice('', *base.RESIZES) = ''
 
 
-def get_config(argument: str = ',') -> ml_collections.ConfigDict:
+def get_config(argument: str = '') -> ml_collections.ConfigDict:
   """Returns the config of the classification.
 
   Args:
@@ -47,7 +47,7 @@ def get_config(argument: str = ',') -> ml_collections.ConfigDict:
     InputError: the argument is not as above.
   """
   config = config_fields.defaults(Predict)
-  if argument != ',':
+  if argument:
     parts = config_files.parse_argument(argument, 'WEIGHTS,PATH')
     config.weights, config.images = parts
   return config.lock()

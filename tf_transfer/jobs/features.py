@@ -1,7 +1,6 @@
 """Writes the features of images as arrays."""
 
 import importlib
-import os
 import pathlib
 from collections.abc import Sequence
 from typing import Any
@@ -143,10 +142,8 @@ def _of_folder(
   kept = [i for i in range(len(paths)) if i not in problems]
   if not kept:
     raise errors.InputError(f'no image in {folder} can be decoded')
-  names = [os.fsdecode(paths[i].relative_to(root)) for i in kept]
-  return values[kept], [
-    [n, '', '', i] for i, n in zip(kept, names, strict=True)
-  ]
+  rows = [[predict_job.shown(paths[i], root), '', '', i] for i in kept]
+  return values[kept], rows
 
 
 def _import_pyarrow() -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 import ml_collections
 
 from tf_transfer import config_fields, errors, networks
-from tf_transfer.images import formats
+from tf_transfer.datasets.sources import folder_tree
 from tf_transfer.networks import predict
 from tf_transfer.runtime import csv_text, files, progress
 from tf_transfer.runtime.units import counted
@@ -47,7 +47,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       resize=config.resize,
       advance=bar.update,
     )
-  names = [_shown(path, root) for path in paths]
+  names = [shown(path, root) for path in paths]
   path = workdir / 'predictions.csv'
   rows = build_rows(names, predictions, config.num_classes)
   with files.atomic_write(path) as file:
@@ -110,24 +110,24 @@ def _below(root: pathlib.Path) -> list[pathlib.Path]:
       f'config.images: {error.filename}: cannot be read ({error.strerror})'
     ) from error
 
-  paths = []
+  paths, num_others = [], 0
   for directory, folders, names in os.walk(root, onerror=stop):
     folders[:] = sorted(name for name in folders if not name.startswith('.'))
-    paths += [
-      pathlib.Path(directory, name)
-      for name in sorted(names)
-      if not name.startswith('.')
-      and pathlib.Path(name).suffix.lower() in formats.EXTENSIONS
-    ]
+    for name in sorted(name for name in names if not name.startswith('.')):
+      if pathlib.Path(name).suffix.lower() in folder_tree.EXTENSIONS:
+        paths.append(pathlib.Path(directory, name))
+      else:
+        num_others += 1
+  if num_others:
+    count = counted(num_others, 'file')
+    print(f'{root}: {count} of no image left out, by the ending of the name')
   return paths
 
 
-def _shown(path: pathlib.Path, root: pathlib.Path) -> str:
+def shown(path: pathlib.Path, root: pathlib.Path) -> str:
   """Returns a path as it is written: relative, and printable."""
-  try:
+  if path.is_relative_to(root):
     path = path.relative_to(root)
-  except ValueError:
-    pass
   return os.fsencode(path).decode('utf-8', 'backslashreplace')
 
 

@@ -128,24 +128,13 @@ def build(
     'validation': dataclasses.asdict(result.validation),
     'validation_curve': [_finite(float(v)) for v in result.curve],
     'test': dataclasses.asdict(result.test),
-    # Present only where there are several.
-    **(
-      {'runs': [dataclasses.asdict(run) for run in result.runs]}
-      if result.runs
-      else {}
-    ),
+    **_optional_fields(cell, result),
     'solver': {k: _finite(v) for k, v in result.solver.items()},
     'trials': [dict(trial) for trial in result.trials],
     'losses': list(result.losses),
     'skipped': list(result.skipped),
     'notes': list(cell.dataset.notes),
     'predictions': f'predictions/{cell.identity}.npz',
-    # Present only where there is one.
-    **(
-      {'head': heads.describe(cell.identity, result.head)}
-      if result.head
-      else {}
-    ),
     'versions': {
       'tf_transfer': tf_transfer.__version__,
       'python': platform.python_version(),
@@ -157,6 +146,18 @@ def build(
       timespec='seconds'
     ),
   }
+
+
+def _optional_fields(
+  cell: Cell, result: result_lib.CellResult
+) -> dict[str, Any]:
+  """Returns the fields of several runs and of a head, where there are some."""
+  fields: dict[str, Any] = {}
+  if result.runs:
+    fields['runs'] = [dataclasses.asdict(run) for run in result.runs]
+  if result.head is not None:
+    fields['head'] = heads.describe(cell.identity, result.head)
+  return fields
 
 
 def _finite(value: Any) -> Any:
