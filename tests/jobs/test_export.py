@@ -35,6 +35,12 @@ def test_study_export_predict(tiny_config, tmp_path, capsys):
   printed = capsys.readouterr().out
   assert str(path) in printed
   assert '--config=predict:' in printed
+  for form in ('stablehlo', 'saved_model'):
+    config.format = form
+    config.output = str(tmp_path / f'net.{form}')
+    export.run(config, workdir)
+    assert (tmp_path / f'net.{form}').exists()
+    assert (tmp_path / f'net.{form}.json').exists()
 
   predict.run(
     predict_config.get_config(f'{path},{kept}'), tmp_path / 'predicted'
