@@ -13,10 +13,13 @@ from tf_transfer.configs import (
   choose,
   curves,
   datasets,
+  export,
+  features,
   fine_tune_quick,
   imagenet,
   leaks,
   merge,
+  predict,
   pretrain,
   regularizers,
   report,
@@ -50,6 +53,9 @@ GROUPS = (
   ('`leaks`', leaks.Leaks),
   ('`report`', report.Report),
   ('`merge`', merge.Merge),
+  ('`export`', export.Export),
+  ('`predict`', predict.Predict),
+  ('`features` of a job of its own', features.FeaturesJob),
 )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import flax.errors
@@ -14,7 +14,7 @@ from jax import lax
 
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors
-from tf_transfer.networks import classifier, table, weights
+from tf_transfer.networks import classifier, predict, table, weights
 from tf_transfer.runtime import devices
 
 # Applied to variables and images: (variables, x [B, H, W, 3]) -> [B, ...].
@@ -132,6 +132,27 @@ class Network:
     """
     self._check_head()
     return self._head(self.variables, jnp.asarray(features))
+
+  def predict(
+    self, images: predict.Image | Iterable[predict.Image], **options: Any
+  ) -> predict.Predictions:
+    """Classifies images: reads, resizes and scales them as in training.
+
+    Args:
+      images: paths, bytes of image files, or pixels uint8 [H, W, 3], of any
+        sizes and any number; or one of these alone.
+      **options: as for `predict.predict`: batch_size, corrupt, resize.
+
+    Returns:
+      The class of each image and the probability of each class.
+
+    Raises:
+      CorruptImage: images cannot be read, all of which the message names.
+      InputError: an option or the type of an image is not as above, or the
+        network has no head.
+    """
+    self._check_head()
+    return predict.predict(self, images, **options)
 
   def apply_features(
     self, variables: Mapping[str, Any], x: jax.Array
@@ -294,6 +315,26 @@ class Network:
     return jax.jit(
       self.apply_logits, compiler_options=devices.compiler_options()
     )
+
+  @functools.cached_property
+  def features_of_pixels(self) -> Function:
+    """Maps variables and images uint8 [B, S, S, 3] to features [B, D]."""
+    return self._compile_with_scaling(self.apply_features)
+
+  @functools.cached_property
+  def logits_of_pixels(self) -> Function:
+    """Maps variables and images uint8 [B, S, S, 3] to logits [B, C]."""
+    return self._compile_with_scaling(self.apply_logits)
+
+  def _compile_with_scaling(self, function: Function) -> Function:
+    """Compiles a function of scaled images as one of pixels."""
+
+    def scale_and_apply(
+      variables: Mapping[str, Any], images: jax.Array
+    ) -> jax.Array:
+      return function(variables, self.contract.scale(images))
+
+    return jax.jit(scale_and_apply, compiler_options=devices.compiler_options())
 
   def _check_head(self) -> None:
     """Raises an InputError where there is no head to compute logits."""

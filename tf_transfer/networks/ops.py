@@ -218,7 +218,7 @@ def in_blocks(
   )
   kernel = kernel.reshape(sides[0], 2, sides[1], 2, channels, -1)
   kernel = kernel.transpose(0, 2, 1, 3, 4, 5)
-  x = x.reshape(len(x), x.shape[1] // 2, 2, x.shape[2] // 2, 2, channels)
+  x = x.reshape(x.shape[0], x.shape[1] // 2, 2, x.shape[2] // 2, 2, channels)
   x = x.transpose(0, 1, 3, 2, 4, 5)
   return native_convolution(
     x.reshape(*x.shape[:3], -1),

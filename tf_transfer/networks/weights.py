@@ -7,40 +7,43 @@ of itself and the tensors.
 """
 
 import contextlib
-import dataclasses
 import hashlib
 import json
 import os
 import pathlib
 import stat
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import flax.traverse_util
 import jax
-import msgspec
 import numpy as np
 import safetensors
 import safetensors.numpy
 
-from tf_transfer import contract as contract_lib
 from tf_transfer import errors
+from tf_transfer.networks import header as header_lib
 from tf_transfer.networks import integrity
-from tf_transfer.networks import recipe as recipe_lib
-from tf_transfer.runtime import files, schemas
+from tf_transfer.networks.header import Header, in_one_line
+from tf_transfer.runtime import files
+
+__all__ = [
+  'Header',
+  'flatten',
+  'in_one_line',
+  'mismatches',
+  'read',
+  'read_header',
+  'read_shapes',
+  'save',
+  'sha256',
+  'shorten',
+  'unflatten',
+]
 
 _METADATA_KEY = 'tf_transfer'
-# The format in which the recipe was a sentence.
-_FORMAT_WITH_SENTENCE = 1
-# The format without a digest. Its number is part of a pretraining's identity.
-_FORMAT_WITHOUT_DIGEST = 2
-_FORMAT = 3
 _DIGEST = 'content_sha256'
-# Fields that the file's metadata spells otherwise.
-_FILE_NAMES = {'license': 'licence'}
 _MAX_LISTED = 12  # problems in one error; the rest are counted
-_MAX_SHOWN = 250  # characters of an error about a header
-_MAX_DEPTH = 100  # of lists and dicts in a header
 # What files begin with that are taken for weights files, and what they are.
 _OTHER_FILES = {
   b'PK': 'a ZIP archive, as of PyTorch, NumPy or Keras',
@@ -55,161 +58,6 @@ _OTHER_FILES = {
   b'<html': 'a web page',
 }
 _REMEDY = 'Remove it, and convert or train the weights again.'
-
-_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-_Name = Annotated[str, msgspec.Meta(max_length=100)]
-_Text = Annotated[str, msgspec.Meta(max_length=100_000)]
-_Sha256 = Annotated[str, msgspec.Meta(pattern='^[0-9a-f]{0,64}$')]
-_Center = Annotated[float, msgspec.Meta(ge=-1e4, le=1e4)]
-_Scale = Annotated[float, msgspec.Meta(gt=0, le=1e4)]
-
-
-class _ContractFields(msgspec.Struct, forbid_unknown_fields=True):
-  """The types of a contract in a header."""
-
-  image_size: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
-  mean: tuple[_Center, _Center, _Center]
-  std: tuple[_Scale, _Scale, _Scale]
-  channels: Literal['rgb', 'bgr']
-  interpolation: Literal['bilinear', 'bicubic']
-  antialias: bool
-  pixel_centres: bool
-  crop_fraction: Annotated[float, msgspec.Meta(gt=0, le=1)]
-
-
-class _RecipeFields(msgspec.Struct, forbid_unknown_fields=True):
-  """The types of a recipe in a header."""
-
-  bn_scale: bool | None
-  label_smoothing: bool | None
-  dropout: bool | None
-  auxiliary_head: bool | None
-  trained_on: _Text
-  notes: _Text
-  details: dict[str, Any]
-
-
-class _HeaderFields(msgspec.Struct, forbid_unknown_fields=True):
-  """The types of a header as `Header.to_json` returns it, but the format."""
-
-  network: _Name
-  options: dict[_Name, bool | int | float | str]
-  contract: _ContractFields
-  num_classes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-  background: bool
-  imagenet_top1: _Share | None
-  imagenet_top1_source: _Text
-  recipe: _RecipeFields
-  source: _Text
-  source_sha256: _Sha256
-  licence: _Text
-
-
-@dataclasses.dataclass(frozen=True)
-class Header:
-  """What a weights file says of itself.
-
-  Attributes:
-    network: its name in the table of networks.
-    options: fields of the backbone that differ from its defaults.
-    contract: what the network expects of its input.
-    num_classes: number of logits; 0 where the file has no head.
-    background: whether class 0 is "background", ahead of ImageNet's 1000.
-    imagenet_top1: accuracy on ImageNet's validation set in 0 to 1, or None.
-    imagenet_top1_source: who measured it.
-    recipe: how it was trained, as far as is known.
-    source: the name of the file that was converted, or where the values are
-      from.
-    source_sha256: SHA-256 of that file.
-    license: of the weights.
-  """
-
-  network: str
-  options: Mapping[str, Any]
-  contract: contract_lib.Contract
-  num_classes: int = 1000
-  background: bool = False
-  imagenet_top1: float | None = None
-  imagenet_top1_source: str = ''
-  recipe: recipe_lib.Recipe = recipe_lib.UNKNOWN
-  source: str = ''
-  source_sha256: str = ''
-  license: str = ''
-
-  def to_json(self) -> dict[str, Any]:
-    """Returns the fields as a dict that JSON can hold."""
-    fields = {
-      _FILE_NAMES.get(field.name, field.name): getattr(self, field.name)
-      for field in dataclasses.fields(self)
-    }
-    return {
-      'format': _FORMAT_WITHOUT_DIGEST,
-      **fields,
-      'options': dict(self.options),
-      'contract': self.contract.to_json(),
-      'recipe': self.recipe.to_json(),
-    }
-
-  @classmethod
-  def from_json(cls, fields: Any, place: str = 'header') -> 'Header':
-    """Makes a header of what `to_json` returned.
-
-    Args:
-      fields: as `to_json` returned them, in this format or an older one. What
-        a terminal would obey is escaped.
-      place: where the fields are from, for the message.
-
-    Raises:
-      InputError: a field is missing, unknown, of another type or out of range,
-        or the format is unknown.
-    """
-    fields = _escape(fields, place)
-    version = fields.pop('format', None) if isinstance(fields, dict) else None
-    formats = (_FORMAT_WITH_SENTENCE, _FORMAT_WITHOUT_DIGEST)
-    # True == 1, which is no format.
-    if isinstance(version, bool) or version not in formats:
-      shown = repr(version)[:_MAX_SHOWN]
-      raise errors.InputError(
-        f'{place}: format {shown}, this program reads 1 to {_FORMAT}'
-      )
-    if version == _FORMAT_WITH_SENTENCE:
-      sentence = recipe_lib.Recipe(notes=str(fields.get('recipe')))
-      fields['recipe'] = sentence.to_json()
-    schemas.convert(fields, _HeaderFields, place)
-    try:
-      fields['contract'] = contract_lib.Contract.from_json(fields['contract'])
-    # Fields that contradict each other.
-    except ValueError as error:
-      raise errors.InputError(f'{place}: contract: {error}') from error
-    fields['recipe'] = recipe_lib.Recipe.from_json(fields['recipe'])
-    for name, file_name in _FILE_NAMES.items():
-      fields[name] = fields.pop(file_name)
-    return cls(**fields)
-
-
-def in_one_line(text: str) -> str:
-  """Escapes what a terminal would obey, and line breaks."""
-  return errors.printable(text).replace('\n', '\\n')
-
-
-def _escape(value: Any, place: str, depth: int = 0) -> Any:
-  """Escapes controls of a terminal and line breaks in a header's strings.
-
-  Raises:
-    InputError: it is nested too deeply.
-  """
-  if depth > _MAX_DEPTH:
-    raise errors.InputError(f'{place}: nested too deeply')
-  if isinstance(value, str):
-    return in_one_line(value)
-  if isinstance(value, dict):
-    return {
-      in_one_line(key): _escape(item, place, depth + 1)
-      for key, item in value.items()
-    }
-  if isinstance(value, list | tuple):
-    return [_escape(item, place, depth + 1) for item in value]
-  return value
 
 
 def flatten(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -278,7 +126,8 @@ def save(
     name: np.ascontiguousarray(array, np.float32)
     for name, array in flatten(variables).items()
   }
-  fields = {**header.to_json(), 'format': _FORMAT}
+  fields = header.to_json()
+  fields['format'] = header_lib.WITH_DIGEST[fields['format']]
   fields[_DIGEST] = integrity.digest(fields, tensors)
   data = safetensors.numpy.save(
     tensors, {_METADATA_KEY: json.dumps(fields, sort_keys=True)}
@@ -323,7 +172,8 @@ def sha256(path: os.PathLike | str) -> str:
 
   It is that of the file without the digest, as it was written before there was
   one. So weights that are converted again are the same weights, and their cells
-  are not run again.
+  are not run again. Files with the fields of a classifier were never written
+  without a digest: theirs is that of the file.
 
   Args:
     path: of a weights file that `read` accepts.
@@ -333,10 +183,10 @@ def sha256(path: os.PathLike | str) -> str:
     entries = json.loads(file.read(length))
     metadata = entries['__metadata__']
     fields = json.loads(metadata[_METADATA_KEY])
-    if fields['format'] != _FORMAT:
+    if fields['format'] != header_lib.FORMAT_WITH_DIGEST:
       return files.sha256(path)
     del fields[_DIGEST]
-    fields['format'] = _FORMAT_WITHOUT_DIGEST
+    fields['format'] = header_lib.FORMAT_WITHOUT_DIGEST
     metadata[_METADATA_KEY] = json.dumps(fields, sort_keys=True)
     text = json.dumps(entries, separators=(',', ':'), ensure_ascii=False)
     header = text.encode()
@@ -448,13 +298,14 @@ def _parse_header(
   """
   expected = None
   older = fields
-  if fields.get('format') == _FORMAT:
-    expected = str(fields.pop(_DIGEST, ''))
-    older = {**fields, 'format': _FORMAT_WITHOUT_DIGEST}
+  for without_digest, version in header_lib.WITH_DIGEST.items():
+    if fields.get('format') == version:
+      expected = str(fields.pop(_DIGEST, ''))
+      older = {**fields, 'format': without_digest}
   try:
     return Header.from_json(older), expected
   except errors.InputError as error:
-    reason = str(error)[:_MAX_SHOWN]
+    reason = str(error)[: header_lib.MAX_SHOWN]
     raise errors.InputError(f'{path}: {reason}. {_REMEDY}') from error
 
 

@@ -2,8 +2,9 @@
 
 A record holds everything that determined its numbers, and an identity, the
 hash of that (see `schema`). `predictions/IDENTITY.npz` beside the ledger holds
-the prediction for each test example, for paired tests. A shard of a study
-writes `results.K-of-N.jsonl` in the same workdir.
+the prediction for each test example, for paired tests; `heads/IDENTITY.npz` the
+linear classifier, for export. A shard of a study writes `results.K-of-N.jsonl`
+in the same workdir.
 """
 
 import dataclasses
@@ -20,8 +21,9 @@ from absl import logging
 from tf_transfer import errors
 from tf_transfer.runtime import files, json_lines
 from tf_transfer.runtime.units import counted
-from tf_transfer.study import record_types, schema, shards
+from tf_transfer.study import heads, record_types, schema, shards
 from tf_transfer.study.schema import Record
+from tf_transfer.transfer import result as result_lib
 
 # The results of a cell. All else that may differ between two runs of it says
 # where and when it ran, or follows from these up to rounding.
@@ -104,12 +106,14 @@ class Ledger:
     self,
     record: Record,
     predictions: Mapping[str, np.ndarray],
+    head: result_lib.Head | None = None,
   ) -> None:
     """Appends a record, completely or not at all.
 
     Args:
       record: what JSON can hold, with its `identity` and `version`.
       predictions: arrays by name, with an entry per test example.
+      head: the classifier that the record's field `head` names, if it has one.
 
     Raises:
       InputError: it could not be written, or is no record.
@@ -120,6 +124,8 @@ class Ledger:
     path = self._predictions / f'{record["identity"]}.npz'
     with files.atomic_write(path) as file:
       np.savez_compressed(file, **predictions)
+    if head is not None:
+      heads.write(record, self.workdir, head)
     self.put({record['identity']: record})
 
   def put(self, records: Mapping[str, Record]) -> None:

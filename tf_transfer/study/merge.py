@@ -16,9 +16,9 @@ from tf_transfer import errors
 from tf_transfer.runtime import files
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import failures as failures_lib
+from tf_transfer.study import heads, shards
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study import predictions as predictions_lib
-from tf_transfer.study import shards
 from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.study.schema import Record
 
@@ -99,7 +99,7 @@ def merge(
 def _copy_predictions(
   record: Record, source: pathlib.Path, into: pathlib.Path
 ) -> dict[str, Any]:
-  """Copies the predictions of a record from one workdir to another.
+  """Copies the predictions and the head of a record to another workdir.
 
   Returns:
     The record, which names the file in the other workdir.
@@ -116,6 +116,10 @@ def _copy_predictions(
     files.atomic_write(path) as file,
   ):
     shutil.copyfileobj(source_file, file)
+  if 'head' in record:
+    head = heads.read(record, source)
+    copied['head'] = heads.describe(record['identity'], head)
+    heads.write(copied, into, head)
   return copied
 
 

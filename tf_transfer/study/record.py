@@ -15,7 +15,7 @@ import tf_transfer
 from tf_transfer import datasets, networks
 from tf_transfer.runtime import devices, writers
 from tf_transfer.runtime.units import counted
-from tf_transfer.study import schema
+from tf_transfer.study import heads, schema
 from tf_transfer.study.analysis import uncertainty
 from tf_transfer.study.report import text_table
 from tf_transfer.study.schema import Record
@@ -142,6 +142,7 @@ def build(
     'test': dataclasses.asdict(result.test),
     **_several(result),
     **_estimates(result),
+    **_head(cell, result),
     'solver': {k: _finite(v) for k, v in result.solver.items()},
     'trials': [dict(trial) for trial in result.trials],
     'losses': list(result.losses),
@@ -186,6 +187,13 @@ def _estimates(result: result_lib.CellResult) -> dict[str, Any]:
     },
     'fit_seconds': round(result.fit_seconds, 4),
   }
+
+
+def _head(cell: Cell, result: result_lib.CellResult) -> dict[str, Any]:
+  """Returns the field of a head; none where there is none."""
+  if result.head is None:
+    return {}
+  return {'head': heads.describe(cell.identity, result.head)}
 
 
 def _finite(value: Any) -> Any:

@@ -35,11 +35,13 @@ _SHA256 = r'\A[0-9a-f]{64}\Z'
 _WEIGHTS = r'\A([0-9a-f]{64})?\Z'
 # Never a path: what a foreign ledger names stays in its own directory.
 _PREDICTIONS = r'\Apredictions/[0-9a-f]{32}\.npz\Z'
+_HEAD = r'\Aheads/[0-9a-f]{32}\.npz\Z'
 _PATTERNS = {
   _IDENTITY: '32 hexadecimal digits',
   _SHA256: '64 hexadecimal digits',
   _WEIGHTS: "64 hexadecimal digits, or '' without weights",
   _PREDICTIONS: 'predictions/IDENTITY.npz with 32 hexadecimal digits',
+  _HEAD: 'heads/IDENTITY.npz with 32 hexadecimal digits',
 }
 Identity = Annotated[str, Meta(pattern=_IDENTITY)]
 Sha256 = Annotated[str, Meta(pattern=_SHA256)]
@@ -85,6 +87,14 @@ class Splits(msgspec.Struct):
   train: Sha256
   val: Sha256
   test: Sha256
+
+
+class Head(msgspec.Struct):
+  """The linear classifier of a cell on fixed features: `result.Head`."""
+
+  path: Annotated[str, Meta(pattern=_HEAD)]
+  sha256: Sha256
+  temperature: AboveZero
 
 
 class Recipe(msgspec.Struct):
@@ -241,6 +251,7 @@ class Record(msgspec.Struct, kw_only=True):
   trials: list[Trial]
   losses: list[float | None]
   predictions: Predictions
+  head: Head | UnsetType = UNSET
   notes: list[str]
   versions: dict[str, str]
   device: str

@@ -237,7 +237,7 @@ class Runner:
       return
     if self._config.tensorboard:
       record.write_events(finished, self._workdir)
-    self._ledger.add(finished, result.predictions)
+    self._ledger.add(finished, result.predictions, result.head)
     self._failures_file.discard(cell.key)
     if cell.setting.trains:
       for part in folds.cells(cell):

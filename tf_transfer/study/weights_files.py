@@ -55,10 +55,10 @@ def available(
   These are the files in `weights_dir`, and the networks whose weights come with
   an installed Python package.
   """
-  directory = _directory(config, workdir)
+  folder = directory(config, workdir)
   names = [
     path.stem if path.stem in networks.TABLE else str(path)
-    for path in sorted(directory.glob('*.safetensors'))
+    for path in sorted(folder.glob('*.safetensors'))
   ]
   from tf_transfer import convert_weights
 
@@ -127,10 +127,10 @@ def _path(
   """Returns where the weights file is, or is to be written."""
   if source.path is not None:
     return source.path
-  return _directory(config, workdir) / f'{source.name}.safetensors'
+  return directory(config, workdir) / f'{source.name}.safetensors'
 
 
-def _directory(
+def directory(
   config: ml_collections.ConfigDict, workdir: pathlib.Path
 ) -> pathlib.Path:
   """Returns the directory of weights files that go by name."""

@@ -27,6 +27,33 @@ class Run:
   test: metrics.Measurement
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Head:
+  """Holds the linear classifier of a cell, to be put on its network again.
+
+  Attributes:
+    weights: float32 [D, C].
+    bias: float32 [C].
+    temperature: by which its scores are divided before the softmax; fitted on
+      val with the classifier that was chosen there, as it was before a refit.
+    classes: the name of each class.
+  """
+
+  weights: np.ndarray
+  bias: np.ndarray
+  temperature: float
+  classes: tuple[str, ...]
+
+  def arrays(self) -> dict[str, np.ndarray]:
+    """Returns the fields as arrays, as they are stored."""
+    return {
+      'weights': np.asarray(self.weights, np.float32),
+      'bias': np.asarray(self.bias, np.float32),
+      'temperature': np.float64(self.temperature),
+      'classes': np.array(self.classes, np.str_),
+    }
+
+
 @dataclasses.dataclass(frozen=True)
 class Fold:
   """Holds what a fold of a cross-validation gave.
@@ -77,6 +104,8 @@ class CellResult:
       val; empty where none was asked for.
     fit_seconds: that search and refit of a classifier took, without features;
       None where they were not timed.
+    head: for classifiers on fixed features that are linear in the features,
+      the one that was tested.
   """
 
   validation: metrics.Measurement
@@ -92,6 +121,7 @@ class CellResult:
   folds: tuple[Fold, ...] = ()
   estimates: Mapping[str, Estimate] = dataclasses.field(default_factory=dict)
   fit_seconds: float | None = None
+  head: Head | None = None
 
 
 def predictions(dataset: datasets.Dataset, scores: np.ndarray) -> np.ndarray:

@@ -18,13 +18,12 @@ import dataclasses
 import functools
 
 import numpy as np
-import scipy.optimize
 
+from tf_transfer.networks.predict import softmax
 from tf_transfer.transfer import metrics
+from tf_transfer.transfer.temperature import fit as fit_temperature
 
 NUM_BINS = 15
-# The temperature is sought from 1 / 100 to 100.
-MAX_TEMPERATURE = 100.0
 _NUM_RESAMPLES = 1000
 _COUNTS_AT_ONCE = 2**22  # of images in resamples, for the memory
 _BLOCK_ROWS = 4096  # of softmax at a time, for the memory
@@ -128,16 +127,6 @@ def calibrate(
   )
 
 
-def softmax(scores: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-  """Returns probabilities float64 [N, C] of scores [N, C] over a temperature.
-
-  The largest score of each row keeps the largest probability.
-  """
-  scores = np.asarray(scores, np.float64)
-  exp = np.exp((scores - scores.max(axis=1, keepdims=True)) / temperature)
-  return exp / exp.sum(axis=1, keepdims=True)
-
-
 def nll(
   labels: np.ndarray, scores: np.ndarray, temperature: float = 1.0
 ) -> np.ndarray:
@@ -152,42 +141,6 @@ def nll(
   below = (scores - scores.max(axis=1, keepdims=True)) / temperature
   of_label = below[np.arange(len(below)), labels]
   return np.log(np.exp(below).sum(axis=1)) - of_label
-
-
-def fit_temperature(
-  labels: np.ndarray, scores: np.ndarray
-) -> tuple[float, bool]:
-  """Fits the temperature that minimizes the NLL.
-
-  The NLL is convex in 1 / T, so where its slope is zero is its minimum.
-
-  Args:
-    labels: int [V].
-    scores: float [V, C], log-probabilities up to a constant of each row.
-
-  Returns:
-    The temperature, from 1 / 100 to 100, and whether it is at one of these
-    bounds because the NLL falls up to there. 1 if no temperature is better.
-  """
-  scores = np.asarray(scores, np.float64)
-  scores = scores - scores.max(axis=1, keepdims=True)
-  of_label = scores[np.arange(len(scores)), labels].mean()
-
-  def slope(log_inverse: float) -> float:
-    """Returns the derivative of the NLL with respect to 1 / T."""
-    exp = np.exp(scores * np.exp(log_inverse))
-    expected = np.einsum('vc,vc->v', exp, scores) / exp.sum(axis=1)
-    return float(expected.mean() - of_label)
-
-  if slope(0.0) == 0:
-    return 1.0, False
-  bound = float(np.log(MAX_TEMPERATURE))
-  if slope(bound) <= 0:
-    return 1 / MAX_TEMPERATURE, True
-  if slope(-bound) >= 0:
-    return MAX_TEMPERATURE, True
-  root = scipy.optimize.brentq(slope, -bound, bound, xtol=1e-9)
-  return float(np.exp(-root)), False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from tf_transfer import datasets, errors
 from tf_transfer.datasets.images import corruption
 from tf_transfer.images import decoding
 from tf_transfer.runtime import progress
-from tf_transfer.transfer import estimators, metrics, result
+from tf_transfer.transfer import estimators, metrics, result, temperature
 from tf_transfer.transfer.fixed_features import (
   classifiers,
   feature_pairs,
@@ -124,6 +124,7 @@ def _evaluate(
     skipped=train_and_val.skipped + test.skipped,
     estimates=estimates,
     fit_seconds=fit_seconds,
+    head=_head(dataset, refit, val.labels, val_scores),
   )
 
 
@@ -147,6 +148,34 @@ def _digests(
       np.asarray(dataset.splits[name].digests)[features.indices]
       for name, features in (('train', train), ('val', val))
     ]
+  )
+
+
+def _head(
+  dataset: datasets.Dataset,
+  refit: fitted.Fitted,
+  val_labels: np.ndarray,
+  val_scores: np.ndarray,
+) -> result.Head | None:
+  """Returns the classifier as a layer that can be put on the network.
+
+  Args:
+    dataset: the dataset.
+    refit: the classifier that is tested.
+    val_labels: int [V] or [V, C].
+    val_scores: float [V, C], of the classifier that was chosen on val.
+
+  Returns:
+    None where it is not linear in the features, as those that normalize them.
+  """
+  if not isinstance(refit, fitted.FittedLinear) or refit.normalized:
+    return None
+  if dataset.multi_label:
+    of_softmax = 1.0
+  else:
+    of_softmax, _ = temperature.fit(val_labels, val_scores)
+  return result.Head(
+    refit.weights[0], refit.bias[0], of_softmax, tuple(dataset.classes)
   )
 
 

@@ -2,13 +2,17 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
-from tf_transfer import errors, networks
+import numpy as np
+
+from tf_transfer import datasets, errors, networks
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.networks import weights
 from tf_transfer.transfer import result as result_lib
-from tf_transfer.transfer.training import grid
+from tf_transfer.transfer import temperature
+from tf_transfer.transfer.training import grid, predictions
 from tf_transfer.transfer.training.search_spec import Search
 
 
@@ -30,6 +34,26 @@ def save(
     InputError: the file could not be written.
   """
   weights.save(path, build_header(search, result), net.variables)
+
+
+def fit_temperature(
+  dataset: datasets.Dataset, arrays: Mapping[str, np.ndarray]
+) -> float:
+  """Fits the temperature of a network's probabilities on val.
+
+  Args:
+    dataset: on which it was trained.
+    arrays: the predictions of its result; the scores on val are those of the
+      network that was chosen there, as it was before a refit.
+
+  Returns:
+    The temperature; 1 where images have several classes or val's scores are
+    not there.
+  """
+  if dataset.multi_label or 'val_scores' not in arrays:
+    return 1.0
+  fitted, _ = temperature.fit(arrays['val_label'], arrays['val_scores'])
+  return fitted
 
 
 def holds(path: pathlib.Path, identity: str) -> bool:
@@ -62,8 +86,13 @@ def build_header(
     )
   else:
     source = f'trained here on {name}, from random values'
+  # The view that did better on val is the one that was tested.
+  resize, contract = predictions.resize_and_contract(
+    result.chosen['view'], original.contract
+  )
   return dataclasses.replace(
     original,
+    contract=contract,
     num_classes=len(search.dataset.classes),
     background=False,
     imagenet_top1=None,
@@ -72,6 +101,9 @@ def build_header(
     source=source,
     source_sha256=original.source_sha256 if search.pretrained else '',
     license=original.license if search.pretrained else '',
+    classes=tuple(search.dataset.classes),
+    temperature=fit_temperature(search.dataset, result.predictions),
+    resize=resize,
   )
 
 

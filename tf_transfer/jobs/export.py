@@ -1,0 +1,82 @@
+"""Exports the network of a finished cell with its head."""
+
+import pathlib
+import re
+import shlex
+
+import ml_collections
+
+from tf_transfer import config_fields, errors
+from tf_transfer.networks import deployment, weights
+from tf_transfer.runtime import files
+from tf_transfer.runtime.units import counted
+from tf_transfer.study import export, ledger
+from tf_transfer.study.schema import Record
+
+_ENDINGS = {
+  'weights': '.safetensors',
+  'stablehlo': '.stablehlo',
+  'saved_model': '.saved_model',
+}
+
+
+def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
+  """Writes a network with its head, and prints how to use it.
+
+  Args:
+    config: of the job, as `configs/export.py` documents.
+    workdir: of the study.
+
+  Raises:
+    InputError: no record or several are named, its network cannot be exported,
+      or the file could not be written.
+  """
+  config_fields.check_job(config, 'export')
+  records = ledger.read_all(workdir)
+  if not records:
+    raise errors.InputError(
+      f'no records in {ledger.Ledger(workdir).path}: --workdir names a study '
+      'that is finished'
+    )
+  record = export.find_record(
+    records,
+    network=config.network,
+    dataset=config.dataset,
+    setting=config.setting,
+    identity=config.identity,
+  )
+  net = export.build(record, workdir, config)
+  path = _output(record, config, workdir)
+  files.make_directory(path.parent)
+  if config.format == 'weights':
+    weights.save(path, net.header, net.variables)
+  elif config.format == 'stablehlo':
+    deployment.write_stablehlo(net, path)
+  else:
+    deployment.write_saved_model(net, path)
+  num_classes = counted(len(net.header.classes), 'class', 'classes')
+  print(
+    f'{ledger.describe(record)}: {num_classes}, '
+    f'{record["test"]["value"]:.2%} on test, temperature '
+    f'{net.header.temperature:.3g}'
+  )
+  print(f'{config.format}  {path}')
+  if config.format == 'weights':
+    print(
+      'classify images with\n  python -m tf_transfer.main '
+      f'--config=predict:{shlex.quote(str(path))},PATH --workdir=DIR'
+    )
+  else:
+    print(f'classes  {deployment.description_path(path)}')
+
+
+def _output(
+  record: Record, config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> pathlib.Path:
+  """Returns where the network is written."""
+  if config.output:
+    return files.local_path(config.output, 'config.output')
+  # The dataset may be the path of a folder.
+  dataset = re.sub(r'[^\w.-]+', '_', record['dataset']).strip('_.')[-100:]
+  name = f'{record["network"]}_{dataset}{_ENDINGS[config.format]}'
+  return workdir / 'exports' / name
