@@ -81,8 +81,10 @@ class Choose(Group):
   # is no bound. The page and the test of the recommended network come after.
   budget: duration() = ''
 
-  # As in configs/base.py.
+  # Height and width in pixels in place of the networks' own; 0: their own.
   image_size: pixels() = 0
+  # Where NAME.safetensors is looked for; a missing one is converted into this
+  # directory from an installed package. '' means WORKDIR/weights.
   weights_dir: path('a directory') = ''
   data: base.Data
   features: ChoiceFeatures

@@ -179,10 +179,10 @@ def test_the_draw_is_in_the_identity_where_it_is_not_the_oldest(
     return record.determinants(small_lite0, dataset, cell.setting, small_config)
 
   usual = fields()
-  assert not {'split_version', 'group_by', 'folds'} & usual.keys()
+  assert not {'split_version', 'group_by', 'num_folds'} & usual.keys()
   assert fields(split_version=2, group_by='a') == {
     **usual,
     'split_version': 2,
     'group_by': 'a',
   }
-  assert fields(folds=(cell.dataset,) * 3) == {**usual, 'folds': 3}
+  assert fields(folds=(cell.dataset,) * 3) == {**usual, 'num_folds': 3}

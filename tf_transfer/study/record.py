@@ -146,7 +146,7 @@ def build(
     'solver': {k: _finite(v) for k, v in result.solver.items()},
     'trials': [dict(trial) for trial in result.trials],
     'losses': list(result.losses),
-    'skipped': list(result.skipped),
+    'skipped': [*cell.dataset.skipped, *result.skipped],
     'notes': list(cell.dataset.notes),
     'predictions': f'predictions/{cell.identity}.npz',
     'versions': {

@@ -82,8 +82,7 @@ def _evaluate(
     (dataset.splits['val'], f'{dataset.name} val'),
   )
   start = time.perf_counter()
-  grid = classifier.grid(config)
-  num_classes = len(dataset.classes)
+  grid, num_classes = classifier.grid(config), len(dataset.classes)
   path = _fit_path(classifier, train, grid, config, num_classes, description)
   best, curve, val_scores = _select(path, grid, val, dataset)
   refit_examples = train_and_val if dataset.val_is_trained_on else train
