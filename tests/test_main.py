@@ -369,7 +369,7 @@ def test_job_that_is_no_name(run, tmp_path, job):
   )
   result = run(f'--config={path}', f'--workdir={tmp_path}/work')
   assert_one_clear_line(
-    result, 'config.job: expected one of study, curves, datasets'
+    result, 'config.job: expected one of study, choose, curves, datasets'
   )
   assert len(result.stderr.splitlines()) == 1
 
