@@ -56,9 +56,15 @@ def test_a_choice_ends_with_a_verdict_and_one_test(
   recommended = choice.candidate(choice.verdict.recommended)
   assert record['weights_sha256'] == recommended.weights_sha256
   assert choice.test.value == record['test']['value']
+  curve = choice.learning_curve
+  assert curve.network == recommended.network
+  assert [len(point.accuracies) for point in curve.points] == [2, 2, 1, 1]
+  assert curve.points[-1].examples == pytest.approx(1430 * 2 / 3, abs=1)
+  assert curve.examples[-1] == 4 * 1430
   printed = capsys.readouterr().out
   assert 'Take ' in printed
   assert 'kept aside (test of digits)' in printed
+  assert 'With twice as many images (2,860) the fitted curve gives' in printed
 
   # The same command goes on: no network is tried again, nothing tested again.
   def fail(*_, **__):

@@ -65,7 +65,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     return
   tried = selection.try_all(sources, task, config, started)
   tried.skipped[:0] = skipped
-  choice = _choose(tried, task)
+  choice = _choose(tried, sources, task)
   _show(choice)
   path = page.write(choice, workdir)
   taken = units.duration(time.monotonic() - started, precise=True)
@@ -99,7 +99,11 @@ def _dataset_name(name: str) -> str:
   return f'folder:{name}'
 
 
-def _choose(tried: selection.Tried, task: candidates.Task) -> types.Choice:
+def _choose(
+  tried: selection.Tried,
+  sources: Sequence[candidates.Source],
+  task: candidates.Task,
+) -> types.Choice:
   """Reaches the verdict, and tests the network that it recommends."""
   positions = tried.kept[0].positions
   networks = [kept.candidate for kept in tried.kept]
@@ -120,6 +124,8 @@ def _choose(tried: selection.Tried, task: candidates.Task) -> types.Choice:
     test = metrics.Measurement(**_test(recommended.weights, task)['test'])
     test_name = f'test of {task.dataset.name}'
     decided = verdict.add_test(decided, test, test_name)
+  (source,) = (one for one in sources if one.network == recommended.network)
+  curve = selection.curve(source, recommended, task)
   ordered = sorted(networks, key=lambda n: (-n.accuracy.value, n.network))
   return types.Choice(
     dataset=task.dataset,
@@ -130,7 +136,7 @@ def _choose(tried: selection.Tried, task: candidates.Task) -> types.Choice:
     verdict=decided,
     test=test,
     test_name=test_name,
-    learning_curve=None,
+    learning_curve=curve,
     notes=(*_notes(tried, task), *selection.notes(task)),
   )
 
@@ -174,7 +180,7 @@ def _show(choice: types.Choice) -> None:
     print(f'{one.network}: not tried: {errors.printable(one.reason)}')
   for note in choice.notes:
     print(f'note: {note}')
-  _print_lines(choice.verdict.lines)
+  _print_lines((*choice.verdict.lines, *choice.learning_curve.lines))
 
 
 def _print_lines(lines: Sequence[str]) -> None:

@@ -109,6 +109,25 @@ def test_too_few_images_for_a_curve():
   assert len(curve.examples) == len(curve.fitted) == 0
 
 
+def test_val_is_predicted_by_parts_of_train():
+  values, labels, digests = gaussians(300)
+  curve = learning_curve.compute(
+    network='tiny',
+    values=values,
+    labels=labels,
+    digests=digests,
+    groups=None,
+    folds=(np.arange(300) >= 240).astype(int),
+    num_classes=3,
+    metric='top1',
+    setting='nearest_class_mean',
+    hyperparameter=0.0,
+    config=base.get_config().ridge,
+    held_out=[1],
+  )
+  assert [point.examples for point in curve.points] == [30, 60, 120, 240]
+
+
 def test_evaluation_on_one_fold():
   values, labels, digests = gaussians(300)
   curve = compute(values, labels, digests, held_out=[0])

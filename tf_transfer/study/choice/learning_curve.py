@@ -103,7 +103,7 @@ def compute(
     for draw in range(num_draws):
       numbers = splits.uniform_numbers(digests, seed + draw)
       for fold in fold_numbers.tolist():
-        part = _select_part(numbers, labels, folds, fold, share)
+        part = _select_part(numbers, labels, folds, fold, fold_numbers, share)
         own = np.flatnonzero(folds == fold)
         parts.append((part, own, fit_one.predict(part, own)))
         num_done += 1
@@ -126,6 +126,7 @@ def _select_part(
   labels: np.ndarray,
   folds: np.ndarray,
   fold: int,
+  fold_numbers: np.ndarray,
   share: float,
 ) -> np.ndarray:
   """Selects a share of each class outside of a fold; int positions.
@@ -138,8 +139,8 @@ def _select_part(
   for label in np.unique(labels[folds != fold]):
     members = np.flatnonzero((folds != fold) & (labels == label))
     if share < 1:
-      in_folds = np.bincount(folds[labels == label])
-      fewest = in_folds.sum() - in_folds.max()
+      own = folds[labels == label]
+      fewest = min(np.sum(own != one) for one in fold_numbers)
       count = max(1, round(share * int(fewest)))
       members = members[np.argsort(numbers[members], kind='stable')[:count]]
     part.append(members)

@@ -12,11 +12,16 @@ from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import concatenate
 from tf_transfer.networks import weights as weights_lib
-from tf_transfer.runtime import units
+from tf_transfer.runtime import progress, units
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import weights_files
 from tf_transfer.study.analysis import accuracy_table
-from tf_transfer.study.choice import candidates, out_of_fold, types
+from tf_transfer.study.choice import (
+  candidates,
+  learning_curve,
+  out_of_fold,
+  types,
+)
 from tf_transfer.transfer.fixed_features import feature_cache, features
 
 # From so many images of val on, networks are compared on val alone.
@@ -403,3 +408,51 @@ def rank(
     except errors.InputError as error:
       estimates[source.network] = types.Estimate(np.nan, 0.0, str(error))
   return estimates
+
+
+def curve(
+  source: candidates.Source,
+  candidate: types.Candidate,
+  task: candidates.Task,
+) -> types.LearningCurve:
+  """Computes the learning curve of a network that was tried.
+
+  Args:
+    source: the network.
+    candidate: the same, as it was tried.
+    task: what it was tried on.
+
+  Raises:
+    InputError: its weights or features cannot be read.
+  """
+  net = weights_files.load(
+    weights_files.locate(source.weights), task.config, task.workdir
+  )
+  examples = candidates.extract_examples(_extractor(net, task), task)
+  positions = examples.positions
+  folds, held_out = task.folds[positions], None
+  if not task.folds.any():
+    # Val is predicted by classifiers on parts of train.
+    folds, held_out = (positions >= len(task.parts[0])).astype(int), [1]
+  num_folds = 1 if held_out else len(np.unique(folds))
+  images = task.images
+  with progress.bar(
+    total=learning_curve.num_fits(num_folds),
+    desc=f'{source.network}: learning curve',
+  ) as bar:
+    return learning_curve.compute(
+      network=source.network,
+      values=examples.values,
+      labels=examples.labels,
+      digests=images.digests[positions],
+      groups=None if images.groups is None else images.groups[positions],
+      folds=folds,
+      num_classes=len(task.dataset.classes),
+      metric=task.dataset.metric,
+      setting=task.setting,
+      hyperparameter=next(iter(candidate.chosen.values()), 0.0),
+      config=candidates.setting_fields(task),
+      held_out=held_out,
+      seed=task.config.data.split_seed,
+      progress=lambda num_done: bar.update(num_done - bar.n),
+    )
