@@ -335,8 +335,9 @@ def _say(
     gain = np.percentile(curves[1:, later] - curves[1:, now], 2.5)
     lines.append(
       f'With {words} as many images ({factor * count:,}) the fitted curve '
-      f'gives {curves[0, later]:.1%} ({low[later]:.1%} to {high[later]:.1%}); '
-      f'with the {count:,} of now {curves[0, now]:.1%}.'
+      f'gives {100 * curves[0, later]:.1f} % ({100 * low[later]:.1f} to '
+      f'{100 * high[later]:.1f} %); with the {count:,} of now '
+      f'{100 * curves[0, now]:.1f} %.'
       + (
         ''
         if gain > _NO_GAIN
