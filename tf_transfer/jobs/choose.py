@@ -70,6 +70,13 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   path = page.write(choice, workdir)
   taken = units.duration(time.monotonic() - started, precise=True)
   print(f'\npage     {path}\ntaken    {taken}')
+  if choice.test is not None:
+    weights = choice.candidate(choice.verdict.recommended).weights
+    print(
+      'use it   python -m tf_transfer.main '
+      f'--config=export:{errors.printable(weights)},'
+      f'{errors.printable(dataset.name)} --workdir={workdir}'
+    )
 
 
 def _study_config(

@@ -55,6 +55,19 @@ def test_the_cheapest_of_the_tied_is_recommended():
   assert 'Fast is 1.9 times as fast, and has about as many parameters' in text
 
 
+def test_of_networks_of_about_one_speed_the_one_with_fewest_operations():
+  def costs(name, speed, flops):
+    one = network(name, 20, speed)
+    return dataclasses.replace(
+      one, cost=dataclasses.replace(one.cost, flops=flops)
+    )
+
+  ordered = verdict.by_cost(
+    [costs('a', 100, 3e9), costs('b', 91, 1e9), costs('c', 89, 0.5e9)]
+  )
+  assert [one.network for one in ordered] == ['b', 'a', 'c']
+
+
 def test_nothing_is_tied():
   decided = verdict.reach(
     [network('a', 10, 5), network('b', 90, 50), network('c', 120, 70)], IMAGES

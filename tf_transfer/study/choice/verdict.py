@@ -21,6 +21,8 @@ from tf_transfer.study.analysis import paired_tests
 from tf_transfer.study.choice import types
 from tf_transfer.transfer import cross_validation, metrics
 
+# A network that reaches this share of another's speed is called as fast.
+_SAME_SPEED = 0.9
 _LEVEL = 0.05  # of the tests, all of them together
 _Z = 1.959964  # the normal distribution's quantile of 97.5 %
 _RESAMPLES = 500  # of the bootstrap
@@ -131,12 +133,20 @@ def visible_difference(
 def by_cost(candidates: Sequence[types.Candidate]) -> list[types.Candidate]:
   """Sorts networks from the cheapest to the most expensive.
 
-  The cheapest is the fastest in the larger batch; of equally fast ones that
-  with fewer parameters.
+  The cheapest is the fastest in the larger batch. Of those within a tenth of
+  its speed, which another measurement may order otherwise, it is the one with
+  the fewest operations, then the fewest parameters.
   """
-  return sorted(
-    candidates, key=lambda one: (-speed(one), one.cost.parameters, one.network)
-  )
+  rest, ordered = list(candidates), []
+  while rest:
+    least = _SAME_SPEED * max(map(speed, rest))
+    cheapest = min(
+      (one for one in rest if speed(one) >= least),
+      key=lambda one: (one.cost.flops, one.cost.parameters, one.network),
+    )
+    rest.remove(cheapest)
+    ordered.append(cheapest)
+  return ordered
 
 
 def speed(candidate: types.Candidate) -> float:
