@@ -229,7 +229,7 @@ def test_what_is_left_out_is_named_in_the_recipe(
   config.pretrain.update({'epochs': 1.0, 'batch_size': 8, 'ema_decay': 0.0})
   config.pretrain.choose_steps_on_val = False
   config.dataset = f'folder:{tmp_path / "photos"}'
-  with pytest.raises(errors.InputError, match=f'{len(corrupt)} of 60 images'):
+  with pytest.raises(errors.InputError, match=f'{len(corrupt)} of 60 files'):
     pretrain.run(config, tmp_path)
   config.data.corrupt = 'skip'
   header = weights.read_header(pretrain.run(config, tmp_path))

@@ -123,7 +123,11 @@ def test_images_left_out_leave_the_rest(tmp_path):
   }
   ledger.Ledger(tmp_path).add(record, made_records.predictions(0.5))
   assert 'of other test images' in refused(record, tmp_path)
-  assert predictions.read({**record, 'skipped': ['a.png']}, tmp_path)
+  skipping = {**record, 'skipped': ['a.png'], 'split_sizes': {'test': 101}}
+  assert predictions.read(skipping, tmp_path)
+  # What was left out was in no split, or in another than test.
+  skipping['split_sizes'] = {'test': 100}
+  assert 'of other test images' in refused(skipping, tmp_path)
 
 
 @pytest.mark.parametrize('kind', ['none', 'text', 'cut', 'directory', 'pipe'])

@@ -59,6 +59,13 @@ def test_a_record_is_json_with_the_identity_of_its_fields(cell, small_config):
   assert fields['validation_curve'] == [0.5, None, 0.9]
 
 
+def test_files_that_a_folder_has_left_out_come_first(cell, small_config):
+  dataset = dataclasses.replace(cell.dataset, skipped=('b.png',))
+  cell = dataclasses.replace(cell, dataset=dataset)
+  fields = record.build(cell, small_config, make_result(), 1.0)
+  assert fields['skipped'] == ['b.png', 'a.png']
+
+
 def test_all_fields_are_documented(cell, small_config):
   page = pathlib.Path(__file__).parents[2] / 'docs' / 'ledger.md'
   table = page.read_text().partition('| field | meaning |')[2]

@@ -147,8 +147,8 @@ def test_a_failing_cell_does_not_stop_the_others(tmp_path, tiny_config, capsys):
   with pytest.raises(errors.InputError, match='9 cells have no record'):
     study.run(tiny_config, work)
   out = capsys.readouterr().out
-  assert '12 cells: 0 found in the ledger, 6 to run, 6 cannot be run' in out
-  assert out.count('CANNOT') == 6
+  assert '12 cells: 0 found in the ledger, 3 to run, 9 cannot be run' in out
+  assert out.count('CANNOT') == 9
   assert len(read_records(work)) == 3
   assert {r['dataset'] for r in read_records(work)} == {'digits'}
   failing = read_records(work, 'failures.jsonl')

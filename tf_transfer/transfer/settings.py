@@ -22,7 +22,11 @@ from tf_transfer.runtime import devices, files
 from tf_transfer.runtime.units import counted
 from tf_transfer.transfer import operations
 from tf_transfer.transfer import result as result_lib
-from tf_transfer.transfer.fixed_features import classifiers, estimates
+from tf_transfer.transfer.fixed_features import (
+  classifiers,
+  corrupt_images,
+  estimates,
+)
 from tf_transfer.transfer.fixed_features import evaluate as evaluate_lib
 from tf_transfer.transfer.setting import (
   Cell,
@@ -105,6 +109,9 @@ def _classifier_cost(
 def _run_classifier(
   name: str, cell: Cell, context: RunContext
 ) -> result_lib.CellResult:
+  corrupt_images.check_test(
+    context.extract, cell.dataset, context.config.data.corrupt
+  )
   return evaluate_lib.evaluate(
     context.extract,
     cell.dataset,

@@ -11,7 +11,8 @@ import pytest
 import sklearn.datasets
 from flax import linen as nn
 
-from tf_transfer import contract, datasets, networks
+from tests.transfer.fixed_features import image_files
+from tf_transfer import contract, networks
 from tf_transfer.configs import base
 from tf_transfer.networks import classifier, weights
 from tf_transfer.transfer.fixed_features import classifiers, fitted
@@ -105,7 +106,7 @@ def corrupt_split(tmp_path, photos):
       (root / folder.name / file.name).write_bytes(file.read_bytes())
   corrupt = root / 'china' / '01.jpg'
   corrupt.write_bytes(corrupt.read_bytes()[:-100])
-  dataset = datasets.open(f'folder:{root}')
+  dataset = image_files.open_files(root)
   for split in dataset.splits.values():
     names = [split.describe(i) for i in range(len(split))]
     if any(str(corrupt) in name for name in names):

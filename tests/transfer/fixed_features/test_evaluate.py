@@ -10,6 +10,7 @@ import pytest
 import sklearn.linear_model
 import threadpoolctl
 
+from tests.transfer.fixed_features import image_files
 from tf_transfer import datasets, errors
 from tf_transfer.transfer import estimators, metrics, result
 from tf_transfer.transfer.fixed_features import (
@@ -355,7 +356,7 @@ def test_every_classifier_names_what_is_left_out(
   evaluate, tiny_net, photos, tmp_path, setting
 ):
   corrupt = corrupt_photos(photos, tmp_path / 'photos')
-  dataset = datasets.open(f'folder:{tmp_path / "photos"}')
+  dataset = image_files.open_files(tmp_path / 'photos')
   extract = extractor(tiny_net, tmp_path / 'cache', 'skip')
   changes = {
     'logistic_regression': {'num_penalties': 2},
@@ -370,7 +371,7 @@ def test_all_corrupt_images_of_all_splits_are_named_at_once(
   evaluate, tiny_net, photos, tmp_path
 ):
   corrupt = corrupt_photos(photos, tmp_path / 'photos')
-  dataset = datasets.open(f'folder:{tmp_path / "photos"}')
+  dataset = image_files.open_files(tmp_path / 'photos')
   # Without a cache, and with one that a run with 'skip' has left.
   for _ in range(2):
     extract = extractor(tiny_net, tmp_path / 'cache', 'error')

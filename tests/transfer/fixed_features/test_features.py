@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.transfer.fixed_features import image_files
 from tf_transfer import datasets, errors, networks
 from tf_transfer.images import resizing
 from tf_transfer.runtime import devices
@@ -136,7 +137,7 @@ def broken_at(split, positions):
 def test_interrupted_extraction_resumes_after_the_last_shard(
   tmp_path, tiny_net, split, tiny_features, monkeypatch
 ):
-  monkeypatch.setattr(features, '_SHARD_SIZE', 10)
+  monkeypatch.setattr(features, 'SHARD_SIZE', 10)
   extract = make_extractor(tiny_net, tmp_path)
   compute_shard, starts = features._compute_shard, []
 
@@ -158,7 +159,7 @@ def test_interrupted_extraction_resumes_after_the_last_shard(
 def test_damaged_shard_is_computed_again(
   tmp_path, tiny_net, split, tiny_features, monkeypatch
 ):
-  monkeypatch.setattr(features, '_SHARD_SIZE', 10)
+  monkeypatch.setattr(features, 'SHARD_SIZE', 10)
   extract = make_extractor(tiny_net, tmp_path)
   extract(split, 'train')
   shard, *_ = sorted(tmp_path.glob('*/*.shard'))
@@ -244,7 +245,7 @@ def test_no_image_can_be_decoded(tmp_path, tiny_net):
       Image.fromarray(pixels).save(path)
       # Cut short, but each file has a content of its own.
       path.write_bytes(path.read_bytes()[:40] + bytes([ord(name), number]))
-  split = datasets.open(f'folder:{tmp_path / "data"}').splits['val']
+  split = image_files.open_files(tmp_path / 'data').splits['val']
   extract = make_extractor(tiny_net, tmp_path / 'cache', corrupt='skip')
   with pytest.raises(errors.InputError, match='no image of the split'):
     extract(split, 'val')
@@ -306,7 +307,7 @@ def test_rubbish_is_neither_used_nor_cached(
   tmp_path, tiny_net, split, tiny_features, monkeypatch, batch, prefetched
 ):
   """Wherever it is: in any batch of any shard, or in the comparison."""
-  monkeypatch.setattr(features, '_SHARD_SIZE', 16)
+  monkeypatch.setattr(features, 'SHARD_SIZE', 16)
   extract = RubbishExtractor(
     tiny_net,
     feature_cache.FeatureCache(tmp_path, 1e9),
@@ -346,7 +347,7 @@ def test_exhausted_memory_says_what_to_do(tmp_path, tiny_net, split):
 def test_one_batch_in_two_shards_is_computed_again(
   tmp_path, tiny_net, split, monkeypatch
 ):
-  monkeypatch.setattr(features, '_SHARD_SIZE', 16)
+  monkeypatch.setattr(features, 'SHARD_SIZE', 16)
   extract = RubbishExtractor(
     tiny_net,
     feature_cache.FeatureCache(tmp_path, 1e9),
@@ -433,7 +434,7 @@ def with_contract(net: networks.Network, **changes) -> networks.Network:
 def test_prefetch_decodes_each_image_once_for_all_networks(
   tmp_path, tiny_net, split, monkeypatch
 ):
-  monkeypatch.setattr(features, '_SHARD_SIZE', 10)
+  monkeypatch.setattr(features, 'SHARD_SIZE', 10)
   nets = [
     tiny_net,
     with_contract(tiny_net, mean=(100.0,) * 3),
@@ -458,7 +459,7 @@ def test_prefetch_decodes_each_image_once_for_all_networks(
 def test_prefetch_decodes_missing_shards_only(
   tmp_path, tiny_net, split, monkeypatch
 ):
-  monkeypatch.setattr(features, '_SHARD_SIZE', 10)
+  monkeypatch.setattr(features, 'SHARD_SIZE', 10)
   nets = [tiny_net, with_contract(tiny_net, mean=(100.0,) * 3)]
   extractors = [make_extractor(net, tmp_path) for net in nets]
   recorded, positions = record_reads(split)
@@ -475,7 +476,7 @@ def test_prefetch_decodes_missing_shards_only(
 def test_prefetch_stops_when_the_cache_is_full(
   tmp_path, tiny_net, split, monkeypatch
 ):
-  monkeypatch.setattr(features, '_SHARD_SIZE', 10)
+  monkeypatch.setattr(features, 'SHARD_SIZE', 10)
   nets = [tiny_net, with_contract(tiny_net, mean=(100.0,) * 3)]
   extractors = [make_extractor(net, tmp_path, cache_bytes=0) for net in nets]
   recorded, positions = record_reads(split)

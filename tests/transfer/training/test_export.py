@@ -171,3 +171,11 @@ def test_a_finished_cell_has_no_network_to_write(tmp_path, net):
   study.run(config, work)
   details = weights.read_header(path).recipe.details
   assert details['fine_tuned']['steps'] == 10
+
+
+def test_files_that_a_folder_has_left_out_are_named(exported):
+  search, result, _ = exported
+  dataset = dataclasses.replace(search.dataset, skipped=('a.jpg',))
+  search = dataclasses.replace(search, dataset=dataset)
+  header = export.build_header(search, result)
+  assert header.recipe.details['skipped'] == ['a.jpg']

@@ -29,6 +29,7 @@ from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import pipeline
 from tf_transfer.datasets.images import corruption
 from tf_transfer.runtime import devices, progress
+from tf_transfer.runtime.units import counted
 from tf_transfer.transfer.fixed_features import (
   feature_cache,
   pooling,
@@ -38,7 +39,7 @@ from tf_transfer.transfer.training import device_memory
 
 # Part of every cache key: raise it when what is computed changes.
 _VERSION = 1
-_SHARD_SIZE = 2048  # images
+SHARD_SIZE = 2048  # images
 
 
 def _advise() -> str:
@@ -300,8 +301,8 @@ class Extractor:
       ) as bar,
       verification.Unverified(split, self.batch_size) as unverified,
     ):
-      for start in range(0, len(split), _SHARD_SIZE):
-        values = out[start : start + _SHARD_SIZE]
+      for start in range(0, len(split), SHARD_SIZE):
+        values = out[start : start + SHARD_SIZE]
         shard_valid = entry.read(start, values)
         if shard_valid is None:
           shard_valid, sample = _compute_shard(
@@ -372,8 +373,8 @@ class Extractor:
     indices = np.flatnonzero(valid)
     # In place and in blocks: rows only move up, and no second matrix is made.
     if skipped:
-      for start in range(0, len(indices), _SHARD_SIZE):
-        rows = indices[start : start + _SHARD_SIZE]
+      for start in range(0, len(indices), SHARD_SIZE):
+        rows = indices[start : start + SHARD_SIZE]
         values[start : start + len(rows)] = values[rows]
     return Features(
       values[: len(indices)],
@@ -416,15 +417,15 @@ def prefetch(
     bar = stack.enter_context(
       progress.bar(
         total=len(split),
-        desc=f'{len(extractors)} networks: {name}',
+        desc=f'{counted(len(extractors), "network")}: {name}',
         unit=' images',
       )
     )
     unverified = stack.enter_context(
       verification.Unverified(split, extractors[0].batch_size)
     )
-    for start in range(0, len(split), _SHARD_SIZE):
-      count = min(_SHARD_SIZE, len(split) - start)
+    for start in range(0, len(split), SHARD_SIZE):
+      count = min(SHARD_SIZE, len(split) - start)
       missing = []
       for extractor, entry in zip(extractors, entries, strict=True):
         values = np.empty((count, extractor.feature_dim), np.float32)

@@ -124,7 +124,7 @@ def _build_recipe(
     'test': dataclasses.asdict(
       result.runs[0].test if result.runs else result.test
     ),
-    'skipped': list(result.skipped),
+    'skipped': [*search.dataset.skipped, *result.skipped],
   }
   if search.pretrained:
     details['begun_with'] = {

@@ -429,6 +429,6 @@ def build_recipe(
       'metric': pretraining.dataset.metric,
       'view': VIEW,
       'test': dataclasses.asdict(result.test),
-      'skipped': list(result.skipped),
+      'skipped': [*pretraining.dataset.skipped, *result.skipped],
     },
   )
