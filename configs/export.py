@@ -47,13 +47,6 @@ class Export(Group):
   # WORKDIR/weights.
   weights_dir: path('a directory') = ''
 
-  @staticmethod
-  def contradiction(config: ml_collections.ConfigDict) -> str:
-    """Says that no cell is named; '' if one is."""
-    if config.network or config.dataset or config.identity:
-      return ''
-    return 'network: name one, a dataset or an identity'
-
 
 def get_config(argument: str = '') -> ml_collections.ConfigDict:
   """Returns the config of the export.

@@ -83,14 +83,17 @@ def test_no_image_chooses_its_own_hyperparameter():
 def test_choosing_among_noise_does_not_flatter():
   """The best of many random predictions is no better than chance."""
   rng = np.random.default_rng(0)
-  scores = rng.standard_normal((50, 300, 2)).astype(np.float16)
-  labels = rng.integers(0, 2, 300)
-  chosen = out_of_fold._choose(
-    scores, labels, np.arange(300) % 5, np.arange(50.0), 'top1', True
-  )
-  flattered = (scores.argmax(axis=2)[chosen.best] == labels).mean()
-  assert flattered >= 0.55
-  assert abs((chosen.predictions == labels).mean() - 0.5) < 0.05
+  chosen, best = [], []
+  for _ in range(20):
+    scores = rng.standard_normal((50, 300, 2)).astype(np.float16)
+    labels = rng.integers(0, 2, 300)
+    predicted = out_of_fold._choose(
+      scores, labels, np.arange(300) % 5, np.arange(50.0), 'top1', True
+    )
+    chosen.append((predicted.predictions == labels).mean())
+    best.append((scores.argmax(axis=2)[predicted.best] == labels).mean())
+  assert min(best) >= 0.55
+  assert abs(np.mean(chosen) - 0.5) < 0.02
 
 
 def test_val_alone_is_predicted_by_one_fit_on_train(ridge):
