@@ -1,13 +1,20 @@
-"""Checks which of the paper's datasets are there and complete.
+"""Checks which of the paper's datasets are there, and what is in a folder.
 
   python -m tf_transfer.main --config=datasets --config.data.dir=DIR
   python -m tf_transfer.main --config=datasets:NAME,NAME ...
+  python -m tf_transfer.main --config=datasets:folder:PATH
 
-Expect: a line for each dataset that is missing; for each that is there, its
-place, its classes and counts beside the paper's, and the hashes of its splits.
-With names, also how to get those that are missing. The first time every image
-is read for its hash, a few minutes for Food-101; later no time, if a workdir is
-given. The exit code is 1 if a dataset that is there is not as it should be.
+Expect of a folder: images by class and split, all files that cannot be decoded,
+copies and images that look alike, sizes, what is left out, classes too small to
+be tested, and what to do about each. With a workdir long lists are cut on the
+screen, and a file in it has all. The exit code is 1 if something stops a job.
+
+Expect of the paper's: a line for each dataset that is missing; for each that is
+there, its place, its classes and counts beside the paper's, and the hashes of
+its splits. With names, also how to get those that are missing. The first time
+every image is read for its hash, a few minutes for Food-101; later no time, if
+a workdir is given. The exit code is 1 if a dataset that is there is not as it
+should be.
 """
 
 import ml_collections
@@ -31,7 +38,7 @@ class Datasets(Group):
   job: choice('datasets') = 'datasets'
 
   # food101 cifar10 cifar100 birdsnap sun397 cars aircraft voc2007 dtd pets
-  # caltech101 flowers imagenet; () means all of them.
+  # caltech101 flowers imagenet, or folder:PATH; () means all but folders.
   datasets: several(name('a dataset')) = ()
   data: base.Data
 

@@ -11,6 +11,7 @@ from tf_transfer.datasets.opening import (
   open_from_config,
   open_test,
   open_test_from_config,
+  report_folder,
 )
 from tf_transfer.datasets.table import TABLE, Row, row, title
 from tf_transfer.images.decoding import CorruptImage
@@ -31,6 +32,7 @@ __all__ = [
   'open_from_config',
   'open_test',
   'open_test_from_config',
+  'report_folder',
   'row',
   'select',
   'title',

@@ -1,10 +1,11 @@
 """Finds and opens datasets by name."""
 
 import os
+from collections.abc import Callable
 
 import ml_collections
 
-from tf_transfer.datasets import table
+from tf_transfer.datasets import folder_examination, folder_report, table
 from tf_transfer.datasets.dataset import (
   Dataset,
   Progress,
@@ -21,10 +22,12 @@ from tf_transfer.datasets.sources.fashion_mnist import (
   open_fashion_mnist,
 )
 from tf_transfer.datasets.sources.folder import (
+  FolderContents,
   FolderOptions,
   check_folder,
   folder_name,
   open_folder,
+  read_folder,
 )
 from tf_transfer.datasets.splits import RandomSplit
 from tf_transfer.datasets.table import FOLDER, Row
@@ -125,6 +128,7 @@ def open(
   split_version: int = 2,
   group_by: str = '',
   folds: int = 0,
+  inspect: Callable[[FolderContents], None] | None = None,
 ) -> Dataset:
   """Opens a dataset.
 
@@ -132,10 +136,8 @@ def open(
     name: of the table, or 'folder:PATH'.
     data_dir: the directory of named datasets; None: that of TFDS.
     seed: of the random draw of splits that are not official.
-    val_fraction: share of validation in `digits` and folders. For other
-      datasets the protocol fixes it.
-    test_fraction: share of test in `digits` and in folders without a test
-      split.
+    val_fraction: share of validation in `digits` and folders.
+    test_fraction: share of test in `digits` and folders without a test split.
     cut_banner: whether to cut off the banner of the images of `aircraft`.
     prepare: whether TFDS may download a dataset of the paper that is missing.
     cache_dir: where to keep the digests of images, so that later runs need not
@@ -145,6 +147,7 @@ def open(
     split_version: of the draw of a folder's splits: 2 or 1.
     group_by: groups files of a folder; see `FolderOptions`.
     folds: number of folds of a cross-validation; 0: none.
+    inspect: is called with what is in a folder, before it is split.
 
   Raises:
     InputError: there is no such dataset, or its data cannot be used.
@@ -166,7 +169,7 @@ def open(
   if row is FOLDER:
     options = FolderOptions(corrupt, split_version, group_by, folds, cache_dir)
     path = name.removeprefix(FOLDER.name)
-    return open_folder(path, **common, options=options)
+    return open_folder(path, **common, options=options, inspect=inspect)
   if row.name == 'digits':
     return open_digits(name, data_dir=data_dir, num_folds=folds, **common)
   return open_fashion_mnist(name, data_dir=data_dir, **common)
@@ -215,7 +218,8 @@ def open_test(
 def open_from_config(
   name: str,
   data: ml_collections.ConfigDict,
-  digest_cache_dir: str | os.PathLike,
+  digest_cache_dir: str | os.PathLike | None,
+  show_report: Callable[[folder_report.FolderReport], None] | None = None,
 ) -> Dataset:
   """Opens a dataset as a job's config says, and prints what it holds.
 
@@ -229,10 +233,17 @@ def open_from_config(
       group_by, folds, examples_per_class and subset_seed.
     digest_cache_dir: where to keep the digests of images if `data.cache_dir`
       is empty.
+    show_report: is called with the report of a folder, before anything in it
+      is an error.
 
   Raises:
     InputError: there is no such dataset, or its data cannot be used.
   """
+
+  def inspect(contents: FolderContents) -> None:
+    if show_report is not None:
+      show_report(_report(contents, data))
+
   dataset = open(
     name,
     data_dir=data.dir or None,
@@ -247,6 +258,7 @@ def open_from_config(
     split_version=data.split_version,
     group_by=data.group_by,
     folds=data.folds,
+    inspect=inspect,
   )
   if data.examples_per_class:
     dataset = few_examples(dataset, data.examples_per_class, data.subset_seed)
@@ -258,6 +270,40 @@ def open_from_config(
   for note in dataset.notes:
     print(f'  note: {note}')
   return dataset
+
+
+def report_folder(
+  name: str,
+  data: ml_collections.ConfigDict,
+  digest_cache_dir: str | os.PathLike | None,
+) -> folder_report.FolderReport:
+  """Examines a folder as `open_from_config` opens it.
+
+  Args:
+    name: 'folder:PATH'.
+    data: as for `open_from_config`.
+    digest_cache_dir: likewise.
+
+  Raises:
+    InputError: the folder cannot be read, or has no folders of classes.
+  """
+  cache_dir = os.path.expanduser(data.cache_dir) or digest_cache_dir
+  path = name.removeprefix(FOLDER.name)
+  return _report(read_folder(path, cache_dir, progress_lib.bar), data)
+
+
+def _report(
+  contents: FolderContents, data: ml_collections.ConfigDict
+) -> folder_report.FolderReport:
+  """Examines what was read from a folder as a job's config says."""
+  return folder_examination.examine(
+    contents,
+    FOLDER.metric,
+    RandomSplit(data.split_seed, data.val_fraction, data.test_fraction),
+    FolderOptions(data.corrupt, data.split_version, data.group_by, data.folds),
+    data.examples_per_class,
+    data.subset_seed,
+  )
 
 
 def open_test_from_config(

@@ -15,6 +15,7 @@ from typing import Any
 import ml_collections
 
 from tf_transfer import config_fields, datasets, errors
+from tf_transfer.datasets import folder_report
 from tf_transfer.jobs import study
 from tf_transfer.runtime import devices, files, units
 from tf_transfer.runtime.units import counted
@@ -53,8 +54,12 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   workdir = files.make_directory(workdir)
   devices.enable_compilation_cache(workdir / 'compiled')
   sources, skipped = selection.list_sources(config, workdir)
+  report = []
   dataset = datasets.open_from_config(
-    study_config.datasets[0], data, workdir / 'digests'
+    study_config.datasets[0],
+    data,
+    workdir / 'digests',
+    lambda found: report.extend(folder_report.show(found, workdir)),
   )
   task = selection.make_task(
     dataset, config.num_folds, study_config, config.setting, workdir
@@ -67,7 +72,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   tried.skipped[:0] = skipped
   choice = _choose(tried, sources, task)
   _show(choice)
-  path = page.write(choice, workdir)
+  path = page.write(choice, workdir, report=report)
   taken = units.duration(time.monotonic() - started, precise=True)
   print(f'\npage     {path}\ntaken    {taken}')
   if choice.test is not None:

@@ -1,16 +1,19 @@
-"""Examines the paper's datasets and ImageNet: which are found, and complete.
+"""Examines datasets: the paper's and ImageNet's files, and your folders.
 
+It tells which of the paper's are found and complete, and reports what is in a
+folder of images as jobs would split it.
 On request it decodes every image, and writes or checks a manifest with the
 SHA-256 of every file.
 """
 
 import os
 import pathlib
+from collections.abc import Sequence
 
 import ml_collections
 
-from tf_transfer import config_fields
-from tf_transfer.datasets import doctor, manifest
+from tf_transfer import config_fields, datasets, errors
+from tf_transfer.datasets import doctor, folder_report, manifest, table
 from tf_transfer.datasets.sources import official
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import progress
@@ -31,7 +34,41 @@ def run(
       All datasets are examined first.
   """
   config_fields.check_job(config, 'datasets')
-  rows = doctor.select_rows(config.datasets)
+  folders = [x for x in config.datasets if x.startswith(table.FOLDER.name)]
+  names = [name for name in config.datasets if name not in folders]
+  rows = doctor.select_rows(names) if names or not folders else []
+  faulty = [name for name in folders if not _report(name, config, workdir)]
+  if rows:
+    faulty += _examine(rows, config, workdir)
+  if faulty:
+    raise InputError(f'{", ".join(faulty)}: there are problems, see above')
+
+
+def _report(
+  name: str, config: ml_collections.ConfigDict, workdir: pathlib.Path | None
+) -> bool:
+  """Reports on a folder; returns whether jobs can use it."""
+  try:
+    report = datasets.report_folder(
+      name, config.data, workdir and workdir / 'digests'
+    )
+  except InputError as error:
+    print(f'{errors.printable(name)}: PROBLEM: {error}')
+    return False
+  folder_report.show(report, workdir)
+  return not report.stops
+
+
+def _examine(
+  rows: Sequence[table.Row],
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path | None,
+) -> tuple[str, ...]:
+  """Examines datasets with official splits; returns those with problems.
+
+  Raises:
+    InputError: files differ from the manifest.
+  """
   options = official.Options(
     data_dir=config.data.dir or None,
     seed=config.data.split_seed,
@@ -53,7 +90,4 @@ def run(
   if config.manifest:
     names = [row.name for row in rows]
     manifest.write_or_check(config.manifest, names, directories, progress.bar)
-  if examination.faulty:
-    raise InputError(
-      f'{", ".join(examination.faulty)}: there are problems, see above'
-    )
+  return examination.faulty

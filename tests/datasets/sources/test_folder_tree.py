@@ -107,9 +107,12 @@ def test_a_name_of_an_image_is_never_left_out(tmp_path, data):
   """What it holds is for the decoder to say, and for data.corrupt."""
   write(tmp_path, animals(20))
   (tmp_path / 'cat' / 'x.JPG').write_bytes(data)
-  dataset = open_at(tmp_path)
-  assert count(dataset) == 41
-  assert dataset.notes == ()
+  with pytest.raises(datasets.CorruptImage, match='x.JPG'):
+    open_at(tmp_path)
+  dataset = open_at(tmp_path, corrupt='skip')
+  assert count(dataset) == 40
+  (name,) = dataset.skipped
+  assert name.endswith('cat/x.JPG')
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,6 +51,59 @@ _DEFAULT = FolderOptions()
 _ImagesByClass = Mapping[str, list[str]]
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class FolderContents:
+  """What is in a directory of images, before anything is left out or drawn.
+
+  Attributes:
+    name: of the dataset, 'folder:PATH'.
+    root: the directory.
+    classes: their names, as they are printed.
+    files: of each split that has a folder, or of WHOLE; unreadable ones too.
+    notes: sentences on folders, and on files that are no images.
+    left_out: kind of files that are left out -> number and the first names.
+  """
+
+  name: str
+  root: str
+  classes: tuple[str, ...]
+  files: Mapping[str, FolderFiles]
+  notes: tuple[str, ...]
+  left_out: Mapping[str, tuple[int, tuple[str, ...]]]
+
+
+def read_folder(
+  path: str, cache_dir: str | os.PathLike | None, progress: Progress
+) -> FolderContents:
+  """Reads a directory of images: every file once.
+
+  Args:
+    path: of the directory; `~` is the home directory.
+    cache_dir: as in `FolderOptions`.
+    progress: a wrapper of iterables like tqdm.
+
+  Raises:
+    InputError: the directory cannot be used. The message names the file or
+      folder, and says what to do.
+  """
+  root = _root(path)
+  tree = FolderTree(root)
+  layout = find_layout(tree, root)
+  images = _find_images(tree, root, layout)
+  name = folder_name(path)
+  classes = _printable_names(root, list(next(iter(images.values()))))
+  by_folder = {
+    split_name: {
+      each: (layout.classes[split_name][each], paths)
+      for each, paths in by_class.items()
+    }
+    for split_name, by_class in images.items()
+  }
+  files = read_files(name, root, by_folder, cache_dir, progress)
+  notes = (*layout.notes, *tree.notes())
+  return FolderContents(name, root, classes, files, notes, tree.left_out())
+
+
 def open_folder(
   path: str,
   *,
@@ -58,6 +111,7 @@ def open_folder(
   random_split: splits.RandomSplit,
   progress: Progress,
   options: FolderOptions = _DEFAULT,
+  inspect: Callable[[FolderContents], None] | None = None,
 ) -> Dataset:
   """Opens a directory of images; reads every file once.
 
@@ -68,42 +122,41 @@ def open_folder(
       splits, or without one of val.
     progress: a wrapper of iterables like tqdm.
     options: how it is read and split.
+    inspect: is called with what was read, before anything else is done.
 
   Raises:
     InputError: the directory cannot be used. The message names the file or
       folder, and says what to do.
   """
-  root = _root(path)
-  tree = FolderTree(root)
-  layout = find_layout(tree, root)
-  images = _find_images(tree, root, layout)
-  classes = list(next(iter(images.values())))
-  name = folder_name(path)
-  files = read_files(
-    name,
-    root,
-    {
-      split_name: {
-        each: (layout.classes[split_name][each], paths)
-        for each, paths in by_class.items()
-      }
-      for split_name, by_class in images.items()
-    },
-    options.cache_dir,
-    progress,
-  )
+  contents = read_folder(path, options.cache_dir, progress)
+  if inspect is not None:
+    inspect(contents)
+  return open_contents(contents, metric, random_split, options)
+
+
+def open_contents(
+  contents: FolderContents,
+  metric: str,
+  random_split: splits.RandomSplit,
+  options: FolderOptions,
+) -> Dataset:
+  """Makes a dataset of what was read from a directory; see `open_folder`.
+
+  Raises:
+    InputError: files cannot be decoded, or a split cannot be drawn.
+  """
+  name, root, classes = contents.name, contents.root, contents.classes
   files, skipped, corrupt_notes = without_corrupt(
-    name, classes, files, options.corrupt
+    name, classes, contents.files, options.corrupt
   )
-  notes = [*layout.notes, *tree.notes(), *corrupt_notes]
+  notes = [*contents.notes, *corrupt_notes]
   contradiction_notes = _contradiction_notes(root, files)
   files, copy_notes = _without_copies(root, files)
   notes += copy_notes + contradiction_notes
   if options.split_version > 1:
     files, group_notes = group_files(files, options.group_by)
     notes += group_notes
-  names = _printable_names(root, classes)
-  dataset = _draw(name, root, names, metric, files, random_split, options)
+  dataset = _draw(name, root, classes, metric, files, random_split, options)
   fields = {'skipped': skipped}
   if options.split_version > 1 and len(files) < len(SPLIT_NAMES):
     fields |= {

@@ -14,6 +14,8 @@ from tf_transfer.runtime.units import counted
 
 # How many things a note lists before it counts the others.
 MAX_LISTED = 8
+# How many files of a kind are remembered by name.
+MAX_NAMED = 3
 
 # (device, inode) of a file or folder.
 FileId = tuple[int, int]
@@ -48,6 +50,7 @@ class Counts:
     system_folders: paths of folders that were not read.
     left_out: how many files of an extension were left out, by a text that names
       it, and the reason if it is no usual one.
+    left_out_paths: the first few of each of these.
     num_hidden: how many hidden files.
     num_special: how many pipes, sockets and devices.
     unusual: how many images were told by content, by extension.
@@ -63,6 +66,7 @@ class Counts:
   left_out: collections.Counter = dataclasses.field(
     default_factory=collections.Counter
   )
+  left_out_paths: dict[str, list[str]] = dataclasses.field(default_factory=dict)
   num_hidden: int = 0
   num_special: int = 0
   unusual: collections.Counter = dataclasses.field(
@@ -73,6 +77,13 @@ class Counts:
   )
   num_file_links: int = 0
   num_repeated_files: int = 0
+
+  def leave_out(self, path: str, kind: str) -> None:
+    """Counts a file of a kind as left out, and keeps the first few names."""
+    self.left_out[kind] += 1
+    paths = self.left_out_paths.setdefault(kind, [])
+    if len(paths) < MAX_NAMED:
+      paths.append(path)
 
   def notes(self, root: str, read: Collection[FileId]) -> list[str]:
     """Returns a sentence for each kind of thing that there is.

@@ -84,6 +84,16 @@ class FolderFiles:
       None if self.groups is None else self.groups[positions],
     )
 
+  def join(self, others: Sequence['FolderFiles']) -> 'FolderFiles':
+    """Returns these files and others after them, without their groups."""
+    parts = (self, *others)
+    return FolderFiles(
+      sum((part.paths for part in parts), ()),
+      np.concatenate([part.labels for part in parts]),
+      sum((part.names for part in parts), ()),
+      image_facts.join([part.facts for part in parts]),
+    )
+
   def to_split(self, name: str, root: str) -> Split:
     """Makes a split whose images are read when they are asked for.
 

@@ -242,6 +242,19 @@ class FolderTree:
     notes = self._counts.notes(self._root, self._entered.keys())
     return [*notes, *self._nested_notes()]
 
+  def left_out(self) -> dict[str, tuple[int, tuple[str, ...]]]:
+    """Returns the number and first names of each kind that was left out."""
+    return {
+      kind: (
+        count,
+        tuple(
+          printable(os.path.relpath(path, self._root))
+          for path in self._counts.left_out_paths[kind]
+        ),
+      )
+      for kind, count in self._counts.left_out.most_common()
+    }
+
   def _list(self, folder: str) -> _Listing:
     """Lists a folder; a second time from memory."""
     if folder not in self._listings:
@@ -314,11 +327,12 @@ class FolderTree:
     listing = self._list(folder)
     unusual = []
     for name, _ in listing.others:
-      reason = _look_inside(os.path.join(folder, name))
+      path = os.path.join(folder, name)
+      reason = _look_inside(path)
       if reason is None:
         unusual.append(name)
       else:
-        self._counts.left_out[_suffix(name) + reason] += 1
+        self._counts.leave_out(path, _suffix(name) + reason)
     counts = self._counts
     counts.num_hidden += listing.num_hidden
     counts.num_special += listing.num_special
@@ -347,7 +361,7 @@ class FolderTree:
           continue
         reason = _look_inside(path)
         if reason is not None:
-          self._counts.left_out[_suffix(link.name) + reason] += 1
+          self._counts.leave_out(path, _suffix(link.name) + reason)
           continue
       branch.paths.append(path)
       branch.targets.add(link.target)

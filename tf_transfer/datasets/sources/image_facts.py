@@ -81,6 +81,18 @@ class ImageFacts:
     )
 
 
+def join(parts: Sequence[ImageFacts]) -> ImageFacts:
+  """Returns the facts of the files of all parts, in order."""
+  return ImageFacts(
+    *(
+      np.concatenate([getattr(part, name) for part in parts])
+      for name in _ARRAYS
+    ),
+    sum((part.formats for part in parts), ()),
+    sum((part.problems for part in parts), ()),
+  )
+
+
 # Facts of one file, in the order of the attributes of `ImageFacts`.
 _Row = tuple[bytes, int, int, int, np.ndarray, str, str]
 
