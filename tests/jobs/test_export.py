@@ -71,6 +71,6 @@ def test_workdir_without_records(tmp_path):
     export.run(config, tmp_path)
 
 
-def test_no_cell_is_named(tmp_path):
-  with pytest.raises(errors.InputError, match='config.network: name one'):
+def test_a_workdir_without_records(tmp_path):
+  with pytest.raises(errors.InputError, match='no records in .*a study that'):
     export.run(export_config.get_config(), tmp_path)
