@@ -17,6 +17,8 @@ a workdir is given. The exit code is 1 if a dataset that is there is not as it
 should be.
 """
 
+import re
+
 import ml_collections
 
 from tf_transfer import config_fields, config_files
@@ -53,11 +55,14 @@ def get_config(argument: str = '') -> ml_collections.ConfigDict:
   """Returns the config of the check.
 
   Args:
-    argument: 'NAME,NAME', or '' for all datasets.
+    argument: 'NAME,NAME', or '' for all datasets. Folders come last: a path may
+      contain commas.
 
   Raises:
     InputError: a name in the list is empty.
   """
   config = config_fields.defaults(Datasets)
-  config.datasets = config_files.parse_list(argument, 'NAME')
+  names, *paths = re.split('(?:^|,)folder:', argument)
+  folders = tuple(f'folder:{path}' for path in paths)
+  config.datasets = (*config_files.parse_list(names, 'NAME'), *folders)
   return config.lock()

@@ -83,7 +83,14 @@ def test_any_argument_gives_a_config_or_one_line(name):
 def test_lists():
   assert imagenet.get_config('a,b').networks == ('a', 'b')
   assert datasets.get_config('').datasets == ()
+  assert datasets.get_config('pets,dtd').datasets == ('pets', 'dtd')
   assert merge.get_config('x/1,x/2').sources == ('x/1', 'x/2')
+
+
+def test_folders_to_examine():
+  assert datasets.get_config('folder:/a,b').datasets == ('folder:/a,b',)
+  config = datasets.get_config('pets,dtd,folder:/a,b,folder:c')
+  assert config.datasets == ('pets', 'dtd', 'folder:/a,b', 'folder:c')
 
 
 def test_pretraining_on_a_folder():

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.datasets import image_folders
 from tf_transfer import errors
 from tf_transfer.configs import choose as config_file
 from tf_transfer.jobs import choose
@@ -115,6 +116,28 @@ def test_folds_of_the_dataset_leave_no_test(config, tmp_path, written):
   assert len(choice.images) == 1797
   assert 'a bootstrap of the choice expects' in choice.verdict.lines[-1]
   assert not ledger.read_all(tmp_path)
+
+
+def test_what_is_in_a_folder_is_said_first_and_on_the_page(
+  config, tmp_path, capsys, monkeypatch
+):
+  files = image_folders.animals(20) | {'dog/copy.png': 1001, 'cat/a.txt': b'a'}
+  root = image_folders.write(tmp_path / 'images', files)
+  config.dataset = str(root)
+  config.networks = ('tiny',)
+  reports = []
+
+  def write(choice, workdir, report=None):
+    reports.append(report)
+    return workdir / 'choice.html'
+
+  monkeypatch.setattr(page, 'write', write)
+  choose.run(config, tmp_path / 'work')
+  text = capsys.readouterr().out
+  (lines,) = reports
+  assert lines[0] == f'folder:{root}: 2 classes'
+  assert any('dog/1.png' in line and 'dog/copy.png' in line for line in lines)
+  assert text.index('1 .txt: cat/a.txt') < text.index('1 network to try')
 
 
 def test_a_ranking_by_estimate(config, tmp_path, capsys, written):

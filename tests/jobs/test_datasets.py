@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.datasets import miniatures
+from tests.datasets import image_folders, miniatures
 from tf_transfer.configs import datasets as datasets_config
 from tf_transfer.datasets import table
 from tf_transfer.errors import InputError
@@ -87,6 +87,38 @@ def test_bad_arguments(run, data_dir, tmp_path):
     run(data_dir, 'pets', manifest=str(tmp_path / 'no' / 'manifest'))
   with pytest.raises(InputError, match='no such directory'):
     run(tmp_path / 'none', 'pets')
+
+
+def test_a_folder(run, tmp_path):
+  root = image_folders.write(tmp_path / 'a,b', image_folders.animals())
+  text = run('', f'folder:{root}', tmp_path / 'work')
+  assert f'folder:{root}' in text
+  assert '2 classes' in text
+  assert 'looking in' not in text
+  assert (tmp_path / 'work' / 'digests').is_dir()
+
+
+def test_folders_beside_datasets(run, data_dir, tmp_path):
+  for name in ('one', 'two'):
+    image_folders.write(tmp_path / name, image_folders.animals())
+  paths = f'folder:{tmp_path}/one,folder:{tmp_path}/two'
+  text = run(data_dir, f'pets,{paths}')
+  assert '1 of 1 found' in text
+  assert text.count('total 12 4 4 20') == 2
+
+
+def test_what_stops_a_job_on_a_folder_is_an_error(run, tmp_path):
+  files = {**image_folders.animals(), 'cat/cut.png': b''}
+  root = image_folders.write(tmp_path / 'images', files)
+  with pytest.raises(InputError, match='there are problems, see above'):
+    run('', f'folder:{root}')
+  config = datasets_config.get_config(f'folder:{root}')
+  config.data.corrupt = 'skip'
+  datasets_job.run(config.lock(), None)
+  with pytest.raises(InputError, match='there are problems, see above'):
+    run('', f'folder:{tmp_path}/none')
+  with pytest.raises(InputError, match='manifest'):
+    run('', f'folder:{root}', manifest=str(tmp_path / 'manifest'))
 
 
 def test_as_a_command(tmp_path):

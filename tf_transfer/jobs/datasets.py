@@ -36,6 +36,11 @@ def run(
   config_fields.check_job(config, 'datasets')
   folders = [x for x in config.datasets if x.startswith(table.FOLDER.name)]
   names = [name for name in config.datasets if name not in folders]
+  if folders and config.manifest:
+    raise InputError(
+      "config.manifest: it is of the files of the paper's datasets: leave "
+      f'{errors.printable(folders[0])} out'
+    )
   rows = doctor.select_rows(names) if names or not folders else []
   faulty = [name for name in folders if not _report(name, config, workdir)]
   if rows:

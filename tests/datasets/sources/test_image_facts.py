@@ -1,6 +1,7 @@
 """Facts of image files: sizes, hashes, problems, and their cache."""
 
 import io
+import os
 
 import numpy as np
 import pytest
@@ -114,6 +115,17 @@ def test_progress_counts_files(paths, tmp_path):
 def test_a_file_that_cannot_be_read_is_an_error(paths, tmp_path):
   with pytest.raises(InputError, match=r'missing\.png'):
     find([*paths, str(tmp_path / 'missing.png')], tmp_path)
+
+
+def test_all_files_that_cannot_be_read_are_one_error(paths, tmp_path):
+  pipes = [str(tmp_path / f'pipe{i}.png') for i in range(3)]
+  for pipe in pipes:
+    os.mkfifo(pipe)
+  with pytest.raises(InputError, match='3 files cannot be read: ') as error:
+    find([*pipes[:2], *paths, pipes[2]], tmp_path)
+  assert all(
+    f'{pipe}: not a regular file' in str(error.value) for pipe in pipes
+  )
 
 
 def test_no_files_have_no_facts(tmp_path):

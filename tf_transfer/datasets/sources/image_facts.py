@@ -17,12 +17,14 @@ import numpy as np
 
 from tf_transfer.contract import Contract
 from tf_transfer.datasets import splits
-from tf_transfer.datasets.dataset import Progress
+from tf_transfer.datasets.dataset import Progress, listing
 from tf_transfer.datasets.images import perceptual_hash
 from tf_transfer.datasets.sources import digest_cache
 from tf_transfer.datasets.sources.image_files import printable, read_bytes
+from tf_transfer.errors import InputError
 from tf_transfer.images import decoding, resizing
 from tf_transfer.images.formats import HEAD_BYTES, image_format
+from tf_transfer.runtime.units import counted
 
 # Increase it if facts of the same file change.
 _VERSION = 1
@@ -34,6 +36,8 @@ _MAX_WORKERS = 16
 # Files that are submitted to the threads at once.
 _CHUNK_SIZE = 1024
 _ARRAYS = ('digests', 'heights', 'widths', 'hashes', 'thumbnails')
+# How many files that cannot be read an error names.
+_MAX_NAMED = 20
 # Bytes of a file's facts on disk: arrays, and a text with its reason.
 _MAX_BYTES = 8192
 
@@ -117,8 +121,8 @@ def find(
     progress: a wrapper of iterables like tqdm.
 
   Raises:
-    InputError: a file cannot be read, or there is too little memory to decode
-      it.
+    InputError: files cannot be read, all of which are named or counted; or
+      there is too little memory to decode one.
   """
   key = {
     'facts': _VERSION,
@@ -135,6 +139,14 @@ def find(
       unit='file',
     )
   )
+  unreadable = [row for row in rows if isinstance(row, str)]
+  if len(unreadable) == 1:
+    raise InputError(unreadable[0])
+  if unreadable:
+    raise InputError(
+      f'{name}: {counted(len(unreadable), "file")} cannot be read: '
+      f'{listing(unreadable, _MAX_NAMED)}'
+    )
   facts = _from_rows(rows)
   if {row[0] for row in rows} != known.keys():
     digest_cache.store(cache_dir, key, _to_arrays(facts))
@@ -143,11 +155,14 @@ def find(
 
 def _find_rows(
   paths: Sequence[str], known: dict[bytes, _Row]
-) -> Iterator[_Row]:
-  """Finds the facts of each file, in threads."""
+) -> Iterator[_Row | str]:
+  """Finds the facts of each file, in threads; yields why one cannot be read."""
 
-  def find_row(path: str) -> _Row:
-    data = read_bytes(path)
+  def find_row(path: str) -> _Row | str:
+    try:
+      data = read_bytes(path)
+    except InputError as error:
+      return str(error)
     digest = hashlib.sha256(data).digest()
     return known.get(digest) or _decode(data, digest, path)
 
