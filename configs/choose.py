@@ -23,6 +23,7 @@ import ml_collections
 from tf_transfer import config_fields, config_files
 from tf_transfer.config_fields import (
   Group,
+  boolean,
   choice,
   duration,
   integer,
@@ -80,6 +81,8 @@ class Choose(Group):
   # Networks are tried while the next one is estimated to end in this time; ''
   # is no bound. The page and the test of the recommended network come after.
   budget: duration() = ''
+  # As in configs/base.py: whether the job may take more than a day.
+  allow_long: boolean = False
 
   # Height and width in pixels in place of the networks' own; 0: their own.
   image_size: pixels() = 0

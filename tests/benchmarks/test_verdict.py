@@ -34,3 +34,31 @@ def test_equal_networks_are_rarely_told_apart():
   # Half of these draws would do so if the test had no level.
   assert outcome.called_worse <= 0.12
   assert outcome.missed == 0
+
+
+def test_cross_validated_classifiers_are_as_good_as_they_are_made():
+  rng = np.random.default_rng(0)
+  outcome, truth = verdict.simulate_folds((1.0, 1.0, 0.6), 200, 20, rng)
+  assert truth[0] == truth[1] < truth[2] - 0.1
+  # Folds see four fifths of the images, as the classifiers of the truth do.
+  assert abs(outcome.optimism) < 0.03
+  assert outcome.missed == outcome.called_worse == 0
+  assert outcome.tied == 1
+  assert outcome.loss == pytest.approx(0, abs=1e-12)
+
+
+def test_equal_cross_validated_classifiers_are_rarely_told_apart():
+  rng = np.random.default_rng(0)
+  outcome, _ = verdict.simulate_folds((1.0,) * 4, 150, 40, rng)
+  assert outcome.called_worse <= 0.1
+  assert outcome.loss == pytest.approx(0, abs=1e-12)
+
+
+def test_each_image_is_predicted_without_its_fold():
+  # Of labels that no feature tells, a classifier that had seen an image would
+  # remember its label: 30 images, 32 features.
+  rng = np.random.default_rng(0)
+  rights = [
+    verdict.cross_validate((1000.0,), 30, rng)[0].mean() for _ in range(20)
+  ]
+  assert np.mean(rights) == pytest.approx(0.2, abs=0.07)

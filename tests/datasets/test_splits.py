@@ -348,3 +348,23 @@ def test_folds_and_draws_differ_by_seed():
   digests, labels = digests_for(100), np.zeros(100, int)
   folds = [splits.assign_folds(digests, labels, None, 5, s) for s in (0, 1)]
   assert np.mean(folds[0] == folds[1]) < 0.5
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_a_class_that_is_the_smaller_part_of_each_group_is_drawn(seed):
+  """Patients with five images of healthy tissue, one in four with two of ill.
+
+  By the most frequent class of each, a draw in five had no ill one in test.
+  """
+  ill = [2 if patient % 4 == 0 else 0 for patient in range(24)]
+  labels = np.concatenate([[0] * 5 + [1] * count for count in ill])
+  groups = np.repeat(np.arange(24), [5 + count for count in ill])
+  digests = digests_for(len(labels), start=1000 * seed)
+  drawn = splits.stratified(
+    digests, labels, groups, splits.RandomSplit(seed=seed)
+  )
+  counts = {name: int(labels[rows].sum()) for name, rows in drawn.items()}
+  assert counts == {'train': 8, 'val': 2, 'test': 2}
+  folds = splits.assign_folds(digests, labels, groups, 5, seed)
+  ill_in_fold = np.bincount(folds[labels == 1], minlength=5)
+  assert sorted(ill_in_fold) == [2, 2, 2, 2, 4]

@@ -1,5 +1,6 @@
 """The job that chooses a network, on the smallest networks."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,7 +10,7 @@ from tests.datasets import image_folders
 from tf_transfer import errors
 from tf_transfer.configs import choose as config_file
 from tf_transfer.jobs import choose
-from tf_transfer.study import ledger
+from tf_transfer.study import cost_model, ledger
 from tf_transfer.study.choice import candidates, page
 
 
@@ -96,8 +97,17 @@ def test_more_networks_only_add(config, tmp_path, written, monkeypatch):
 
 
 def test_networks_beyond_the_budget_are_skipped_and_named(
-  config, tmp_path, capsys, written
+  config, tmp_path, capsys, written, monkeypatch
 ):
+  try_network = candidates.try_network
+
+  def take_a_minute(*arguments):
+    kept = try_network(*arguments)
+    cost = dataclasses.replace(kept.candidate.cost, seconds=60.0)
+    candidate = dataclasses.replace(kept.candidate, cost=cost)
+    return dataclasses.replace(kept, candidate=candidate)
+
+  monkeypatch.setattr(candidates, 'try_network', take_a_minute)
   config.budget = '1s'
   config.networks = config.networks[:2]
   choose.run(config, tmp_path)
@@ -105,6 +115,28 @@ def test_networks_beyond_the_budget_are_skipped_and_named(
   assert len(written[0].candidates) == 1
   assert 'is left of 1s' in skipped.reason
   assert f'{skipped.network}: not tried' in capsys.readouterr().out
+
+
+def test_a_choice_of_more_than_a_day_asks_first(
+  config, tmp_path, written, monkeypatch
+):
+  monkeypatch.setattr(cost_model, 'operations_per_second', lambda: 1.0)
+
+  def fail(*_, **__):
+    raise AssertionError
+
+  with monkeypatch.context() as patch:
+    patch.setattr(candidates, 'try_network', fail)
+    with pytest.raises(errors.InputError, match='config.budget') as raised:
+      choose.run(config, tmp_path)
+  assert '--config.allow_long=True' in str(raised.value)
+  config.networks = config.networks[:1]
+  config.allow_long = True
+  choose.run(config, tmp_path)
+  # What is done takes no time again.
+  config.allow_long = False
+  choose.run(config, tmp_path)
+  assert len(written) == 2
 
 
 def test_folds_of_the_dataset_leave_no_test(config, tmp_path, written):

@@ -128,7 +128,7 @@ class _Units:
   Attributes:
     of_example: int64 [N], the unit that each example is of.
     sizes: int64 [U], the number of examples of each unit.
-    classes: int64 [U], the class of most of its examples, as a rank that
+    classes: int64 [U], the rarest class of its examples, as a rank that
       depends on contents alone, not on the order or the names of classes.
     order: int64 [U], the units by their numbers, ascending.
   """
@@ -156,14 +156,14 @@ def _find_units(
   of_example = np.array([index[key] for key in keys], np.int64)
   num_units = len(index)
   ranks = _class_ranks(names, labels)
-  # The classes of each unit, the most frequent first, the lowest on a tie.
-  pairs, counts = np.unique(
-    np.stack([of_example, ranks], axis=1).reshape(-1, 2),
-    axis=0,
-    return_counts=True,
+  # The classes of each unit, the rarest first, the lowest on a tie. By its most
+  # frequent class instead, no draw would see a class that is nowhere one.
+  pairs = np.unique(
+    np.stack([of_example, ranks], axis=1).reshape(-1, 2), axis=0
   )
-  by_count = np.lexsort((pairs[:, 1], -counts, pairs[:, 0]))
-  _, first = np.unique(pairs[by_count, 0], return_index=True)
+  rarity = np.bincount(ranks)[pairs[:, 1]]
+  by_rarity = np.lexsort((pairs[:, 1], rarity, pairs[:, 0]))
+  _, first = np.unique(pairs[by_rarity, 0], return_index=True)
   lowest = {}
   for name, unit in zip(names, of_example.tolist(), strict=True):
     lowest[unit] = min(name, lowest.get(unit, name))
@@ -175,7 +175,7 @@ def _find_units(
   return _Units(
     of_example,
     np.bincount(of_example, minlength=num_units),
-    pairs[by_count, 1][first],
+    pairs[by_rarity, 1][first],
     np.array(order, np.int64),
   )
 
@@ -225,8 +225,10 @@ def stratified(
   """Divides examples into train, val and test, each class by itself.
 
   What is drawn are groups of examples, whole. The number of a group is that of
-  its lowest digest, its class is that of most of its examples. Of the groups
-  of each class those with the lowest numbers are test, until test has about
+  its lowest digest, its class the rarest in the dataset of those that it has
+  examples of (as iterative stratification does, Sechidis et al. 2011), so that
+  a class that is the smaller part of each group is drawn too. Of the groups of
+  each class those with the lowest numbers are test, until test has about
   its fraction of the examples of the class, and those that follow are val.
   Test has a group at least of each class of two groups or more, val of each
   class of three or more; train has one of each class. Test does not depend on

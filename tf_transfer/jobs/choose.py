@@ -65,6 +65,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     dataset, config.num_folds, study_config, config.setting, workdir
   )
   print(f'{counted(len(sources), "network")} to try, the cheapest first')
+  selection.check_duration(sources, task, config)
   if config.by != 'accuracy':
     _choose_by_estimate(config, sources, task)
     return
@@ -101,6 +102,8 @@ def _study_config(
   made.settings = (config.setting,)
   made.tensorboard = False
   made.report = False
+  # The choice asks before its first network: its test does not ask again.
+  made.allow_long = True
   return made.lock()
 
 

@@ -94,6 +94,22 @@ def pretraining_seconds(
   return _COMPILE_TRAINING + seconds + _STEP * steps
 
 
+def extraction_seconds(
+  sizes: Sequence[tuple[str, int]], num_images: int, speed: float
+) -> float:
+  """Estimates the seconds of computing features, compilation included.
+
+  Args:
+    sizes: the name of each network, and the size that it takes images at.
+    num_images: that each network is shown.
+    speed: operations per second.
+  """
+  return sum(
+    _COMPILE_FEATURES + num_images * operations.forward_at(*size) / speed
+    for size in sizes
+  )
+
+
 def operations_per_second() -> float:
   """Measures the speed of all devices, by a product that takes an instant."""
   x = jnp.ones((_PROBE_SIZE, _PROBE_SIZE))

@@ -23,9 +23,13 @@ _PASSES = 20
 
 def forward(net: networks.Network) -> float:
   """Returns the operations of a forward pass of one image."""
-  pixels = net.contract.image_size**2
-  parameters = networks.row(net.name).parameters
-  return _OPERATIONS_PER_PARAMETER_PIXEL * parameters * pixels
+  return forward_at(net.name, net.contract.image_size)
+
+
+def forward_at(network: str, image_size: int) -> float:
+  """Returns the operations of an image of some size, by a network's name."""
+  parameters = networks.row(network).parameters
+  return _OPERATIONS_PER_PARAMETER_PIXEL * parameters * image_size**2
 
 
 def num_images(dataset: datasets.Dataset) -> int:

@@ -122,6 +122,37 @@ def test_a_visible_difference_is_where_p_is_five_percent():
   )
 
 
+def test_no_tied_network_is_behind_by_more_than_what_can_be_seen():
+  """Many pairs take a lower p than 0.05: the sentence must say that."""
+  rng = np.random.default_rng(0)
+  found = 0
+  for _ in range(40):
+    correct = rng.random((9, 400)) < np.array([0.75] * 8 + [0.83])[:, None]
+    decision = verdict.decide(correct, FOLDED)
+    best = correct[decision.best]
+    for other in decision.tied:
+      gap = FOLDED.value(best) - FOLDED.value(correct[other])
+      seen = verdict.visible_difference(
+        best, correct[other], FOLDED, decision.level
+      )
+      assert gap <= seen
+      found += gap > verdict.visible_difference(best, correct[other], FOLDED)
+  assert found  # One test alone would have told these apart.
+
+
+def test_the_level_is_that_of_holm():
+  rng = np.random.default_rng(1)
+  rates = np.array([0.6, 0.85, 0.86])
+  correct = rng.random((3, 400)) < rates[:, None]
+  # Two of the three pairs are told apart: the third is tested at 0.05.
+  decision = verdict.decide(correct, FOLDED)
+  assert len(decision.tied) == 2
+  assert decision.level == 0.05
+  # Of three equal networks' pairs none is: the next takes 0.05 / 3.
+  equal = rng.random((3, 400)) < 0.8
+  assert verdict.decide(equal, FOLDED).level == pytest.approx(0.05 / 3)
+
+
 def test_mean_per_class_counts_classes_alike():
   labels = np.array([0] * 8 + [1] * 2)
   images = verdict.Images('mean_per_class', labels, np.zeros(10, int))

@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize, stats
 
 from tf_transfer.transfer.estimators import logme
-from tf_transfer.transfer.estimators.examples import UndefinedError
+from tf_transfer.transfer.estimators.examples import Examples, UndefinedError
 
 
 def test_value_is_that_of_the_authors_iteration(tall):
@@ -63,6 +63,28 @@ def test_features_that_say_nothing_have_the_evidence_of_noise_alone(tall):
 def test_a_class_without_examples_does_not_count(tall):
   more = dataclasses.replace(tall, num_classes=4)
   assert logme.logme(more) == pytest.approx(logme.logme(tall), rel=1e-12)
+
+
+def test_copies_of_an_image_count_once_where_they_leave_no_maximum():
+  rng = np.random.default_rng(0)
+  alone = Examples(
+    rng.normal(size=(20, 64)).astype(np.float32),
+    rng.integers(0, 2, 20),
+    2,
+    digests=rng.integers(0, 256, (20, 32), dtype=np.uint8),
+  )
+  rows = np.append(np.arange(20), 0)
+  copied = dataclasses.replace(
+    alone,
+    features=alone.features[rows],
+    labels=alone.labels[rows],
+    digests=alone.digests[rows],
+  )
+  assert logme.logme(copied) == logme.logme(alone)
+  # Other images with the same features are no copies.
+  copied.digests[-1] = 0
+  with pytest.raises(UndefinedError, match='no maximum'):
+    logme.logme(copied)
 
 
 def test_labels_among_the_features_have_no_maximum(tall):

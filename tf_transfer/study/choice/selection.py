@@ -14,7 +14,7 @@ from tf_transfer.datasets.dataset import concatenate
 from tf_transfer.networks import weights as weights_lib
 from tf_transfer.runtime import progress, units
 from tf_transfer.runtime.units import counted
-from tf_transfer.study import weights_files
+from tf_transfer.study import cost_model, duration_check, weights_files
 from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.study.choice import (
   candidates,
@@ -178,6 +178,41 @@ def notes(task: candidates.Task) -> list[str]:
     f'{shown}{more}: one image in train and val, which no classifier that '
     'predicts it was fitted on; it counts as wrong'
   ]
+
+
+def check_duration(
+  sources: Sequence[candidates.Source],
+  task: candidates.Task,
+  job: ml_collections.ConfigDict,
+) -> None:
+  """Refuses a choice that is estimated beyond a day, unless it is allowed.
+
+  Networks that were tried before do not count. With a budget only the first
+  network does, which is always tried.
+
+  Args:
+    sources: from the cheapest to the most expensive.
+    task: what they are tried on.
+    job: the config of the job.
+
+  Raises:
+    InputError: it is too long; one line that says how to shorten it.
+  """
+  by_accuracy = job.by == 'accuracy'
+  if by_accuracy:
+    sources = [one for one in sources if candidates.read(task, one) is None]
+    if job.budget:
+      sources = sources[:1]
+  if not sources:
+    return
+  sizes = [(one.header.network, one.contract.image_size) for one in sources]
+  seconds = cost_model.extraction_seconds(
+    sizes, len(task.images), cost_model.operations_per_second()
+  )
+  advice = ['fewer or cheaper config.networks', 'a smaller config.image_size']
+  if by_accuracy and not job.budget:
+    advice.append('--config.budget=2h')
+  duration_check.check(seconds, job, advice)
 
 
 @dataclasses.dataclass

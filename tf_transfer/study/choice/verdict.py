@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import scipy.special
 
 from tf_transfer.runtime.units import counted
 from tf_transfer.study.analysis import paired_tests
@@ -24,7 +25,6 @@ from tf_transfer.transfer import cross_validation, metrics
 # A network that reaches this share of another's speed is called as fast.
 _SAME_SPEED = 0.9
 _LEVEL = 0.05  # of the tests, all of them together
-_Z = 1.959964  # the normal distribution's quantile of 97.5 %
 _RESAMPLES = 500  # of the bootstrap
 
 
@@ -81,11 +81,14 @@ class Decision:
     best: the most accurate.
     p_values: float [M], adjusted; 1 for the best.
     tied: from the cheapest to the most expensive.
+    level: the unadjusted p at which one more pair of networks would be told
+      apart.
   """
 
   best: int
   p_values: np.ndarray
   tied: tuple[int, ...]
+  level: float
 
 
 def decide(correct: np.ndarray, images: Images) -> Decision:
@@ -108,26 +111,34 @@ def decide(correct: np.ndarray, images: Images) -> Decision:
     if best in (i, j):
       p_values[i + j - best] = p
   tied = tuple(np.flatnonzero(p_values > _LEVEL).tolist())
-  return Decision(best, p_values, tied)
+  told_apart = int(np.sum(adjusted <= _LEVEL))
+  level = _LEVEL / max(1, len(pairs) - told_apart)
+  return Decision(best, p_values, tied, level)
 
 
 def visible_difference(
-  first: np.ndarray, second: np.ndarray, images: Images
+  first: np.ndarray,
+  second: np.ndarray,
+  images: Images,
+  level: float = _LEVEL,
 ) -> float:
   """Returns the smallest difference of two accuracies that a test can see.
 
   It is the difference at which one test of these two networks, which differ on
-  as many images as they do, gives p = 0.05.
+  as many images as they do, gives p = level.
 
   Args:
     first: bool [N], where the first network is right.
     second: bool [N].
     images: the N images.
+    level: `Decision.level` where they are two of several networks.
   """
   weights = metrics.example_scores(
     images.metric, images.labels, first
   ) - metrics.example_scores(images.metric, images.labels, second)
-  return _Z * math.sqrt(images.variance_factor * float(np.sum(weights**2)))
+  quantile = -float(scipy.special.ndtri(level / 2))
+  variance = images.variance_factor * float(np.sum(weights**2))
+  return quantile * math.sqrt(variance)
 
 
 def by_cost(candidates: Sequence[types.Candidate]) -> list[types.Candidate]:
@@ -287,7 +298,9 @@ def _tie(
     )
     if len(decision.tied) > 2:
       begin += f'; tied are {_names(ordered, decision.tied)}'
-  seen = 100 * visible_difference(correct[best], correct[other], images)
+  seen = 100 * visible_difference(
+    correct[best], correct[other], images, decision.level
+  )
   if seen == 0:
     return f'{begin}: they are right on the same images.'
   return (

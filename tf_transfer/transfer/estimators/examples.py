@@ -69,6 +69,23 @@ class Examples:
     if not all(np.isfinite(block).all() for _, block in self.blocks()):
       raise UndefinedError('a feature is not finite')
 
+  def distinct(self) -> 'Examples':
+    """Returns each class's images of one digest once; all without digests."""
+    if self.digests is None:
+      return self
+    first = {}
+    for i, row in enumerate(self.digests):
+      first.setdefault((int(self.labels[i]), row.tobytes()), i)
+    keep = np.array(list(first.values()), np.int64)
+    theta = self.head_probabilities
+    return dataclasses.replace(
+      self,
+      features=self.features[keep],
+      labels=self.labels[keep],
+      head_probabilities=None if theta is None else theta[keep],
+      digests=self.digests[keep],
+    )
+
   def blocks(
     self, matrix: np.ndarray | None = None
   ) -> Iterator[tuple[slice, np.ndarray]]:

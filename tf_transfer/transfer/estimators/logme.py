@@ -16,6 +16,10 @@ is maximized over t itself: on a grid, then by golden-section search. The
 authors' code stops its iteration after at most 11 steps, and where it has
 several fixed points it takes the one that α = β = 1 leads to: the value here is
 never below theirs but for what they add to avoid dividing by zero.
+
+Two copies of an image in one class, with fewer images than features, are fitted
+exactly however small the noise, and the evidence of N images in N - 1
+directions has no maximum. Such copies then count once.
 """
 
 from collections.abc import Callable
@@ -36,8 +40,19 @@ def logme(examples: Examples) -> float:
   """Computes LogME; classes without an example do not count.
 
   Raises:
-    UndefinedError: the evidence of a class has no maximum.
+    UndefinedError: the evidence of a class has no maximum, copies aside.
   """
+  try:
+    return _of_all(examples)
+  except UndefinedError:
+    distinct = examples.distinct()
+    if len(distinct) == len(examples):
+      raise
+    return _of_all(distinct)
+
+
+def _of_all(examples: Examples) -> float:
+  """Computes LogME of examples that count once each; see `logme`."""
   spectrum = spectrum_lib.decompose(examples, center=False)
   counts = examples.class_counts()
   present = counts > 0
