@@ -2,14 +2,18 @@
 
 import dataclasses
 import json
+import pathlib
+import shlex
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.datasets import image_folders
 from tf_transfer import errors
 from tf_transfer.configs import choose as config_file
-from tf_transfer.jobs import choose
+from tf_transfer.configs import export as export_config
+from tf_transfer.jobs import choose, export
 from tf_transfer.study import cost_model, ledger
 from tf_transfer.study.choice import candidates, page
 
@@ -38,6 +42,19 @@ def written(monkeypatch):
 
   monkeypatch.setattr(page, 'write', write)
   return choices
+
+
+@pytest.fixture
+def folder(tmp_path):
+  """A folder of two classes of 20 small images."""
+  random = np.random.default_rng(0)
+  for name in ('a', 'b'):
+    (tmp_path / 'images' / name).mkdir(parents=True)
+    for number in range(20):
+      pixels = random.integers(0, 256, (16, 16, 3), np.uint8)
+      path = tmp_path / 'images' / name / f'{number}.png'
+      Image.fromarray(pixels).save(path)
+  return tmp_path / 'images'
 
 
 def test_a_choice_ends_with_a_verdict_and_one_test(
@@ -137,6 +154,51 @@ def test_a_choice_of_more_than_a_day_asks_first(
   config.allow_long = False
   choose.run(config, tmp_path)
   assert len(written) == 2
+
+
+def test_the_printed_export_works_as_pasted(
+  config, tmp_path, capsys, written, folder
+):
+  # A path that a shell would take apart, and weights elsewhere.
+  path = tmp_path / "it's a, b: naïve"
+  folder.rename(path)
+  config.dataset = str(path)
+  config.networks = config.networks[:1]
+  workdir = tmp_path / 'w d'
+  choose.run(config, workdir)
+  # As of the same folder before it was changed.
+  (record,) = ledger.read_all(workdir).values()
+  other = {**record, 'identity': 'f' * 32}
+  with (workdir / 'results.jsonl').open('a') as file:
+    file.write(json.dumps(other) + '\n')
+  assert len(ledger.read_all(workdir)) == 2
+  (line,) = [
+    line
+    for line in capsys.readouterr().out.splitlines()
+    if line.startswith('use it')
+  ]
+  arguments = dict(
+    word.removeprefix('--').split('=', 1)
+    for word in shlex.split(line)
+    if word.startswith('--')
+  )
+  made = export_config.get_config(arguments['config'].removeprefix('export:'))
+  made.identity = arguments['config.identity']
+  made.weights_dir = arguments['config.weights_dir']
+  export.run(made, pathlib.Path(arguments['workdir']))
+  (file,) = (workdir / 'exports').iterdir()
+  assert f'{written[0].test.value:.2%} on test' in capsys.readouterr().out
+  assert file.suffix == '.safetensors'
+
+
+def test_no_export_is_offered_of_what_cannot_be_exported(
+  config, tmp_path, capsys, written
+):
+  config.setting = 'nearest_class_mean'
+  config.networks = config.networks[:1]
+  choose.run(config, tmp_path)
+  assert len(ledger.read_all(tmp_path)) == 1
+  assert 'use it' not in capsys.readouterr().out
 
 
 def test_folds_of_the_dataset_leave_no_test(config, tmp_path, written):

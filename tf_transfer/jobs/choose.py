@@ -8,6 +8,7 @@ kept: the job can be killed at any moment, and the same command goes on.
 
 import os
 import pathlib
+import shlex
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -19,7 +20,7 @@ from tf_transfer.datasets import folder_report
 from tf_transfer.jobs import study
 from tf_transfer.runtime import devices, files, units
 from tf_transfer.runtime.units import counted
-from tf_transfer.study import check
+from tf_transfer.study import check, export
 from tf_transfer.study.choice import (
   candidates,
   page,
@@ -28,7 +29,10 @@ from tf_transfer.study.choice import (
   types,
   verdict,
 )
+from tf_transfer.study.schema import Record
 from tf_transfer.transfer import estimators, metrics, settings
+
+_IDENTITY_DIGITS = 8  # of a record's identity, in a command
 
 # Fields that the config of a study has too.
 _SHARED = ('image_size', 'weights_dir', 'data', 'features')
@@ -71,18 +75,40 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     return
   tried = selection.try_all(sources, task, config, started)
   tried.skipped[:0] = skipped
-  choice = _choose(tried, sources, task)
+  choice, record = _choose(tried, sources, task)
   _show(choice)
   path = page.write(choice, workdir, report=report)
   taken = units.duration(time.monotonic() - started, precise=True)
   print(f'\npage     {path}\ntaken    {taken}')
-  if choice.test is not None:
-    weights = choice.candidate(choice.verdict.recommended).weights
-    print(
-      'use it   python -m tf_transfer.main '
-      f'--config=export:{errors.printable(weights)},'
-      f'{errors.printable(dataset.name)} --workdir={workdir}'
-    )
+  if record is not None and not export.obstacle(record):
+    print(f'use it   {_export_command(choice, record, config, workdir)}')
+
+
+def _export_command(
+  choice: types.Choice,
+  record: Record,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+) -> str:
+  """Returns the command that exports the recommended network.
+
+  Args:
+    choice: that was made.
+    record: of the test. The ledger may have others of the same network and
+      dataset: of a folder before it was changed, say.
+    config: of the job.
+    workdir: of the job.
+  """
+  recommended = choice.candidate(choice.verdict.recommended)
+  arguments = [
+    f'--config=export:{recommended.weights},{choice.dataset.name}',
+    f'--config.identity={record["identity"][:_IDENTITY_DIGITS]}',
+    f'--workdir={workdir}',
+  ]
+  if config.weights_dir:
+    arguments.append(f'--config.weights_dir={config.weights_dir}')
+  quoted = errors.printable(shlex.join(arguments))
+  return f'python -m tf_transfer.main {quoted}'
 
 
 def _study_config(
@@ -118,8 +144,12 @@ def _choose(
   tried: selection.Tried,
   sources: Sequence[candidates.Source],
   task: candidates.Task,
-) -> types.Choice:
-  """Reaches the verdict, and tests the network that it recommends."""
+) -> tuple[types.Choice, Record | None]:
+  """Reaches the verdict, and tests the network that it recommends.
+
+  Returns:
+    The choice, and the record of the test; None without a test.
+  """
   positions = tried.kept[0].positions
   networks = [kept.candidate for kept in tried.kept]
   images = datasets.select(task.images, positions)
@@ -127,7 +157,7 @@ def _choose(
   measured = verdict.Images(task.dataset.metric, images.labels, folds)
   decided = verdict.reach(networks, measured)
   recommended = next(n for n in networks if n.network == decided.recommended)
-  test, test_name = None, ''
+  test, test_name, record = None, '', None
   if task.dataset.folds:
     decided = verdict.add_correction(
       decided,
@@ -136,13 +166,14 @@ def _choose(
     )
   else:
     print(f'\ntest of {recommended.network}, once')
-    test = metrics.Measurement(**_test(recommended.weights, task)['test'])
+    record = _test(recommended.weights, task)
+    test = metrics.Measurement(**record['test'])
     test_name = f'test of {task.dataset.name}'
     decided = verdict.add_test(decided, test, test_name)
   (source,) = (one for one in sources if one.network == recommended.network)
   curve = selection.curve(source, recommended, task)
   ordered = sorted(networks, key=lambda n: (-n.accuracy.value, n.network))
-  return types.Choice(
+  choice = types.Choice(
     dataset=task.dataset,
     images=images,
     folds=folds,
@@ -154,6 +185,7 @@ def _choose(
     learning_curve=curve,
     notes=(*_notes(tried, task), *selection.notes(task)),
   )
+  return choice, record
 
 
 def _notes(tried: selection.Tried, task: candidates.Task) -> list[str]:

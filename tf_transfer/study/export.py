@@ -54,7 +54,7 @@ def find_record(
     )
   ]
   # Those that cannot be exported matter only if there is nothing else.
-  usable = [record for record in matching if not _obstacle(record)] or matching
+  usable = [record for record in matching if not obstacle(record)] or matching
   if len(usable) == 1:
     return usable[0]
   listed = '; '.join(_listed(record) for record in (usable or records.values()))
@@ -75,7 +75,7 @@ def _listed(record: Record) -> str:
   return f'{ledger.describe(record)}, identity {record["identity"][:8]}'
 
 
-def _obstacle(record: Record) -> str:
+def obstacle(record: Record) -> str:
   """Says why the network of a cell cannot be exported; '' if it can be."""
   row = settings.row(record['setting'])
   if row.trains:
@@ -116,9 +116,9 @@ def build(
     InputError: the cell's network cannot be exported, or its weights or its
       head are missing.
   """
-  obstacle = _obstacle(record)
-  if obstacle:
-    raise errors.InputError(f'{_listed(record)}: {obstacle}')
+  reason = obstacle(record)
+  if reason:
+    raise errors.InputError(f'{_listed(record)}: {reason}')
   head = heads.read(record, workdir)
   net = _load_network(record, workdir, config)
   if record['image_size']:

@@ -184,7 +184,7 @@ def test_the_winner_of_equal_guessers_is_not_better_than_chance():
 
 
 def test_sentences_on_test_and_on_the_correction():
-  decided = verdict.reach([network('a', 10, 5)], IMAGES)
+  decided = verdict.reach([network('a', 10, 5), network('b', 12, 4)], IMAGES)
   tested = verdict.add_test(
     decided, metrics.Measurement(0.9, 0.85, 0.94, 120), 'test of mine'
   )
@@ -199,6 +199,12 @@ def test_sentences_on_test_and_on_the_correction():
     'expects 90.0 % (85.0 to 94.0 %) in place of 93.0 %'
     in (corrected.lines[-1])
   )
+
+
+def test_a_network_alone_is_not_flattered_by_a_choice():
+  alone = verdict.reach([network('a', 10, 5)], FOLDED)
+  measured = metrics.Measurement(0.9, 0.8, 0.95, 400)
+  assert verdict.add_correction(alone, measured, 0.975) == alone
 
 
 def test_a_ranking_by_estimate_claims_no_accuracy():

@@ -386,6 +386,8 @@ def add_correction(
     measured: by `corrected`.
     reported: the accuracy of the recommended network.
   """
+  if not verdict.p_values:  # A network alone was not chosen.
+    return verdict
   return _with_line(
     verdict,
     'No images were kept aside, and the network was chosen on the same images '
