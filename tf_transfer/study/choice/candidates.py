@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import ml_collections
 import numpy as np
 
@@ -30,6 +29,7 @@ from tf_transfer.transfer import (
 )
 from tf_transfer.transfer.fixed_features import (
   classifiers,
+  estimates,
   feature_pairs,
 )
 from tf_transfer.transfer.fixed_features import features as features_lib
@@ -186,9 +186,9 @@ def try_network(
   positions = examples.positions[division.predicted]
   labels = examples.labels[division.predicted]
   measured_speed = speed.measure(extract, net)
-  estimates = {}
+  estimated = {}
   if len(examples.values) <= _MAX_ESTIMATED:
-    estimates = estimate(net, examples, task)
+    estimated = estimate(net, examples, task)
   candidate = types.Candidate(
     network=source.network,
     title=source.title,
@@ -208,7 +208,7 @@ def try_network(
       file_size=source.path.stat().st_size,
       seconds=seconds_before + time.monotonic() - started,
     ),
-    estimates=estimates,
+    estimates=estimated,
   )
   kept = Kept(candidate, positions, examples.skipped)
   keep(kept, task, source)
@@ -286,10 +286,9 @@ def estimate(
     task: what they are of.
     names: of the estimators.
   """
-  probabilities = None
-  if net.header.num_classes:
-    logits = net.logits_from_features(examples.values)
-    probabilities = np.asarray(jax.nn.softmax(logits))
+  probabilities, reason = estimates.head_probabilities(
+    net, examples.values, task.config.features.layer
+  )
   return estimators.estimate_all(
     estimators.Examples(
       examples.values,
@@ -297,6 +296,7 @@ def estimate(
       len(task.dataset.classes),
       probabilities,
       task.images.digests[examples.positions],
+      without_head=reason,
     ),
     names,
   )
