@@ -13,6 +13,7 @@ from tf_transfer.convert_weights import (
   efficientnet_v2,
   publishers,
   recipes,
+  vit_sources,
 )
 from tf_transfer.networks import efficientnet_v2 as efficientnet_v2_lib
 
@@ -175,4 +176,5 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     ('27e6d408b53c7ebc868fefa357689935', 0.857),
     0.85660,
   ),
+  **vit_sources.SOURCES,
 }
