@@ -87,7 +87,10 @@ def curve(network, images=1400, top=0.93):
 
 
 def choose(dataset, images, folds, all_scores, **changes):
-  """A choice among networks with these scores, the last tied with the best."""
+  """A choice among networks with these scores, the second tied with the best.
+
+  The cheaper of the two is recommended.
+  """
   candidates = sorted(
     (
       candidate(name, images, scores, i)
