@@ -9,7 +9,7 @@ then differ on 7 % of the images. The images are independent of those that the
 classifiers were fitted on, as in a choice on val.
 
 A second simulation fits classifiers: ridge regression on Gaussian classes, each
-network a noisy view of them, cross-validated over five folds. On some of its
+network a noisy view of them, cross-validated over five folds. On further
 draws the bootstrap that corrects a choice for its luck is compared with the
 truth. Prints the three tables of docs/choose.md, which takes ten minutes on
 two busy cores.
