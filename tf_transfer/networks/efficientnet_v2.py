@@ -188,9 +188,7 @@ class MBConv(layers.Normalized):
         x = x * self._excitation(x, inputs.shape[-1] // 4)
       x = conv_bn(block.features, activation=None, name='project')(x, train)
     if block.strides == 1 and inputs.shape[-1] == block.features:
-      # Drops whole examples; the others are scaled up.
-      drop = nn.Dropout(self.drop_rate, broadcast_dims=(1, 2, 3))
-      x = drop(x, deterministic=not train) + inputs
+      x = layers.DropPath(self.drop_rate)(x, train) + inputs
     return x
 
   def _excitation(self, x: jax.Array, squeezed: int) -> jax.Array:
