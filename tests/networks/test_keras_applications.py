@@ -45,6 +45,8 @@ def keras_model(network, size):
   for layer in model.layers:
     if isinstance(layer, keras.layers.Dropout):
       layer.rate = 0.0
+    if isinstance(layer, keras.layers.Normalization):
+      layer.finalize_state()
   return model, variables
 
 
@@ -128,6 +130,8 @@ def our_step(model, variables, x, target):
         ('inception_v3', 80),
         ('nasnet_mobile', 64),
         ('efficientnet_v2_b0', 64),
+        ('efficientnet_b0', 64),
+        ('mobilenet_v3_large', 64),
       )
     ],
   ],

@@ -61,7 +61,17 @@ def randomized(network):
     variable.assign(
       rule.array(variable.path, variable.shape, variable.name, 'tf', gain)
     )
+  settle(model)
   return model
+
+
+def settle(model):
+  """Lets layers that scale images take over values that were assigned."""
+  import keras
+
+  for layer in model.layers:
+    if isinstance(layer, keras.layers.Normalization):
+      layer.finalize_state()
 
 
 def outputs(model, x):
@@ -70,6 +80,10 @@ def outputs(model, x):
 
   head = [layer for layer in model.layers if layer.weights][-1]
   both = keras.Model(model.input, [head.input, model.output])
+  if any(isinstance(a, keras.layers.Normalization) for a in model.layers):
+    # It scales images of 0 to 255; this is what it scales to x.
+    mean, variance = (rule.SCALING[name] for name in ('mean', 'variance'))
+    x = np.float32((x * np.sqrt(variance) + mean) * 255)
   features, logits = both.predict(x, verbose=0)
   return features.reshape(len(x), -1), logits
 
@@ -99,6 +113,42 @@ def test_files_that_keras_writes(tmp_path, network):
   net = networks.load(output)
   assert close(net.features(x), features)
   assert close(net.logits(x), logits)
+
+
+@pytest.mark.slow
+def test_efficientnet_scales_as_the_contract_says(tmp_path, monkeypatch):
+  """Pixels of 0 to 255 in, through all that Keras puts around the weights.
+
+  Built for the published weights, it has a layer more than otherwise. Here it
+  gets, in their place, a file with the same values in the layer that scales.
+  """
+  import keras
+  from keras.src.utils import file_utils
+
+  path, output = tmp_path / 'a.h5', tmp_path / 'a.safetensors'
+  checkpoint_files.write_keras(
+    path, checkpoint_files.layers_of(golden('efficientnet_b0'))
+  )
+  monkeypatch.setattr(file_utils, 'get_file', lambda *_, **__: str(path))
+  model = keras.applications.EfficientNetB0(classifier_activation=None)
+  scaled = [a for a in model.layers if isinstance(a, keras.layers.Rescaling)]
+  assert len(scaled) == 2
+  convert_weights.convert('efficientnet_b0', path, output)
+  net = networks.load(output)
+  pixels = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3))
+  x = net.contract.scale(pixels.astype(np.uint8))
+  logits = model.predict(pixels.astype(np.float32), verbose=0)
+  assert close(net.logits(x), logits)
+
+
+def test_efficientnet_with_other_scaling_is_refused(tmp_path):
+  """As one that was trained by itself: it divides by 255, and no more."""
+  tensors = golden('efficientnet_b0')
+  tensors['normalization_1/mean'] = np.zeros(3, np.float32)
+  path = tmp_path / 'a.h5'
+  checkpoint_files.write_keras(path, checkpoint_files.layers_of(tensors))
+  with pytest.raises(errors.InputError, match='it scales images otherwise th'):
+    convert_weights.convert('efficientnet_b0', path, tmp_path / 'a.safetensors')
 
 
 @pytest.mark.parametrize(
