@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.golden import rule
+from tests.networks import keras_scaling
 from tests.tools import checkpoint_files
 from tf_transfer import convert_weights, errors, networks
 from tf_transfer.convert_weights import (
@@ -61,17 +62,8 @@ def randomized(network):
     variable.assign(
       rule.array(variable.path, variable.shape, variable.name, 'tf', gain)
     )
-  settle(model)
+  keras_scaling.settle(model)
   return model
-
-
-def settle(model):
-  """Lets layers that scale images take over values that were assigned."""
-  import keras
-
-  for layer in model.layers:
-    if isinstance(layer, keras.layers.Normalization):
-      layer.finalize_state()
 
 
 def outputs(model, x):
@@ -80,10 +72,7 @@ def outputs(model, x):
 
   head = [layer for layer in model.layers if layer.weights][-1]
   both = keras.Model(model.input, [head.input, model.output])
-  if any(isinstance(a, keras.layers.Normalization) for a in model.layers):
-    # It scales images of 0 to 255; this is what it scales to x.
-    mean, variance = (rule.SCALING[name] for name in ('mean', 'variance'))
-    x = np.float32((x * np.sqrt(variance) + mean) * 255)
+  x = keras_scaling.to_pixels(model, x)
   features, logits = both.predict(x, verbose=0)
   return features.reshape(len(x), -1), logits
 
