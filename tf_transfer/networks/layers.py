@@ -457,3 +457,21 @@ class ConvBN(Normalized):
     )(x)
     x = self.batch_norm(train, 'bn')(x)
     return x if self.activation is None else self.activation(x)
+
+
+class DropPath(nn.Module):
+  """Stochastic depth (Huang et al., 2016): training drops whole examples.
+
+  It is applied to what a block adds to its input. The examples that stay are
+  scaled by 1 / (1 - rate). It draws from the stream 'dropout', as nn.Dropout.
+
+  Attributes:
+    rate: share of the examples that are dropped; at 0, nothing is drawn.
+  """
+
+  rate: float
+
+  @nn.compact
+  def __call__(self, x: Array, train: bool = False) -> Array:
+    drop = nn.Dropout(self.rate, broadcast_dims=tuple(range(1, x.ndim)))
+    return drop(x, deterministic=not train)

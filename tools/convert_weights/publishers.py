@@ -136,6 +136,7 @@ def keras(
   scaling: tuple[Any, Any, str] = HALF,
   crop_fraction: float = 0.875,
   interpolation: str = 'bilinear',
+  top1_source: str = "Keras's table of applications",
   **fields: Any,
 ) -> Source:
   """Describes weights of keras.applications."""
@@ -153,7 +154,7 @@ def keras(
     application=keras_files.Application(application, arguments),
     formats=('keras',),
     imagenet_top1=top1,
-    imagenet_top1_source="Keras's table of applications",
+    imagenet_top1_source=top1_source,
     **fields,
   )
 
@@ -166,13 +167,16 @@ def torchvision(
   *,
   scaling: tuple[Any, Any, str] = TORCH,
   crop_fraction: float = 0.875,
+  interpolation: str = 'bilinear',
   **fields: Any,
 ) -> Source:
   """Describes weights of torchvision, the first version of each network."""
   return Source(
     name='torchvision',
     make_rules=make_rules,
-    contract=contract(size, scaling, crop_fraction=crop_fraction),
+    contract=contract(
+      size, scaling, crop_fraction=crop_fraction, interpolation=interpolation
+    ),
     file=file,
     imagenet_top1=top1,
     imagenet_top1_source=(
