@@ -30,6 +30,7 @@ FAST = {
   ('keras', 'inception_resnet_v2'),
   ('keras', 'nasnet_mobile'),
   ('timm', 'efficientnet_v2_b0'),
+  ('timm', 'convnext_tiny'),
 }
 
 

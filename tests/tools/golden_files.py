@@ -33,6 +33,7 @@ CHOSEN = {
   ('torchvision', 'mobilenet_v2'),
   ('pretrainedmodels', 'nasnet_mobile'),
   ('timm', 'efficientnet_v2_b0'),
+  ('timm', 'convnext_tiny'),
 }
 
 
