@@ -23,6 +23,7 @@ class Source:
     file: the published file's name, and of an archive the name in it; of
       timm, the repository on the Hugging Face hub.
     md5: of the file, where its publisher states it.
+    sha256: likewise.
     published_as: the file's name where it is published, if `file` is that
       under which a library keeps it.
     package: Python package that carries the file, or ''.
@@ -41,6 +42,7 @@ class Source:
   contract: contract_lib.Contract
   file: str
   md5: str = ''
+  sha256: str = ''
   published_as: str = ''
   package: str = ''
   application: keras_files.Application | None = None
