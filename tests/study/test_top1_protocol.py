@@ -130,3 +130,16 @@ def test_random_values_have_the_number_of_their_architecture():
   (text,) = top1_protocol.warnings([made])
   assert 'what the architecture reached' in text
   assert top1_protocol.of(made) == top1_protocol.Protocol(224, 0.875)
+
+
+def test_warning_where_a_top1_is_not_of_a_trained_head():
+  head = record('resnet50', "timm's table of results, for the weights x")
+  probe = record(
+    'mobilenet_v1', 'a paper', imagenet_measure='linear_probe', crop=0.875
+  )
+  assert top1_protocol.measure(head) == ''
+  assert top1_protocol.measure(probe) == 'linear probe'
+  assert top1_protocol.of(probe) == top1_protocol.Protocol(None, None)
+  assert top1_protocol.warnings([probe, {**probe, 'dataset': 'dtd'}])[1:] == []
+  text, *_ = top1_protocol.warnings([head, probe])
+  assert 'of MobileNet v1 it is by linear probe; of the others' in text

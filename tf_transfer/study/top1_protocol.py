@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tf_transfer import networks
+from tf_transfer.networks import header
 from tf_transfer.runtime.units import counted
 from tf_transfer.study.schema import Record
 
@@ -96,6 +97,8 @@ def of(record: Record) -> Protocol | None:
   if MEASURED in record:
     return record[MEASURED]
   size = _own_size(record)
+  if measure(record):  # A classifier of features, on images of its authors.
+    return Protocol(None, None)
   for beginning, crop in _SOURCES:
     if record['imagenet_top1_source'].startswith(beginning):
       fraction = record.get('contract', {}).get('crop_fraction')
@@ -103,6 +106,12 @@ def of(record: Record) -> Protocol | None:
         return Protocol(size, None)
       return Protocol(size, crop(fraction, size))
   return Protocol(None, None)
+
+
+def measure(record: Record) -> str:
+  """Returns what the top-1 is of, in words; '' for the trained head."""
+  name = record.get('imagenet_measure', '')
+  return header.MEASURES[name] if name else ''
 
 
 def _own_size(record: Record) -> int | None:
@@ -144,6 +153,7 @@ def warnings(records: Sequence[Record]) -> list[str]:
   with_weights = {
     key: record for key, record in known.items() if record['weights_sha256']
   }
+  texts += _measures(list(with_weights.values()))
   if len(with_weights) > 1:
     texts += _differences([of(record) for record in with_weights.values()])
   if len(with_weights) < len(known):
@@ -153,6 +163,29 @@ def warnings(records: Sequence[Record]) -> list[str]:
       'mostly in the networks that the paper trained.'
     )
   return texts
+
+
+def _measures(records: Sequence[Record]) -> list[str]:
+  """Says which top-1 is not that of a trained head, where they are mixed."""
+  names: dict[str, list[str]] = {}
+  for record in records:
+    names.setdefault(measure(record), []).append(
+      networks.title(record['network'])
+    )
+  if len(names) < 2:
+    return []
+  parts = [
+    f'of {", ".join(dict.fromkeys(who))} it is by {text}'
+    for text, who in names.items()
+    if text
+  ]
+  return [
+    'ImageNet top-1 is not of one kind: '
+    f'{"; ".join(parts)}; of the others it is of the head that was trained '
+    'with the network. These are different measurements, and training the '
+    'whole network for ImageNet mostly gives more than a linear probe or '
+    'zero-shot classification: r mixes them.'
+  ]
 
 
 def _differences(protocols: Sequence[Protocol]) -> list[str]:

@@ -10,6 +10,7 @@ from absl import logging
 
 from tf_transfer import networks as networks_lib
 from tf_transfer.runtime.units import counted
+from tf_transfer.study import top1_protocol
 from tf_transfer.study.analysis import statistics, variants
 from tf_transfer.study.schema import Record
 
@@ -35,6 +36,7 @@ class AccuracyTable:
       are not known.
     run_error: [M, D] standard errors in log-odds that the runs of a cell show,
       of the mean over them; NaN where there is one run.
+    measures: M times what `imagenet_top1` is of, as `top1_protocol.measure`.
   """
 
   networks: tuple[str, ...]
@@ -45,6 +47,7 @@ class AccuracyTable:
   families: tuple[str, ...]
   top1_error: np.ndarray
   run_error: np.ndarray
+  measures: tuple[str, ...]
 
   @property
   def log_odds(self) -> np.ndarray:
@@ -78,6 +81,7 @@ class AccuracyTable:
       _where(self.families, mask),
       self.top1_error[mask],
       self.run_error[mask],
+      _where(self.measures, mask),
     )
 
   def order_networks(self, networks: Sequence[str]) -> 'AccuracyTable':
@@ -92,6 +96,7 @@ class AccuracyTable:
       tuple(self.families[row] for row in rows),
       self.top1_error[rows],
       self.run_error[rows],
+      tuple(self.measures[row] for row in rows),
     )
 
 
@@ -176,11 +181,12 @@ def build(records: Sequence[Record], setting: str) -> AccuracyTable:
   top1, top1_error = np.full(len(networks), np.nan), np.zeros(len(networks))
   accuracy = np.full((len(networks), len(datasets)), np.nan)
   examples, run_error = np.full((2, *accuracy.shape), np.nan)
-  families = {}
+  families, measures = {}, {}
   for record in records:
     row = networks.index(record['network'])
     column = datasets.index(record['dataset'])
     families[row] = networks_lib.family(record['architecture'])
+    measures[row] = top1_protocol.measure(record)
     if record['imagenet_top1'] is not None:
       top1[row] = statistics.clip_to_half_example(
         record['imagenet_top1'], statistics.IMAGENET_IMAGES
@@ -198,6 +204,7 @@ def build(records: Sequence[Record], setting: str) -> AccuracyTable:
     tuple(families[row] for row in range(len(networks))),
     top1_error,
     run_error,
+    tuple(measures[row] for row in range(len(networks))),
   )
 
 
