@@ -196,16 +196,22 @@ def _resolve_source(
   return None if source is None else row
 
 
-def _complete_recipe(
-  header: weights.Header, arrays: Mapping[str, np.ndarray]
+def _complete(
+  header: weights.Header,
+  source: publishers.Source,
+  arrays: Mapping[str, np.ndarray],
 ) -> weights.Header:
-  """Adds to a recipe whether batch norm has a scale, where nobody states it."""
+  """Completes the header of weights that are not of the table of sources.
+
+  Their source is the repository: its file's name says nothing. Where nobody
+  states whether batch norm has a scale, the variables tell.
+  """
+  recipe = header.recipe
   has_batch_norm = any(path.startswith('batch_stats/') for path in arrays)
-  if header.recipe.bn_scale is not None or not has_batch_norm:
-    return header
-  bn_scale = provenance.infer_recipe(arrays).bn_scale
-  recipe = dataclasses.replace(header.recipe, bn_scale=bn_scale)
-  return dataclasses.replace(header, recipe=recipe)
+  if recipe.bn_scale is None and has_batch_norm:
+    bn_scale = provenance.infer_recipe(arrays).bn_scale
+    recipe = dataclasses.replace(recipe, bn_scale=bn_scale)
+  return dataclasses.replace(header, source=source.file, recipe=recipe)
 
 
 def convert(
@@ -227,9 +233,8 @@ def convert(
     source_file: the checkpoint, of any format that `readers` knows; of a
       TensorFlow checkpoint its prefix, or any of its parts.
     output: the .safetensors file to write.
-    source_name: who made the checkpoint, as slim; None to tell by its
-      variables, where they tell. A source in place of a name need not be in
-      the table.
+    source_name: who made the checkpoint, as slim, or what is known of it;
+      None to tell by its variables, where they tell.
     imagenet_top1: its accuracy on ImageNet in 0 to 1, where that is known and
       the file is not the one of which the table knows it.
     published: whether the user states that it is the file of the table.
@@ -257,16 +262,14 @@ def convert(
   header = _make_header(
     network, source, source_file, sha, conversion.num_classes
   )
-  if source is source_name:
-    # Of a repository the name of its file says nothing.
-    header = dataclasses.replace(header, source=source.file)
   # A file with another head is not the published one, whatever its name.
   is_whole = conversion.num_classes == source.num_classes
   if not (is_whole and _is_published(source, source_file, sha, published)):
     header = _drop_claims(header, conversion.arrays)
     stated = imagenet_top1 is not None
     say(provenance.explain_doubt(source, source_file, sha, stated))
-  header = _complete_recipe(header, conversion.arrays)
+  if source is source_name:
+    header = _complete(header, source, conversion.arrays)
   header = _state_top1(header, imagenet_top1)
   files.make_directory(output.parent)
   weights.save(output, header, weights.unflatten(conversion.arrays))
