@@ -41,7 +41,7 @@ class Export(Group):
   # alone.
   format: choice('weights', 'stablehlo', 'saved_model') = 'weights'
   # Where it is written; '' means WORKDIR/exports/NETWORK_DATASET with the
-  # ending of the format.
+  # ending of the format, and for weights of timm their tag behind NETWORK.
   output: path('a file') = ''
   # Where the weights file of the network is looked for; '' means
   # WORKDIR/weights.
