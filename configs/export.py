@@ -27,8 +27,8 @@ class Export(Group):
   # The job that main runs.
   job: choice('export') = 'export'
 
-  # A network of the study: its name, or the path of its weights file; '' is
-  # any.
+  # A network of the study: its name, the path of its weights file, or its
+  # repository on the hub; '' is any.
   network: path('a network') = ''
   # A dataset of the study; '' is any.
   dataset: path('a dataset') = ''

@@ -1,4 +1,4 @@
-"""Puts the tiny network on a hub on loopback, as one of timm's architectures."""
+"""Puts the tiny network on a hub on loopback, as if it were timm's."""
 
 import contextlib
 from collections.abc import Iterator

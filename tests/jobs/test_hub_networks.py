@@ -107,7 +107,7 @@ def test_choose(config, hub, tmp_path, monkeypatch):
   assert 'there is no repository timm/tinynet.a3_in1k' in skipped.reason
 
 
-def test_leaks(config, hub, tmp_path, capsys):
+def test_leaks(config, hub, tmp_path):
   folder = studies.make_folder(tmp_path / 'photos')
   made = leaks_config.get_config(f'folder:{folder}')
   made.network = FIRST

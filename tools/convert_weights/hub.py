@@ -64,6 +64,8 @@ def fetch(name: str, directory: pathlib.Path | None = None) -> Repository:
   client = packages.import_module(
     'huggingface_hub', f'fetching {name} from the hub'
   )
+  # Its warnings would be printed by its handler and by the program's.
+  client.utils.logging.disable_propagation()
   config = _fetch_file(client, name, CONFIG, None, directory)
   # The folder of a commit holds its files.
   commit = config.parent.name

@@ -59,9 +59,8 @@ def test_two_weights_of_one_network_are_two_networks(caplog):
   ],
 )
 def test_weights_are_told_apart_by_their_tags(tags, labels):
-  networks = [
-    ('a', letter * 8, tag) for letter, tag in zip('abc', tags, strict=True)
-  ]
+  hashes = [letter * 8 for letter in 'abc']
+  networks = list(zip('aaa', hashes, tags, strict=True))
   assert accuracy_table.labels(networks) == list(labels)
   # Alone, it is the network. Without weights it never has a tag.
   assert accuracy_table.labels(networks[:1]) == ['a']
