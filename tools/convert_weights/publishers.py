@@ -33,6 +33,7 @@ class Source:
     num_classes: number of logits; 1001 have background as class 0.
     imagenet_top1: published accuracy in 0 to 1.
     imagenet_top1_source: who published it.
+    imagenet_measure: what it is the accuracy of, as in a weights file's header.
     recipe: how they were trained, as far as is known.
     license: of the weights.
   """
@@ -51,6 +52,7 @@ class Source:
   num_classes: int = 1000
   imagenet_top1: float | None = None
   imagenet_top1_source: str = ''
+  imagenet_measure: str = ''
   recipe: recipe_lib.Recipe = recipe_lib.UNKNOWN
   license: str = ''
 

@@ -67,7 +67,10 @@ def list_sources(
       'weights is installed; docs/networks.md says where to get them'
     )
   labels = accuracy_table.labels(
-    [(header.network, sha256) for _, header, sha256 in located.values()]
+    [
+      (header.network, sha256, header.tag)
+      for _, header, sha256 in located.values()
+    ]
   )
   sources = []
   for (name, (path, header, sha256)), label in zip(
