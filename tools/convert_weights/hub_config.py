@@ -41,7 +41,26 @@ class Candidate:
 
 # Architectures of timm that differ from one with a row in options alone:
 # its name, and these options of the backbone.
-_VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
+_VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+  # Position embeddings of other image sizes.
+  **{
+    f'{base}_{size}': (f'{base}_224', {'pretrained_size': size})
+    for base, size in (
+      ('vit_tiny_patch16', 384),
+      ('vit_small_patch16', 384),
+      ('deit_base_patch16', 384),
+      ('deit3_small_patch16', 384),
+      ('vit_base_patch16_clip', 384),
+      ('vit_base_patch16_siglip', 256),
+      ('vit_base_patch16_siglip', 384),
+      ('vit_base_patch16_siglip', 512),
+    )
+  },
+  'vit_base_patch16_clip_quickgelu_224': (
+    'vit_base_patch16_clip_224',
+    {'activation': 'quick_gelu'},
+  ),
+}
 # Checkpoints whose options are not those of their architecture in timm: other
 # checkpoints of the architecture are not like them.
 _EXCEPTIONS = ('timm/vit_base_patch16_clip_224.openai',)
@@ -60,13 +79,9 @@ def architectures() -> Mapping[str, tuple[Candidate, ...]]:
         name, _ = split_name(row.file)
         known[name] = (*known.get(name, ()), Candidate(network, row))
   for name, (base, options) in _VARIANTS.items():
-    known[name] = known.get(name, ()) + tuple(
-      Candidate(
-        one.network,
-        dataclasses.replace(one.row, options={**one.row.options, **options}),
-      )
-      for one in known[base]
-    )
+    for one in known.get(base, ()):
+      row = dataclasses.replace(one.row, options={**one.row.options, **options})
+      known[name] = (*known.get(name, ()), Candidate(one.network, row))
   return known
 
 
