@@ -58,3 +58,8 @@ def test_images_may_be_as_small_as_the_table_says():
   found = jax.jit(SMALL.apply)(variables, x)
   assert found.shape == (8, 16)
   assert np.all(np.isfinite(found))
+
+
+@pytest.mark.parametrize(('source', 'network'), parity.cases(convnext.ConvNeXt))
+def test_golden_outputs(source, network, golden_input):
+  parity.check_golden_outputs(source, network, golden_input)

@@ -5,6 +5,7 @@ import hashlib
 import importlib.resources
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -75,6 +76,14 @@ def test_digest_sees_a_path_and_a_shape():
   assert digest(dict(reversed(variables.items()))) == digest(variables)
 
 
+def test_page_on_adding_a_network_names_what_there_is():
+  root = SNAPSHOT.parents[2]
+  page = (root / 'docs' / 'add_a_network.md').read_text()
+  paths = re.findall(r'`((?:[a-z_]+/)+[a-z_0-9.]*)`', page)
+  assert len(paths) > 15
+  assert [path for path in paths if not (root / path).exists()] == []
+
+
 def test_row_of_an_unknown_network():
   with pytest.raises(errors.InputError, match='did you mean resnet50'):
     networks.row('resnet5')
@@ -91,12 +100,13 @@ def test_every_network_has_a_title_of_its_own():
   [
     ('resnet50', 'ResNet-50'),
     ('inception_resnet_v2', 'Inception-ResNet v2'),
-    ('resnet50 (a1b2c3)', 'resnet50 (a1b2c3)'),
+    ('resnet50 (a1b2c3)', 'ResNet-50 (a1b2c3)'),
+    ('mine (a1b2c3)', 'mine (a1b2c3)'),
     ('my/weights.safetensors', 'my/weights.safetensors'),
   ],
 )
 def test_title(name, title):
-  """A label with a hash, or a path, is its own title."""
+  """What a label adds is kept; a path is its own title."""
   assert networks.title(name) == title
 
 

@@ -1,15 +1,7 @@
 """The table of networks.
 
-To add a network:
-
-1. Write its backbone, in the file of its architecture in this folder.
-2. Add its row to `TABLE` here, or to that of modern_table.py.
-3. Add its variables' digest to tests/networks/parameter_paths.json. The test
-   that compares them prints it.
-4. Where weights of it are public, add their sources to table.py or
-   modern_sources.py of tools/convert_weights. If its blocks are new there,
-   write rules that rename its variables, in the module of its family in
-   tools/convert_weights. Record golden outputs of each source in tests/golden.
+docs/add_a_network.md says how to add one, and which files that touches. Rows of
+networks after the paper's are in modern_table.py.
 """
 
 import dataclasses
@@ -279,10 +271,13 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
 def title(name: str) -> str:
   """Returns the name of a network for people: 'ResNet-50' for 'resnet50'.
 
-  A name without a title in the table, such as the path of a weights file or
-  a label with a hash, is returned as it is.
+  What a label adds in brackets is kept: 'ResNet-50 (a1_in1k)'. A name without a
+  title in the table, such as the path of a weights file, is returned as it is.
   """
-  return (TABLE[name].title if name in TABLE else '') or name
+  network, bracket, rest = name.partition(' (')
+  if network not in TABLE:
+    return name
+  return (TABLE[network].title or network) + bracket + rest
 
 
 def family(name: str) -> str:

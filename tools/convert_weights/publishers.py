@@ -23,6 +23,7 @@ class Source:
     file: the published file's name, and of an archive the name in it; of
       timm, the repository on the Hugging Face hub.
     md5: of the file, where its publisher states it.
+    sha256: likewise.
     published_as: the file's name where it is published, if `file` is that
       under which a library keeps it.
     package: Python package that carries the file, or ''.
@@ -42,6 +43,7 @@ class Source:
   contract: contract_lib.Contract
   file: str
   md5: str = ''
+  sha256: str = ''
   published_as: str = ''
   package: str = ''
   application: keras_files.Application | None = None
@@ -138,6 +140,7 @@ def keras(
   scaling: tuple[Any, Any, str] = HALF,
   crop_fraction: float = 0.875,
   interpolation: str = 'bilinear',
+  top1_source: str = "Keras's table of applications",
   **fields: Any,
 ) -> Source:
   """Describes weights of keras.applications."""
@@ -155,7 +158,7 @@ def keras(
     application=keras_files.Application(application, arguments),
     formats=('keras',),
     imagenet_top1=top1,
-    imagenet_top1_source="Keras's table of applications",
+    imagenet_top1_source=top1_source,
     **fields,
   )
 
@@ -168,13 +171,16 @@ def torchvision(
   *,
   scaling: tuple[Any, Any, str] = TORCH,
   crop_fraction: float = 0.875,
+  interpolation: str = 'bilinear',
   **fields: Any,
 ) -> Source:
   """Describes weights of torchvision, the first version of each network."""
   return Source(
     name='torchvision',
     make_rules=make_rules,
-    contract=contract(size, scaling, crop_fraction=crop_fraction),
+    contract=contract(
+      size, scaling, crop_fraction=crop_fraction, interpolation=interpolation
+    ),
     file=file,
     imagenet_top1=top1,
     imagenet_top1_source=(

@@ -28,8 +28,8 @@ from tf_transfer.transfer.fixed_features import feature_cache, features
 LARGE_VAL = 2000
 # In config.networks: every network that there are weights of.
 _ALL = 'all'
-# Networks in memory together, which share decoded images.
-_MAX_TOGETHER = 4
+# Networks in memory at once, which share decoded images.
+_MAX_LOADED = 4
 
 
 def list_sources(
@@ -60,14 +60,17 @@ def list_sources(
     except errors.InputError as error:
       skipped.append(types.Skipped(name, str(error)))
   if not located:
-    reasons = '\n'.join(one.reason for one in skipped)
+    reasons = '\n'.join(network.reason for network in skipped)
     raise errors.InputError(
       reasons
       or 'no network: there are no weights in weights_dir, and no package with '
       'weights is installed; docs/networks.md says where to get them'
     )
   labels = accuracy_table.labels(
-    [(header.network, sha256) for _, header, sha256 in located.values()]
+    [
+      (header.network, sha256, header.tag)
+      for _, header, sha256 in located.values()
+    ]
   )
   sources = []
   for (name, (path, header, sha256)), label in zip(
@@ -79,7 +82,7 @@ def list_sources(
     sources.append(
       candidates.Source(label, name, path, header, sha256, contract)
     )
-  return sorted(sources, key=lambda one: one.operations), skipped
+  return sorted(sources, key=lambda source: source.operations), skipped
 
 
 def _expand(
@@ -200,12 +203,16 @@ def check_duration(
   """
   by_accuracy = job.by == 'accuracy'
   if by_accuracy:
-    sources = [one for one in sources if candidates.read(task, one) is None]
+    sources = [
+      source for source in sources if candidates.read(task, source) is None
+    ]
     if job.budget:
       sources = sources[:1]
   if not sources:
     return
-  sizes = [(one.header.network, one.contract.image_size) for one in sources]
+  sizes = [
+    (source.header.network, source.contract.image_size) for source in sources
+  ]
   seconds = cost_model.extraction_seconds(
     sizes, len(task.images), cost_model.operations_per_second()
   )
@@ -263,7 +270,7 @@ def try_all(
       continue
     _try_group(group, task, tried)
   if not tried.kept:
-    reasons = dict.fromkeys(one.reason for one in tried.skipped)
+    reasons = dict.fromkeys(network.reason for network in tried.skipped)
     raise errors.InputError('\n'.join(reasons))
   return tried
 
@@ -285,8 +292,8 @@ def _groups(
     pixels = features.pixel_contract(source.contract, features.Options())
     groups.setdefault(pixels, []).append(source)
   for group in groups.values():
-    for start in range(0, len(group), _MAX_TOGETHER):
-      yield group[start : start + _MAX_TOGETHER]
+    for start in range(0, len(group), _MAX_LOADED):
+      yield group[start : start + _MAX_LOADED]
 
 
 def _over_budget(
@@ -305,9 +312,10 @@ def _over_budget(
     return ''
   budget = units.parse_duration(job.budget)
   left = budget - (time.monotonic() - started)
-  operations = {one.network: one.operations for one in sources}
+  operations = {other.network: other.operations for other in sources}
   last = max(
-    (one.candidate for one in kept), key=lambda c: operations[c.network]
+    (each.candidate for each in kept),
+    key=lambda candidate: operations[candidate.network],
   )
   estimated = last.cost.seconds * source.operations / operations[last.network]
   if estimated <= left:
