@@ -11,8 +11,8 @@ from tf_transfer.convert_weights import sources, table
 
 MODULES = (
   *('bn_inception', 'convnext', 'densenet', 'efficientnet_v2'),
-  *('inception_resnet_v2', 'inception_v1', 'inception_v3', 'inception_v4', 'mobilenet', 'nasnet'),
-  'resnet',
+  *('inception_resnet_v2', 'inception_v1', 'inception_v3', 'inception_v4'),
+  *('mobilenet', 'nasnet', 'resnet'),
 )
 # Other weights of the same variables, trained on images scaled otherwise.
 TWINS = {
