@@ -27,10 +27,11 @@ def test_sizes_are_those_of_the_table(name):
   assert sum(backbone) == row.parameters
   assert variables['params/head/kernel'].shape == (row.feature_dim, 1000)
   roots = {tuple(path.split('/')[:2]) for path in variables}
+  statistics = {('batch_stats', 'backbone')}
   assert roots == {
     ('params', 'backbone'),
     ('params', 'head'),
-    ('batch_stats', 'backbone'),
+    *(statistics if networks.has_batch_norm(name) else ()),
   }
 
 
