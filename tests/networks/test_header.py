@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from tf_transfer import contract, errors, networks
-from tf_transfer.networks import weights
+from tf_transfer.networks import recipe, weights
+from tf_transfer.runtime import files
 from tf_transfer.transfer.training import train_step
 
 CONTRACT = contract.Contract(64, (127.5,) * 3, (127.5,) * 3)
@@ -79,3 +80,63 @@ def test_digest_covers_the_fields(tmp_path, variables, old, new):
 def test_fields_that_are_wrong(changes, message):
   with pytest.raises(errors.InputError, match=message):
     weights.Header.from_json({**NAMED.to_json(), **changes})
+
+
+MODERN = dataclasses.replace(
+  PLAIN,
+  num_classes=0,
+  imagenet_top1=0.8,
+  imagenet_measure='linear_probe',
+  recipe=recipe.Recipe(
+    supervision='self_supervised', epochs=100, sources={'epochs': 'a paper'}
+  ),
+)
+
+
+@pytest.mark.parametrize(
+  'header',
+  [
+    MODERN,
+    dataclasses.replace(PLAIN, imagenet_measure='zero_shot'),
+    dataclasses.replace(PLAIN, recipe=recipe.Recipe(mixup=False)),
+    dataclasses.replace(NAMED, imagenet_measure='knn'),
+  ],
+)
+def test_round_trip_of_a_measure_and_a_recipe(header):
+  fields = header.to_json()
+  assert fields['format'] == 5
+  assert weights.Header.from_json(fields) == header
+
+
+def test_round_trip_of_a_file_of_format_5(tmp_path, variables):
+  path = tmp_path / 'modern.safetensors'
+  weights.save(path, MODERN, variables)
+  assert weights.read_header(path) == MODERN
+  assert weights.sha256(path) == files.sha256(path)
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'imagenet_measure': 'guess'}, 'imagenet_measure'),
+    ({'format': 4}, 'format 4 has no field imagenet_measure'),
+    ({'format': 2}, 'format 2 has no field'),
+    (
+      {'recipe': {**MODERN.recipe.to_json(), 'supervision': 'x'}},
+      'supervision',
+    ),
+    ({'recipe': {**MODERN.recipe.to_json(), 'epochs': 0}}, 'epochs'),
+    ({'recipe': {**MODERN.recipe.to_json(), 'mixup': 0.2}}, 'mixup'),
+  ],
+)
+def test_fields_of_format_5_that_are_wrong(changes, message):
+  with pytest.raises(errors.InputError, match=message):
+    weights.Header.from_json({**MODERN.to_json(), **changes})
+
+
+def test_recipe_of_some_of_the_fields_is_refused():
+  """Format 5 has all of them: one that is missing was taken out."""
+  fields = MODERN.to_json()
+  del fields['recipe']['epochs']
+  with pytest.raises(errors.InputError, match='recipe'):
+    weights.Header.from_json(fields)

@@ -224,7 +224,7 @@ def nested(depth: int):
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    ({'format': 99}, 'format 99, this program reads 1 to 4'),
+    ({'format': 99}, 'format 99, this program reads 1 to 5'),
     ({'format': True}, 'format True'),
     ({'format': [1]}, 'format'),
     ({'color': 'red'}, 'color'),

@@ -10,7 +10,7 @@ from tf_transfer import config_fields, errors
 from tf_transfer.networks import deployment, weights
 from tf_transfer.runtime import files
 from tf_transfer.runtime.units import counted
-from tf_transfer.study import export, ledger
+from tf_transfer.study import export, ledger, network_names, weights_files
 from tf_transfer.study.schema import Record
 
 _ENDINGS = {
@@ -38,6 +38,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       f'no records in {ledger.Ledger(workdir).path}: --workdir names a study '
       'that is finished'
     )
+  config = _with_path(config, workdir)
   record = export.find_record(
     records,
     network=config.network,
@@ -68,6 +69,21 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     )
   else:
     print(f'classes  {deployment.description_path(path)}')
+
+
+def _with_path(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> ml_collections.ConfigDict:
+  """Replaces the name of a repository on the hub by that of its weights file.
+
+  Records know weights by their hash, which the file tells.
+  """
+  if network_names.identify(config.network) is not network_names.Kind.HUB:
+    return config
+  source = weights_files.locate(config.network)
+  config = ml_collections.ConfigDict(config)
+  config.network = str(weights_files.prepare(source, config, workdir))
+  return config
 
 
 def _output(

@@ -20,16 +20,26 @@ FORMAT_WITH_DIGEST = 3
 # The format with the fields of a classifier, which always has a digest.
 # Programs that do not know these fields refuse it.
 _FORMAT_OF_CLASSIFIER = 4
+# The format with `imagenet_measure` and the recipe's fields after `details`.
+_FORMAT_OF_MEASURE = 5
 # Format of a header -> format of the file, which has a digest.
 WITH_DIGEST = {
   FORMAT_WITHOUT_DIGEST: FORMAT_WITH_DIGEST,
   _FORMAT_OF_CLASSIFIER: _FORMAT_OF_CLASSIFIER,
+  _FORMAT_OF_MEASURE: _FORMAT_OF_MEASURE,
 }
 # Fields that the file's metadata spells otherwise.
 _FILE_NAMES = {'license': 'licence'}
 # The fields of a classifier, and their values where there is none. A header
 # whose fields all have these values is written without them.
 _CLASSIFIER_DEFAULTS = {'classes': (), 'temperature': 1.0, 'resize': ''}
+# What `imagenet_top1` is the accuracy of, and its name for people.
+MEASURES = {
+  '': 'trained head',
+  'linear_probe': 'linear probe',
+  'zero_shot': 'zero-shot',
+  'knn': 'k-NN',
+}
 MAX_SHOWN = 250  # characters of an error about a header
 _MAX_DEPTH = 100  # of lists and dicts in a header
 
@@ -65,6 +75,16 @@ class _RecipeFields(msgspec.Struct, forbid_unknown_fields=True):
   trained_on: _Text
   notes: _Text
   details: dict[str, Any]
+  supervision: Literal['', *recipe_lib.SUPERVISION] = ''
+  mixup: bool | None = None
+  cutmix: bool | None = None
+  bce: bool | None = None
+  ema: bool | None = None
+  distillation: bool | None = None
+  augmentation: _Text = ''
+  epochs: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+  resolution: Annotated[int, msgspec.Meta(ge=1, le=10_000)] | None = None
+  sources: dict[_Name, _Text] = {}
 
 
 class _HeaderFields(msgspec.Struct, forbid_unknown_fields=True):
@@ -84,6 +104,7 @@ class _HeaderFields(msgspec.Struct, forbid_unknown_fields=True):
   classes: list[_ClassName] = []
   temperature: Annotated[float, msgspec.Meta(ge=1e-3, le=1e3)] = 1.0
   resize: Literal['', *resizing.RESIZES] = ''
+  imagenet_measure: Literal[*MEASURES] = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +129,9 @@ class Header:
       1 where it was not.
     resize: how the images that the head was fitted to were resized; one of
       `resizing.RESIZES`, or '' where the file does not say.
+    imagenet_measure: what `imagenet_top1` is the accuracy of, one of
+      `MEASURES`: of the trained head, or of a classifier of features that have
+      none.
   """
 
   network: str
@@ -124,22 +148,24 @@ class Header:
   classes: tuple[str, ...] = ()
   temperature: float = 1.0
   resize: str = ''
+  imagenet_measure: str = ''
 
   def to_json(self) -> dict[str, Any]:
     """Returns the fields as a dict that JSON can hold.
 
-    The fields of a classifier are there only if one has a value of its own.
+    The fields of a classifier are there only if one has a value of its own;
+    likewise those of format 5.
     """
     fields = {
       _FILE_NAMES.get(field.name, field.name): getattr(self, field.name)
       for field in dataclasses.fields(self)
     }
-    version = _FORMAT_OF_CLASSIFIER
-    if all(fields[k] == v for k, v in _CLASSIFIER_DEFAULTS.items()):
-      version = FORMAT_WITHOUT_DIGEST
+    version = self._format
+    fields['classes'] = list(self.classes)
+    if version < _FORMAT_OF_MEASURE:
+      del fields['imagenet_measure']
+    if version < _FORMAT_OF_CLASSIFIER:
       fields = {k: fields[k] for k in fields if k not in _CLASSIFIER_DEFAULTS}
-    else:
-      fields['classes'] = list(self.classes)
     return {
       'format': version,
       **fields,
@@ -147,6 +173,15 @@ class Header:
       'contract': self.contract.to_json(),
       'recipe': self.recipe.to_json(),
     }
+
+  @property
+  def _format(self) -> int:
+    """The oldest format that has a place for all that is said."""
+    if self.imagenet_measure or self.recipe.is_modern:
+      return _FORMAT_OF_MEASURE
+    if any(getattr(self, k) != v for k, v in _CLASSIFIER_DEFAULTS.items()):
+      return _FORMAT_OF_CLASSIFIER
+    return FORMAT_WITHOUT_DIGEST
 
   @classmethod
   def from_json(cls, fields: Any, place: str = 'header') -> 'Header':
@@ -168,19 +203,21 @@ class Header:
     if isinstance(version, bool) or version not in formats:
       shown = repr(version)[:MAX_SHOWN]
       raise errors.InputError(
-        f'{place}: format {shown}, this program reads 1 to '
-        f'{_FORMAT_OF_CLASSIFIER}'
+        f'{place}: format {shown}, this program reads 1 to {_FORMAT_OF_MEASURE}'
       )
     if version == _FORMAT_WITH_SENTENCE:
       sentence = recipe_lib.Recipe(notes=str(fields.get('recipe')))
       fields['recipe'] = sentence.to_json()
-    _check_classifier(fields, version, place)
+    _check_fields(fields, version, place)
     try:
       fields['contract'] = contract_lib.Contract.from_json(fields['contract'])
     # Fields that contradict each other.
     except ValueError as error:
       raise errors.InputError(f'{place}: contract: {error}') from error
-    fields['recipe'] = recipe_lib.Recipe.from_json(fields['recipe'])
+    try:
+      fields['recipe'] = recipe_lib.Recipe.from_json(fields['recipe'])
+    except ValueError as error:
+      raise errors.InputError(f'{place}: {error}') from error
     for name, file_name in _FILE_NAMES.items():
       fields[name] = fields.pop(file_name)
     if 'classes' in fields:
@@ -188,20 +225,22 @@ class Header:
     return cls(**fields)
 
 
-def _check_classifier(
-  fields: Mapping[str, Any], version: int, place: str
-) -> None:
-  """Checks the types of all fields, and that those of a classifier fit.
+def _check_fields(fields: Mapping[str, Any], version: int, place: str) -> None:
+  """Checks the types of all fields, and that the format has them.
 
   Raises:
     InputError: a field is missing, unknown, of another type or out of range.
   """
   typed = schemas.convert(fields, _HeaderFields, place)
-  of_classifier = [name for name in _CLASSIFIER_DEFAULTS if name in fields]
-  if version != _FORMAT_OF_CLASSIFIER and of_classifier:
-    raise errors.InputError(
-      f'{place}: format {version} has no field {of_classifier[0]}'
-    )
+  newer = {
+    _FORMAT_OF_CLASSIFIER: [k for k in _CLASSIFIER_DEFAULTS if k in fields],
+    _FORMAT_OF_MEASURE: [k for k in ('imagenet_measure',) if k in fields],
+  }
+  for first_version, names in newer.items():
+    if version < first_version and names:
+      raise errors.InputError(
+        f'{place}: format {version} has no field {names[0]}'
+      )
   if typed.classes and len(typed.classes) != typed.num_classes:
     raise errors.InputError(
       f'{place}: classes: {len(typed.classes):,} names of '

@@ -102,7 +102,9 @@ class Network:
 
   @property
   def feature_dim(self) -> int:
-    return table.row(self.name).feature_dim
+    """Number of features; an option of the backbone may change the table's."""
+    default = table.row(self.name).feature_dim
+    return getattr(self.model.backbone, 'feature_dim', default)
 
   def features(self, x: Any) -> jax.Array:
     """Computes features of images.

@@ -28,6 +28,20 @@ CONFIGURATIONS: Mapping[str, Mapping[str, bool]] = {
     ('C5', (True, False, False, False)),
   )
 }
+# What recipes since the paper add, and their names for people.
+MODERN_FACTORS: Mapping[str, str] = {
+  'mixup': 'mixup',
+  'cutmix': 'CutMix',
+  'bce': 'binary cross-entropy',
+  'ema': 'averaged weights',
+  'distillation': 'distillation',
+}
+# What pretraining learns from, and its name for people.
+SUPERVISION: Mapping[str, str] = {
+  'supervised': 'labels',
+  'self_supervised': 'images alone',
+  'language': 'captions',
+}
 _WORDS = {True: 'with', False: 'without', None: 'not known'}
 
 
@@ -44,6 +58,16 @@ class Recipe:
     notes: anything else, as a sentence.
     details: of a network that this program trained, every hyperparameter and
       the hashes of the data; values that JSON can hold.
+    supervision: one of `SUPERVISION`; '' is unknown.
+    mixup: whether images were mixed with others.
+    cutmix: whether parts of images were replaced by those of others.
+    bce: whether the loss was binary cross-entropy, of each class alone.
+    ema: whether the weights are a moving average of those trained.
+    distillation: whether another network's outputs were targets.
+    augmentation: its name, as 'RandAugment'; '' is unknown.
+    epochs: of training on `trained_on`, the last dataset that it names.
+    resolution: height and width of the training images, in pixels.
+    sources: who states a field, by the field's name.
   """
 
   bn_scale: bool | None = None
@@ -53,14 +77,29 @@ class Recipe:
   trained_on: str = ''
   notes: str = ''
   details: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  supervision: str = ''
+  mixup: bool | None = None
+  cutmix: bool | None = None
+  bce: bool | None = None
+  ema: bool | None = None
+  distillation: bool | None = None
+  augmentation: str = ''
+  epochs: int | None = None
+  resolution: int | None = None
+  sources: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def __post_init__(self) -> None:
-    for name in FACTORS:
+    for name in (*FACTORS, *MODERN_FACTORS):
       if getattr(self, name) not in (True, False, None):
         raise ValueError(
           f'recipe: {name}: expected true, false or null, found '
           f'{getattr(self, name)!r}'
         )
+    if self.supervision not in ('', *SUPERVISION):
+      raise ValueError(
+        f'recipe: supervision: expected one of {", ".join(SUPERVISION)}, found '
+        f'{self.supervision!r}'
+      )
 
   @property
   def factors(self) -> dict[str, bool | None]:
@@ -75,15 +114,31 @@ class Recipe:
         return name
     return None
 
+  @property
+  def is_modern(self) -> bool:
+    """Whether one of the fields that format 5 of weights files has is known."""
+    return any(getattr(self, name) != value for name, value in _MODERN.items())
+
   def to_json(self) -> dict[str, Any]:
-    """Returns the fields as a dict that JSON can hold."""
-    return {**dataclasses.asdict(self), 'details': dict(self.details)}
+    """Returns the fields as a dict that JSON can hold.
+
+    The fields after `details` are there only if one of them is known.
+    """
+    fields = {
+      **dataclasses.asdict(self),
+      'details': dict(self.details),
+      'sources': dict(self.sources),
+    }
+    if self.is_modern:
+      return fields
+    return {k: fields[k] for k in fields if k not in _MODERN}
 
   @classmethod
   def from_json(cls, fields: Any) -> 'Recipe':
     """Makes a recipe of what `to_json` returned; else raises a ValueError."""
     known = {field.name for field in dataclasses.fields(cls)}
-    if not isinstance(fields, Mapping) or set(fields) != known:
+    older = known - _MODERN.keys()
+    if not isinstance(fields, Mapping) or set(fields) not in (known, older):
       raise ValueError(f'recipe: expected {sorted(known)}, found {fields!r}')
     return cls(**fields)
 
@@ -99,6 +154,19 @@ class Recipe:
 
 
 UNKNOWN = Recipe()
+
+# The fields after `details`, and their values where nothing is known.
+_MODERN = {
+  name: getattr(UNKNOWN, name)
+  for name in (
+    'supervision',
+    *MODERN_FACTORS,
+    'augmentation',
+    'epochs',
+    'resolution',
+    'sources',
+  )
+}
 
 
 def warning(recipes: Mapping[str, Recipe]) -> str:

@@ -3,82 +3,49 @@
 To add a network:
 
 1. Write its backbone, in the file of its architecture in this folder.
-2. Add its row to `TABLE`.
+2. Add its row to `TABLE` here, or to that of modern_table.py.
 3. Add its variables' digest to tests/networks/parameter_paths.json. The test
    that compares them prints it.
-4. Where weights of it are public, add their sources to
-   tools/convert_weights/table.py. If its blocks are new there, write rules that
-   rename its variables, in the module of its family in tools/convert_weights.
-   Record golden outputs of each source in tests/golden.
+4. Where weights of it are public, add their sources to table.py or
+   modern_sources.py of tools/convert_weights. If its blocks are new there,
+   write rules that rename its variables, in the module of its family in
+   tools/convert_weights. Record golden outputs of each source in tests/golden.
 """
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
-from flax import linen as nn
 
 from tf_transfer import errors
 from tf_transfer.networks import (
   bn_inception,
   densenet,
-  efficientnet,
-  efficientnet_v2,
   inception_resnet_v2,
   inception_small,
   inception_v1,
   inception_v3,
   inception_v4,
   mobilenet,
+  modern_table,
   nasnet,
   resnet,
 )
+from tf_transfer.networks.row import Row
 from tf_transfer.runtime import schemas
 
-# Epsilon, momentum, and shares.
-_UNIT = Annotated[float, msgspec.Meta(ge=0, le=1)]
-
-
-@dataclasses.dataclass(frozen=True)
-class Row:
-  """A network of the table.
-
-  Attributes:
-    backbone: makes its backbone; takes the backbone's options as keywords.
-    image_size: height and width, in pixels, of the images it was trained on.
-    feature_dim: number of features, after pooling.
-    parameters: number of trainable parameters at the default options, without
-      the head. The scale of batch norm counts; tables that leave it out, as
-      TF-Slim's of the Inceptions, have smaller numbers.
-    title: its name for people, for tables and figures.
-    family: of networks by the same authors or of the same design, whose errors
-      are alike: statistics do not count them as independent.
-    imagenet_top1: accuracy on ImageNet, in 0 to 1, that the architecture
-      reached; None if not known. It is the x-axis for networks trained from
-      random values. Each weights file has its own.
-    imagenet_top1_source: who measured it.
-    min_image_size: the smallest images, in pixels, of which anything is left at
-      the end, at the default options.
-    min_auxiliary_size: likewise at the auxiliary head; 0 where it has none.
-  """
-
-  backbone: Callable[..., nn.Module]
-  image_size: int
-  feature_dim: int
-  parameters: int
-  title: str = ''
-  family: str = ''
-  imagenet_top1: float | None = None
-  imagenet_top1_source: str = ''
-  min_image_size: int = 1
-  min_auxiliary_size: int = 0
+# Type of an option's default -> type of its values.
+_OPTION_TYPES = {
+  # Epsilon, momentum, and shares.
+  float: Annotated[float, msgspec.Meta(ge=0, le=1)],
+  # Sizes of images, in pixels.
+  int: Annotated[int, msgspec.Meta(ge=1, le=10_000)],
+}
 
 
 _PAPER = 'Kornblith et al. (2019), of the networks that they trained'
-_AUTHORS = "published by the network's authors"
-_KERAS = "Keras's table of applications"
 
 TABLE: Mapping[str, Row] = {
   'inception_v1': Row(
@@ -254,122 +221,7 @@ TABLE: Mapping[str, Row] = {
     min_image_size=3,
     min_auxiliary_size=67,
   ),
-  'efficientnet_lite0': Row(
-    title='EfficientNet-Lite0',
-    family='EfficientNet',
-    backbone=functools.partial(efficientnet.EfficientNetLite),
-    image_size=224,
-    feature_dim=1280,
-    parameters=3_371_008,
-    imagenet_top1=0.751,
-    imagenet_top1_source=_AUTHORS,
-  ),
-  'efficientnet_lite1': Row(
-    title='EfficientNet-Lite1',
-    family='EfficientNet',
-    backbone=functools.partial(efficientnet.EfficientNetLite, depth=1.1),
-    image_size=240,
-    feature_dim=1280,
-    parameters=4_135_680,
-    imagenet_top1=0.767,
-    imagenet_top1_source=_AUTHORS,
-  ),
-  'efficientnet_lite2': Row(
-    title='EfficientNet-Lite2',
-    family='EfficientNet',
-    backbone=functools.partial(
-      efficientnet.EfficientNetLite, width=1.1, depth=1.2
-    ),
-    image_size=260,
-    feature_dim=1280,
-    parameters=4_811_072,
-    imagenet_top1=0.776,
-    imagenet_top1_source=_AUTHORS,
-  ),
-  'efficientnet_v2_b0': Row(
-    title='EfficientNetV2-B0',
-    family='EfficientNet',
-    backbone=functools.partial(
-      efficientnet_v2.EfficientNetV2, efficientnet_v2.B0
-    ),
-    image_size=224,
-    feature_dim=1280,
-    parameters=5_858_704,
-    imagenet_top1=0.787,
-    imagenet_top1_source=_KERAS,
-  ),
-  'efficientnet_v2_b1': Row(
-    title='EfficientNetV2-B1',
-    family='EfficientNet',
-    backbone=functools.partial(
-      efficientnet_v2.EfficientNetV2, efficientnet_v2.B1
-    ),
-    image_size=240,
-    feature_dim=1280,
-    parameters=6_860_052,
-    imagenet_top1=0.798,
-    imagenet_top1_source=_KERAS,
-  ),
-  'efficientnet_v2_b2': Row(
-    title='EfficientNetV2-B2',
-    family='EfficientNet',
-    backbone=functools.partial(
-      efficientnet_v2.EfficientNetV2, efficientnet_v2.B2
-    ),
-    image_size=260,
-    feature_dim=1408,
-    parameters=8_687_086,
-    imagenet_top1=0.805,
-    imagenet_top1_source=_KERAS,
-  ),
-  'efficientnet_v2_b3': Row(
-    title='EfficientNetV2-B3',
-    family='EfficientNet',
-    backbone=functools.partial(
-      efficientnet_v2.EfficientNetV2, efficientnet_v2.B3
-    ),
-    image_size=300,
-    feature_dim=1536,
-    parameters=12_821_406,
-    imagenet_top1=0.820,
-    imagenet_top1_source=_KERAS,
-  ),
-  'efficientnet_v2_s': Row(
-    title='EfficientNetV2-S',
-    family='EfficientNet',
-    backbone=functools.partial(
-      efficientnet_v2.EfficientNetV2, efficientnet_v2.S
-    ),
-    image_size=384,
-    feature_dim=1280,
-    parameters=20_177_488,
-    imagenet_top1=0.839,
-    imagenet_top1_source=_KERAS,
-  ),
-  'efficientnet_v2_m': Row(
-    title='EfficientNetV2-M',
-    family='EfficientNet',
-    backbone=functools.partial(
-      efficientnet_v2.EfficientNetV2, efficientnet_v2.M
-    ),
-    image_size=480,
-    feature_dim=1280,
-    parameters=52_858_356,
-    imagenet_top1=0.853,
-    imagenet_top1_source=_KERAS,
-  ),
-  'efficientnet_v2_l': Row(
-    title='EfficientNetV2-L',
-    family='EfficientNet',
-    backbone=functools.partial(
-      efficientnet_v2.EfficientNetV2, efficientnet_v2.L
-    ),
-    image_size=480,
-    feature_dim=1280,
-    parameters=117_234_272,
-    imagenet_top1=0.857,
-    imagenet_top1_source=_KERAS,
-  ),
+  **modern_table.ROWS,
   'inception_small': Row(
     title='Small Inception',
     family='Inception',
@@ -405,24 +257,22 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
 
   Raises:
     InputError: the name is unknown, the backbone has no such option, or a value
-      is of another type than the default or no number of 0 to 1.
+      is of another type than the default or out of range.
   """
   backbone = row(name).backbone
   preset = getattr(backbone, 'keywords', {})
   defaults = {
     field.name: field.default
     for field in dataclasses.fields(getattr(backbone, 'func', backbone))
-    if isinstance(field.default, bool | float | str)
+    if isinstance(field.default, bool | int | float | str)
     and field.name not in (*preset, 'name')
   }
   for option, value in options.items():
     if option not in defaults:
       raise errors.unknown_name(f'option of {name}', option, defaults)
-    default = defaults[option]
+    kind = type(defaults[option])
     schemas.convert(
-      {option: value},
-      dict[str, _UNIT if isinstance(default, float) else type(default)],
-      'options',
+      {option: value}, dict[str, _OPTION_TYPES.get(kind, kind)], 'options'
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 import tf_transfer
 from tf_transfer import datasets, networks
+from tf_transfer.networks import weights
 from tf_transfer.runtime import devices, writers
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import heads, schema
@@ -133,8 +134,7 @@ def build(
     'split_seed': config.data.split_seed,
     'examples_per_class': config.data.examples_per_class,
     'subset_seed': config.data.subset_seed,
-    'imagenet_top1': header.imagenet_top1,
-    'imagenet_top1_source': header.imagenet_top1_source,
+    **_imagenet(header),
     'recipe': header.recipe.to_json(),
     'chosen': dict(result.chosen),
     'validation': dataclasses.asdict(result.validation),
@@ -160,6 +160,17 @@ def build(
       timespec='seconds'
     ),
   }
+
+
+def _imagenet(header: weights.Header) -> dict[str, Any]:
+  """Returns the fields of a network's accuracy on ImageNet."""
+  fields = {
+    'imagenet_top1': header.imagenet_top1,
+    'imagenet_top1_source': header.imagenet_top1_source,
+  }
+  if header.imagenet_measure:
+    fields['imagenet_measure'] = header.imagenet_measure
+  return fields
 
 
 def _several(result: result_lib.CellResult) -> dict[str, Any]:

@@ -107,6 +107,16 @@ class Recipe(msgspec.Struct):
   trained_on: str
   notes: str
   details: dict[str, Any]
+  supervision: str | UnsetType = UNSET
+  mixup: bool | UnsetType | None = UNSET
+  cutmix: bool | UnsetType | None = UNSET
+  bce: bool | UnsetType | None = UNSET
+  ema: bool | UnsetType | None = UNSET
+  distillation: bool | UnsetType | None = UNSET
+  augmentation: str | UnsetType = UNSET
+  epochs: int | UnsetType | None = UNSET
+  resolution: int | UnsetType | None = UNSET
+  sources: dict[str, str] | UnsetType = UNSET
 
 
 class Contract(msgspec.Struct):
@@ -219,6 +229,7 @@ class Record(msgspec.Struct, kw_only=True):
   recipe: Recipe | str
   imagenet_top1: Share | None
   imagenet_top1_source: str
+  imagenet_measure: str | UnsetType = UNSET
   dataset: Name
   num_classes: Annotated[int, Meta(ge=1, le=10**7)]
   metric: Literal['top1', 'mean_per_class', 'map11']

@@ -1,4 +1,9 @@
-"""Finds and loads the weights of the networks that a config names."""
+"""Finds and loads the weights of the networks that a config names.
+
+All jobs get their networks here. `locate` tells what a name means and whether
+it can be used, without a connection; `prepare` returns a weights file, fetched
+or converted if need be; `load` returns the network.
+"""
 
 import contextlib
 import dataclasses
@@ -9,6 +14,8 @@ import ml_collections
 from tf_transfer import errors, networks
 from tf_transfer.networks import weights
 from tf_transfer.runtime import files
+from tf_transfer.study import network_names
+from tf_transfer.study.network_names import Kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,34 +24,37 @@ class WeightsSource:
 
   Attributes:
     name: as the config has it.
-    path: of the weights file; None for a name of the table.
+    kind: what the name means.
+    path: of the weights file that the name is; None for other kinds.
   """
 
   name: str
-  path: pathlib.Path | None
-
-
-def is_path(name: str) -> bool:
-  """Tells whether a name is meant as the path of a weights file."""
-  return name.endswith('.safetensors') or '/' in name
+  kind: Kind
+  path: pathlib.Path | None = None
 
 
 def locate(name: str) -> WeightsSource:
-  """Tells a weights file from a name of the table.
+  """Tells what a network's name means, and checks what needs no connection.
 
   Args:
-    name: a name of the table, or the path of a weights file.
+    name: of a kind that `network_names` knows.
 
   Raises:
     InputError: no such file or no such network, or the file's name is that of
       another network.
   """
-  if is_path(name):
-    path = files.local_path(name, 'config.networks')
-    _check_name(path, weights.read_header(path).network)
-    return WeightsSource(name, path)
-  networks.row(name)
-  return WeightsSource(name, None)
+  network_names.check(name)
+  kind = network_names.identify(name)
+  if kind is not Kind.FILE:
+    return WeightsSource(name, kind)
+  path = files.local_path(name, 'config.networks')
+  try:
+    header = weights.read_header(path)
+  except errors.InputError as error:
+    hint = network_names.explain_missing_file(name)
+    raise errors.InputError(f'{error}{hint}') from error
+  _check_name(path, header.network)
+  return WeightsSource(name, kind, path)
 
 
 def available(
@@ -52,14 +62,12 @@ def available(
 ) -> tuple[str, ...]:
   """Lists networks whose weights are available: names, and paths of files.
 
-  These are the files in `weights_dir`, and the networks whose weights come with
-  an installed Python package.
+  These are the files in `weights_dir`, those from the hub by the names of their
+  repositories, and the networks whose weights come with an installed Python
+  package.
   """
   folder = directory(config, workdir)
-  names = [
-    path.stem if path.stem in networks.TABLE else str(path)
-    for path in sorted(folder.glob('*.safetensors'))
-  ]
+  names = [_name_of(path, folder) for path in list_files(folder)]
   from tf_transfer import convert_weights
 
   for name in networks.TABLE:
@@ -68,6 +76,21 @@ def available(
       if package and convert_weights.package_file(package):
         names.append(name)
   return tuple(dict.fromkeys(names))
+
+
+def list_files(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Lists the weights files in a directory, then those from the hub."""
+  return [
+    *sorted(folder.glob('*.safetensors')),
+    *sorted((folder / network_names.HUB_NAMESPACE).glob('*.safetensors')),
+  ]
+
+
+def _name_of(path: pathlib.Path, folder: pathlib.Path) -> str:
+  """Returns the name by which a config names a file in `weights_dir`."""
+  if path.parent != folder:
+    return f'{network_names.HUB_NAMESPACE}/{path.stem}'
+  return path.stem if path.stem in networks.TABLE else str(path)
 
 
 def load(
@@ -94,7 +117,7 @@ def load(
   if with_weights:
     net = networks.load(prepare(source, config, workdir))
   else:
-    net = networks.untrained(_architecture(source))
+    net = networks.untrained(_architecture(source, config, workdir))
   if not config.image_size:
     return net
   if config.image_size < 0:
@@ -112,22 +135,15 @@ def load(
   return resized
 
 
-def _architecture(source: WeightsSource) -> str:
-  """Returns the name in the table of networks."""
-  if source.path is None:
-    return source.name
-  return weights.read_header(source.path).network
-
-
-def _path(
+def _architecture(
   source: WeightsSource,
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
-) -> pathlib.Path:
-  """Returns where the weights file is, or is to be written."""
-  if source.path is not None:
-    return source.path
-  return directory(config, workdir) / f'{source.name}.safetensors'
+) -> str:
+  """Returns the name in the table of networks."""
+  if source.kind is Kind.TABLE:
+    return source.name
+  return weights.read_header(prepare(source, config, workdir)).network
 
 
 def directory(
@@ -153,18 +169,32 @@ def prepare(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
 ) -> pathlib.Path:
-  """Returns the weights file; converts an installed package if it is missing.
+  """Returns the weights file; where it is missing, makes it if that can be.
+
+  It is made of an installed package, or of a repository on the hub.
 
   Raises:
     InputError: there is none, and none can be made.
   """
-  path = _path(source, config, workdir)
   if source.path is not None:
+    return source.path
+  # Of a repository, in the directory of its namespace.
+  path = directory(config, workdir) / f'{source.name}.safetensors'
+  if source.kind is Kind.HUB:
+    if not path.exists():
+      _convert_repository(source.name, path)
     return path
   if not path.exists():
     _convert_package(source.name, path)
   _check_name(path, weights.read_header(path).network)
   return path
+
+
+def _convert_repository(name: str, path: pathlib.Path) -> None:
+  """Fetches and converts the weights of a repository on the hub."""
+  from tf_transfer.convert_weights import hub
+
+  hub.convert(name, path)
 
 
 def _convert_package(name: str, path: pathlib.Path) -> None:

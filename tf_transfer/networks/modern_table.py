@@ -1,0 +1,129 @@
+"""The rows of the networks that came after the paper's."""
+
+import functools
+from collections.abc import Mapping
+
+from tf_transfer.networks import efficientnet, efficientnet_v2
+from tf_transfer.networks.row import Row
+
+_AUTHORS = "published by the network's authors"
+_KERAS = "Keras's table of applications"
+
+ROWS: Mapping[str, Row] = {
+  'efficientnet_lite0': Row(
+    title='EfficientNet-Lite0',
+    family='EfficientNet',
+    backbone=functools.partial(efficientnet.EfficientNetLite),
+    image_size=224,
+    feature_dim=1280,
+    parameters=3_371_008,
+    imagenet_top1=0.751,
+    imagenet_top1_source=_AUTHORS,
+  ),
+  'efficientnet_lite1': Row(
+    title='EfficientNet-Lite1',
+    family='EfficientNet',
+    backbone=functools.partial(efficientnet.EfficientNetLite, depth=1.1),
+    image_size=240,
+    feature_dim=1280,
+    parameters=4_135_680,
+    imagenet_top1=0.767,
+    imagenet_top1_source=_AUTHORS,
+  ),
+  'efficientnet_lite2': Row(
+    title='EfficientNet-Lite2',
+    family='EfficientNet',
+    backbone=functools.partial(
+      efficientnet.EfficientNetLite, width=1.1, depth=1.2
+    ),
+    image_size=260,
+    feature_dim=1280,
+    parameters=4_811_072,
+    imagenet_top1=0.776,
+    imagenet_top1_source=_AUTHORS,
+  ),
+  'efficientnet_v2_b0': Row(
+    title='EfficientNetV2-B0',
+    family='EfficientNet',
+    backbone=functools.partial(
+      efficientnet_v2.EfficientNetV2, efficientnet_v2.B0
+    ),
+    image_size=224,
+    feature_dim=1280,
+    parameters=5_858_704,
+    imagenet_top1=0.787,
+    imagenet_top1_source=_KERAS,
+  ),
+  'efficientnet_v2_b1': Row(
+    title='EfficientNetV2-B1',
+    family='EfficientNet',
+    backbone=functools.partial(
+      efficientnet_v2.EfficientNetV2, efficientnet_v2.B1
+    ),
+    image_size=240,
+    feature_dim=1280,
+    parameters=6_860_052,
+    imagenet_top1=0.798,
+    imagenet_top1_source=_KERAS,
+  ),
+  'efficientnet_v2_b2': Row(
+    title='EfficientNetV2-B2',
+    family='EfficientNet',
+    backbone=functools.partial(
+      efficientnet_v2.EfficientNetV2, efficientnet_v2.B2
+    ),
+    image_size=260,
+    feature_dim=1408,
+    parameters=8_687_086,
+    imagenet_top1=0.805,
+    imagenet_top1_source=_KERAS,
+  ),
+  'efficientnet_v2_b3': Row(
+    title='EfficientNetV2-B3',
+    family='EfficientNet',
+    backbone=functools.partial(
+      efficientnet_v2.EfficientNetV2, efficientnet_v2.B3
+    ),
+    image_size=300,
+    feature_dim=1536,
+    parameters=12_821_406,
+    imagenet_top1=0.820,
+    imagenet_top1_source=_KERAS,
+  ),
+  'efficientnet_v2_s': Row(
+    title='EfficientNetV2-S',
+    family='EfficientNet',
+    backbone=functools.partial(
+      efficientnet_v2.EfficientNetV2, efficientnet_v2.S
+    ),
+    image_size=384,
+    feature_dim=1280,
+    parameters=20_177_488,
+    imagenet_top1=0.839,
+    imagenet_top1_source=_KERAS,
+  ),
+  'efficientnet_v2_m': Row(
+    title='EfficientNetV2-M',
+    family='EfficientNet',
+    backbone=functools.partial(
+      efficientnet_v2.EfficientNetV2, efficientnet_v2.M
+    ),
+    image_size=480,
+    feature_dim=1280,
+    parameters=52_858_356,
+    imagenet_top1=0.853,
+    imagenet_top1_source=_KERAS,
+  ),
+  'efficientnet_v2_l': Row(
+    title='EfficientNetV2-L',
+    family='EfficientNet',
+    backbone=functools.partial(
+      efficientnet_v2.EfficientNetV2, efficientnet_v2.L
+    ),
+    image_size=480,
+    feature_dim=1280,
+    parameters=117_234_272,
+    imagenet_top1=0.857,
+    imagenet_top1_source=_KERAS,
+  ),
+}

