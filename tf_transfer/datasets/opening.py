@@ -29,8 +29,9 @@ from tf_transfer.datasets.sources.folder import (
   open_folder,
   read_folder,
 )
+from tf_transfer.datasets.sources.labels import check_labels, open_labels
 from tf_transfer.datasets.splits import RandomSplit
-from tf_transfer.datasets.table import FOLDER, Row
+from tf_transfer.datasets.table import FOLDER, LABELS, Row
 from tf_transfer.errors import InputError, unknown_name
 from tf_transfer.runtime import progress as progress_lib
 
@@ -107,6 +108,8 @@ def check(
   row = _find_row(name)
   if row is FOLDER:
     check_folder(name.removeprefix(FOLDER.name))
+  elif row is LABELS:
+    check_labels(name.removeprefix(LABELS.name))
   elif row.name == 'fashion_mnist':
     find_directory(data_dir)
   elif row.official and locations.find(row, data_dir) is None and not prepare:
@@ -170,6 +173,8 @@ def open(
     options = FolderOptions(corrupt, split_version, group_by, folds, cache_dir)
     path = name.removeprefix(FOLDER.name)
     return open_folder(path, **common, options=options, inspect=inspect)
+  if row is LABELS:
+    return open_labels(name, name.removeprefix(LABELS.name), row.metric)
   if row.name == 'digits':
     return open_digits(name, data_dir=data_dir, num_folds=folds, **common)
   return open_fashion_mnist(name, data_dir=data_dir, **common)
@@ -338,6 +343,8 @@ def _find_row(name: str) -> Row:
   """
   if name.startswith(FOLDER.name):
     return FOLDER
+  if name.startswith(LABELS.name):
+    return LABELS
   row = table.row(name)
   if row is None and os.path.isdir(os.path.expanduser(name)):
     raise InputError(

@@ -103,8 +103,28 @@ class Network:
   @property
   def feature_dim(self) -> int:
     """Number of features; an option of the backbone may change the table's."""
-    default = table.row(self.name).feature_dim
-    return getattr(self.model.backbone, 'feature_dim', default)
+    own = getattr(self.model.backbone, 'feature_dim', None)
+    return table.row(self.name).feature_dim if own is None else own
+
+  @property
+  def parameters(self) -> int:
+    """Number of parameters, as the table has it, without those of a head."""
+    return table.row(self.name).parameters
+
+  @property
+  def family(self) -> str:
+    """The family that its errors are alike in; '' is that of the table."""
+    return ''
+
+  @property
+  def features_sha256(self) -> str:
+    """The hash of the weights by which features are cached."""
+    return self.sha256
+
+  @property
+  def fixed_reason(self) -> str:
+    """Why it cannot be trained; '' if it can."""
+    return ''
 
   def features(self, x: Any) -> jax.Array:
     """Computes features of images.

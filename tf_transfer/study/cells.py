@@ -70,6 +70,8 @@ def list_cells(
         reasons = [x for x in (network, dataset) if isinstance(x, str)]
         if not reasons and row.uses_features:
           reasons = _missing_features(network, config)
+        elif not reasons and network.fixed_reason:
+          reasons = [network.fixed_reason]
         if reasons:
           key = label, datasets.normalized_name(dataset_name), row.name
           obstacles[key] = Obstacle(key, '; '.join(reasons))

@@ -153,11 +153,21 @@ def by_cost(candidates: Sequence[types.Candidate]) -> list[types.Candidate]:
     least = _SAME_SPEED * max(map(speed, rest))
     cheapest = min(
       (one for one in rest if speed(one) >= least),
-      key=lambda one: (one.cost.flops, one.cost.parameters, one.network),
+      key=_cost_key,
     )
     rest.remove(cheapest)
     ordered.append(cheapest)
   return ordered
+
+
+def _cost_key(candidate: types.Candidate) -> tuple[float, float, str]:
+  """Returns what orders networks that are as fast; the unknown comes last."""
+  flops, parameters = candidate.cost.flops, candidate.cost.parameters
+  return (
+    math.inf if math.isnan(flops) else flops,
+    parameters or math.inf,
+    candidate.network,
+  )
 
 
 def speed(candidate: types.Candidate) -> float:
@@ -321,7 +331,12 @@ def _gain(recommended: types.Candidate, best: types.Candidate) -> str:
   """Says what the recommended network saves beside the best."""
   ratio = speed(recommended) / speed(best)
   end = f'Where accuracy counts more than cost, take {best.title}.'
-  smaller = best.cost.parameters / recommended.cost.parameters
+  numbers = best.cost.parameters, recommended.cost.parameters
+  if not all(numbers):
+    if ratio < 1.05:
+      return f'{recommended.title} is about as fast. {end}'
+    return f'{recommended.title} is {ratio:.1f} times as fast. {end}'
+  smaller = numbers[0] / numbers[1]
   size = f'has {smaller:.1f} times fewer parameters'
   if smaller < 1.05:
     size = 'has about as many parameters'
