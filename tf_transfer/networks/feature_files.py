@@ -79,6 +79,11 @@ class StoredNetwork(Network):
     return 1
 
   @property
+  def sees_images(self) -> bool:
+    """Returns False: there are features in files."""
+    return False
+
+  @property
   def fixed_reason(self) -> str:
     """Why it cannot be trained."""
     return (

@@ -122,6 +122,11 @@ class Network:
     return self.sha256
 
   @property
+  def sees_images(self) -> bool:
+    """Whether it can be shown images, rather than having features in files."""
+    return True
+
+  @property
   def fixed_reason(self) -> str:
     """Why it cannot be trained; '' if it can."""
     return ''

@@ -4,6 +4,7 @@ Networks of which features are in files, `features:DIR`, can be transferred to
 it, and no others. docs/own_network.md describes the directory.
 """
 
+import dataclasses
 import pathlib
 from collections.abc import Sequence
 
@@ -53,7 +54,7 @@ def open_labels(name: str, path: str, metric: str) -> Dataset:
   }
   classes, labels = _number_classes(name, directory, found)
   multi_label = next(iter(labels.values())).ndim == 2
-  return build_dataset(
+  dataset = build_dataset(
     name,
     classes,
     'map11' if multi_label else metric,
@@ -65,6 +66,7 @@ def open_labels(name: str, path: str, metric: str) -> Dataset:
     ],
     ('there are labels and no images',),
   )
+  return dataclasses.replace(dataset, has_images=False)
 
 
 def _number_classes(
