@@ -27,7 +27,33 @@ import jax
 import numpy as np
 import pytest
 
+# Tests that take long have modules of few tests, which pytest-xdist would hand
+# out last: one worker would wait for the other.
+_FIRST = ('tests/jobs/', 'tests/transfer/', 'tests/study/', 'tests/networks/')
 LITES = ('efficientnet_lite0', 'efficientnet_lite1', 'efficientnet_lite2')
+
+
+def pytest_configure(config):
+  """Has XLA compile fast tests without optimizing, which halves their time.
+
+  Slow ones run the programs that users run.
+  """
+  flag = '--xla_backend_optimization_level=0'
+  if (
+    'not slow' in config.option.markexpr and flag not in os.environ['XLA_FLAGS']
+  ):
+    os.environ['XLA_FLAGS'] += f' {flag}'
+
+
+def pytest_collection_modifyitems(items):
+  """Puts folders of long tests first; the order in a folder stays."""
+
+  def rank(item):
+    path = item.path.relative_to(item.config.rootpath).as_posix()
+    ranks = [i for i, folder in enumerate(_FIRST) if path.startswith(folder)]
+    return ranks[0] if ranks else len(_FIRST)
+
+  items.sort(key=rank)
 
 
 @pytest.fixture(scope='session', autouse=True)

@@ -143,8 +143,7 @@ def open(
     test_fraction: share of test in `digits` and folders without a test split.
     cut_banner: whether to cut off the banner of the images of `aircraft`.
     prepare: whether TFDS may download a dataset of the paper that is missing.
-    cache_dir: where to keep the digests of images, so that later runs need not
-      read all images again; None: nowhere.
+    cache_dir: where to keep the digests of images; None: nowhere.
     progress: a wrapper of iterables like tqdm.
     corrupt: 'error' or 'skip', for undecodable files of a folder.
     split_version: of the draw of a folder's splits: 2 or 1.
@@ -156,7 +155,6 @@ def open(
     InputError: there is no such dataset, or its data cannot be used.
   """
   row = _find_row(name)
-  random_split = RandomSplit(seed, val_fraction, test_fraction)
   if folds and not _can_have_folds(row):
     raise has_test_error(name, folds)
   if row.official:
@@ -164,17 +162,17 @@ def open(
       data_dir, seed, cache_dir, prepare, cut_banner, progress
     )
     return official.open_official(row, options)
+  if row is LABELS:
+    return open_labels(name, row.metric)
   common = {
     'metric': row.metric,
-    'random_split': random_split,
+    'random_split': RandomSplit(seed, val_fraction, test_fraction),
     'progress': progress,
   }
   if row is FOLDER:
     options = FolderOptions(corrupt, split_version, group_by, folds, cache_dir)
     path = name.removeprefix(FOLDER.name)
     return open_folder(path, **common, options=options, inspect=inspect)
-  if row is LABELS:
-    return open_labels(name, name.removeprefix(LABELS.name), row.metric)
   if row.name == 'digits':
     return open_digits(name, data_dir=data_dir, num_folds=folds, **common)
   return open_fashion_mnist(name, data_dir=data_dir, **common)

@@ -94,5 +94,6 @@ def _output(
     return files.local_path(config.output, 'config.output')
   # The dataset may be the path of a folder.
   dataset = re.sub(r'[^\w.-]+', '_', record['dataset']).strip('_.')[-100:]
-  name = f'{record["network"]}_{dataset}{_ENDINGS[config.format]}'
+  names = [record['network'], record.get('weights_tag', ''), dataset]
+  name = '_'.join(filter(None, names)) + _ENDINGS[config.format]
   return workdir / 'exports' / name

@@ -96,7 +96,9 @@ def _label_networks(
 ) -> dict[tuple[str, bool], str]:
   """Names the networks that could be loaded, different weights differently."""
   nets = {key: x for key, x in loaded.items() if not isinstance(x, str)}
-  labels = accuracy_table.labels([(x.name, x.sha256) for x in nets.values()])
+  labels = accuracy_table.labels(
+    [(net.name, net.sha256, net.header.tag) for net in nets.values()]
+  )
   return dict(zip(nets, labels, strict=True))
 
 

@@ -20,7 +20,7 @@ FEATURES_PREFIX = 'features:'
 HUB_NAMESPACE = 'timm'
 _HUB_NAME = re.compile(r'[A-Za-z0-9][\w.-]*', re.ASCII)
 # How repositories on the hub are named elsewhere.
-_HUB_PREFIXES = ('hf-hub:', 'hf_hub:', 'https://huggingface.co/')
+_HUB_PREFIXES = ('hf-hub:', 'hf_hub:')
 
 
 class Kind(enum.Enum):

@@ -223,6 +223,7 @@ class Record(msgspec.Struct, kw_only=True):
   schema: int
   network: Name
   weights_sha256: Weights
+  weights_tag: Name | UnsetType = UNSET
   options: dict[str, Any] | UnsetType = UNSET
   contract: Contract | UnsetType = UNSET
   # Before recipes had fields they were a text.

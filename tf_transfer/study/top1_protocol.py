@@ -6,16 +6,20 @@ much as many networks differ by.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tf_transfer import networks
+from tf_transfer.networks import header
 from tf_transfer.runtime.units import counted
 from tf_transfer.study.schema import Record
 
 # The field that a measurement of ours adds to records in memory.
 MEASURED = 'imagenet_top1_protocol'
 _SLIM_CROP = 0.875
+# A source that says itself at which size and crop it measured: timm's results.
+_STATED = re.compile(r'published by .*, (\d+) px, crop fraction (\d[\d.]*)')
 # EfficientNet's crop leaves out a border that is 32 px at the network's size.
 _BORDER = 32
 
@@ -96,6 +100,11 @@ def of(record: Record) -> Protocol | None:
   if MEASURED in record:
     return record[MEASURED]
   size = _own_size(record)
+  if measure(record):  # A classifier of features, on images of its authors.
+    return Protocol(None, None)
+  stated = _STATED.fullmatch(record['imagenet_top1_source'])
+  if stated:
+    return Protocol(int(stated[1]), float(stated[2]))
   for beginning, crop in _SOURCES:
     if record['imagenet_top1_source'].startswith(beginning):
       fraction = record.get('contract', {}).get('crop_fraction')
@@ -103,6 +112,12 @@ def of(record: Record) -> Protocol | None:
         return Protocol(size, None)
       return Protocol(size, crop(fraction, size))
   return Protocol(None, None)
+
+
+def measure(record: Record) -> str:
+  """Returns what the top-1 is of, in words; '' for the trained head."""
+  name = record.get('imagenet_measure', '')
+  return header.MEASURES[name] if name else ''
 
 
 def _own_size(record: Record) -> int | None:
@@ -144,8 +159,10 @@ def warnings(records: Sequence[Record]) -> list[str]:
   with_weights = {
     key: record for key, record in known.items() if record['weights_sha256']
   }
+  texts += _measures(list(with_weights.values()))
   if len(with_weights) > 1:
     texts += _differences([of(record) for record in with_weights.values()])
+  texts += _other_sizes(with_weights.values())
   if len(with_weights) < len(known):
     texts.append(
       'ImageNet top-1 of networks from random values is not theirs, since '
@@ -153,6 +170,46 @@ def warnings(records: Sequence[Record]) -> list[str]:
       'mostly in the networks that the paper trained.'
     )
   return texts
+
+
+def _measures(records: Sequence[Record]) -> list[str]:
+  """Says which top-1 is not that of a trained head, where they are mixed."""
+  names: dict[str, list[str]] = {}
+  for record in records:
+    names.setdefault(measure(record), []).append(
+      networks.title(record['network'])
+    )
+  if len(names) < 2:
+    return []
+  parts = [
+    f'of {", ".join(dict.fromkeys(who))} it is by {text}'
+    for text, who in names.items()
+    if text
+  ]
+  return [
+    'ImageNet top-1 is not of one kind: '
+    f'{"; ".join(parts)}; of the others it is of the head that was trained '
+    'with the network. These are different measurements, and training the '
+    'whole network for ImageNet mostly gives more than a linear probe or '
+    'zero-shot classification: r mixes them.'
+  ]
+
+
+def _other_sizes(records: Iterable[Record]) -> list[str]:
+  """Says of how many networks top-1 is published for another image size."""
+  num_others = 0
+  for record in records:
+    stated = _STATED.fullmatch(record['imagenet_top1_source'])
+    # Else the contract is of the size that the study shows.
+    is_own = record['image_size'] == 0 and 'contract' in record
+    if stated and is_own and MEASURED not in record:
+      num_others += int(stated[1]) != record['contract']['image_size']
+  if not num_others:
+    return []
+  return [
+    f'ImageNet top-1 of {counted(num_others, "network")} is published for '
+    'images of another size than those that the network is shown here.'
+  ]
 
 
 def _differences(protocols: Sequence[Protocol]) -> list[str]:

@@ -266,9 +266,9 @@ def prepare(
 
 def _convert_repository(name: str, path: pathlib.Path) -> None:
   """Fetches and converts the weights of a repository on the hub."""
-  from tf_transfer.convert_weights import hub
+  from tf_transfer import convert_weights
 
-  hub.convert(name, path)
+  convert_weights.convert_repository(name, path)
 
 
 def _convert_package(name: str, path: pathlib.Path) -> None:

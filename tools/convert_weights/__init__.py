@@ -13,6 +13,8 @@ import numpy as np
 from tf_transfer import errors
 from tf_transfer.convert_weights import (
   downloads,
+  hub,
+  hub_config,
   lookalikes,
   names,
   provenance,
@@ -105,24 +107,24 @@ def _read(
   network: str,
   path: pathlib.Path,
   sha: str,
-  source_name: str | None,
+  source: publishers.Source | None,
   key: str | None,
   ignore: Sequence[str],
   no_head: bool,
 ) -> tuple[publishers.Source, names.Backbone]:
-  """Reads a network's variables; arguments as of `convert`.
+  """Reads a network's variables; other arguments as of `convert`.
+
+  Args:
+    source: whose variables they are; None to tell.
 
   Returns:
     The source; and the variables by its names, with notes on what was left out.
   """
   application = sources.keras_application(network)
   checkpoint = readers.read(path, application, key)
-  candidates = sources.list_sources(network)
-  if source_name is not None:
-    candidates = (sources.get_source(network, source_name),)
+  candidates = sources.list_sources(network) if source is None else (source,)
   taken = _take_variables(checkpoint, path, candidates, key, ignore, no_head)
-  source = candidates[0]
-  if source_name is None:
+  if source is None:
     source = sources.recognize(
       network, taken.tensors, path, sha, checkpoint.format
     )
@@ -204,11 +206,43 @@ def _check_arguments(output: pathlib.Path, imagenet_top1: float | None) -> None:
     )
 
 
+def _resolve_source(
+  network: str, source: str | publishers.Source | None
+) -> publishers.Source | None:
+  """Returns the source of a name, or what is one; None is to be told.
+
+  Raises:
+    InputError: the network is unknown, or has no such source.
+  """
+  if isinstance(source, publishers.Source):
+    return source
+  row = sources.get_source(network, source)
+  return None if source is None else row
+
+
+def _complete(
+  header: weights.Header,
+  source: publishers.Source,
+  arrays: Mapping[str, np.ndarray],
+) -> weights.Header:
+  """Completes the header of weights that are not of the table of sources.
+
+  Their source is the repository: its file's name says nothing. Where nobody
+  states whether batch norm has a scale, the variables tell.
+  """
+  recipe = header.recipe
+  has_batch_norm = any(path.startswith('batch_stats/') for path in arrays)
+  if recipe.bn_scale is None and has_batch_norm:
+    bn_scale = provenance.infer_recipe(arrays).bn_scale
+    recipe = dataclasses.replace(recipe, bn_scale=bn_scale)
+  return dataclasses.replace(header, source=source.file, recipe=recipe)
+
+
 def convert(
   network: str,
   source_file: os.PathLike | str,
   output: os.PathLike | str,
-  source_name: str | None = None,
+  source_name: str | publishers.Source | None = None,
   *,
   imagenet_top1: float | None = None,
   published: bool = False,
@@ -224,7 +258,8 @@ def convert(
     source_file: the checkpoint, of any format that `readers` knows; of a
       TensorFlow checkpoint its prefix, or any of its parts.
     output: the .safetensors file to write.
-    source_name: who made the checkpoint, as slim; None to tell by its content.
+    source_name: who made the checkpoint, as slim, or what is known of it; None
+      to tell by its content.
     imagenet_top1: in 0 to 1, where the table does not know that of this file.
     published: whether the user states that it is the file of the table.
     key: where the network is in the file, as `teacher.backbone`; None to tell.
@@ -240,13 +275,11 @@ def convert(
       output cannot be written.
   """
   source_file, output = pathlib.Path(source_file), pathlib.Path(output)
-  sources.get_source(network, source_name)
+  source = _resolve_source(network, source_name)
   _check_arguments(output, imagenet_top1)
   files.sweep(output.parent)
   sha = _hash(readers.file_of(source_file))
-  source, taken = _read(
-    network, source_file, sha, source_name, key, ignore, no_head
-  )
+  source, taken = _read(network, source_file, sha, source, key, ignore, no_head)
   conversion = variables.convert(taken.tensors, network, source, no_head)
   _check_conversion(conversion, taken.tensors, network, source, source_file)
   _say_notes(say, source_file, (*taken.notes, *conversion.notes))
@@ -258,6 +291,8 @@ def convert(
     stated = imagenet_top1 is not None
     say(provenance.explain_doubt(source, source_file, sha, stated))
     header = _drop_claims(header, conversion.arrays)
+  if source is source_name:
+    header = _complete(header, source, conversion.arrays)
   header = _state_top1(header, imagenet_top1)
   files.make_directory(output.parent)
   weights.save(output, header, weights.unflatten(conversion.arrays))
@@ -270,6 +305,52 @@ def _say_notes(
   """Says each note, after the file that it is of."""
   for note in notes:
     say(f'{path}: {note}')
+
+
+def convert_repository(
+  name: str,
+  output: os.PathLike | str,
+  *,
+  say: Callable[[str], None] = print,
+) -> weights.Header:
+  """Fetches and converts the weights of a repository of timm on the hub.
+
+  Nothing is fetched where the output is there. Several processes may call it
+  at once.
+
+  Args:
+    name: of the repository, as timm/resnet50.a1_in1k.
+    output: the .safetensors file to write. The repository's files may be in the
+      directory that is named like it, without .safetensors.
+    say: as of `convert`.
+
+  Raises:
+    InputError: the repository cannot be fetched or converted, or the output
+      cannot be written.
+  """
+  output = pathlib.Path(output)
+  files.make_directory(output.parent)
+  with files.locked(output.parent / f'.{output.stem}.lock'):
+    # Another process may have made it meanwhile.
+    if output.exists():
+      return weights.read_header(output)
+    repository = hub.fetch(name, output.with_suffix(''))
+    network, source, notes = hub_config.read(repository.config, name)
+    if not repository.is_checked:
+      place = repository.weights.parent
+      notes.append(f'its files are those in {place}, with no hash to check')
+    for note in notes:
+      say(f'{name}: {note}')
+    header = convert(
+      network,
+      repository.weights,
+      output,
+      source,
+      published=True,
+      say=say,
+    )
+  say(f'{name}: converted to {output}')
+  return header
 
 
 def _hash(path: pathlib.Path) -> str:

@@ -108,3 +108,19 @@ TIMM = {
   ),
   'tv_in1k': _with_notes(PLAIN, "torchvision's"),
 }
+
+# A tag of timm that says whose weights they are, and not how they were trained
+# -> the families of networks whose recipe it stands for.
+TIMM_FAMILIES = {'tv_in1k': ('ResNet', 'DenseNet')}
+
+
+def find_timm(tag: str, family: str) -> recipe.Recipe | None:
+  """Returns the recipe that a tag of timm names; None if it is not known.
+
+  Args:
+    tag: that ends the weights' name, as a1_in1k.
+    family: of the network, as `networks.family` returns it.
+  """
+  if family not in TIMM_FAMILIES.get(tag, (family,)):
+    return None
+  return TIMM.get(tag)

@@ -28,4 +28,5 @@ def make_table(
     np.full(values.shape, np.nan)
     if run_error is None
     else np.array(run_error, float),
+    ('',) * len(names),
   )

@@ -123,3 +123,23 @@ def test_networks_of_unknown_accuracy_only(drawn, caplog):
   )
   assert 'no network with a known ImageNet top-1' in texts(drawn[0])
   assert 'a: ImageNet top-1 unknown' in caplog.text
+
+
+def test_top1_of_a_linear_probe_is_marked(drawn):
+  ours = [
+    record(n, 0.7 + i / 30, 0.7 + i / 20, d)
+    for i, n in enumerate(('a', 'b', 'c'))
+    for d in ('pets', 'cars')
+  ]
+  for one in ours[:2]:
+    one['imagenet_measure'] = 'linear_probe'
+  averages.averages_vs_imagenet({'ours': ours}, (FIXED,), None)
+  (axis, *_) = drawn[-1].axes
+  assert 'a (top-1: linear probe)' in texts(drawn[-1])
+  assert 'hollow: top-1 that is not of a trained head' in '\n'.join(
+    texts(drawn[-1])
+  )
+  (hollow,) = [
+    line for line in axis.lines if line.get_markerfacecolor() == 'white'
+  ]
+  assert hollow.get_xdata().tolist() == [0.7]

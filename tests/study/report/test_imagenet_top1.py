@@ -60,13 +60,25 @@ def test_a_row_for_each_network(tmp_path):
   cells = cells_lib.name_cells(records)
   section = imagenet_top1.build(cells)
   assert section.table.rows == [
-    ('ResNet-50', 80.38, '–', TIMM, 224, 'central crop of 0.95'),
-    ('Inception v3', 77.9, '–', KERAS, 299, 'crop not stated'),
+    (
+      'ResNet-50',
+      80.38,
+      '–',
+      TIMM,
+      'trained head',
+      224,
+      'central crop of 0.95',
+    ),
+    (
+      *('Inception v3', 77.9, '–', KERAS, 'trained head', 299),
+      'crop not stated',
+    ),
     (
       'ResNet-50, from random values',
       76.9,
       '–',
       'Kornblith et al. (2019), of the networks that they trained',
+      'trained head',
       224,
       'central crop of 0.875',
     ),
@@ -102,7 +114,26 @@ def test_measured_numbers_have_errors(tmp_path):
   cells = cells_lib.name_cells([measured])
   (row,) = imagenet_top1.build(cells).table.rows
   assert row[1:] == (
-    *(76.0, 0.19, 'measured here, on 50,000 images', 224),
+    *(76.0, 0.19, 'measured here, on 50,000 images', 'trained head', 224),
     'central crop of 0.875',
   )
   assert measured_top1.replace([record], None).records == [record]
+
+
+def test_a_linear_probe_is_said_to_be_one(tmp_path):
+  probe = page_records.cell(
+    'inception_v3',
+    0.8,
+    0.779,
+    imagenet_top1_source='a paper',
+    imagenet_measure='linear_probe',
+  )
+  records = page_records.write(tmp_path, [*published()[:1], probe])
+  section = imagenet_top1.build(cells_lib.name_cells(records))
+  assert section.table.rows[1] == (
+    *('Inception v3', 77.9, '–', 'a paper', 'linear probe', '–'),
+    'crop not stated',
+  )
+  assert 'of Inception v3 it is by linear probe' in section.warnings[0]
+  page = page_lib.render(records, [], tmp_path)
+  assert '(linear probe)' in page

@@ -36,18 +36,17 @@ def check_labels(path: str) -> pathlib.Path:
   return directory
 
 
-def open_labels(name: str, path: str, metric: str) -> Dataset:
+def open_labels(name: str, metric: str) -> Dataset:
   """Opens a dataset of labels.
 
   Args:
     name: of the dataset, 'labels:PATH'.
-    path: of the directory.
     metric: of the dataset, where an example has one class.
 
   Raises:
     InputError: labels are missing, or are not those of one set of classes.
   """
-  directory = check_labels(path)
+  directory = check_labels(name.removeprefix('labels:'))
   found = {
     split: array_files.read_labels(directory, split)
     for split in array_files.SPLITS

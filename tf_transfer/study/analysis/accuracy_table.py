@@ -10,6 +10,7 @@ from absl import logging
 
 from tf_transfer import networks as networks_lib
 from tf_transfer.runtime.units import counted
+from tf_transfer.study import top1_protocol
 from tf_transfer.study.analysis import statistics, variants
 from tf_transfer.study.schema import Record
 
@@ -35,6 +36,7 @@ class AccuracyTable:
       are not known.
     run_error: [M, D] standard errors in log-odds that the runs of a cell show,
       of the mean over them; NaN where there is one run.
+    measures: M times what `imagenet_top1` is of, as `top1_protocol.measure`.
   """
 
   networks: tuple[str, ...]
@@ -45,6 +47,7 @@ class AccuracyTable:
   families: tuple[str, ...]
   top1_error: np.ndarray
   run_error: np.ndarray
+  measures: tuple[str, ...]
 
   @property
   def log_odds(self) -> np.ndarray:
@@ -78,6 +81,7 @@ class AccuracyTable:
       _where(self.families, mask),
       self.top1_error[mask],
       self.run_error[mask],
+      _where(self.measures, mask),
     )
 
   def order_networks(self, networks: Sequence[str]) -> 'AccuracyTable':
@@ -92,38 +96,59 @@ class AccuracyTable:
       tuple(self.families[row] for row in rows),
       self.top1_error[rows],
       self.run_error[rows],
+      tuple(self.measures[row] for row in rows),
     )
 
 
-def labels(networks: Sequence[tuple[str, str]]) -> list[str]:
-  """Returns a label, no two alike, for each (name, SHA-256 of the weights).
+def labels(networks: Sequence[tuple[str, str, str]]) -> list[str]:
+  """Returns a label, no two alike, for each network.
 
-  The label is the name; where several weights share a name, the first letters
-  of the hash are added. A network without weights has the hash '', and its
-  name as label.
+  The label is the name. Where several weights share a name, their tag is added
+  if none of the others has it, and else the first letters of the hash.
+
+  Args:
+    networks: of each the name, the SHA-256 of its weights, and their tag. A
+      network without weights has the hash '', and its name as label.
   """
-  hashes = collections.defaultdict(set)
-  for name, sha256 in networks:
+  hashes, tagged = collections.defaultdict(set), collections.defaultdict(set)
+  for name, sha256, tag in networks:
     if sha256:
       hashes[name].add(sha256)
+      tagged[name, tag].add(sha256)
   return [
-    label_among_others(name, sha256) if len(hashes[name]) > 1 else name
-    for name, sha256 in networks
+    name
+    if len(hashes[name]) < 2
+    else label_among_others(
+      name, sha256, tag if len(tagged[name, tag]) == 1 else ''
+    )
+    for name, sha256, tag in networks
   ]
 
 
-def label_among_others(name: str, sha256: str) -> str:
-  """Returns the label of a network whose name other weights share."""
-  return f'{name} ({sha256[:_HASH_LETTERS]})' if sha256 else name
+def label_among_others(name: str, sha256: str, tag: str = '') -> str:
+  """Returns the label of a network whose name other weights share.
+
+  Args:
+    name: of the network.
+    sha256: of its weights; '' without.
+    tag: of its weights; '' where they have none of their own.
+  """
+  return f'{name} ({tag or sha256[:_HASH_LETTERS]})' if sha256 else name
 
 
 def cell_names(records: Sequence[Record]) -> list[variants.Cell]:
   """Returns the network (as `labels`), dataset and setting of each record."""
-  names = labels([(r['network'], r.get('weights_sha256', '')) for r in records])
+  names = labels([weights_of(record) for record in records])
   return [
     (name, record['dataset'], record['setting'])
     for name, record in zip(names, records, strict=True)
   ]
+
+
+def weights_of(record: Record) -> tuple[str, str, str]:
+  """Returns the network, its weights and their tag of a record or a paper's."""
+  fields = ('weights_sha256', 'weights_tag')
+  return record['network'], *(record.get(name, '') for name in fields)
 
 
 def select(records: Sequence[Record]) -> variants.Selection:
@@ -176,13 +201,14 @@ def build(records: Sequence[Record], setting: str) -> AccuracyTable:
   top1, top1_error = np.full(len(networks), np.nan), np.zeros(len(networks))
   accuracy = np.full((len(networks), len(datasets)), np.nan)
   examples, run_error = np.full((2, *accuracy.shape), np.nan)
-  families = {}
+  families, measures = {}, {}
   for record in records:
     row = networks.index(record['network'])
     column = datasets.index(record['dataset'])
     families[row] = record.get('family') or networks_lib.family(
       record['architecture']
     )
+    measures[row] = top1_protocol.measure(record)
     if record['imagenet_top1'] is not None:
       top1[row] = statistics.clip_to_half_example(
         record['imagenet_top1'], statistics.IMAGENET_IMAGES
@@ -200,6 +226,7 @@ def build(records: Sequence[Record], setting: str) -> AccuracyTable:
     tuple(families[row] for row in range(len(networks))),
     top1_error,
     run_error,
+    tuple(measures[row] for row in range(len(networks))),
   )
 
 

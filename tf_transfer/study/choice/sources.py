@@ -49,7 +49,10 @@ def list_sources(
       'weights is installed; docs/networks.md says where to get them'
     )
   labels = accuracy_table.labels(
-    [(one.header.network, one.sha256) for one in located.values()]
+    [
+      (one.header.network, one.sha256, one.header.tag)
+      for one in located.values()
+    ]
   )
   sources = []
   for one, label in zip(located.values(), labels, strict=True):

@@ -90,13 +90,19 @@ def draw_panel(
   best = (tied or {}).get((setting, ties.AVERAGE), ())
   is_tied = np.array([name in best for name in table.networks])
   _draw_tied(axis, table, mean, is_tied)
+  if any(table.measures):
+    _draw_hollow(axis, table, mean, look)
+    remarks.append('hollow: top-1 that is not of a trained head')
   if statistics.uses_sample_sd(len(table.datasets)) and len(table.datasets) > 1:
     remarks.append('bars: Morey’s error, SD by n − 1')
   style.write_remark(axis, '\n'.join(remarks))
   _set_axes(axis, [table for _, table in tables])
   if len(tables) > 1 or is_tied.any():
     axis.legend(loc='lower right', fontsize=8)
-  texts = [style.name_text(name) for name in table.networks]
+  texts = [
+    style.measured_text(style.name_text(name), measure)
+    for name, measure in zip(table.networks, table.measures, strict=True)
+  ]
   return labels.Labels(axis, table.imagenet_top1, mean, texts, obstacles)
 
 
@@ -280,6 +286,32 @@ def _draw_points(
     markersize=5,
     label=name,
     zorder=2 if behind else 3,
+  )
+
+
+def _draw_hollow(
+  axis: Axes,
+  table: accuracy_table.AccuracyTable,
+  mean: np.ndarray,
+  look: style.Style,
+) -> None:
+  """Marks the networks whose ImageNet top-1 is not of a trained head.
+
+  Args:
+    axis: the panel.
+    table: of the first series.
+    mean: [M] log-odds.
+    look: of the setting.
+  """
+  rows = np.array([bool(measure) for measure in table.measures])
+  axis.plot(
+    table.imagenet_top1[rows],
+    mean[rows],
+    look.marker,
+    markerfacecolor='white',
+    markeredgecolor=look.color,
+    markersize=5,
+    zorder=5,
   )
 
 

@@ -10,6 +10,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import SubFigure
 
+from tf_transfer.study import top1_protocol
 from tf_transfer.study.analysis import (
   accuracy_table,
   statistics,
@@ -109,7 +110,12 @@ def _draw_intervals(
     axis,
     x,
     y,
-    [style.name_text(r['network']) for r in records],
+    [
+      style.measured_text(
+        style.name_text(r['network']), top1_protocol.measure(r)
+      )
+      for r in records
+    ],
     labels.bar_obstacles(x, low, high),
   )
 
@@ -226,8 +232,10 @@ def _draw_cell(
   averages.draw_line(axis, statistics.log_odds(x), log_y, color, look.line)
   best = np.array([name in tied and not behind for name in table.networks])
   ink = '0.6' if behind else style.INK
+  of_head = np.array([not measure for measure in table.measures])
   for rows, options in (
-    (~best, {'marker': 'o', 's': 9, 'color': ink}),
+    (~best & of_head, {'marker': 'o', 's': 9, 'color': ink}),
+    (~best & ~of_head, {'marker': 'o', 's': 9, 'ec': ink, 'fc': 'none'}),
     (
       best,
       {
@@ -238,4 +246,5 @@ def _draw_cell(
       },
     ),
   ):
-    axis.scatter(x[rows], y[rows], linewidths=0.5, zorder=3, **options)
+    if rows.any():
+      axis.scatter(x[rows], y[rows], linewidths=0.5, zorder=3, **options)

@@ -29,6 +29,16 @@ class Style:
   line: str = '-'
 
 
+def measured_text(title: str, measure: str) -> str:
+  """Adds to a network's title what its ImageNet top-1 is of.
+
+  Args:
+    title: of the network.
+    measure: as `top1_protocol.measure`; '' for the trained head.
+  """
+  return f'{title} (top-1: {measure})' if measure else title
+
+
 def _style(setting: str, color: str, marker: str, line: str = '-') -> Style:
   """Returns a style whose text is the setting's title."""
   return Style(names.setting_text(setting), color, marker, line)

@@ -43,11 +43,14 @@ class Names:
     network: record's network -> as people write it.
     dataset: record's dataset -> as people write it.
     table_name: record's network -> its name in the table of networks.
+    measure: record's network -> what its ImageNet top-1 is of, where that is
+      not the trained head.
   """
 
   network: Mapping[str, str]
   dataset: Mapping[str, str]
   table_name: Mapping[str, str]
+  measure: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -311,6 +314,8 @@ def _point(
   title = names.network.get(network) or names_lib.display_name(network)
   x, y, low, high = (round(float(value), _DIGITS) for value in log_odds)
   top1 = percent(scipy.special.expit(log_odds[0]))
+  if network in names.measure:
+    top1 += f' ({names.measure[network]})'
   size = parameters_text(names.table_name.get(network, network))
   return {
     'choice': choice_key(setting, dataset),

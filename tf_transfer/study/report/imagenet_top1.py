@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+from tf_transfer.networks import header
 from tf_transfer.study import top1_protocol
 from tf_transfer.study.report import cells as cells_lib
 from tf_transfer.study.report import tables
@@ -47,6 +48,7 @@ def build(
         round(100 * record['imagenet_top1'], 2),
         _NONE if error is None else round(100 * error, 2),
         source or _NONE,
+        top1_protocol.measure(record) or header.MEASURES[''],
         protocol.image_size or _NONE,
         top1_protocol.crop_text(protocol.crop),
       )
@@ -56,9 +58,9 @@ def build(
     'ImageNet top-1: whose, at which size and crop',
     (
       *('Network', 'ImageNet top-1, %', 'Standard error, points', 'By'),
-      *('Image size, px', 'Crop'),
+      *('Of', 'Image size, px', 'Crop'),
     ),
     rows,
-    frozenset((1, 2, 4)),
+    frozenset((1, 2, 5)),
   )
   return Section(tuple(top1_protocol.warnings(records)), tuple(remarks), table)

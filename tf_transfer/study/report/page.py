@@ -19,7 +19,7 @@ import tf_transfer
 from tf_transfer.datasets import test_reads as test_reads_lib
 from tf_transfer.errors import InputError
 from tf_transfer.runtime import files, units
-from tf_transfer.study import failures, html
+from tf_transfer.study import failures, html, top1_protocol
 from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study.analysis import (
   accuracy_table,
@@ -188,6 +188,11 @@ def _names(cells: Sequence[cells_lib.NamedCell]) -> chart_data.Names:
     table_name={
       label: cell.record['network']
       for label, cell in zip(labels, current, strict=True)
+    },
+    measure={
+      record['network']: top1_protocol.measure(record)
+      for record in records
+      if top1_protocol.measure(record)
     },
   )
 
