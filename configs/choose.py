@@ -78,8 +78,9 @@ class Choose(Group):
   # Folds of the cross-validation on train + val. Where val is large, networks
   # are compared on val alone.
   num_folds: integer(2, 100) = 5
-  # Networks are tried while the next one is estimated to end in this time; ''
-  # is no bound. The page and the test of the recommended network come after.
+  # The first network is tried however long it takes, each further one if it is
+  # estimated to end in this time; '' is no bound. The page and the test of the
+  # recommended network come after.
   budget: duration() = ''
   # As in configs/base.py: whether the job may take more than a day.
   allow_long: boolean = False

@@ -208,7 +208,8 @@ def test_folds_of_the_dataset_leave_no_test(config, tmp_path, written):
   (choice,) = written
   assert choice.test is None
   assert len(choice.images) == 1797
-  assert 'a bootstrap of the choice expects' in choice.verdict.lines[-1]
+  assert 'a bootstrap of the choice expects' in choice.verdict.lines[-2]
+  assert 'each fold has its own' in choice.verdict.lines[-1]
   assert not ledger.read_all(tmp_path)
 
 

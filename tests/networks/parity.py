@@ -30,6 +30,10 @@ FAST = {
   ('keras', 'inception_resnet_v2'),
   ('keras', 'nasnet_mobile'),
   ('timm', 'efficientnet_v2_b0'),
+  ('torchvision', 'resnet18'),
+  ('timm', 'efficientnet_b0'),
+  ('torchvision', 'mobilenet_v3_large'),
+  ('timm', 'convnext_tiny'),
 }
 
 
@@ -48,6 +52,11 @@ def cases(*backbones):
     pytest.param(*pair, marks=() if pair in FAST else (pytest.mark.slow,))
     for pair in pairs_of(*backbones)
   ]
+
+
+def image_size(source, network):
+  """Of the golden input: the size of the source's images."""
+  return sources.get_source(network, source).contract.image_size
 
 
 def relative_difference(ours, golden):
@@ -83,7 +92,7 @@ def outputs(model, variables, x):
 
 def check_golden_outputs(source, network, golden_input):
   """Asserts that features and logits are those of the source."""
-  x = golden_input(networks.row(network).image_size)
+  x = golden_input(image_size(source, network))
   with np.load(rule.FOLDER / source / f'{network}.npz') as golden:
     for suffix, gain in rule.gains(source, network).items():
       model, variables = converted(source, network, gain)
@@ -95,12 +104,14 @@ def check_golden_outputs(source, network, golden_input):
 
 def check_wrong_option_is_seen(source, network, option, golden_input):
   """Asserts that the features are others with another option."""
-  model, variables = converted(source, network, 2.0)
+  ((suffix, gain), *_) = rule.gains(source, network).items()
+  model, variables = converted(source, network, gain)
   model = model.clone(backbone=model.backbone.clone(**option))
-  x = golden_input(networks.row(network).image_size)
+  x = golden_input(image_size(source, network))
   features, _ = outputs(model, variables, x)
   with np.load(rule.FOLDER / source / f'{network}.npz') as golden:
-    assert relative_difference(features, golden['features']) > 10 * LIMIT
+    wanted = golden[f'features{suffix}']
+    assert relative_difference(features, wanted) > 10 * LIMIT
 
 
 def check_torchvision_input(network, golden_input):

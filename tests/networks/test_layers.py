@@ -156,3 +156,22 @@ def test_kernels_start_with_the_deviation_of_their_groups_fan_out(
   assert kernel.shape == (3, 3, channels // groups, features)
   wanted = np.sqrt(2 / (9 * features // groups))
   assert np.std(kernel) == pytest.approx(wanted, rel=0.05)
+
+
+@pytest.mark.parametrize('shape', [(400, 5), (400, 2, 5), (400, 2, 2, 5)])
+def test_drop_path_drops_whole_examples_and_scales_the_others(shape):
+  x = 1 + np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+  drop = layers.DropPath(0.2)
+  y = drop.apply({}, x, train=True, rngs={'dropout': jax.random.key(0)})
+  gone = np.asarray(y == 0).reshape(len(x), -1)
+  assert set(gone.mean(axis=1)) == {0, 1}
+  # Five standard deviations about the share.
+  assert abs(gone.mean() - 0.2) < 5 * 0.02
+  kept = ~gone[:, 0]
+  np.testing.assert_allclose(y[kept], x[kept] / 0.8, rtol=1e-6)
+
+
+def test_drop_path_without_training_or_rate_draws_nothing():
+  x = arrays.random((4, 3))
+  np.testing.assert_array_equal(layers.DropPath(0.5).apply({}, x), x)
+  np.testing.assert_array_equal(layers.DropPath(0.0).apply({}, x, True), x)

@@ -5,6 +5,7 @@ import hashlib
 import importlib.resources
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -73,6 +74,14 @@ def test_digest_sees_a_path_and_a_shape():
   )
   assert len({digest(c) for c in changed}) == 3
   assert digest(dict(reversed(variables.items()))) == digest(variables)
+
+
+def test_page_on_adding_a_network_names_what_there_is():
+  root = SNAPSHOT.parents[2]
+  page = (root / 'docs' / 'add_a_network.md').read_text()
+  paths = re.findall(r'`((?:[a-z_]+/)+[a-z_0-9.]*)`', page)
+  assert len(paths) > 15
+  assert [path for path in paths if not (root / path).exists()] == []
 
 
 def test_row_of_an_unknown_network():

@@ -33,6 +33,10 @@ CHOSEN = {
   ('torchvision', 'mobilenet_v2'),
   ('pretrainedmodels', 'nasnet_mobile'),
   ('timm', 'efficientnet_v2_b0'),
+  ('torchvision', 'resnet18'),
+  ('timm_tf', 'efficientnet_b0'),
+  ('timm', 'mobilenet_v3_large'),
+  ('timm', 'convnext_tiny'),
 }
 
 
@@ -58,7 +62,7 @@ def file_of(directory, row):
   """
   if row.name == 'slim':
     return directory / ('v1.ckpt' if '2016' in row.file else 'v2.ckpt')
-  if row.name == 'timm':
+  if row.file.startswith('timm/'):
     folder = f'models--{row.file.replace("/", "--")}'
     return directory / folder / 'snapshots' / 'main' / 'model.safetensors'
   return directory / pathlib.Path(row.file).name
@@ -88,9 +92,11 @@ def check_conversion(tmp_path, source, network, golden_input):
 
 
 def blank(source, network, value):
-  """A checkpoint's arrays, all of one value."""
+  """A checkpoint's arrays, all of one value, but for what scales images."""
   return {
-    name: np.broadcast_to(np.float32(value), shape)
+    name: np.broadcast_to(
+      np.float32(rule.SCALING.get(name.split('/')[-1], value)), shape
+    )
     for name, shape in rule.shapes(source, network).items()
   }
 

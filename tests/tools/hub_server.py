@@ -15,7 +15,6 @@ import re
 import threading
 from collections.abc import Iterator
 
-import huggingface_hub
 import pytest
 from huggingface_hub import constants, file_download
 
@@ -161,8 +160,6 @@ def connected(cache) -> Iterator[Hub]:
     # Between attempts.
     patch.setattr(file_download.time, 'sleep', lambda _: None)
     yield hub
-  # The connections that the client keeps are those of this hub.
-  huggingface_hub.close_session()
 
 
 def config(architecture, **changes):

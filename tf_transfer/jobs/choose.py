@@ -23,6 +23,7 @@ from tf_transfer.runtime.units import counted
 from tf_transfer.study import check, export
 from tf_transfer.study.choice import (
   candidates,
+  decision,
   page,
   selection,
   table,
@@ -66,7 +67,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     study_config.datasets[0],
     data,
     workdir / 'digests',
-    lambda found: report.extend(folder_report.show(found, workdir)),
+    lambda examined: report.extend(folder_report.show(examined, workdir)),
   )
   task = selection.make_task(
     dataset, config.num_folds, study_config, config.setting, workdir
@@ -157,16 +158,17 @@ def _choose(
   networks = [kept.candidate for kept in tried.kept]
   images = datasets.select(task.images, positions)
   folds = task.folds[positions]
-  measured = verdict.Images(task.dataset.metric, images.labels, folds)
+  measured = decision.Images(task.dataset.metric, images.labels, folds)
   decided = verdict.reach(networks, measured)
   recommended = next(n for n in networks if n.network == decided.recommended)
   test, test_name, record = None, '', None
   if task.dataset.folds:
     decided = verdict.add_correction(
       decided,
-      verdict.corrected(networks, measured),
+      verdict.measure_choice(networks, measured, images.groups),
       recommended.accuracy.value,
     )
+    decided = verdict.add_export(decided)
   else:
     print(f'\ntest of {recommended.network}, once')
     record = _test(recommended.weights, task)

@@ -3,13 +3,75 @@
 import functools
 from collections.abc import Mapping
 
-from tf_transfer.networks import efficientnet, efficientnet_v2
+from tf_transfer.networks import (
+  convnext,
+  efficientnet,
+  efficientnet_v2,
+  mobilenet_v3,
+  resnet,
+)
 from tf_transfer.networks.row import Row
 
 _AUTHORS = "published by the network's authors"
 _KERAS = "Keras's table of applications"
 
+_TORCHVISION = "torchvision's table"
+
+
+def _efficientnet(
+  number: int, image_size: int, feature_dim: int, parameters: int, top1: float
+) -> Row:
+  """Makes the row of an EfficientNet, B0 to B4."""
+  width, depth = efficientnet.MULTIPLIERS[number]
+  return Row(
+    title=f'EfficientNet-B{number}',
+    family='EfficientNet',
+    backbone=functools.partial(
+      efficientnet.EfficientNet, width=width, depth=depth
+    ),
+    image_size=image_size,
+    feature_dim=feature_dim,
+    parameters=parameters,
+    imagenet_top1=top1,
+    imagenet_top1_source=_KERAS,
+  )
+
+
 ROWS: Mapping[str, Row] = {
+  'resnet18': Row(
+    title='ResNet-18',
+    family='ResNet',
+    backbone=functools.partial(
+      resnet.ResNet, depths=resnet.DEPTHS_18, block=resnet.Basic
+    ),
+    image_size=224,
+    feature_dim=512,
+    parameters=11_176_512,
+    imagenet_top1=0.69758,
+    imagenet_top1_source=_TORCHVISION,
+  ),
+  'resnet34': Row(
+    title='ResNet-34',
+    family='ResNet',
+    backbone=functools.partial(
+      resnet.ResNet, depths=resnet.DEPTHS_34, block=resnet.Basic
+    ),
+    image_size=224,
+    feature_dim=512,
+    parameters=21_284_672,
+    imagenet_top1=0.73314,
+    imagenet_top1_source=_TORCHVISION,
+  ),
+  'mobilenet_v3_large': Row(
+    title='MobileNet v3 large',
+    family='MobileNet',
+    backbone=functools.partial(mobilenet_v3.MobileNetV3Large),
+    image_size=224,
+    feature_dim=1280,
+    parameters=4_202_032,
+    imagenet_top1=0.756,
+    imagenet_top1_source="Keras's documentation of MobileNet v3",
+  ),
   'efficientnet_lite0': Row(
     title='EfficientNet-Lite0',
     family='EfficientNet',
@@ -42,6 +104,11 @@ ROWS: Mapping[str, Row] = {
     imagenet_top1=0.776,
     imagenet_top1_source=_AUTHORS,
   ),
+  'efficientnet_b0': _efficientnet(0, 224, 1280, 4_007_548, 0.771),
+  'efficientnet_b1': _efficientnet(1, 240, 1280, 6_513_184, 0.791),
+  'efficientnet_b2': _efficientnet(2, 260, 1408, 7_700_994, 0.801),
+  'efficientnet_b3': _efficientnet(3, 300, 1536, 10_696_232, 0.816),
+  'efficientnet_b4': _efficientnet(4, 380, 1792, 17_548_616, 0.829),
   'efficientnet_v2_b0': Row(
     title='EfficientNetV2-B0',
     family='EfficientNet',
@@ -125,5 +192,44 @@ ROWS: Mapping[str, Row] = {
     parameters=117_234_272,
     imagenet_top1=0.857,
     imagenet_top1_source=_KERAS,
+  ),
+  'convnext_tiny': Row(
+    title='ConvNeXt-T',
+    family='ConvNeXt',
+    backbone=functools.partial(
+      convnext.ConvNeXt, convnext.DEPTHS_TINY, convnext.WIDTHS_TINY
+    ),
+    image_size=224,
+    feature_dim=768,
+    parameters=27_820_128,
+    imagenet_top1=0.821,
+    imagenet_top1_source=_AUTHORS,
+    min_image_size=32,
+  ),
+  'convnext_small': Row(
+    title='ConvNeXt-S',
+    family='ConvNeXt',
+    backbone=functools.partial(
+      convnext.ConvNeXt, convnext.DEPTHS_SMALL, convnext.WIDTHS_SMALL
+    ),
+    image_size=224,
+    feature_dim=768,
+    parameters=49_454_688,
+    imagenet_top1=0.831,
+    imagenet_top1_source=_AUTHORS,
+    min_image_size=32,
+  ),
+  'convnext_base': Row(
+    title='ConvNeXt-B',
+    family='ConvNeXt',
+    backbone=functools.partial(
+      convnext.ConvNeXt, convnext.DEPTHS_BASE, convnext.WIDTHS_BASE
+    ),
+    image_size=224,
+    feature_dim=1024,
+    parameters=87_566_464,
+    imagenet_top1=0.838,
+    imagenet_top1_source=_AUTHORS,
+    min_image_size=32,
   ),
 }

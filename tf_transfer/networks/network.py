@@ -395,7 +395,8 @@ class Network:
 
   def _check_head(self) -> None:
     """Raises an InputError where there is no head to compute logits."""
-    if not self.header.num_classes:
+    # The model's: training gives a network without a head one.
+    if self.model is None or not self.model.num_classes:
       raise errors.InputError(
         f'{self.name}: its weights file has no head (converted from '
         f'{self.header.source}): it has features, and no logits'

@@ -1,15 +1,7 @@
 """The table of networks.
 
-To add a network:
-
-1. Write its backbone, in the file of its architecture in this folder.
-2. Add its row to `TABLE` here, or to that of modern_table.py.
-3. Add its variables' digest to tests/networks/parameter_paths.json. The test
-   that compares them prints it.
-4. Where weights of it are public, add their sources to table.py or
-   modern_sources.py of tools/convert_weights. If its blocks are new there,
-   write rules that rename its variables, in the module of its family in
-   tools/convert_weights. Record golden outputs of each source in tests/golden.
+docs/add_a_network.md says how to add one, and which files that touches. Rows of
+networks after the paper's are in modern_table.py.
 """
 
 import dataclasses

@@ -47,6 +47,7 @@ def _make_header(
     background=num_classes == source.num_classes and source.background,
     imagenet_top1=source.imagenet_top1,
     imagenet_top1_source=provenance.top1_source(source, published),
+    imagenet_measure=source.imagenet_measure,
     recipe=source.recipe,
     source=source_file.name,
     source_sha256=sha,
@@ -62,6 +63,7 @@ def _drop_claims(
     header,
     imagenet_top1=None,
     imagenet_top1_source='',
+    imagenet_measure='',
     recipe=provenance.infer_recipe(arrays),
     license='',
   )

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import importlib
+import logging
 import os
 import pathlib
 import re
@@ -65,7 +66,7 @@ def fetch(name: str, directory: pathlib.Path | None = None) -> Repository:
     'huggingface_hub', f'fetching {name} from the hub'
   )
   # Its warnings would be printed by its handler and by the program's.
-  client.utils.logging.disable_propagation()
+  logging.getLogger('huggingface_hub').propagate = False
   config = _fetch_file(client, name, CONFIG, None, directory)
   # The folder of a commit holds its files.
   commit = config.parent.name
@@ -95,7 +96,7 @@ def _fetch_file(
     path = pathlib.Path(client.hf_hub_download(name, file, revision=commit))
     stated = _stated_hash(client, name, file, path)
   except _failures() as error:
-    raise _explain(client, name, file, directory, error) from error
+    raise _explain(name, file, directory, error) from error
   if not _has_hash(path, stated):
     raise errors.InputError(
       f'{name}: {file} is not what the hub has: its hash should be {stated}. '
@@ -144,7 +145,6 @@ def _has_hash(path: pathlib.Path, stated: str) -> bool:
 
 
 def _explain(
-  client: ModuleType,
   name: str,
   file: str,
   directory: pathlib.Path | None,
@@ -160,7 +160,7 @@ def _explain(
   if isinstance(error, kinds.RepositoryNotFoundError):
     return _explain_unknown(name)
   if isinstance(error, kinds.LocalEntryNotFoundError):
-    return _explain_offline(client, name, directory, error)
+    return _explain_offline(name, directory, error)
   if isinstance(error, kinds.EntryNotFoundError):
     return errors.InputError(
       f'{name} has no file {file}: it does not hold a network of timm in the '
@@ -185,7 +185,6 @@ def _explain_unknown(name: str) -> errors.InputError:
 
 
 def _explain_offline(
-  client: ModuleType,
   name: str,
   directory: pathlib.Path | None,
   error: Exception,
@@ -193,7 +192,7 @@ def _explain_offline(
   """Returns the error for files that are not here, without a connection."""
   cause = error.__cause__ or error.__context__
   reason = 'HF_HUB_OFFLINE is set'
-  if not client.constants.HF_HUB_OFFLINE:
+  if not importlib.import_module('huggingface_hub.constants').HF_HUB_OFFLINE:
     first = (str(cause or error).strip().splitlines() or [''])[0]
     reason = f'the hub cannot be reached: {first}' if first else 'no connection'
   return errors.InputError(

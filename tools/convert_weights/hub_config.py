@@ -2,7 +2,7 @@
 
 The file names the network's architecture in timm, and how its images are
 prepared. What makes the network exact is in the table of public checkpoints:
-`find` leads from timm's name to a row there. What is true of the row's own
+`choose` leads from timm's name to a row there. What is true of the row's own
 checkpoint alone (images, top-1, recipe, license) is replaced.
 """
 
@@ -17,7 +17,7 @@ import msgspec
 
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors, networks
-from tf_transfer.convert_weights import hub, publishers, recipes, sources, table
+from tf_transfer.convert_weights import hub, publishers, recipes, table
 from tf_transfer.networks import published_timm, timm_pretraining
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.runtime import schemas
@@ -26,38 +26,69 @@ _MAX_BYTES = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
-class Architecture:
-  """An architecture of timm that a network of the table can be.
+class Candidate:
+  """What a repository of an architecture can be.
 
   Attributes:
     network: in the table of networks.
-    source: the name of the source with the same variables and options.
-    options: of the backbone, beside those of the source.
+    row: the source with the same variables and options.
   """
 
   network: str
-  source: str = 'timm'
-  options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  row: publishers.Source
 
 
-# Architectures of timm that no row of the table of checkpoints is named for.
-_OTHERS: Mapping[str, Architecture] = {}
+# Architectures of timm that differ from one with a row in options alone:
+# its name, and these options of the backbone.
+_VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
+# Checkpoints whose options are not those of their architecture in timm: other
+# checkpoints of the architecture are not like them.
+_EXCEPTIONS = ('timm/vit_base_patch16_clip_224.openai',)
 
 
 @functools.cache
-def architectures() -> Mapping[str, Architecture]:
+def architectures() -> Mapping[str, tuple[Candidate, ...]]:
   """Returns timm's names of architectures, with the networks that they are.
 
-  Those of the table's own checkpoints come from there. Where two of one
-  architecture differ in their images alone, the first stands for both.
+  They are those of the table's own checkpoints, and variants of these.
   """
-  known: dict[str, Architecture] = {}
-  for network, candidates in table.SOURCES.items():
-    for source in candidates:
-      if source.file.startswith(hub.PREFIX):
-        name, _ = split_name(source.file)
-        known.setdefault(name, Architecture(network, source.name))
-  return {**known, **_OTHERS}
+  known: dict[str, tuple[Candidate, ...]] = {}
+  for network, rows in table.SOURCES.items():
+    for row in rows:
+      if row.file.startswith(hub.PREFIX):
+        name, _ = split_name(row.file)
+        known[name] = (*known.get(name, ()), Candidate(network, row))
+  for name, (base, options) in _VARIANTS.items():
+    known[name] = known.get(name, ()) + tuple(
+      Candidate(
+        one.network,
+        dataclasses.replace(one.row, options={**one.row.options, **options}),
+      )
+      for one in known[base]
+    )
+  return known
+
+
+def choose(
+  name: str, repository: str, has_head: bool = True
+) -> Candidate | None:
+  """Returns what a repository is; None for an unknown architecture.
+
+  It is its own row of the table if it has one. Else it is like the first row of
+  its architecture that has a head if it has one itself.
+
+  Args:
+    name: of the architecture in timm.
+    repository: as timm/resnet50.a1_in1k.
+    has_head: whether it has a head of classes.
+  """
+  candidates = architectures().get(name, ())
+  for one in candidates:
+    if one.row.file == repository:
+      return one
+  usable = [one for one in candidates if one.row.file not in _EXCEPTIONS]
+  alike = [one for one in usable if bool(one.row.num_classes) == has_head]
+  return next(iter((*alike, *usable)), None)
 
 
 def split_name(repository: str) -> tuple[str, str]:
@@ -78,8 +109,9 @@ _SUPERVISION = {
   timm_pretraining.SELF_SUPERVISED: 'self_supervised',
   timm_pretraining.LANGUAGE: 'language',
 }
-# The word of a tag for ImageNet's 1000 classes.
+# The words of a tag for ImageNet's 1000 classes, and for more of them.
 _IMAGENET = 'in1k'
+_CLASSES = (_IMAGENET, 'in12k', 'in21k', 'in22k')
 
 
 class _Pretrained(msgspec.Struct):
@@ -121,28 +153,21 @@ def read(
     InputError: the file is damaged, or of no architecture of the table.
   """
   config = _parse(path, repository)
-  architecture = _find(config, repository)
-  row = sources.get_source(architecture.network, architecture.source)
+  num_classes = _count_classes(config, repository)
+  chosen = _choose(config, repository, num_classes > 0)
+  row = chosen.row
   contract = _make_contract(config.pretrained_cfg, repository)
-  top1, top1_source = _find_top1(repository, contract)
-  num_classes = row.num_classes
-  if num_classes:
-    num_classes = config.num_classes
-    if num_classes is None:
-      num_classes = config.pretrained_cfg.num_classes
   source = dataclasses.replace(
     row,
     contract=contract,
     file=repository,
     formats=('safetensors',),
-    options={**row.options, **architecture.options},
-    num_classes=num_classes,
-    imagenet_top1=top1,
-    imagenet_top1_source=top1_source,
-    recipe=_find_recipe(architecture.network, repository),
+    num_classes=num_classes if row.num_classes else 0,
+    recipe=_find_recipe(chosen.network, repository),
     license=_find_license(config.pretrained_cfg, row, repository),
+    **_find_top1(row, repository, contract),
   )
-  return architecture.network, source, _make_notes(config, source)
+  return chosen.network, source, _make_notes(config, source)
 
 
 def _parse(path: pathlib.Path, repository: str) -> _Config:
@@ -166,14 +191,32 @@ def _parse(path: pathlib.Path, repository: str) -> _Config:
   return schemas.convert(fields, _Config, place)
 
 
-def _find(config: _Config, repository: str) -> Architecture:
-  """Returns the architecture of a config.
+def _count_classes(config: _Config, repository: str) -> int:
+  """Returns the number of classes of the head; 0 where it has none.
+
+  What weights that were trained with captions call so are the dimensions of
+  their projection, unless they were tuned on ImageNet's classes.
+  """
+  _, tag = split_name(repository)
+  group = timm_pretraining.pretraining(repository).group
+  is_tuned = any(word in _CLASSES for word in tag.split('_'))
+  if group == timm_pretraining.LANGUAGE and not is_tuned:
+    return 0
+  if config.num_classes is not None:
+    return config.num_classes
+  return config.pretrained_cfg.num_classes
+
+
+def _choose(config: _Config, repository: str, has_head: bool) -> Candidate:
+  """Returns what a repository is.
 
   Raises:
-    InputError: it is not known, or the network was changed.
+    InputError: its architecture is not known, or was changed.
   """
-  name, known = config.architecture, architectures()
-  if name not in known:
+  name = config.architecture
+  chosen = choose(name, repository, has_head)
+  if chosen is None:
+    known = architectures()
     near = errors.nearest(name, known)
     hint = f'the nearest are {", ".join(near)}; ' if near else ''
     raise errors.InputError(
@@ -193,7 +236,7 @@ def _find(config: _Config, repository: str) -> Architecture:
       f'{repository}: its network is {name} with {errors.printable(listed)}, '
       'which is not known here'
     )
-  return known[name]
+  return chosen
 
 
 def _make_contract(
@@ -222,15 +265,22 @@ def _make_contract(
 
 
 def _find_top1(
-  repository: str, contract: contract_lib.Contract
-) -> tuple[float | None, str]:
-  """Returns the published top-1 and its source, which says size and crop.
+  row: publishers.Source, repository: str, contract: contract_lib.Contract
+) -> dict[str, Any]:
+  """Returns the fields of the published top-1; its source says size and crop.
 
-  That of the contract's own size is preferred; else it is the best one.
+  That of the contract's own size is preferred; else it is the best one. Where
+  timm publishes none, what the table says of this checkpoint stays.
   """
   top1 = published_timm.top1(repository, contract.image_size)
   top1 = top1 or published_timm.top1(repository)
-  return (None, '') if top1 is None else (top1.value, top1.source)
+  if top1 is None and row.file == repository:
+    return {}
+  return {
+    'imagenet_top1': top1.value if top1 else None,
+    'imagenet_top1_source': top1.source if top1 else '',
+    'imagenet_measure': '',
+  }
 
 
 def _find_recipe(network: str, repository: str) -> recipe_lib.Recipe:

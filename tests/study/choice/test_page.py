@@ -254,6 +254,31 @@ def test_accuracy_that_is_a_mean_over_classes_is_called_so():
   assert 'Accuracy is the mean over the classes, measured on 36' in parser.text
 
 
+def test_the_line_of_the_front_is_only_spoken_of_where_there_is_one():
+  several = choices.digits()
+  text = page.render(several)
+  assert 'The line joins the networks that no other beats in both. ' in text
+  assert text.count('<path class="front"') == 3
+  # Ahead in one cost, and not in the others.
+  best, *others = several.candidates
+  cost = dataclasses.replace(best.cost, parameters=1000)
+  choice = dataclasses.replace(
+    several, candidates=(dataclasses.replace(best, cost=cost), *others)
+  )
+  text = page.render(choice)
+  assert 'where there is none, a single network is ahead in both.' in text
+  assert text.count('<path class="front"') == 2
+  text = page.render(choices.one_network())
+  assert 'Accuracy against cost' in text
+  assert 'The line joins' not in text
+  assert '<path class="front"' not in text
+
+
+def test_it_says_what_is_recommended():
+  text = parse(page.render(choices.digits())).text
+  assert 'Recommended: the cheapest of the tied that is at most one' in text
+
+
 def test_accuracy_on_test_is_said_once():
   choice = choices.made(3, 12)
   words = 'on the test split, which was read once for this: 89.3 %'

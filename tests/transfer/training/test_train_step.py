@@ -57,7 +57,8 @@ def test_batch_norm_momentum(steps, expected):
     *('inception_v1', 'bn_inception', 'inception_v3', 'inception_v4'),
     *('inception_resnet_v2', 'inception_small', 'resnet50', 'densenet121'),
     *('mobilenet_v1', 'mobilenet_v2', 'nasnet_mobile', 'efficientnet_lite0'),
-    'efficientnet_v2_b0',
+    *('efficientnet_v2_b0', 'resnet18', 'efficientnet_b0'),
+    'mobilenet_v3_large',
   ],
 )
 def test_every_batch_norm_has_the_momentum_and_no_scale(name):

@@ -92,10 +92,10 @@ def build(
   """
   worst = _mistakes(dataset, images, predictions, probabilities)
   doubtful, num_doubtful = _doubtful(dataset, images, averaged)
-  found = duplicates.find(dataset.splits)
+  copies = duplicates.find(dataset.splits)
   pairs = [
-    found.between_splits[: duplicates.NUM_SHOWN],
-    found.between_classes[: duplicates.NUM_SHOWN],
+    copies.between_splits[: duplicates.NUM_SHOWN],
+    copies.between_classes[: duplicates.NUM_SHOWN],
   ]
   requests = [*worst, *doubtful]
   for pair in (pair for several in pairs for pair in several):
@@ -113,10 +113,10 @@ def build(
     doubtful=shown_doubtful,
     num_doubtful=num_doubtful,
     between_splits=between_splits,
-    num_between_splits=len(found.between_splits),
+    num_between_splits=len(copies.between_splits),
     between_classes=between_classes,
-    num_between_classes=len(found.between_classes),
-    have_groups=found.have_groups,
+    num_between_classes=len(copies.between_classes),
+    have_groups=copies.have_groups,
   )
 
 

@@ -64,8 +64,8 @@ def doubtful(
   # A sum in another order may round to just above a probability it equals.
   reached = probabilities >= limits - 1e-6
   other = np.where(reached, probabilities, -1).argmax(axis=1)
-  found = np.flatnonzero(reached.any(axis=1) & (other != labels))
-  margin = probabilities[found, labels[found]].astype(float)
-  margin -= probabilities[found, other[found]]
-  found = found[np.argsort(margin, kind='stable')]
-  return found, other[found]
+  positions = np.flatnonzero(reached.any(axis=1) & (other != labels))
+  margin = probabilities[positions, labels[positions]].astype(float)
+  margin -= probabilities[positions, other[positions]]
+  positions = positions[np.argsort(margin, kind='stable')]
+  return positions, other[positions]

@@ -55,6 +55,6 @@ def average(labels: np.ndarray, scores: Sequence[np.ndarray]) -> np.ndarray:
     scores: of each network, as `calibrate` takes them.
   """
   total = np.zeros(scores[0].shape, np.float32)
-  for one in scores:
-    total += calibrate(labels, one).values
+  for of_network in scores:
+    total += calibrate(labels, of_network).values
   return total / len(scores)

@@ -28,8 +28,8 @@ from tf_transfer.transfer.fixed_features import (
 
 # From so many images of val on, networks are compared on val alone.
 LARGE_VAL = 2000
-# Networks in memory together, which share decoded images.
-_MAX_TOGETHER = 4
+# Networks in memory at once, which share decoded images.
+_MAX_LOADED = 4
 
 
 def make_task(
@@ -137,12 +137,16 @@ def check_duration(
   """
   by_accuracy = job.by == 'accuracy'
   if by_accuracy:
-    sources = [one for one in sources if candidates.read(task, one) is None]
+    sources = [
+      source for source in sources if candidates.read(task, source) is None
+    ]
     if job.budget:
       sources = sources[:1]
   if not sources:
     return
-  sizes = [(one.parameters, one.contract.image_size) for one in sources]
+  sizes = [
+    (source.parameters, source.contract.image_size) for source in sources
+  ]
   seconds = cost_model.extraction_seconds(
     sizes, len(task.images), cost_model.operations_per_second()
   )
@@ -200,7 +204,7 @@ def try_all(
       continue
     _try_group(group, task, tried)
   if not tried.kept:
-    reasons = dict.fromkeys(one.reason for one in tried.skipped)
+    reasons = dict.fromkeys(network.reason for network in tried.skipped)
     raise errors.InputError('\n'.join(reasons))
   return tried
 
@@ -222,8 +226,8 @@ def _groups(
     pixels = features.pixel_contract(source.contract, features.Options())
     groups.setdefault(pixels, []).append(source)
   for group in groups.values():
-    for start in range(0, len(group), _MAX_TOGETHER):
-      yield group[start : start + _MAX_TOGETHER]
+    for start in range(0, len(group), _MAX_LOADED):
+      yield group[start : start + _MAX_LOADED]
 
 
 def _over_budget(
@@ -242,9 +246,10 @@ def _over_budget(
     return ''
   budget = units.parse_duration(job.budget)
   left = budget - (time.monotonic() - started)
-  operations = {one.network: one.operations for one in sources}
+  operations = {other.network: other.operations for other in sources}
   last = max(
-    (one.candidate for one in kept), key=lambda c: operations[c.network]
+    (each.candidate for each in kept),
+    key=lambda candidate: operations[candidate.network],
   )
   estimated = last.cost.seconds * source.operations / operations[last.network]
   if estimated <= left:

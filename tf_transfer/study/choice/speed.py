@@ -59,11 +59,11 @@ def measure(extract: features.Extractor, net: networks.Network) -> Speed:
   large = -(-max(BATCH_SIZES) // num_devices) * num_devices
   batch = extract.to_devices(np.resize(pixels, (large, size, size, 3)))
   variables = jax.device_put(net.variables, jax.devices()[0])
-  one = jax.device_put(pixels[:1], jax.devices()[0])
+  image = jax.device_put(pixels[:1], jax.devices()[0])
   return Speed(
     flops,
     {
-      BATCH_SIZES[0]: 1 / _fastest_seconds(lambda: single(variables, one)),
+      BATCH_SIZES[0]: 1 / _fastest_seconds(lambda: single(variables, image)),
       BATCH_SIZES[1]: large / _fastest_seconds(lambda: extract.apply(batch)),
     },
   )

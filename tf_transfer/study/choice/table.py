@@ -30,9 +30,14 @@ def render(
     decided: what is said of them.
   """
   ordered = sorted(
-    candidates, key=lambda one: (-one.accuracy.value, -verdict.speed(one))
+    candidates,
+    key=lambda candidate: (
+      -candidate.accuracy.value,
+      -verdict.speed(candidate),
+    ),
   )
-  return align([_HEADER, *(_row(one, decided) for one in ordered)])
+  rows = [_row(candidate, decided) for candidate in ordered]
+  return align([_HEADER, *rows])
 
 
 def _row(candidate: types.Candidate, decided: types.Verdict) -> list[str]:

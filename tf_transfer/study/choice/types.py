@@ -91,7 +91,8 @@ class Verdict:
       for the number of pairs of networks (Holm).
     tied: the networks that the test does not tell from the best, the best
       among them, from the cheapest to the most expensive.
-    recommended: the cheapest of them.
+    recommended: the cheapest of them whose accuracy is within one standard
+      error of that of the best.
     lines: sentences for console and page, the most important first.
   """
 
@@ -172,4 +173,4 @@ class Choice:
 
   def candidate(self, network: str) -> Candidate:
     """Returns the candidate of a name."""
-    return next(one for one in self.candidates if one.network == network)
+    return next(c for c in self.candidates if c.network == network)
