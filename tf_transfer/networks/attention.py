@@ -38,9 +38,7 @@ def attention(query: Array, key: Array, value: Array) -> Array:
 
   if implementation:
     return native(query, key, value)
-  return lax.platform_dependent(
-    query, key, value, cpu=on_cpu, default=native
-  )
+  return lax.platform_dependent(query, key, value, cpu=on_cpu, default=native)
 
 
 def on_cpu(query: Array, key: Array, value: Array) -> Array:

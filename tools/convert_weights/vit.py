@@ -46,7 +46,9 @@ def _first(array: np.ndarray) -> np.ndarray:
   return array[0]
 
 
-def _variable(name: str, path: str, transform: Callable[[np.ndarray], np.ndarray]) -> rules.Rule:
+def _variable(
+  name: str, path: str, transform: Callable[[np.ndarray], np.ndarray]
+) -> rules.Rule:
   """Makes the rule of one variable of the backbone."""
   return rules.Rule(re.escape(name), f'params/backbone/{path}', transform)
 
@@ -71,9 +73,7 @@ def _norms(
 ) -> list[rules.Rule]:
   """Makes the rules of layer norms, given their names by our paths."""
   return [
-    _variable(
-      f'{prefix}{name}{theirs}', f'{path}{norm}/{ours}', np.asarray
-    )
+    _variable(f'{prefix}{name}{theirs}', f'{path}{norm}/{ours}', np.asarray)
     for norm, name in names.items()
     for ours, theirs in _NORM
   ]

@@ -165,9 +165,7 @@ def _timm(
   )
 
 
-def _deit(
-  architecture: vit_lib.Architecture, name: str, top1: float
-) -> Source:
+def _deit(architecture: vit_lib.Architecture, name: str, top1: float) -> Source:
   """Describes DeiT's weights."""
   return _timm(
     architecture,
@@ -178,9 +176,7 @@ def _deit(
   )
 
 
-def _dino(
-  architecture: vit_lib.Architecture, name: str, top1: float
-) -> Source:
+def _dino(architecture: vit_lib.Architecture, name: str, top1: float) -> Source:
   """Describes DINO's weights; `top1` is a linear probe's."""
   source = _timm(
     architecture,
@@ -238,9 +234,7 @@ def _clip() -> tuple[Source, ...]:
     recipe=_LANGUAGE(trained_on='LAION-2B'),
   )
   return (
-    _measured(
-      openai, 'linear_probe', 0.802, 'Radford et al. (2021), table 10'
-    ),
+    _measured(openai, 'linear_probe', 0.802, 'Radford et al. (2021), table 10'),
     # Fine-tuned with a head of ImageNet's classes.
     clip(
       0.86204,
