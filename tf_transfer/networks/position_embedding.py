@@ -37,11 +37,7 @@ def resampling_matrix(old: int, new: int) -> np.ndarray:
   width = max(scale, 1.0)
   centers = scale * (np.arange(new)[:, np.newaxis] + 0.5)
   points = np.arange(old) + 0.5
-  # PyTorch takes the points within the support, rounded to whole ones.
-  first = np.floor(np.maximum(centers - _SUPPORT * width + 0.5, 0))
-  last = np.floor(np.minimum(centers + _SUPPORT * width + 0.5, old))
-  inside = (points > first) & (points < last)
-  weights = np.where(inside, _cubic((points - centers) / width), 0)
+  weights = _cubic((points - centers) / width)
   return weights / weights.sum(axis=1, keepdims=True)
 
 
