@@ -3,11 +3,12 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests.golden import rule
-from tests.networks import drawn, parity
+from tests.networks import parity
 from tf_transfer import errors, networks
 from tf_transfer.convert_weights import rules
 from tf_transfer.convert_weights import vit as vit_rules
@@ -35,8 +36,20 @@ def built(name, **options):
 
 
 def images(size, count=2):
-  return np.float32(
-    np.random.default_rng(0).uniform(-1, 1, (count, size, size, 3))
+  rng = np.random.default_rng(0)
+  return jnp.asarray(rng.uniform(-1, 1, (count, size, size, 3)), jnp.float32)
+
+
+def drawn(model, size):
+  """Variables of which none is next to nothing."""
+  rng = np.random.default_rng(0)
+  return weights.unflatten(
+    {
+      path: jnp.asarray(
+        path.endswith('/scale') + 0.3 * rng.normal(size=v.shape), jnp.float32
+      )
+      for path, v in networks.expected_variables(model, size).items()
+    }
   )
 
 
@@ -154,7 +167,7 @@ def test_number_of_features_is_that_of_the_option():
 def test_every_kind_trains(name):
   """Gradients are finite and reach every parameter."""
   model, size = built(name)
-  variables = drawn.variables(model, size)
+  variables = drawn(model, size)
 
   def loss(params):
     logits = model.apply({'params': params}, images(size), train=True)
@@ -169,7 +182,7 @@ def test_every_kind_trains(name):
 def test_drop_path_grows_with_the_blocks():
   """At a rate of 1 the last block is dropped, and the first one never."""
   model, size = built('plain', drop_path=1.0)
-  variables = drawn.variables(model, size)
+  variables = drawn(model, size)
 
   def block_outputs(train):
     _, captured = model.apply(
@@ -191,9 +204,9 @@ def test_drop_path_grows_with_the_blocks():
 
 def test_bfloat16_is_near_float32():
   model, size = built('registers')
-  variables = drawn.variables(model, size)
-  low = jax.tree.map(lambda a: a.astype('bfloat16'), variables)
+  variables = drawn(model, size)
+  low = jax.tree.map(lambda a: a.astype(jnp.bfloat16), variables)
   expected = model.apply(variables, images(size))
-  found = model.apply(low, images(size).astype('bfloat16'))
+  found = model.apply(low, images(size).astype(jnp.bfloat16))
   assert found.dtype == 'bfloat16'
   assert parity.relative_difference(np.float32(found), expected) < 0.03
