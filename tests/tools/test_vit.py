@@ -5,7 +5,8 @@ import pytest
 
 from tests.golden import rule
 from tests.networks import parity
-from tests.tools import golden_files
+from tests.tools import checkpoint_files, golden_files
+from tf_transfer import convert_weights, errors, networks
 from tf_transfer.networks import vit
 
 CLASSES = (vit.VisionTransformer, vit.DINOv2)
@@ -54,6 +55,38 @@ def test_embedding_of_another_shape():
   assert problems == [
     'pos_embed (14, 14): expected an embedding of shape (1, N, D)'
   ]
+
+
+def test_feature_is_an_option_of_the_file(tmp_path):
+  """A head that reads the class token is left out with it."""
+  tensors = rule.checkpoint('timm', 'vit_tiny', 1.0)
+  path, output = tmp_path / 'a.safetensors', tmp_path / 'out.safetensors'
+  checkpoint_files.write(path, tensors)
+
+  def convert(**options):
+    said = []
+    convert_weights.convert(
+      'vit_tiny', path, output, 'timm', say=said.append, **options
+    )
+    return networks.load(output)
+
+  net = convert(feature='both')
+  assert net.header.options == {'feature': 'both'}
+  assert net.header.num_classes == 0
+  assert net.feature_dim == 2 * 192
+  whole = convert()
+  assert whole.header.num_classes == 1000
+  assert whole.feature_dim == 192
+  x = np.float32(np.random.default_rng(0).uniform(-1, 1, (1, 224, 224, 3)))
+  both, own = np.asarray(net.features(x)), np.asarray(whole.features(x))
+  assert both.shape == (1, 384)
+  assert parity.relative_difference(both[:, :192], own) < 1e-6
+  with pytest.raises(errors.InputError, match=r"feature: .*got 'mean'"):
+    convert(feature='mean')
+  with pytest.raises(errors.InputError, match='unknown option of resnet18'):
+    convert_weights.convert(
+      'resnet18', path, output, 'timm', feature='both', say=print
+    )
 
 
 def test_projection_of_clip_is_no_head():

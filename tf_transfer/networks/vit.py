@@ -258,7 +258,7 @@ class VisionTransformer(nn.Module):
     epsilon: added to the variance in norms.
     feature: what is returned, after the last norm: 'class_token', 'patch_mean'
       or 'both', one after the other; '' is what the network's head reads, the
-      class token or what attention pools.
+      class token or, without one, what attention pools.
     drop_path: share of the examples for which training drops what a block adds.
       It grows linearly from 0 at the first block.
   """
@@ -272,10 +272,8 @@ class VisionTransformer(nn.Module):
 
   def __post_init__(self) -> None:
     layers.check_option('activation', self.activation, tuple(_ACTIVATIONS))
-    allowed = FEATURES
-    if not self.architecture.has_class_token:
-      allowed = ('patch_mean',)
-    layers.check_option('feature', self.feature, (OWN_FEATURE, *allowed))
+    others = FEATURES if self.architecture.has_class_token else ()
+    layers.check_option('feature', self.feature, (OWN_FEATURE, *others))
     self._check_size('pretrained_size', self.pretrained_size)
     super().__post_init__()
 
@@ -358,13 +356,12 @@ class VisionTransformer(nn.Module):
       return jnp.concatenate([x[:, 0], patches.mean(axis=1)], axis=-1)
     if not self.architecture.attention_pool:
       return x[:, 0]
-    pool = AttentionPool(
+    return AttentionPool(
       self.architecture.heads,
       self.activation,
       self.epsilon,
       name='attention_pool',
-    )
-    return pool(patches)
+    )(patches)
 
 
 class DINOv2(VisionTransformer):
