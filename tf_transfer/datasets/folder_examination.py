@@ -25,7 +25,7 @@ from tf_transfer.datasets.sources.folder import (
   open_contents,
 )
 from tf_transfer.datasets.sources.folder_draw import FolderFiles
-from tf_transfer.datasets.sources.folder_layout import WHOLE
+from tf_transfer.datasets.sources.folder_layout import UNDIVIDED
 from tf_transfer.datasets.sources.image_files import printable
 from tf_transfer.errors import InputError
 from tf_transfer.runtime.units import counted
@@ -125,37 +125,37 @@ def _describe(contents: FolderContents, dataset: Dataset | None) -> list[File]:
       for name, split in dataset.splits.items()
     }
   files = []
-  for given, each in contents.files.items():
+  for directory, each in contents.files.items():
     has_val = 'val' in contents.files
     for path, label, digest in zip(
       each.paths, each.labels, each.digests, strict=True
     ):
-      split = _place(given, digest.tobytes(), drawn, has_val)
+      split = _place(directory, digest.tobytes(), drawn, has_val)
       name = printable(os.path.relpath(path, contents.root))
       files.append(File(name, contents.classes[label], split))
   return files
 
 
 def _place(
-  given: str, digest: bytes, drawn: Mapping[str, set[bytes]], has_val: bool
+  directory: str, digest: bytes, drawn: Mapping[str, set[bytes]], has_val: bool
 ) -> str:
   """Returns the split of a file.
 
   Args:
-    given: the split of the folder that it is in, or WHOLE.
+    directory: the split whose folder it is in, or UNDIVIDED.
     digest: of the file.
     drawn: split -> digests; empty if there are folds, or nothing was drawn.
     has_val: whether there is a folder of val.
   """
-  if given == WHOLE and not drawn:
+  if directory == UNDIVIDED and not drawn:
     return 'not drawn'
-  places = [given]
-  if given == WHOLE:
+  places = [directory]
+  if directory == UNDIVIDED:
     places = ['train', 'val', 'test']
-  elif given == 'train' and not has_val:
+  elif directory == 'train' and not has_val:
     places = ['train', 'val']
   # A copy of a file of another split is where its folder says.
-  default = NOWHERE if given == WHOLE else given
+  default = NOWHERE if directory == UNDIVIDED else directory
   return next((x for x in places if digest in drawn.get(x, ())), default)
 
 
@@ -184,9 +184,9 @@ def _similar(
   )
 
 
-def _ordered(found: Iterable[tuple[File, ...]]) -> tuple[Alike, ...]:
+def _ordered(groups: Iterable[tuple[File, ...]]) -> tuple[Alike, ...]:
   """Sorts files that are alike: those in several classes or splits first."""
-  alike = [Alike(tuple(sorted(each, key=lambda x: x.name))) for each in found]
+  alike = [Alike(tuple(sorted(each, key=lambda x: x.name))) for each in groups]
   return tuple(sorted(alike, key=lambda x: (RANKS[x.places], x.files[0].name)))
 
 

@@ -248,13 +248,13 @@ def _alike_lines(
   """Lists files that are alike, by where they are, and what to do."""
   lines = []
   for places in RANKS:
-    here = [each for each in alike if each.places == places]
+    listed = [each for each in alike if each.places == places]
     lines += _list(
-      f'{title} in {places}, {len(here):,}',
-      (sign.join(map(str, each.files)) for each in here),
+      f'{title} in {places}, {len(listed):,}',
+      (sign.join(map(str, each.files)) for each in listed),
       max_listed,
     )
-    if here:
+    if listed:
       keys = [key for key in advice if key in places]
       if len(keys) > 1 and not places.startswith('one class, one'):
         keys = [key for key in keys if key != 'one split']

@@ -29,7 +29,7 @@ from tf_transfer.datasets.sources.folder_draw import (
   without_corrupt,
 )
 from tf_transfer.datasets.sources.folder_layout import (
-  WHOLE,
+  UNDIVIDED,
   Layout,
   check_same_classes,
   find_layout,
@@ -59,7 +59,7 @@ class FolderContents:
     name: of the dataset, 'folder:PATH'.
     root: the directory.
     classes: their names, as they are printed.
-    files: of each split that has a folder, or of WHOLE; unreadable ones too.
+    files: of each split that has a folder, or of UNDIVIDED; unreadable ones too.
     notes: sentences on folders, and on files that are no images.
     left_out: kind of files that are left out -> number and the first names.
   """
@@ -183,10 +183,10 @@ def _draw(
     InputError: a split is empty, or folds of a folder that has a test split.
   """
   version = options.split_version
-  if options.folds and WHOLE not in files:
+  if options.folds and UNDIVIDED not in files:
     raise has_test_error(name, options.folds)
   if options.folds:
-    everything = files[WHOLE].to_split('test', root)
+    everything = files[UNDIVIDED].to_split('test', root)
     return build_folds(
       name,
       classes,
@@ -197,8 +197,8 @@ def _draw(
       identity_name='folder',
     )
   files = dict(files)
-  if WHOLE in files:
-    files = draw_splits(files[WHOLE], random_split, version)
+  if UNDIVIDED in files:
+    files = draw_splits(files[UNDIVIDED], random_split, version)
   elif 'val' not in files:
     files |= draw_val(files['train'], random_split, version)
   parts = [files[each].to_split(each, root) for each in files]

@@ -77,7 +77,7 @@ class ImageFacts:
     return np.array([not problem for problem in self.problems], bool)
 
   def take(self, positions: np.ndarray) -> 'ImageFacts':
-    """Returns the facts of the files at the given positions, in this order."""
+    """Returns the facts of the files at int [K] positions, in this order."""
     return ImageFacts(
       *(getattr(self, name)[positions] for name in _ARRAYS),
       tuple(self.formats[i] for i in positions),
@@ -190,7 +190,7 @@ def _decode(data: bytes, digest: bytes, path: str) -> _Row:
 
 
 def _from_rows(rows: Sequence[_Row]) -> ImageFacts:
-  """Returns the facts of files whose facts are given one by one."""
+  """Joins the facts of single files."""
   digests, heights, widths, hashes, thumbnails, formats, problems = (
     zip(*rows, strict=True) if rows else ((),) * 7
   )

@@ -28,8 +28,8 @@ from tf_transfer.transfer.fixed_features import feature_cache, features
 LARGE_VAL = 2000
 # In config.networks: every network that there are weights of.
 _ALL = 'all'
-# Networks in memory together, which share decoded images.
-_MAX_TOGETHER = 4
+# Networks in memory at a time, which share decoded images.
+_MAX_LOADED = 4
 
 
 def list_sources(
@@ -285,8 +285,8 @@ def _groups(
     pixels = features.pixel_contract(source.contract, features.Options())
     groups.setdefault(pixels, []).append(source)
   for group in groups.values():
-    for start in range(0, len(group), _MAX_TOGETHER):
-      yield group[start : start + _MAX_TOGETHER]
+    for start in range(0, len(group), _MAX_LOADED):
+      yield group[start : start + _MAX_LOADED]
 
 
 def _over_budget(
