@@ -26,6 +26,7 @@ from tf_transfer.study.choice import (
   page,
   selection,
   table,
+  tasks,
   types,
   verdict,
 )
@@ -65,11 +66,12 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     workdir / 'digests',
     lambda found: report.extend(folder_report.show(found, workdir)),
   )
-  task = selection.make_task(
+  task = tasks.make(
     dataset, config.num_folds, study_config, config.setting, workdir
   )
   print(f'{counted(len(sources), "network")} to try, the cheapest first')
   selection.check_duration(sources, task, config)
+  selection.check_test(sources, task)
   if config.by != 'accuracy':
     _choose_by_estimate(config, sources, task)
     return
@@ -183,7 +185,7 @@ def _choose(
     test=test,
     test_name=test_name,
     learning_curve=curve,
-    notes=(*_notes(tried, task), *selection.notes(task)),
+    notes=(*_notes(tried, task), *tasks.notes(task)),
   )
   return choice, record
 

@@ -59,7 +59,7 @@ class FolderContents:
     name: of the dataset, 'folder:PATH'.
     root: the directory.
     classes: their names, as they are printed.
-    files: of each split that has a folder, or of UNDIVIDED; unreadable ones too.
+    files: of each split that has a folder, or of UNDIVIDED; also unreadable.
     notes: sentences on folders, and on files that are no images.
     left_out: kind of files that are left out -> number and the first names.
   """

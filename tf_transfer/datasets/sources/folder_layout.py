@@ -54,7 +54,7 @@ class Layout:
   """The folders of a directory of images.
 
   Attributes:
-    splits: train, test and perhaps val -> path; or only UNDIVIDED -> the directory.
+    splits: train, test and perhaps val -> path; or only UNDIVIDED -> directory.
     classes: split -> name of each class, in NFC -> path. All splits have the
       same classes in the same order.
     notes: sentences on names.
