@@ -8,7 +8,6 @@ kept: the job can be killed at any moment, and the same command goes on.
 
 import os
 import pathlib
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ import ml_collections
 from tf_transfer import config_fields, datasets, errors
 from tf_transfer.datasets import folder_report
 from tf_transfer.jobs import study
-from tf_transfer.runtime import devices, files, units
+from tf_transfer.runtime import commands, devices, files, units
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import check, export
 from tf_transfer.study.choice import (
@@ -109,8 +108,7 @@ def _export_command(
   ]
   if config.weights_dir:
     arguments.append(f'--config.weights_dir={config.weights_dir}')
-  quoted = errors.printable(shlex.join(arguments))
-  return f'python -m tf_transfer.main {quoted}'
+  return commands.job(*arguments)
 
 
 def _study_config(

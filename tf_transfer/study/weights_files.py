@@ -8,7 +8,7 @@ import ml_collections
 
 from tf_transfer import errors, networks
 from tf_transfer.networks import weights
-from tf_transfer.runtime import files
+from tf_transfer.runtime import commands, files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,7 +175,8 @@ def _convert_package(name: str, path: pathlib.Path) -> None:
   if not package:
     raise errors.InputError(
       f'no weights of {name} at {path}: make them with\n  '
-      f'tf-transfer-convert --network={name} --input=FILE --output={path}'
+      f'tf-transfer-convert --network={name} --input=FILE '
+      f'{commands.join(f"--output={path}")}'
     )
   header = convert_weights.convert(
     name, convert_weights.package_file(package), path
