@@ -157,6 +157,19 @@ def test_one_network_without_anything_else():
   assert 'out of fold' not in parser.text
 
 
+def test_too_few_images_for_a_learning_curve():
+  """As of classes of three images: there are points, but no fitted curve."""
+  curve = choices.curve('small')
+  none = np.zeros(0)
+  curve = dataclasses.replace(
+    curve, examples=none, fitted=none, low=none, high=none, lines=('Too few.',)
+  )
+  choice = dataclasses.replace(choices.made(3, 12), learning_curve=curve)
+  text = parse(page.render(choice)).text
+  assert 'What more images would bring Too few.' in text
+  assert 'No learning curve was computed.' not in text
+
+
 def test_a_perfect_network():
   choice = choices.made(2, 60, confusing=0)
   assert choice.candidates[0].accuracy.value == 1
