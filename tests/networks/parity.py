@@ -33,6 +33,7 @@ FAST = {
   ('torchvision', 'resnet18'),
   ('timm', 'efficientnet_b0'),
   ('torchvision', 'mobilenet_v3_large'),
+  ('timm', 'convnext_tiny'),
 }
 
 

@@ -34,7 +34,7 @@ def keras_model(network, size):
     f'{layer.name}/{name}': variable
     for layer, theirs in zip(
       keras_files.layers_of(model),
-      [layer for layer in model.layers if layer.weights],
+      keras_files.weighted_layers(model),
       strict=True,
     )
     for name, variable in zip(layer.weights, theirs.weights, strict=True)

@@ -10,9 +10,9 @@ from tf_transfer import networks
 from tf_transfer.convert_weights import sources, table
 
 MODULES = (
-  *('bn_inception', 'densenet', 'efficientnet', 'efficientnet_v2'),
-  *('inception_resnet_v2', 'inception_v1', 'inception_v3', 'inception_v4'),
-  *('mobilenet', 'mobilenet_v3', 'nasnet', 'resnet'),
+  *('bn_inception', 'convnext', 'densenet', 'efficientnet'),
+  *('efficientnet_v2', 'inception_resnet_v2', 'inception_v1', 'inception_v3'),
+  *('inception_v4', 'mobilenet', 'mobilenet_v3', 'nasnet', 'resnet'),
 )
 # Other weights of the same variables, trained on images scaled otherwise.
 TWINS = {

@@ -100,12 +100,13 @@ def test_every_network_has_a_title_of_its_own():
   [
     ('resnet50', 'ResNet-50'),
     ('inception_resnet_v2', 'Inception-ResNet v2'),
-    ('resnet50 (a1b2c3)', 'resnet50 (a1b2c3)'),
+    ('resnet50 (a1b2c3)', 'ResNet-50 (a1b2c3)'),
+    ('mine (a1b2c3)', 'mine (a1b2c3)'),
     ('my/weights.safetensors', 'my/weights.safetensors'),
   ],
 )
 def test_title(name, title):
-  """A label with a hash, or a path, is its own title."""
+  """What a label adds is kept; a path is its own title."""
   assert networks.title(name) == title
 
 

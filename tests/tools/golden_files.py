@@ -36,6 +36,7 @@ CHOSEN = {
   ('torchvision', 'resnet18'),
   ('timm_tf', 'efficientnet_b0'),
   ('timm', 'mobilenet_v3_large'),
+  ('timm', 'convnext_tiny'),
 }
 
 

@@ -58,10 +58,12 @@ def randomized(network):
   # The gain of the golden outputs: under a larger one, the residual sums of
   # the deep networks amplify float32's rounding beyond any limit.
   gain = min(rule.gains('keras', network).values())
-  for variable in model.weights:
-    variable.assign(
-      rule.array(variable.path, variable.shape, variable.name, 'tf', gain)
-    )
+  layers = keras_files.weighted_layers(model)
+  for ours, layer in zip(keras_files.layers_of(model), layers, strict=True):
+    for kind, variable in zip(ours.weights, layer.weights, strict=True):
+      variable.assign(
+        rule.array(f'{layer.path}/{kind}', variable.shape, kind, 'tf', gain)
+      )
   keras_scaling.settle(model)
   return model
 
@@ -150,7 +152,7 @@ def test_layers_of_keras_are_those_of_the_golden_checkpoints(network):
     f'{layer.name}/{weight}': tuple(variable.shape)
     for layer, variables in zip(
       keras_files.layers_of(model),
-      [layer.weights for layer in model.layers if layer.weights],
+      [layer.weights for layer in keras_files.weighted_layers(model)],
       strict=True,
     )
     for weight, variable in zip(layer.weights, variables, strict=True)

@@ -247,6 +247,8 @@ class Conv(nn.Module):
     padding: as for `convolution`.
     groups: as for `convolution`.
     use_bias: whether there is a bias.
+    kernel_init: draws the kernel; None for He et al. (2015), over the fan-out,
+      as in the networks' own code.
   """
 
   features: int
@@ -255,15 +257,18 @@ class Conv(nn.Module):
   padding: Padding = 'SAME'
   groups: int = 1
   use_bias: bool = False
+  kernel_init: Callable[..., Array] | None = None
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     shape = (*self.kernel_size, x.shape[-1] // self.groups, self.features)
     kernel = self.param(
       'kernel',
-      # He et al. (2015), over the fan-out, as in the networks' own code. It
-      # is that of one group: JAX counts the outputs of all groups together.
-      nn.initializers.variance_scaling(2.0 * self.groups, 'fan_out', 'normal'),
+      self.kernel_init
+      # The fan-out of one group: JAX counts the outputs of all groups together.
+      or nn.initializers.variance_scaling(
+        2.0 * self.groups, 'fan_out', 'normal'
+      ),
       shape,
     )
     x = convolution(

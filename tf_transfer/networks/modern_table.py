@@ -4,6 +4,7 @@ import functools
 from collections.abc import Mapping
 
 from tf_transfer.networks import (
+  convnext,
   efficientnet,
   efficientnet_v2,
   mobilenet_v3,
@@ -191,5 +192,44 @@ ROWS: Mapping[str, Row] = {
     parameters=117_234_272,
     imagenet_top1=0.857,
     imagenet_top1_source=_KERAS,
+  ),
+  'convnext_tiny': Row(
+    title='ConvNeXt-T',
+    family='ConvNeXt',
+    backbone=functools.partial(
+      convnext.ConvNeXt, convnext.DEPTHS_TINY, convnext.WIDTHS_TINY
+    ),
+    image_size=224,
+    feature_dim=768,
+    parameters=27_820_128,
+    imagenet_top1=0.821,
+    imagenet_top1_source=_AUTHORS,
+    min_image_size=32,
+  ),
+  'convnext_small': Row(
+    title='ConvNeXt-S',
+    family='ConvNeXt',
+    backbone=functools.partial(
+      convnext.ConvNeXt, convnext.DEPTHS_SMALL, convnext.WIDTHS_SMALL
+    ),
+    image_size=224,
+    feature_dim=768,
+    parameters=49_454_688,
+    imagenet_top1=0.831,
+    imagenet_top1_source=_AUTHORS,
+    min_image_size=32,
+  ),
+  'convnext_base': Row(
+    title='ConvNeXt-B',
+    family='ConvNeXt',
+    backbone=functools.partial(
+      convnext.ConvNeXt, convnext.DEPTHS_BASE, convnext.WIDTHS_BASE
+    ),
+    image_size=224,
+    feature_dim=1024,
+    parameters=87_566_464,
+    imagenet_top1=0.838,
+    imagenet_top1_source=_AUTHORS,
+    min_image_size=32,
   ),
 }

@@ -271,10 +271,13 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
 def title(name: str) -> str:
   """Returns the name of a network for people: 'ResNet-50' for 'resnet50'.
 
-  A name without a title in the table, such as the path of a weights file or
-  a label with a hash, is returned as it is.
+  What a label adds in brackets is kept: 'ResNet-50 (a1_in1k)'. A name without a
+  title in the table, such as the path of a weights file, is returned as it is.
   """
-  return (TABLE[name].title if name in TABLE else '') or name
+  network, bracket, rest = name.partition(' (')
+  if network not in TABLE:
+    return name
+  return (TABLE[network].title or network) + bracket + rest
 
 
 def family(name: str) -> str:

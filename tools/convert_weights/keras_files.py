@@ -33,6 +33,8 @@ _KINDS = {
   'Dense': 'dense',
   'DepthwiseConv2D': 'depthwise_conv2d',
   'Normalization': 'normalization',
+  'LayerNormalization': 'layer_normalization',
+  'LayerScale': 'layer_scale',
   'SeparableConv2D': 'separable_conv2d',
 }
 _BATCH_NORM = ('gamma', 'beta', 'moving_mean', 'moving_variance')
@@ -42,6 +44,8 @@ _WEIGHTS = {
   ('conv2d', 2): ('kernel', 'bias'),
   ('dense', 2): ('kernel', 'bias'),
   ('depthwise_conv2d', 1): ('depthwise_kernel',),
+  ('layer_normalization', 2): ('gamma', 'beta'),
+  ('layer_scale', 1): ('gamma',),
   ('separable_conv2d', 2): ('depthwise_kernel', 'pointwise_kernel'),
 }
 _ALL = 'layers'  # the one group of a legacy file
@@ -82,11 +86,13 @@ class Layer:
     name: as the rules know it.
     kind: its class, as the newer files name it.
     weights: names of its weights, in Keras's order.
+    nested: whether it is in a model within the model.
   """
 
   name: str
   kind: str
   weights: tuple[str, ...]
+  nested: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,21 +131,37 @@ def _renumber(layers: Iterable[str]) -> dict[str, str]:
 
 def _weight_name(kind: str, name: str) -> str:
   """Returns the name by which the rules know a weight."""
+  if kind == 'layer_scale':  # Keras does not name it.
+    return 'gamma'
   # Keras 3 calls the kernels of both kinds of convolution alike.
   depthwise = (kind, name) == ('depthwise_conv2d', 'kernel')
   return 'depthwise_kernel' if depthwise else name
 
 
+def weighted_layers(model: Any) -> list[Any]:
+  """Returns the Keras layers of a model that have weights, in its order.
+
+  A model within the model stands for its layers.
+  """
+  result = []
+  for layer in model.layers:
+    if layer.weights:
+      result += weighted_layers(layer) if hasattr(layer, 'layers') else [layer]
+  return result
+
+
 def layers_of(model: Any) -> list[Layer]:
   """Returns the layers of a Keras model that have weights, in its order."""
-  layers = [layer for layer in model.layers if layer.weights]
+  layers = weighted_layers(model)
   renumbered = _renumber(layer.name for layer in layers)
   kinds = [_KINDS[type(layer).__name__] for layer in layers]
+  outer = {id(layer) for layer in model.layers}
   return [
     Layer(
       renumbered.get(layer.name, layer.name),
       kind,
       tuple(_weight_name(kind, weight.name) for weight in layer.weights),
+      nested=id(layer) not in outer,
     )
     for layer, kind in zip(layers, kinds, strict=True)
   ]
@@ -352,6 +374,9 @@ def _match(
   }
   for kind, file_layers in groups.items():
     matches = [layer for layer in layers if kind in (_ALL, layer.kind)]
+    if kind != _ALL:
+      # Those of models within the model come first, as they were read.
+      matches.sort(key=lambda layer: not layer.nested)
     # The head may be missing: it is the last layer of all.
     if len(file_layers) == len(matches) - 1 and matches[-1] is layers[-1]:
       matches = matches[:-1]

@@ -9,6 +9,7 @@ from typing import Any
 
 from tf_transfer import contract as contract_lib
 from tf_transfer.convert_weights import (
+  convnext,
   efficientnet,
   efficientnet_sources,
   efficientnet_v2,
@@ -17,6 +18,7 @@ from tf_transfer.convert_weights import (
   recipes,
   resnet,
 )
+from tf_transfer.networks import convnext as convnext_lib
 from tf_transfer.networks import efficientnet_v2 as efficientnet_v2_lib
 from tf_transfer.networks import resnet as resnet_lib
 
@@ -173,6 +175,58 @@ _efficientnet_v2_large = functools.partial(
 )
 
 
+def _convnext(
+  size: str,
+  depths: tuple[int, ...],
+  keras: tuple[str, float],
+  torchvision: tuple[str, float, int],
+  timm: tuple[str, float, float],
+) -> tuple[publishers.Source, ...]:
+  """Describes the sources of a ConvNeXt.
+
+  Args:
+    size: as tiny.
+    depths: blocks in each stage.
+    keras: the SHA-256 of its file, and its top-1.
+    torchvision: the hash in its file's name, its top-1, and to how many pixels
+      the shorter side is resized before the crop.
+    timm: the tag behind its file's name, its top-1, and its crop.
+  """
+  name = f'convnext_{size}'
+  return (
+    publishers.timm(
+      functools.partial(convnext.timm, depths),
+      224,
+      timm[1],
+      f'{name}.{timm[0]}',
+      crop_fraction=timm[2],
+      recipe=recipes.TIMM[timm[0]],
+    ),
+    publishers.torchvision(
+      functools.partial(convnext.torchvision, depths),
+      224,
+      torchvision[1],
+      f'{name}-{torchvision[0]}.pth',
+      crop_fraction=224 / torchvision[2],
+      recipe=recipes.TORCHVISION_CONVNEXT,
+    ),
+    publishers.keras(
+      functools.partial(convnext.keras, name, depths),
+      224,
+      keras[1],
+      f'ConvNeXt{size.capitalize()}',
+      f'{name}.h5',
+      sha256=keras[0],
+      # Scaling is the contract's. Ported from the authors', evaluated so.
+      arguments=(('include_preprocessing', False),),
+      scaling=publishers.TORCH,
+      interpolation='bicubic',
+      recipe=recipes.CONVNEXT_21K if size == 'base' else recipes.CONVNEXT,
+      license='MIT',
+    ),
+  )
+
+
 SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
   'resnet18': _resnet(18, resnet_lib.DEPTHS_18, ('f37072fd', 0.69758), 0.71504),
   'resnet34': _resnet(34, resnet_lib.DEPTHS_34, ('b627a593', 0.73314), 0.76420),
@@ -252,5 +306,26 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     480,
     ('27e6d408b53c7ebc868fefa357689935', 0.857),
     0.85660,
+  ),
+  'convnext_tiny': _convnext(
+    'tiny',
+    convnext_lib.DEPTHS_TINY,
+    ('8ae6e78ce2933352b1ef4008e6dd2f17bc40771563877d156bc6426c7cf503ff', 0.813),
+    ('983f1562', 0.8252, 236),
+    ('in12k_ft_in1k', 0.84192, 0.95),
+  ),
+  'convnext_small': _convnext(
+    'small',
+    convnext_lib.DEPTHS_SMALL,
+    ('ce1277d8f1ee5a0ef0e171469089c18f5233860ceaf9b168049cb9263fd7483c', 0.823),
+    ('0c510722', 0.83616, 230),
+    ('in12k_ft_in1k', 0.85164, 0.95),
+  ),
+  'convnext_base': _convnext(
+    'base',
+    convnext_lib.DEPTHS_BASE,
+    ('52cbb006d3dadd03f6e095a8ca1aca47aecdd75acb4bc74bce1f5c695d0086e6', 0.853),
+    ('6075fbad', 0.84062, 232),
+    ('fb_in22k_ft_in1k', 0.85814, 0.875),
   ),
 }

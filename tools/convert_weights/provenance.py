@@ -4,7 +4,8 @@ A network is published many times: better trained under the same names, tuned
 by someone else. Its top-1 and its recipe are those of one file, and must not
 be written beside the variables of another. torchvision's and Cadene's file
 names end in the beginning of the file's SHA-256; of most of Keras's files its
-code states the MD5; timm's weights are told by the tag that ends their names.
+code states the MD5 or the SHA-256; timm's weights are told by the tag that ends
+their names.
 Of TF-Slim's and the others of Keras nothing tells: the user says so.
 """
 
@@ -39,11 +40,13 @@ def is_published(
   hashed = _HASHED.fullmatch(source.file)
   if hashed:
     return sha256.startswith(hashed[1])
+  if source.sha256:
+    return sha256 == source.sha256
   if source.md5:
     return _compute_md5(path) == source.md5
   if source.file.startswith('timm/'):
-    model, tag = source.file.removeprefix('timm/').split('.')
-    return _tag(model, pathlib.Path(path).absolute()) == tag
+    model, _, tag = source.file.removeprefix('timm/').partition('.')
+    return (_tag(model, pathlib.Path(path).absolute()) or '') == tag
   return None
 
 
@@ -52,6 +55,8 @@ def expected_evidence(source: publishers.Source) -> str:
   hashed = _HASHED.fullmatch(source.file)
   if hashed:
     return f'a SHA-256 that begins with {hashed[1]}'
+  if source.sha256:
+    return f'a SHA-256 that begins with {source.sha256[:8]}'
   if source.md5:
     return f'the MD5 {source.md5}'
   if source.file.startswith('timm/'):
@@ -104,7 +109,7 @@ def _explain_reason(
   source: publishers.Source, path: os.PathLike | str, sha256: str
 ) -> str:
   """Returns why a file is not taken for the row's, as a sentence or two."""
-  if _HASHED.fullmatch(source.file):
+  if _HASHED.fullmatch(source.file) or source.sha256:
     return (
       f'Expected {expected_evidence(source)}; its SHA-256 begins with '
       f'{sha256[:8]}.'
@@ -150,7 +155,18 @@ def explain_doubt(
 def infer_recipe(variables: Mapping[str, np.ndarray]) -> recipe_lib.Recipe:
   """Infers from the variables, by path, how a network was trained.
 
-  A scale of 1 throughout is that of a port from where there was none.
+  A scale of 1 throughout is that of a port from where there was none. Other
+  norms have scales too, and no moving statistics: of a network without batch
+  norm nothing is known.
   """
-  scales = [a for path, a in variables.items() if path.endswith('/scale')]
-  return recipe_lib.Recipe(bn_scale=any(np.any(a != 1) for a in scales))
+  norms = [
+    path.removeprefix('batch_stats/').removesuffix('/var')
+    for path in variables
+    if path.startswith('batch_stats/') and path.endswith('/var')
+  ]
+  if not norms:
+    return recipe_lib.UNKNOWN
+  scales = [variables.get(f'params/{norm}/scale', 1) for norm in norms]
+  return recipe_lib.Recipe(
+    bn_scale=any(bool(np.any(scale != 1)) for scale in scales)
+  )

@@ -23,6 +23,7 @@ class Source:
     file: the published file's name, and of an archive the name in it; of
       timm, the repository on the Hugging Face hub.
     md5: of the file, where its publisher states it.
+    sha256: likewise.
     published_as: the file's name where it is published, if `file` is that
       under which a library keeps it.
     package: Python package that carries the file, or ''.
@@ -32,6 +33,7 @@ class Source:
     num_classes: number of logits; 1001 have background as class 0.
     imagenet_top1: published accuracy in 0 to 1.
     imagenet_top1_source: who published it.
+    imagenet_measure: what it is the accuracy of, as in a weights file's header.
     recipe: how they were trained, as far as is known.
     license: of the weights.
   """
@@ -41,6 +43,7 @@ class Source:
   contract: contract_lib.Contract
   file: str
   md5: str = ''
+  sha256: str = ''
   published_as: str = ''
   package: str = ''
   application: keras_files.Application | None = None
@@ -49,6 +52,7 @@ class Source:
   num_classes: int = 1000
   imagenet_top1: float | None = None
   imagenet_top1_source: str = ''
+  imagenet_measure: str = ''
   recipe: recipe_lib.Recipe = recipe_lib.UNKNOWN
   license: str = ''
 

@@ -222,6 +222,73 @@ def ported(base: recipe.Recipe) -> recipe.Recipe:
   return _with_notes(base, '; '.join(filter(None, (base.notes, 'by timm'))))
 
 
+# Without batch norm, so that the factor of its scale is not known. Liu et al.
+# (2022), tables of their appendix, and the commands in their repository.
+_CONVNEXT_PAPER = 'Liu et al. (2022), appendix A.1'
+_CONVNEXT_COMMANDS = "TRAINING.md of the authors' repository"
+CONVNEXT = _imagenet(
+  label_smoothing=True,
+  dropout=False,
+  auxiliary_head=False,
+  notes='stochastic depth, random erasing; no batch norm',
+  supervision='supervised',
+  mixup=True,
+  cutmix=True,
+  bce=False,
+  ema=True,
+  distillation=False,
+  augmentation='RandAugment',
+  epochs=300,
+  resolution=224,
+  sources={
+    **dict.fromkeys(
+      ('label_smoothing', 'mixup', 'cutmix', 'augmentation', 'epochs'),
+      _CONVNEXT_PAPER,
+    ),
+    'ema': "the published files' names, which end in _ema",
+  },
+)
+CONVNEXT_21K = dataclasses.replace(
+  CONVNEXT,
+  trained_on='imagenet21k, then imagenet',
+  notes=(
+    'stochastic depth, random erasing; mixup and CutMix on ImageNet-21k alone; '
+    'no batch norm'
+  ),
+  ema=False,
+  epochs=30,
+  sources={
+    **dict.fromkeys(
+      ('label_smoothing', 'mixup', 'cutmix', 'augmentation'), _CONVNEXT_PAPER
+    ),
+    **dict.fromkeys(('ema', 'epochs', 'resolution'), _CONVNEXT_COMMANDS),
+  },
+)
+# The command in the page on torchvision's training scripts.
+_TORCHVISION_COMMAND = "the README of torchvision's references/classification"
+TORCHVISION_CONVNEXT = _imagenet(
+  label_smoothing=True,
+  dropout=False,
+  auxiliary_head=False,
+  notes='stochastic depth, random erasing; no batch norm',
+  supervision='supervised',
+  mixup=True,
+  cutmix=True,
+  bce=False,
+  ema=True,
+  distillation=False,
+  augmentation='TrivialAugment',
+  epochs=600,
+  resolution=176,
+  sources=dict.fromkeys(
+    (
+      *('label_smoothing', 'mixup', 'cutmix', 'ema', 'augmentation'),
+      *('epochs', 'resolution'),
+    ),
+    _TORCHVISION_COMMAND,
+  ),
+)
+
 # timm's own weights, by the tag that ends their names: as their model cards
 # say, and Wightman et al. (2021) of the recipes that those name.
 TIMM = {
@@ -246,4 +313,32 @@ TIMM = {
     bn_scale=True, auxiliary_head=False, notes='RandAugment, 3,600 epochs'
   ),
   'tv_in1k': _with_notes(PLAIN, "torchvision's"),
+  'fb_in22k_ft_in1k': CONVNEXT_21K,
+  'in12k_ft_in1k': recipe.Recipe(
+    trained_on='imagenet12k, then imagenet',
+    auxiliary_head=False,
+    notes='trained by the author of timm; no batch norm',
+    supervision='supervised',
+    sources={'trained_on': "timm's model card"},
+  ),
 }
+
+# A tag of timm that says whose weights they are or of which data, and not how
+# they were trained -> the families of networks whose recipe it stands for.
+TIMM_FAMILIES = {
+  'tv_in1k': ('ResNet', 'DenseNet'),
+  'fb_in22k_ft_in1k': ('ConvNeXt',),
+  'in12k_ft_in1k': ('ConvNeXt',),
+}
+
+
+def find_timm(tag: str, family: str) -> recipe.Recipe | None:
+  """Returns the recipe that a tag of timm names; None if it is not known.
+
+  Args:
+    tag: that ends the weights' name, as a1_in1k.
+    family: of the network, as `networks.family` returns it.
+  """
+  if family not in TIMM_FAMILIES.get(tag, (family,)):
+    return None
+  return TIMM.get(tag)
