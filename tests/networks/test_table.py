@@ -195,7 +195,7 @@ def test_every_network_is_of_a_family():
   families = {networks.family(name) for name in networks.TABLE}
   assert families == {
     *('Inception', 'ResNet', 'DenseNet', 'MobileNet', 'NASNet'),
-    'EfficientNet',
+    *('EfficientNet', 'ConvNeXt'),
   }
   assert networks.family('resnet50') == networks.family('resnet152') == 'ResNet'
   assert networks.family('of my own') == 'of my own'
