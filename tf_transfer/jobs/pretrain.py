@@ -342,9 +342,7 @@ def _pretrain(
   """Pretrains a network and writes its weights and everything beside them."""
   started = datetime.datetime.now(datetime.UTC)
   print(f'{job.description}, on {devices.describe()}', flush=True)
-  note = pretrain_config.describe_missing_auxiliary_head(
-    config.network, config.pretrain
-  )
+  note = pretrain_config.describe_missing_parts(config.network, config.pretrain)
   if note:
     print(f'  {note}', flush=True)
   result = pretraining.run(job)
