@@ -165,11 +165,14 @@ def _of_standouts(results: shift_results.ShiftResults) -> list[str]:
     if one.better.any()
   )
   total = (groups == shift_residuals.BASELINE).sum()
+  worse = [one.worse for one in results.residuals.values()]
+  num_worse = np.any(worse, axis=0).sum()
   return [
     f'{counted(len(standouts), "checkpoint does", "checkpoints do")} better '
     f'than top-1 says: further above the curve of the {total} on ImageNet-1k '
     f'alone than their spread allows ({where}; {compared}). By pretraining: '
-    f'{by_group}. The clearest are {named}.',
+    f'{by_group}. The clearest are {named}. '
+    f'{counted(int(num_worse), "checkpoint does", "checkpoints do")} worse.',
     f'Not compared are, on each test set, '
     f'{_range([one.num_beyond for one in results.residuals.values()])} '
     'checkpoints whose accuracy on plain images is beyond that of all on '
