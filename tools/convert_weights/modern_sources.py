@@ -17,6 +17,7 @@ from tf_transfer.convert_weights import (
   publishers,
   recipes,
   resnet,
+  vit_sources,
 )
 from tf_transfer.networks import convnext as convnext_lib
 from tf_transfer.networks import efficientnet_v2 as efficientnet_v2_lib
@@ -328,4 +329,5 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     ('6075fbad', 0.84062, 232),
     ('fb_in22k_ft_in1k', 0.85814, 0.875),
   ),
+  **vit_sources.SOURCES,
 }
