@@ -109,7 +109,7 @@ def test_network_that_lacks_a_part(name, configuration, words):
   place = f'{name} has no place for an auxiliary head'
   assert text.startswith(place if words else '')
   # Nothing is said of a config that is none of the five.
-  config.update({'bn_scale': False, 'label_smoothing': 0.0})
+  config.update({'bn_scale': False, 'label_smoothing': 0.1, 'dropout': 0.0})
   assert pretrain_config.describe_missing_parts(name, config) == ''
 
 

@@ -181,13 +181,9 @@ def batch_norm_momentum(steps_per_epoch: float) -> float:
 
 
 def is_decayed(path: Sequence[Any]) -> bool:
-  """Says whether weight decay acts on a parameter: on kernels alone.
+  """Says whether weight decay acts on the parameter at a path of a tree.
 
-  Neither biases nor scales of norms and layers decay, nor do tokens and the
-  embeddings of positions, which are not multiplied with anything.
-
-  Args:
-    path: of the parameter in the tree, as JAX gives it.
+  It acts on kernels alone, not on biases, scales, tokens and embeddings.
   """
   return path[-1].key == 'kernel'
 
@@ -223,7 +219,7 @@ def build_model(
     net.name, net.contract.image_size, config.auxiliary_head
   )
   options = {}
-  if net.name not in networks.TABLE or networks.has_batch_norm(net.name):
+  if net.name in networks.TABLE and networks.has_batch_norm(net.name):
     options['momentum'] = batch_norm_momentum(num_examples / config.batch_size)
   return networks.rebuild(
     net,
