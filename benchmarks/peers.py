@@ -10,17 +10,24 @@ PEERS = {
   'resnet50': ('ResNet50', 'resnet50'),
   'resnet101': ('ResNet101', 'resnet101'),
   'resnet152': ('ResNet152', 'resnet152'),
+  'resnet18': (None, 'resnet18'),
+  'resnet34': (None, 'resnet34'),
   'densenet121': ('DenseNet121', 'densenet121'),
   'densenet169': ('DenseNet169', 'densenet169'),
   'densenet201': ('DenseNet201', 'densenet201'),
   'mobilenet_v1': ('MobileNet', 'mobilenetv1_100'),
   'mobilenet_v2': ('MobileNetV2', 'mobilenetv2_100'),
   'mobilenet_v2_140': (('MobileNetV2', 1.4), 'mobilenetv2_140'),
+  'mobilenet_v3_large': ('MobileNetV3Large', 'mobilenetv3_large_100'),
   'nasnet_mobile': ('NASNetMobile', None),
   'nasnet_large': ('NASNetLarge', 'nasnetalarge'),
   'efficientnet_lite0': (None, 'tf_efficientnet_lite0'),
   'efficientnet_lite1': (None, 'tf_efficientnet_lite1'),
   'efficientnet_lite2': (None, 'tf_efficientnet_lite2'),
+  **{
+    f'efficientnet_b{i}': (f'EfficientNetB{i}', f'tf_efficientnet_b{i}')
+    for i in range(5)
+  },
   **{
     f'efficientnet_v2_{size}': (
       f'EfficientNetV2{size.upper()}',

@@ -411,8 +411,8 @@ class Study(Group):
 
   # The cells: every network × every dataset × every setting.
 
-  # Names of the table, or paths of weights files. 'all': every network whose
-  # weights are there, as a file in weights_dir or with a Python package.
+  # Names of the table, weights files, repositories of the hub (timm/NAME), or
+  # one's own: module:function, features:DIR. 'all': all that have weights here.
   networks: several(name('a network'), least=1) = ('efficientnet_lite0',)
   # digits, fashion_mnist, folder:PATH, or food101 cifar10 cifar100 birdsnap
   # sun397 cars aircraft voc2007 dtd pets caltech101 flowers imagenet. 'all':
@@ -443,8 +443,8 @@ class Study(Group):
   # which the cell is finished no longer has its network.
   export: path('a file') = ''
 
-  # Where NAME.safetensors is looked for; a missing one is converted into this
-  # directory from an installed package. '' means WORKDIR/weights.
+  # Where NAME.safetensors is looked for; a missing one is made in this
+  # directory from a package or the hub. '' means WORKDIR/weights.
   weights_dir: path('a directory') = ''
   data: Data
   features: Features

@@ -78,16 +78,17 @@ class Choose(Group):
   # Folds of the cross-validation on train + val. Where val is large, networks
   # are compared on val alone.
   num_folds: integer(2, 100) = 5
-  # Networks are tried while the next one is estimated to end in this time; ''
-  # is no bound. The page and the test of the recommended network come after.
+  # The first network is tried however long it takes, each further one if it is
+  # estimated to end in this time; '' is no bound. The page and the test of the
+  # recommended network come after.
   budget: duration() = ''
   # As in configs/base.py: whether the job may take more than a day.
   allow_long: boolean = False
 
   # Height and width in pixels in place of the networks' own; 0: their own.
   image_size: pixels() = 0
-  # Where NAME.safetensors is looked for; a missing one is converted into this
-  # directory from an installed package. '' means WORKDIR/weights.
+  # Where NAME.safetensors is looked for; a missing one is made in this
+  # directory from a package or the hub. '' means WORKDIR/weights.
   weights_dir: path('a directory') = ''
   data: base.Data
   features: ChoiceFeatures

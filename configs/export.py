@@ -27,8 +27,8 @@ class Export(Group):
   # The job that main runs.
   job: choice('export') = 'export'
 
-  # A network of the study: its name, or the path of its weights file; '' is
-  # any.
+  # A network of the study: its name, the path of its weights file, or its
+  # repository on the hub; '' is any.
   network: path('a network') = ''
   # A dataset of the study; '' is any.
   dataset: path('a dataset') = ''
@@ -41,7 +41,7 @@ class Export(Group):
   # alone.
   format: choice('weights', 'stablehlo', 'saved_model') = 'weights'
   # Where it is written; '' means WORKDIR/exports/NETWORK_DATASET with the
-  # ending of the format.
+  # ending of the format, and for weights of timm their tag behind NETWORK.
   output: path('a file') = ''
   # Where the weights file of the network is looked for; '' means
   # WORKDIR/weights.

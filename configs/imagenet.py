@@ -39,7 +39,7 @@ class ImageNet(Group):
   # The job that main runs.
   job: choice('imagenet') = 'imagenet'
 
-  # Names of the table, or paths of weights files.
+  # Names of the table, weights files, or repositories of the hub, timm/NAME.
   networks: several(name('a network'), least=1) = ('efficientnet_lite0',)
   # As in configs/base.py.
   weights_dir: path('a directory') = ''

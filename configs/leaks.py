@@ -47,9 +47,8 @@ class Leaks(Group):
   # differ in a near copy; -1: none is found by its hash.
   max_distance: integer(-1, 64) = 8
 
-  # A weights file, or a network of the table whose weights come with a
-  # package: then images with nearly equal features are near copies too. '' is
-  # none.
+  # A network as in configs/base.py: then images with nearly equal features are
+  # near copies too. '' is none.
   network: path('a network') = ''
   # The smallest cosine between the features of two near copies.
   min_cosine: number(least=-1, most=1) = 0.95

@@ -42,11 +42,16 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     known: all names of this kind.
   """
   known = list(known)
-  near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+  near = nearest(name, known)
   hint = f'did you mean {" or ".join(near)}? ' if near else ''
   return InputError(
     f'unknown {kind} {name!r}: {hint}known are {", ".join(known)}'
   )
+
+
+def nearest(name: str, known: Iterable[str]) -> list[str]:
+  """Returns the known names nearest to another, at most three."""
+  return difflib.get_close_matches(name, known, n=3, cutoff=0.5)
 
 
 def printable(text: str) -> str:

@@ -54,6 +54,14 @@ def test_equal_cross_validated_classifiers_are_rarely_told_apart():
   assert outcome.loss == pytest.approx(0, abs=1e-12)
 
 
+def test_the_bootstrap_takes_most_of_the_luck_away():
+  rng = np.random.default_rng(0)
+  outcome = verdict.simulate_correction((1.0,) * 6, 100, 8, rng)
+  assert outcome.optimism > 0.015
+  assert abs(outcome.corrected) < outcome.optimism
+  assert outcome.coverage > 0.7
+
+
 def test_each_image_is_predicted_without_its_fold():
   # Of labels that no feature tells, a classifier that had seen an image would
   # remember its label: 30 images, 32 features.

@@ -19,6 +19,9 @@ import numpy as np
 
 FOLDER = pathlib.Path(__file__).parent
 _FLIP = 1
+# What Keras's EfficientNets scale images by, after a division by 255: the
+# deviations are in the place of the variances in the published files too.
+SCALING = {'mean': (0.485, 0.456, 0.406), 'variance': (0.229, 0.224, 0.225)}
 
 
 def pairs() -> list[tuple[str, str]]:
@@ -51,8 +54,10 @@ def array(
   name: str, shape: list[int], kind: str, layout: str, gain: float
 ) -> np.ndarray:
   """Makes one array of a checkpoint, in the layout of its source."""
-  if kind == 'int':
+  if kind in ('int', 'count'):
     return np.zeros(shape, np.int64)
+  if kind in SCALING:
+    return np.broadcast_to(np.float32(SCALING[kind]), shape)
   digest = hashlib.sha256(name.encode()).digest()
   seed = int.from_bytes(digest[:8], 'little') ^ _FLIP
   normal = np.random.Generator(np.random.PCG64(seed)).standard_normal(shape)

@@ -13,13 +13,13 @@ from tf_transfer.networks import efficientnet_v2
 def test_drop_path_leaves_out_whole_examples():
   block = efficientnet_v2.Block(1, 1, True, 8, 1, 1)
   x = np.float32(np.random.default_rng(0).normal(size=(32, 6, 6, 8)))
-  variables = jax.jit(efficientnet_v2.MBConv(block, 0.0).init)(
+  variables = jax.jit(efficientnet_v2.FusedInvertedResidual(block, 0.0).init)(
     jax.random.key(0), x
   )
 
   @functools.partial(jax.jit, static_argnums=0)
   def branch(rate):
-    y, _ = efficientnet_v2.MBConv(block, rate).apply(
+    y, _ = efficientnet_v2.FusedInvertedResidual(block, rate).apply(
       variables,
       x,
       train=True,

@@ -140,3 +140,17 @@ def test_recipe_of_some_of_the_fields_is_refused():
   del fields['recipe']['epochs']
   with pytest.raises(errors.InputError, match='recipe'):
     weights.Header.from_json(fields)
+
+
+@pytest.mark.parametrize(
+  ('source', 'tag'),
+  [
+    ('timm/resnet50.a1_in1k', 'a1_in1k'),
+    ('timm/resnet50', ''),
+    ('resnet50-0676ba61.pth', ''),
+    ('other/resnet50.a1_in1k', ''),
+    ('', ''),
+  ],
+)
+def test_tag_of_timm(source, tag):
+  assert dataclasses.replace(PLAIN, source=source).tag == tag

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.golden import rule
+from tests.networks import keras_scaling
 from tf_transfer import convert_weights, networks
 from tf_transfer.convert_weights import keras_files, rules, sources
 from tf_transfer.networks import weights
@@ -45,6 +46,7 @@ def keras_model(network, size):
   for layer in model.layers:
     if isinstance(layer, keras.layers.Dropout):
       layer.rate = 0.0
+  keras_scaling.settle(model)
   return model, variables
 
 
@@ -84,7 +86,7 @@ def keras_step(theirs, variables, x, target):
   import tensorflow as tf
 
   with tf.GradientTape() as tape:
-    logits = theirs(x, training=True)
+    logits = theirs(keras_scaling.to_pixels(theirs, x), training=True)
     loss = tf.reduce_mean((logits - target) ** 2)
   trained = theirs.trainable_variables
   found = dict(
@@ -128,6 +130,8 @@ def our_step(model, variables, x, target):
         ('inception_v3', 80),
         ('nasnet_mobile', 64),
         ('efficientnet_v2_b0', 64),
+        ('efficientnet_b0', 64),
+        ('mobilenet_v3_large', 64),
         ('convnext_tiny', 64),
       )
     ],

@@ -98,7 +98,10 @@ def test_unknown_value_of_an_option(name, options):
 @pytest.mark.parametrize(
   'name',
   [
+    'resnet18',
     'resnet50',
+    'efficientnet_b0',
+    'mobilenet_v3_large',
     'densenet121',
     'mobilenet_v1',
     'inception_v1',

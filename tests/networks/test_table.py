@@ -5,6 +5,7 @@ import hashlib
 import importlib.resources
 import json
 import pathlib
+import re
 
 import numpy as np
 import pytest
@@ -76,6 +77,14 @@ def test_digest_sees_a_path_and_a_shape():
   assert digest(dict(reversed(variables.items()))) == digest(variables)
 
 
+def test_page_on_adding_a_network_names_what_there_is():
+  root = SNAPSHOT.parents[2]
+  page = (root / 'docs' / 'add_a_network.md').read_text()
+  paths = re.findall(r'`((?:[a-z_]+/)+[a-z_0-9.]*)`', page)
+  assert len(paths) > 15
+  assert [path for path in paths if not (root / path).exists()] == []
+
+
 def test_row_of_an_unknown_network():
   with pytest.raises(errors.InputError, match='did you mean resnet50'):
     networks.row('resnet5')
@@ -92,12 +101,13 @@ def test_every_network_has_a_title_of_its_own():
   [
     ('resnet50', 'ResNet-50'),
     ('inception_resnet_v2', 'Inception-ResNet v2'),
-    ('resnet50 (a1b2c3)', 'resnet50 (a1b2c3)'),
+    ('resnet50 (a1b2c3)', 'ResNet-50 (a1b2c3)'),
+    ('mine (a1b2c3)', 'mine (a1b2c3)'),
     ('my/weights.safetensors', 'my/weights.safetensors'),
   ],
 )
 def test_title(name, title):
-  """A label with a hash, or a path, is its own title."""
+  """What a label adds is kept; a path is its own title."""
   assert networks.title(name) == title
 
 
@@ -118,9 +128,12 @@ def test_imagenet_top1_is_that_of_its_source(name):
   if name in paper:
     assert row.imagenet_top1 == pytest.approx(paper[name], abs=1e-9)
     assert row.imagenet_top1_source.startswith('Kornblith et al. (2019)')
-  elif name == 'inception_small':
-    assert row.imagenet_top1 is None
+  elif row.imagenet_top1 is None:
+    # Nobody publishes weights, or none of training on ImageNet's labels alone.
     assert row.imagenet_top1_source == ''
+    assert name == 'inception_small' or (
+      sources.get_source(name).recipe.trained_on != 'imagenet'
+    )
   else:
     source = sources.get_source(name)
     assert row.imagenet_top1 == source.imagenet_top1
@@ -195,7 +208,7 @@ def test_every_network_is_of_a_family():
   families = {networks.family(name) for name in networks.TABLE}
   assert families == {
     *('Inception', 'ResNet', 'DenseNet', 'MobileNet', 'NASNet'),
-    *('EfficientNet', 'ConvNeXt'),
+    *('EfficientNet', 'ConvNeXt', 'ViT', 'DINOv2', 'CLIP', 'SigLIP'),
   }
   assert networks.family('resnet50') == networks.family('resnet152') == 'ResNet'
   assert networks.family('of my own') == 'of my own'

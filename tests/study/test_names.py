@@ -11,6 +11,8 @@ from tf_transfer.study.paper import numbers
   ('name', 'title'),
   [
     ('resnet50', 'ResNet-50'),
+    ('resnet50 (a1_in1k)', 'ResNet-50 (a1_in1k)'),
+    ('unheard_of (a1_in1k)', 'unheard_of (a1_in1k)'),
     ('aircraft', 'FGVC Aircraft'),
     ('folder:/data/my.photos', 'my.photos'),
     ('unheard_of', 'unheard_of'),

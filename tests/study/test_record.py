@@ -193,3 +193,16 @@ def test_the_draw_is_in_the_identity_where_it_is_not_the_oldest(
     'group_by': 'a',
   }
   assert fields(folds=(cell.dataset,) * 3) == {**usual, 'num_folds': 3}
+
+
+def test_tag_of_the_weights(cell, small_config):
+  assert 'weights_tag' not in record.build(
+    cell, small_config, make_result(), 1.0
+  )
+  header = dataclasses.replace(
+    cell.network.header, source='timm/efficientnet_lite0.ra_in1k'
+  )
+  network = dataclasses.replace(cell.network, header=header)
+  cell = dataclasses.replace(cell, network=network)
+  fields = record.build(cell, small_config, make_result(), 1.0)
+  assert fields['weights_tag'] == 'ra_in1k'

@@ -5,6 +5,7 @@ import pytest
 from tests.study.report import page_records
 from tf_transfer import networks
 from tf_transfer.convert_weights import table
+from tf_transfer.networks import published_timm
 from tf_transfer.study import top1_protocol
 
 PUBLISHED = [
@@ -143,3 +144,20 @@ def test_warning_where_a_top1_is_not_of_a_trained_head():
   assert top1_protocol.warnings([probe, {**probe, 'dataset': 'dtd'}])[1:] == []
   text, *_ = top1_protocol.warnings([head, probe])
   assert 'of MobileNet v1 it is by linear probe; of the others' in text
+
+
+def test_source_that_states_size_and_crop():
+  """Of timm's checkpoints by name: as its own words are read."""
+  top1 = published_timm.top1('resnet50.a1_in1k')
+  made = record(source=top1.source, crop=0.95)
+  found = top1_protocol.of(made)
+  assert (found.image_size, found.crop) == (288, 1.0)
+  own = published_timm.top1('resnet50.a1_in1k', 224)
+  found = top1_protocol.of(record(source=own.source, crop=0.95))
+  assert (found.image_size, found.crop) == (224, 0.95)
+  (warning,) = top1_protocol.warnings([made])
+  assert 'ImageNet top-1 of 1 network is published for images of' in warning
+  assert not top1_protocol.warnings([record(source=own.source, crop=0.95)])
+  # A measurement of ours has taken its place.
+  measured = {**made, top1_protocol.MEASURED: found}
+  assert not top1_protocol.warnings([measured])

@@ -38,14 +38,6 @@ def test_files_and_packages_are_available(config, tmp_path):
   assert 'efficientnet_lite1' in available
 
 
-@pytest.mark.parametrize(
-  ('name', 'is_path'),
-  [('resnet50', False), ('mine.safetensors', True), ('folder/mine', True)],
-)
-def test_paths(name, is_path):
-  assert weights_files.is_path(name) == is_path
-
-
 def test_loads_at_the_image_size_of_the_config(config, tmp_path):
   assert load('efficientnet_lite0', config, tmp_path).contract.image_size == 64
   config.image_size = 96
@@ -119,5 +111,9 @@ def test_stores_are_no_directories(config, tmp_path):
 def test_names_and_files_that_do_not_exist():
   with pytest.raises(errors.InputError, match='did you mean resnet50'):
     weights_files.locate('resnet5')
-  with pytest.raises(errors.InputError, match='no weights file'):
+  with pytest.raises(errors.InputError, match='no weights file') as caught:
     weights_files.locate('none.safetensors')
+  assert 'hub' not in str(caught.value)
+  with pytest.raises(errors.InputError, match='no weights file') as caught:
+    weights_files.locate('facebook/dinov2-small')
+  assert 'only those named timm/NAME' in str(caught.value)

@@ -4,7 +4,7 @@ import functools
 
 import pytest
 
-from tests.tools import checkpoint_files
+from tests.tools import checkpoint_files, hub_server
 from tf_transfer import networks
 
 # Failures of the shared comparisons show their values.
@@ -26,3 +26,10 @@ def traced_once():
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(networks, 'expected_variables', functools.cache(original))
     yield
+
+
+@pytest.fixture
+def empty_hub(tmp_path):
+  """A hub on loopback without repositories, and the client's empty cache."""
+  with hub_server.connected(tmp_path / 'cache') as hub:
+    yield hub

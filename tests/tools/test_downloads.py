@@ -1,13 +1,13 @@
 """Tests of fetching weights; functions that use the network are replaced."""
 
 import sys
-import types
 import urllib.error
 
 import pytest
+from huggingface_hub import constants
 
 from tests.golden import rule
-from tests.tools import checkpoint_files
+from tests.tools import checkpoint_files, hub_server
 from tf_transfer import convert_weights, errors
 from tf_transfer.convert_weights import (
   downloads,
@@ -39,7 +39,7 @@ def test_keras_fetches_into_its_cache(keras_cache, tmp_path):
     checkpoint_files.write_keras(target, layers)
 
   keras_cache(retrieve)
-  path = downloads.fetch(NETWORK, 'keras')
+  path = downloads.fetch(NETWORK, 'keras').path
   assert path == tmp_path / 'models' / 'mobilenet_1_0_224_tf.h5'
   header = convert_weights.convert(NETWORK, path, tmp_path / 'a.safetensors')
   assert header.source == 'mobilenet_1_0_224_tf.h5'
@@ -68,38 +68,41 @@ def test_keras_finds_another_hash(keras_cache):
     downloads.fetch('resnet50', 'keras')
 
 
-@pytest.fixture
-def hub(monkeypatch):
-  module = types.ModuleType('huggingface_hub')
-  monkeypatch.setitem(sys.modules, 'huggingface_hub', module)
-  return module
-
-
 @pytest.mark.parametrize(
-  ('network', 'source', 'wanted'),
+  ('network', 'source', 'repository'),
   [
     ('resnet50', 'timm', 'timm/resnet50.a1_in1k'),
     ('inception_v3', 'timm_gluon', 'timm/inception_v3.gluon_in1k'),
+    ('resnet50', 'timm/resnet50.a2_in1k', 'timm/resnet50.a2_in1k'),
   ],
 )
-def test_hub_fetches_into_its_cache(hub, tmp_path, network, source, wanted):
-  def download(repository, file):
-    assert (repository, file) == (wanted, 'model.safetensors')
-    return str(tmp_path / file)
+def test_hub_fetches_into_its_cache(empty_hub, network, source, repository):
+  config = hub_server.config(network, mean=[0.5, 0.5, 0.5])
+  content = {'config.json': config, 'model.safetensors': b'weights'}
+  empty_hub.files[repository] = content
+  download = downloads.fetch(network, source)
+  assert download.path.read_bytes() == b'weights'
+  assert download.source.file == repository
+  # Images are prepared as the repository says.
+  assert download.source.contract.mean == (127.5, 127.5, 127.5)
 
-  hub.hf_hub_download = download
-  found = downloads.fetch(network, source)
-  assert found == tmp_path / 'model.safetensors'
+
+def test_repository_of_another_network(empty_hub):
+  empty_hub.files['timm/resnet50.a2_in1k'] = {
+    'config.json': hub_server.config('resnet50'),
+    'model.safetensors': b'weights',
+  }
+  with pytest.raises(errors.InputError, match='--network=resnet50'):
+    downloads.fetch('resnet101', 'timm/resnet50.a2_in1k')
 
 
-def test_hub_without_network(hub):
-  def download(*_):
-    raise FileNotFoundError('cannot find the requested files in the cache')
-
-  hub.hf_hub_download = download
+def test_hub_without_network(empty_hub, monkeypatch):
+  monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
   with pytest.raises(errors.InputError) as caught:
     downloads.fetch('resnet50', 'timm')
-  assert 'timm/resnet50.a1_in1k could not be fetched' in str(caught.value)
+  message = str(caught.value)
+  assert message.startswith('timm/resnet50.a1_in1k is not on this machine')
+  assert 'give it with --input' in message
 
 
 def test_hub_without_its_client(monkeypatch):
@@ -129,5 +132,5 @@ def test_source_has_to_be_said():
 
 
 def test_package_needs_no_source():
-  path = downloads.fetch('efficientnet_lite0', None)
+  path = downloads.fetch('efficientnet_lite0', None).path
   assert path.name == sources.get_source('efficientnet_lite0').file

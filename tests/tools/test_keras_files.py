@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.golden import rule
+from tests.networks import keras_scaling
 from tests.tools import checkpoint_files
 from tf_transfer import convert_weights, errors, networks
 from tf_transfer.convert_weights import (
@@ -63,6 +64,7 @@ def randomized(network):
       variable.assign(
         rule.array(f'{layer.path}/{kind}', variable.shape, kind, 'tf', gain)
       )
+  keras_scaling.settle(model)
   return model
 
 
@@ -72,6 +74,7 @@ def outputs(model, x):
 
   head = [layer for layer in model.layers if layer.weights][-1]
   both = keras.Model(model.input, [head.input, model.output])
+  x = keras_scaling.to_pixels(model, x)
   features, logits = both.predict(x, verbose=0)
   return features.reshape(len(x), -1), logits
 
@@ -101,6 +104,42 @@ def test_files_that_keras_writes(tmp_path, network):
   net = networks.load(output)
   assert close(net.features(x), features)
   assert close(net.logits(x), logits)
+
+
+@pytest.mark.slow
+def test_efficientnet_scales_as_the_contract_says(tmp_path, monkeypatch):
+  """Pixels of 0 to 255 in, through all that Keras puts around the weights.
+
+  Built for the published weights, it has a layer more than otherwise. Here it
+  gets, in their place, a file with the same values in the layer that scales.
+  """
+  import keras
+  from keras.src.utils import file_utils
+
+  path, output = tmp_path / 'a.h5', tmp_path / 'a.safetensors'
+  checkpoint_files.write_keras(
+    path, checkpoint_files.layers_of(golden('efficientnet_b0'))
+  )
+  monkeypatch.setattr(file_utils, 'get_file', lambda *_, **__: str(path))
+  model = keras.applications.EfficientNetB0(classifier_activation=None)
+  scaled = [a for a in model.layers if isinstance(a, keras.layers.Rescaling)]
+  assert len(scaled) == 2
+  convert_weights.convert('efficientnet_b0', path, output)
+  net = networks.load(output)
+  pixels = np.random.default_rng(1).integers(0, 256, (2, 224, 224, 3))
+  x = net.contract.scale(pixels.astype(np.uint8))
+  logits = model.predict(pixels.astype(np.float32), verbose=0)
+  assert close(net.logits(x), logits)
+
+
+def test_efficientnet_with_other_scaling_is_refused(tmp_path):
+  """As one that was trained by itself: it divides by 255, and no more."""
+  tensors = golden('efficientnet_b0')
+  tensors['normalization_1/mean'] = np.zeros(3, np.float32)
+  path = tmp_path / 'a.h5'
+  checkpoint_files.write_keras(path, checkpoint_files.layers_of(tensors))
+  with pytest.raises(errors.InputError, match='it scales images otherwise th'):
+    convert_weights.convert('efficientnet_b0', path, tmp_path / 'a.safetensors')
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures('traced_once')
     ('slim', 'inception_v4'),
     ('keras', 'resnet101'),
     ('pretrainedmodels', 'bn_inception'),
+    ('timm', 'efficientnet_b2'),  # named as efficientnet_b1, and wider
   ],
 )
 def test_another_network_of_the_table(source, network):

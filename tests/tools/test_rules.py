@@ -29,6 +29,36 @@ def test_two_variables_for_one_path():
   assert problems == ['b (1,): a second variable for path']
 
 
+def test_variable_that_is_dropped_may_have_to_be_of_some_value():
+  def check(array):
+    if array.any():
+      raise ValueError('not zero')
+    return array
+
+  table = (rules.Rule('a', None, check),)
+  assert rules.apply_rules({'a': np.zeros(2)}, table) == ({}, [])
+  _, problems = rules.apply_rules({'a': np.ones(2)}, table)
+  assert problems == ['a (2,): not zero']
+
+
+@pytest.mark.parametrize(
+  ('framework', 'names'),
+  [
+    ('torch', ('a.b.weight', 'a.b.bias')),
+    ('keras', ('a.b/kernel', 'a.b/bias')),
+  ],
+)
+def test_gate_conv(framework, names):
+  found = rules.gate_conv('a.b', 'x/y', framework)
+  tensors = dict.fromkeys(names, np.zeros((1, 1, 1, 1)))
+  arrays, problems = rules.apply_rules(tensors, found)
+  assert problems == []
+  assert set(arrays) == {
+    'params/backbone/x/y/kernel',
+    'params/backbone/x/y/bias',
+  }
+
+
 def test_bias_ahead_of_batch_norm_is_folded_into_the_mean():
   layers = [rules.Layer('conv', 'bn', 'x')]
   tensors = {

@@ -38,7 +38,12 @@ def test_recognize_without_a_known_name_takes_the_first_of_the_best(tmp_path):
   assert source.name == 'torchvision'
 
 
-FORMATS = {'timm': 'safetensors', 'keras': 'keras', 'slim': 'tensorflow'}
+FORMATS = {
+  'timm': 'safetensors',
+  'timm_tf': 'safetensors',
+  'keras': 'keras',
+  'slim': 'tensorflow',
+}
 
 
 @pytest.mark.parametrize(('source', 'network'), rule.pairs())
@@ -47,7 +52,7 @@ def test_source_is_told_by_its_variables(source, network):
   row = sources.get_source(network, source)
   path = pathlib.Path('file')
   sha256 = ''
-  if source == 'timm':
+  if row.file.startswith('timm/'):
     path = pathlib.Path(row.file) / path
   elif source == 'torchvision':
     sha256 = row.file.removesuffix('.pth').rpartition('-')[2]

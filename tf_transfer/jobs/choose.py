@@ -8,7 +8,6 @@ kept: the job can be killed at any moment, and the same command goes on.
 
 import os
 import pathlib
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,16 +17,21 @@ import ml_collections
 from tf_transfer import config_fields, datasets, errors
 from tf_transfer.datasets import folder_report
 from tf_transfer.jobs import study
-from tf_transfer.runtime import devices, files, units
+from tf_transfer.runtime import commands, devices, files, units
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import check, export
 from tf_transfer.study.choice import (
   candidates,
+  decision,
   page,
   selection,
   table,
+  tasks,
   types,
   verdict,
+)
+from tf_transfer.study.choice import (
+  sources as sources_lib,
 )
 from tf_transfer.study.schema import Record
 from tf_transfer.transfer import estimators, metrics, settings
@@ -57,19 +61,20 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   datasets.check(study_config.datasets[0], data.dir or None, data.prepare)
   workdir = files.make_directory(workdir)
   devices.enable_compilation_cache(workdir / 'compiled')
-  sources, skipped = selection.list_sources(config, workdir)
+  sources, skipped = sources_lib.list_sources(config, workdir)
   report = []
   dataset = datasets.open_from_config(
     study_config.datasets[0],
     data,
     workdir / 'digests',
-    lambda found: report.extend(folder_report.show(found, workdir)),
+    lambda examined: report.extend(folder_report.show(examined, workdir)),
   )
-  task = selection.make_task(
+  task = tasks.make(
     dataset, config.num_folds, study_config, config.setting, workdir
   )
   print(f'{counted(len(sources), "network")} to try, the cheapest first')
   selection.check_duration(sources, task, config)
+  selection.check_test(sources, task)
   if config.by != 'accuracy':
     _choose_by_estimate(config, sources, task)
     return
@@ -107,8 +112,7 @@ def _export_command(
   ]
   if config.weights_dir:
     arguments.append(f'--config.weights_dir={config.weights_dir}')
-  quoted = errors.printable(shlex.join(arguments))
-  return f'python -m tf_transfer.main {quoted}'
+  return commands.job(*arguments)
 
 
 def _study_config(
@@ -154,16 +158,17 @@ def _choose(
   networks = [kept.candidate for kept in tried.kept]
   images = datasets.select(task.images, positions)
   folds = task.folds[positions]
-  measured = verdict.Images(task.dataset.metric, images.labels, folds)
+  measured = decision.Images(task.dataset.metric, images.labels, folds)
   decided = verdict.reach(networks, measured)
   recommended = next(n for n in networks if n.network == decided.recommended)
   test, test_name, record = None, '', None
   if task.dataset.folds:
     decided = verdict.add_correction(
       decided,
-      verdict.corrected(networks, measured),
+      verdict.measure_choice(networks, measured, images.groups),
       recommended.accuracy.value,
     )
+    decided = verdict.add_export(decided)
   else:
     print(f'\ntest of {recommended.network}, once')
     record = _test(recommended.weights, task)
@@ -183,7 +188,7 @@ def _choose(
     test=test,
     test_name=test_name,
     learning_curve=curve,
-    notes=(*_notes(tried, task), *selection.notes(task)),
+    notes=(*_notes(tried, task), *tasks.notes(task)),
   )
   return choice, record
 

@@ -2,15 +2,14 @@
 
 import pathlib
 import re
-import shlex
 
 import ml_collections
 
 from tf_transfer import config_fields, errors
 from tf_transfer.networks import deployment, weights
-from tf_transfer.runtime import files
+from tf_transfer.runtime import commands, files
 from tf_transfer.runtime.units import counted
-from tf_transfer.study import export, ledger
+from tf_transfer.study import export, ledger, network_names, weights_files
 from tf_transfer.study.schema import Record
 
 _ENDINGS = {
@@ -38,6 +37,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
       f'no records in {ledger.Ledger(workdir).path}: --workdir names a study '
       'that is finished'
     )
+  config = _with_path(config, workdir)
   record = export.find_record(
     records,
     network=config.network,
@@ -62,12 +62,25 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   )
   print(f'{config.format}  {path}')
   if config.format == 'weights':
-    print(
-      'classify images with\n  python -m tf_transfer.main '
-      f'--config=predict:{shlex.quote(str(path))},PATH --workdir=DIR'
-    )
+    command = commands.job(f'--config=predict:{path},PATH', '--workdir=DIR')
+    print(f'classify images with\n  {command}')
   else:
     print(f'classes  {deployment.description_path(path)}')
+
+
+def _with_path(
+  config: ml_collections.ConfigDict, workdir: pathlib.Path
+) -> ml_collections.ConfigDict:
+  """Replaces the name of a repository on the hub by that of its weights file.
+
+  Records know weights by their hash, which the file tells.
+  """
+  if network_names.identify(config.network) is not network_names.Kind.HUB:
+    return config
+  source = weights_files.locate(config.network)
+  config = ml_collections.ConfigDict(config)
+  config.network = str(weights_files.prepare(source, config, workdir))
+  return config
 
 
 def _output(
@@ -78,5 +91,6 @@ def _output(
     return files.local_path(config.output, 'config.output')
   # The dataset may be the path of a folder.
   dataset = re.sub(r'[^\w.-]+', '_', record['dataset']).strip('_.')[-100:]
-  name = f'{record["network"]}_{dataset}{_ENDINGS[config.format]}'
+  names = [record['network'], record.get('weights_tag', ''), dataset]
+  name = '_'.join(filter(None, names)) + _ENDINGS[config.format]
   return workdir / 'exports' / name

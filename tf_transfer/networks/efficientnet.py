@@ -1,7 +1,8 @@
-"""EfficientNet-Lite (Tan and Le, 2019, without squeeze-and-excitation).
+"""EfficientNet (Tan and Le, 2019) and EfficientNet-Lite.
 
-The Lite networks have ReLU6 in place of swish. The width multiplier does not
-change their first and last convolutions.
+The Lite networks have ReLU6 in place of swish, and do not squeeze and excite.
+Their multipliers do not change the first and last convolutions, nor the number
+of blocks in the first and the last stage.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ import math
 import jax
 from flax import linen as nn
 
-from tf_transfer.networks import layers
+from tf_transfer.networks import inverted_residual, layers
 
 # kernel size, blocks, output channels, expansion, strides of the first block
 _STAGES = (
@@ -23,6 +24,9 @@ _STAGES = (
   (5, 4, 192, 6, 2),
   (3, 1, 320, 6, 1),
 )
+
+# Multipliers of channels and of blocks, of B0 to B4.
+MULTIPLIERS = ((1.0, 1.0), (1.0, 1.1), (1.1, 1.2), (1.2, 1.4), (1.4, 1.8))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,12 +40,21 @@ class Block:
   expansion: int
 
 
-def blocks(width: float, depth: float) -> tuple[Block, ...]:
-  """Returns all blocks of a network in order, for its multipliers."""
+def blocks(
+  width: float, depth: float, fixed_ends: bool = True
+) -> tuple[Block, ...]:
+  """Returns all blocks of a network in order.
+
+  Args:
+    width: multiplier of the channels.
+    depth: multiplier of the blocks of a stage.
+    fixed_ends: whether the first and the last stage keep their one block, as in
+      the Lite networks.
+  """
   rows = []
   for stage, row in enumerate(_STAGES, start=1):
     kernel_size, repeats, channels, expansion, strides = row
-    if stage not in (1, len(_STAGES)):
+    if not fixed_ends or stage not in (1, len(_STAGES)):
       repeats = math.ceil(repeats * depth)
     rows += [
       Block(
@@ -54,43 +67,6 @@ def blocks(width: float, depth: float) -> tuple[Block, ...]:
       for block in range(1, repeats + 1)
     ]
   return tuple(rows)
-
-
-class InvertedResidual(layers.Normalized):
-  """An inverted residual block: 1×1 to expand, depthwise, 1×1 to project.
-
-  The input is added where the shapes agree.
-
-  Attributes:
-    features: number of output channels.
-    kernel_size: of the depthwise convolution.
-    strides: of the depthwise convolution.
-    expansion: multiplier of the channels between the 1×1s.
-  """
-
-  features: int
-  kernel_size: int
-  strides: int
-  expansion: int
-
-  @nn.compact
-  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
-    conv_bn = functools.partial(self.conv_bn, activation=layers.relu6)
-    inputs = x
-    width = x.shape[-1] * self.expansion
-    if self.expansion != 1:
-      x = conv_bn(width, name='expand')(x, train)
-    x = conv_bn(
-      width,
-      (self.kernel_size, self.kernel_size),
-      self.strides,
-      depthwise=True,
-      name='depthwise',
-    )(x, train)
-    x = conv_bn(self.features, activation=None, name='project')(x, train)
-    if self.strides == 1 and inputs.shape[-1] == self.features:
-      x = x + inputs
-    return x
 
 
 class EfficientNetLite(layers.Normalized):
@@ -110,13 +86,59 @@ class EfficientNetLite(layers.Normalized):
     conv_bn = functools.partial(self.conv_bn, activation=layers.relu6)
     x = conv_bn(32, (3, 3), strides=2, name='stem')(x, train)
     for block in blocks(self.width, self.depth):
-      x = InvertedResidual(
+      x = inverted_residual.InvertedResidual(
         block.features,
+        x.shape[-1] * block.expansion,
         block.kernel_size,
         block.strides,
-        block.expansion,
+        activation=layers.relu6,
         name=block.name,
         **self.shared(layers.Normalized),
       )(x, train)
     x = conv_bn(1280, name='top')(x, train)
     return x.mean(axis=(1, 2))
+
+
+class EfficientNet(layers.Normalized):
+  """Backbone: [B, H, W, 3] -> features [B, 1280 × width].
+
+  Attributes:
+    width: multiplier of all channels.
+    depth: multiplier of the blocks of all stages.
+    padding: of the convolutions: 'same' (the authors, Keras, timm's `tf_`
+      models), or 'symmetric' (timm's others, torchvision).
+    epsilon: batch norm's: 1e-3, or 1e-5 with symmetric padding.
+    drop_path: share of the examples for which training drops a block. It grows
+      from 0 at the first block to this value; 0.2 in the paper.
+  """
+
+  width: float = 1.0
+  depth: float = 1.0
+  padding: str = 'same'
+  momentum: float = 0.99
+  drop_path: float = 0.0
+
+  def __post_init__(self) -> None:
+    layers.check_option('padding', self.padding, ('same', 'symmetric'))
+    super().__post_init__()
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
+    conv_bn = functools.partial(self.conv_bn, activation=nn.silu)
+    stem, top = (layers.scaled_width(n, self.width) for n in (32, 1280))
+    padding = layers.get_padding(self.padding, 3)
+    x = conv_bn(stem, (3, 3), 2, padding, name='stem')(x, train)
+    rows = blocks(self.width, self.depth, fixed_ends=False)
+    for index, block in enumerate(rows):
+      x = inverted_residual.InvertedResidual(
+        block.features,
+        x.shape[-1] * block.expansion,
+        block.kernel_size,
+        block.strides,
+        self.padding,
+        squeezed=x.shape[-1] // 4,
+        drop_rate=self.drop_path * index / len(rows),
+        name=block.name,
+        **self.shared(layers.Normalized),
+      )(x, train)
+    return conv_bn(top, name='top')(x, train).mean(axis=(1, 2))

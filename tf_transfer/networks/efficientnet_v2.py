@@ -1,8 +1,7 @@
 """EfficientNetV2 (Tan and Le, 2021): B0 to B3, S, M and L.
 
 Early stages are fused: one 3×3 convolution replaces the 1×1 that expands and
-the depthwise 3×3 behind it. The others squeeze and excite (Hu et al., 2018):
-each channel is scaled by a function of the means of all channels.
+the depthwise 3×3 behind it. The others squeeze and excite.
 """
 
 import dataclasses
@@ -12,7 +11,7 @@ import math
 import jax
 from flax import linen as nn
 
-from tf_transfer.networks import layers
+from tf_transfer.networks import inverted_residual, layers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,8 +155,8 @@ L = Architecture(
 )
 
 
-class MBConv(layers.Normalized):
-  """An inverted residual block: expand, filter, project.
+class FusedInvertedResidual(layers.Normalized):
+  """A fused block: a 3×3 convolution that expands and filters, and a 1×1.
 
   The input is added where the shapes agree.
 
@@ -173,30 +172,16 @@ class MBConv(layers.Normalized):
   def __call__(self, x: jax.Array, train: bool = False) -> jax.Array:
     conv_bn = functools.partial(self.conv_bn, activation=nn.silu)
     block, inputs = self.block, x
-    width = x.shape[-1] * block.expansion
     spatial = {'kernel_size': (3, 3), 'strides': block.strides}
-    if block.parts == ('project',):
-      x = conv_bn(block.features, name='project', **spatial)(x, train)
-    else:
-      if block.fused:
-        x = conv_bn(width, name='expand', **spatial)(x, train)
-      else:
-        x = conv_bn(width, name='expand')(x, train)
-        x = conv_bn(width, depthwise=True, name='depthwise', **spatial)(
-          x, train
-        )
-        x = x * self._excitation(x, inputs.shape[-1] // 4)
+    if block.expansion > 1:
+      width = x.shape[-1] * block.expansion
+      x = conv_bn(width, name='expand', **spatial)(x, train)
       x = conv_bn(block.features, activation=None, name='project')(x, train)
+    else:
+      x = conv_bn(block.features, name='project', **spatial)(x, train)
     if block.strides == 1 and inputs.shape[-1] == block.features:
       x = layers.DropPath(self.drop_rate)(x, train) + inputs
     return x
-
-  def _excitation(self, x: jax.Array, squeezed: int) -> jax.Array:
-    """Returns the factors of the channels: [B, 1, 1, C] in 0 to 1."""
-    means = x.mean(axis=(1, 2), keepdims=True)
-    squeeze = layers.Conv(squeezed, use_bias=True, name='squeeze')
-    excite = layers.Conv(x.shape[-1], use_bias=True, name='excite')
-    return nn.sigmoid(excite(nn.silu(squeeze(means))))
 
 
 class EfficientNetV2(layers.Normalized):
@@ -220,10 +205,18 @@ class EfficientNetV2(layers.Normalized):
     x = conv_bn(stem, (3, 3), 2, name='stem')(x, train)
     blocks = self.architecture.blocks()
     for index, block in enumerate(blocks):
-      x = MBConv(
-        block,
-        self.drop_path * index / len(blocks),
-        name=block.name,
-        **self.shared(layers.Normalized),
-      )(x, train)
+      fields = {'name': block.name, **self.shared(layers.Normalized)}
+      drop_rate = self.drop_path * index / len(blocks)
+      if block.fused:
+        x = FusedInvertedResidual(block, drop_rate, **fields)(x, train)
+      else:
+        x = inverted_residual.InvertedResidual(
+          block.features,
+          x.shape[-1] * block.expansion,
+          3,
+          block.strides,
+          squeezed=x.shape[-1] // 4,
+          drop_rate=drop_rate,
+          **fields,
+        )(x, train)
     return conv_bn(top, name='top')(x, train).mean(axis=(1, 2))

@@ -1,6 +1,7 @@
 """Defines the header of a weights file: what the file says of itself."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -42,6 +43,9 @@ MEASURES = {
 }
 MAX_SHOWN = 250  # characters of an error about a header
 _MAX_DEPTH = 100  # of lists and dicts in a header
+
+# A repository on the hub, as the source of weights.
+_TIMM_NAME = re.compile(r'timm/[\w-]+\.(\w+)', re.ASCII)
 
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _Name = Annotated[str, msgspec.Meta(max_length=100)]
@@ -149,6 +153,12 @@ class Header:
   temperature: float = 1.0
   resize: str = ''
   imagenet_measure: str = ''
+
+  @property
+  def tag(self) -> str:
+    """The tag by which timm knows the weights, as 'a1_in1k'; '' if unknown."""
+    match = _TIMM_NAME.fullmatch(self.source)
+    return match[1] if match else ''
 
   def to_json(self) -> dict[str, Any]:
     """Returns the fields as a dict that JSON can hold.

@@ -1,15 +1,7 @@
 """The table of networks.
 
-To add a network:
-
-1. Write its backbone, in the file of its architecture in this folder.
-2. Add its row to `TABLE` here, or to that of modern_table.py.
-3. Add its variables' digest to tests/networks/parameter_paths.json. The test
-   that compares them prints it.
-4. Where weights of it are public, add their sources to table.py or
-   modern_sources.py of tools/convert_weights. If its blocks are new there,
-   write rules that rename its variables, in the module of its family in
-   tools/convert_weights. Record golden outputs of each source in tests/golden.
+docs/add_a_network.md says how to add one, and which files that touches. Rows of
+networks after the paper's are in modern_table.py.
 """
 
 import dataclasses
@@ -280,10 +272,13 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
 def title(name: str) -> str:
   """Returns the name of a network for people: 'ResNet-50' for 'resnet50'.
 
-  A name without a title in the table, such as the path of a weights file or
-  a label with a hash, is returned as it is.
+  What a label adds in brackets is kept: 'ResNet-50 (a1_in1k)'. A name without a
+  title in the table, such as the path of a weights file, is returned as it is.
   """
-  return (TABLE[name].title if name in TABLE else '') or name
+  network, bracket, rest = name.partition(' (')
+  if network not in TABLE:
+    return name
+  return (TABLE[network].title or network) + bracket + rest
 
 
 def family(name: str) -> str:
@@ -324,10 +319,10 @@ def min_image_size(name: str, auxiliary_head: bool = False) -> int:
 def check_image_size(
   name: str, image_size: int, auxiliary_head: bool = False
 ) -> None:
-  """Raises an InputError where images are too small for a network.
+  """Raises an InputError where a network does not take images of a size.
 
   Args:
-    name: of the network; one that is not in the table has no smallest size.
+    name: of the network; one that is not in the table takes all sizes.
     image_size: height and width of the images, in pixels.
     auxiliary_head: as for `min_image_size`.
   """
@@ -337,4 +332,11 @@ def check_image_size(
     raise errors.InputError(
       f'image_size: {name}{head} works on images of at least {least} px, not '
       f'{image_size}'
+    )
+  multiple = TABLE[name].size_multiple if name in TABLE else 1
+  if image_size % multiple:
+    below = image_size - image_size % multiple
+    raise errors.InputError(
+      f'image_size: {name} takes images whole patches of {multiple} px wide, '
+      f'not {image_size} px; the nearest are {below} and {below + multiple}'
     )

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 import jax
 import ml_collections
 
-from tf_transfer import datasets, errors, networks
+from tf_transfer import datasets, errors
 from tf_transfer.study import cells as cells_lib
-from tf_transfer.study import measured_top1, shards, weights_files
+from tf_transfer.study import measured_top1, network_names, shards
 from tf_transfer.study.schema import Record
 from tf_transfer.transfer import settings
 from tf_transfer.transfer.setting import Cell
@@ -50,8 +50,8 @@ def _check_settings(config: ml_collections.ConfigDict) -> None:
 def _check_names(config: ml_collections.ConfigDict) -> None:
   """Checks spelling; what is missing on this machine is for the plan."""
   for name in config.networks:
-    if name != cells_lib.ALL and not weights_files.is_path(name):
-      networks.row(name)
+    if name != cells_lib.ALL:
+      network_names.check(name)
   for name in config.datasets:
     if name != cells_lib.ALL:
       datasets.check_name(name)
@@ -76,6 +76,13 @@ def _check_selection(config: ml_collections.ConfigDict) -> None:
       'config.export: one network is written, so there must be one network, '
       f'one dataset and one setting of {", ".join(trained)}'
     )
+  if config.export:
+    (name,) = config.networks
+    if not network_names.identify(name).has_weights_file:
+      raise errors.InputError(
+        f'config.export: {name} is no network of the table, and no weights '
+        'file can hold another'
+      )
 
 
 def check_export(

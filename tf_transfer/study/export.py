@@ -10,7 +10,8 @@ import ml_collections
 
 from tf_transfer import datasets, errors, networks
 from tf_transfer.networks import weights
-from tf_transfer.study import heads, ledger, weights_files
+from tf_transfer.study import heads, ledger, network_names, weights_files
+from tf_transfer.study.network_names import Kind
 from tf_transfer.study.schema import Record
 from tf_transfer.transfer import result as result_lib
 from tf_transfer.transfer import settings
@@ -37,7 +38,7 @@ def find_record(
     InputError: there is no such record, or several, which are listed.
   """
   sha256 = ''
-  if weights_files.is_path(network):
+  if network_names.identify(network) is Kind.FILE:
     sha256 = weights.sha256(weights_files.locate(network).path)
   if dataset:
     dataset = datasets.normalized_name(dataset)
@@ -208,16 +209,17 @@ def _weights_files(
   record: Record, workdir: pathlib.Path, config: ml_collections.ConfigDict
 ) -> Sequence[pathlib.Path]:
   """Lists the weights files that a record's may be among."""
-  if weights_files.is_path(config.network):
+  if network_names.identify(config.network) is Kind.FILE:
     return [weights_files.locate(config.network).path]
   directory = weights_files.directory(config, workdir)
   named = directory / f'{record["network"]}.safetensors'
-  if not directory.is_dir() or not any(directory.glob('*.safetensors')):
+  paths = weights_files.list_files(directory)
+  if not paths:
     source = weights_files.locate(record['network'])
     return [weights_files.prepare(source, config, workdir)]
   others = [
     path
-    for path in sorted(directory.glob('*.safetensors'))
+    for path in paths
     if path != named and weights.read_header(path).network == record['network']
   ]
   return [path for path in (named, *others) if path.exists()]

@@ -157,9 +157,15 @@ def _finished(records: Collection[Record]) -> set[failures_lib.Key]:
   weights = collections.defaultdict(set)
   for name, sha256, _, _ in cells:
     weights[name].add(sha256)
+  tags = {
+    (r['network'], r['weights_sha256']): r.get('weights_tag', '')
+    for r in records
+  }
   finished = set()
   for name, sha256, *rest in cells:
-    finished.add((accuracy_table.label_among_others(name, sha256), *rest))
+    for tag in ('', tags[name, sha256]):
+      label = accuracy_table.label_among_others(name, sha256, tag)
+      finished.add((label, *rest))
     if all((name, other, *rest) in cells for other in weights[name]):
       finished.add((name, *rest))
   return finished

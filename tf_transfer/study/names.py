@@ -9,9 +9,8 @@ def display_name(name: str) -> str:
 
   What a terminal would obey, and marks of direction, are escaped.
   """
-  return errors.printable(
-    networks.title(name) if name in networks.TABLE else datasets.title(name)
-  )
+  title = networks.title(name)
+  return errors.printable(datasets.title(name) if title == name else title)
 
 
 def setting_text(setting: str) -> str:

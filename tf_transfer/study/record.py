@@ -124,6 +124,7 @@ def build(
     'version': schema.VERSION,
     'schema': schema.SCHEMA,
     **determinants(cell.network, cell.dataset, cell.setting, config),
+    **_tag(header),
     # Of the weights file; without weights, the defaults of the architecture.
     'options': _as_json(header.options),
     'contract': _as_json(header.contract.to_json()),
@@ -136,6 +137,7 @@ def build(
     'subset_seed': config.data.subset_seed,
     **_imagenet(header),
     'recipe': header.recipe.to_json(),
+    **({'family': cell.network.family} if cell.network.family else {}),
     'chosen': dict(result.chosen),
     'validation': dataclasses.asdict(result.validation),
     'validation_curve': [_finite(float(v)) for v in result.curve],
@@ -160,6 +162,11 @@ def build(
       timespec='seconds'
     ),
   }
+
+
+def _tag(header: weights.Header) -> dict[str, Any]:
+  """Returns the field of the weights' tag; none where they have none."""
+  return {'weights_tag': header.tag} if header.tag else {}
 
 
 def _imagenet(header: weights.Header) -> dict[str, Any]:

@@ -223,6 +223,7 @@ class Record(msgspec.Struct, kw_only=True):
   schema: int
   network: Name
   weights_sha256: Weights
+  weights_tag: Name | UnsetType = UNSET
   options: dict[str, Any] | UnsetType = UNSET
   contract: Contract | UnsetType = UNSET
   # Before recipes had fields they were a text.
@@ -230,6 +231,8 @@ class Record(msgspec.Struct, kw_only=True):
   imagenet_top1: Share | None
   imagenet_top1_source: str
   imagenet_measure: str | UnsetType = UNSET
+  # Of a network that is not in the table.
+  family: Name | UnsetType = UNSET
   dataset: Name
   num_classes: Annotated[int, Meta(ge=1, le=10**7)]
   metric: Literal['top1', 'mean_per_class', 'map11']

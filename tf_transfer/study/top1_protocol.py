@@ -77,7 +77,7 @@ _SOURCES: tuple[tuple[str, _Crop], ...] = (
   # with the weights' own.
   ("timm's table", _own),
   # "Single center crop" of a fraction that is not stated.
-  ("Keras's table", _not_stated),
+  ("Keras's ", _not_stated),
   ("pretrainedmodels' table", _slim),
   ("published by the network's authors", _border),
   # Of the job that pretrains, and of the paper.

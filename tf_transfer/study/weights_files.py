@@ -1,14 +1,25 @@
-"""Finds and loads the weights of the networks that a config names."""
+"""Finds and loads the weights of the networks that a config names.
+
+All jobs get their networks here. `locate` tells what a name means and whether
+it can be used, without a connection; `prepare` returns a weights file, fetched
+or converted if need be; `load` returns the network.
+"""
 
 import contextlib
 import dataclasses
 import pathlib
 
 import ml_collections
+import numpy as np
 
 from tf_transfer import errors, networks
-from tf_transfer.networks import weights
-from tf_transfer.runtime import files
+from tf_transfer.networks import feature_files, functions, weights
+from tf_transfer.runtime import array_files, commands, files
+from tf_transfer.study import network_names
+from tf_transfer.study.network_names import Kind
+
+# Of the largest: devices compute features of a network that differ by less.
+_SAME_FEATURES = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,34 +28,43 @@ class WeightsSource:
 
   Attributes:
     name: as the config has it.
-    path: of the weights file; None for a name of the table.
+    kind: what the name means.
+    path: of the weights file or the directory that the name is; None for other
+      kinds.
   """
 
   name: str
-  path: pathlib.Path | None
-
-
-def is_path(name: str) -> bool:
-  """Tells whether a name is meant as the path of a weights file."""
-  return name.endswith('.safetensors') or '/' in name
+  kind: Kind
+  path: pathlib.Path | None = None
 
 
 def locate(name: str) -> WeightsSource:
-  """Tells a weights file from a name of the table.
+  """Tells what a network's name means, and checks what needs no connection.
 
   Args:
-    name: a name of the table, or the path of a weights file.
+    name: of a kind that `network_names` knows.
 
   Raises:
     InputError: no such file or no such network, or the file's name is that of
       another network.
   """
-  if is_path(name):
-    path = files.local_path(name, 'config.networks')
-    _check_name(path, weights.read_header(path).network)
-    return WeightsSource(name, path)
-  networks.row(name)
-  return WeightsSource(name, None)
+  network_names.check(name)
+  kind = network_names.identify(name)
+  if kind is Kind.FEATURES:
+    path = name.removeprefix(network_names.FEATURES_PREFIX)
+    path = files.local_path(path, 'config.networks')
+    feature_files.check(path)
+    return WeightsSource(name, kind, path)
+  if kind is not Kind.FILE:
+    return WeightsSource(name, kind)
+  path = files.local_path(name, 'config.networks')
+  try:
+    header = weights.read_header(path)
+  except errors.InputError as error:
+    hint = network_names.explain_missing_file(name)
+    raise errors.InputError(f'{error}{hint}') from error
+  _check_name(path, header.network)
+  return WeightsSource(name, kind, path)
 
 
 def available(
@@ -52,14 +72,12 @@ def available(
 ) -> tuple[str, ...]:
   """Lists networks whose weights are available: names, and paths of files.
 
-  These are the files in `weights_dir`, and the networks whose weights come with
-  an installed Python package.
+  These are the files in `weights_dir`, those from the hub by the names of their
+  repositories, and the networks whose weights come with an installed Python
+  package.
   """
   folder = directory(config, workdir)
-  names = [
-    path.stem if path.stem in networks.TABLE else str(path)
-    for path in sorted(folder.glob('*.safetensors'))
-  ]
+  names = [_name_of(path, folder) for path in list_files(folder)]
   from tf_transfer import convert_weights
 
   for name in networks.TABLE:
@@ -68,6 +86,21 @@ def available(
       if package and convert_weights.package_file(package):
         names.append(name)
   return tuple(dict.fromkeys(names))
+
+
+def list_files(folder: pathlib.Path) -> list[pathlib.Path]:
+  """Lists the weights files in a directory, then those from the hub."""
+  return [
+    *sorted(folder.glob('*.safetensors')),
+    *sorted((folder / network_names.HUB_NAMESPACE).glob('*.safetensors')),
+  ]
+
+
+def _name_of(path: pathlib.Path, folder: pathlib.Path) -> str:
+  """Returns the name by which a config names a file in `weights_dir`."""
+  if path.parent != folder:
+    return f'{network_names.HUB_NAMESPACE}/{path.stem}'
+  return path.stem if path.stem in networks.TABLE else str(path)
 
 
 def load(
@@ -92,9 +125,15 @@ def load(
       too small for the network.
   """
   if with_weights:
-    net = networks.load(prepare(source, config, workdir))
+    net = open_network(source, config, workdir)
+  elif source.kind.has_weights_file:
+    net = networks.untrained(_architecture(source, config, workdir))
   else:
-    net = networks.untrained(_architecture(source))
+    raise errors.InputError(
+      f'{source.name}: a network that is no name of the table and no weights '
+      'file has no training from random values: leave the setting out of '
+      'config.settings'
+    )
   if not config.image_size:
     return net
   if config.image_size < 0:
@@ -104,7 +143,7 @@ def load(
     )
   try:
     resized = net.with_image_size(config.image_size)
-    if net.variables:
+    if net.variables and source.kind.has_weights_file:
       # The options of a weights file may need larger images than the default.
       net.layers(config.image_size)
   except errors.InputError as error:
@@ -112,22 +151,69 @@ def load(
   return resized
 
 
-def _architecture(source: WeightsSource) -> str:
-  """Returns the name in the table of networks."""
-  if source.path is None:
-    return source.name
-  return weights.read_header(source.path).network
-
-
-def _path(
+def open_network(
   source: WeightsSource,
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
-) -> pathlib.Path:
-  """Returns where the weights file is, or is to be written."""
-  if source.path is not None:
-    return source.path
-  return directory(config, workdir) / f'{source.name}.safetensors'
+) -> networks.Network:
+  """Loads a network at its own image size.
+
+  Args:
+    source: of the weights.
+    config: of a job, with `weights_dir`.
+    workdir: of the job.
+
+  Raises:
+    InputError: there are no weights and none can be made; or the user's
+      function fails, or the features cannot be read.
+  """
+  if source.kind is Kind.FUNCTION:
+    net = functions.load(source.name)
+    _check_identity(net, workdir)
+    return net
+  if source.kind is Kind.FEATURES:
+    return feature_files.load(source.path)
+  return networks.load(prepare(source, config, workdir))
+
+
+def _check_identity(net: networks.Network, workdir: pathlib.Path) -> None:
+  """Checks that a function has the features that its identity had before.
+
+  The workdir keeps the features of two images for each identity that is stated.
+
+  Raises:
+    InputError: they are others, so that the records of this identity are those
+      of another network.
+  """
+  if not getattr(net, 'has_identity', False):
+    return
+  directory = files.make_directory(workdir / 'identities')
+  path = directory / f'{net.sha256}.npy'
+  if not path.exists():
+    with files.atomic_write(path) as file:
+      np.save(file, net.probe)
+    return
+  known = array_files.load_array(path)
+  largest = np.abs(known).max(initial=0)
+  if known.shape != net.probe.shape or not (
+    np.abs(net.probe - known).max() <= _SAME_FEATURES * largest
+  ):
+    raise errors.InputError(
+      f'{net.name}: its features are others than when {workdir} first had a '
+      'network of this identity: state another identity, such as the SHA-256 '
+      'of its weights'
+    )
+
+
+def _architecture(
+  source: WeightsSource,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+) -> str:
+  """Returns the name in the table of networks."""
+  if source.kind is Kind.TABLE:
+    return source.name
+  return weights.read_header(prepare(source, config, workdir)).network
 
 
 def directory(
@@ -153,18 +239,36 @@ def prepare(
   config: ml_collections.ConfigDict,
   workdir: pathlib.Path,
 ) -> pathlib.Path:
-  """Returns the weights file; converts an installed package if it is missing.
+  """Returns the weights file; where it is missing, makes it if that can be.
+
+  It is made of an installed package, or of a repository on the hub.
 
   Raises:
     InputError: there is none, and none can be made.
   """
-  path = _path(source, config, workdir)
+  if not source.kind.has_weights_file:
+    raise errors.InputError(
+      f'{source.name} has no weights file, and this job needs one'
+    )
   if source.path is not None:
+    return source.path
+  # Of a repository, in the directory of its namespace.
+  path = directory(config, workdir) / f'{source.name}.safetensors'
+  if source.kind is Kind.HUB:
+    if not path.exists():
+      _convert_repository(source.name, path)
     return path
   if not path.exists():
     _convert_package(source.name, path)
   _check_name(path, weights.read_header(path).network)
   return path
+
+
+def _convert_repository(name: str, path: pathlib.Path) -> None:
+  """Fetches and converts the weights of a repository on the hub."""
+  from tf_transfer import convert_weights
+
+  convert_weights.convert_repository(name, path)
 
 
 def _convert_package(name: str, path: pathlib.Path) -> None:
@@ -175,7 +279,8 @@ def _convert_package(name: str, path: pathlib.Path) -> None:
   if not package:
     raise errors.InputError(
       f'no weights of {name} at {path}: make them with\n  '
-      f'tf-transfer-convert --network={name} --input=FILE --output={path}'
+      f'tf-transfer-convert --network={name} --input=FILE '
+      f'{commands.join(f"--output={path}")}'
     )
   header = convert_weights.convert(
     name, convert_weights.package_file(package), path

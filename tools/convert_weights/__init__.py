@@ -13,6 +13,8 @@ import numpy as np
 from tf_transfer import errors
 from tf_transfer.convert_weights import (
   downloads,
+  hub,
+  hub_config,
   lookalikes,
   names,
   provenance,
@@ -45,6 +47,7 @@ def _make_header(
     background=num_classes == source.num_classes and source.background,
     imagenet_top1=source.imagenet_top1,
     imagenet_top1_source=provenance.top1_source(source, published),
+    imagenet_measure=source.imagenet_measure,
     recipe=source.recipe,
     source=source_file.name,
     source_sha256=sha,
@@ -60,6 +63,7 @@ def _drop_claims(
     header,
     imagenet_top1=None,
     imagenet_top1_source='',
+    imagenet_measure='',
     recipe=provenance.infer_recipe(arrays),
     license='',
   )
@@ -71,7 +75,8 @@ def _take_variables(
   candidates: Sequence[publishers.Source],
   key: str | None,
   ignore: Sequence[str],
-) -> tuple[dict[str, np.ndarray], list[str]]:
+  no_head: bool,
+) -> names.Backbone:
   """Takes the network's variables out of a checkpoint's, by their names.
 
   Args:
@@ -80,9 +85,11 @@ def _take_variables(
     candidates: sources that it may be from.
     key: the beginning of the names of the network's variables.
     ignore: patterns of names to leave out.
+    no_head: whether the backbone alone is taken.
 
   Returns:
-    The variables by the names that the sources give them, and notes.
+    The variables by the names that the sources give them, and notes. A head is
+    among the variables unless `no_head` says that the backbone alone is taken.
 
   Raises:
     InputError: a key or a pattern fits no name, or a network is there twice.
@@ -90,7 +97,10 @@ def _take_variables(
   # A key of a PyTorch file has led to its variables already.
   key = None if checkpoint.format == 'torch' else key
   try:
-    return names.select(checkpoint.tensors, candidates, key, ignore)
+    if no_head:
+      return names.select_backbone(checkpoint.tensors, candidates, key, ignore)
+    tensors, notes = names.select(checkpoint.tensors, candidates, key, ignore)
+    return names.Backbone(tensors, {}, tuple(notes))
   except ValueError as error:
     raise errors.InputError(f'{path}: {error}') from error
 
@@ -99,25 +109,29 @@ def _read(
   network: str,
   path: pathlib.Path,
   sha: str,
-  source_name: str | None,
+  source: publishers.Source | None,
   key: str | None,
   ignore: Sequence[str],
-) -> tuple[publishers.Source, dict[str, np.ndarray], list[str]]:
-  """Reads a network's variables; arguments as of `convert`.
+  no_head: bool,
+) -> tuple[publishers.Source, names.Backbone]:
+  """Reads a network's variables; other arguments as of `convert`.
+
+  Args:
+    source: whose variables they are; None to tell.
 
   Returns:
-    The source, the variables by its names, and notes on what was left out.
+    The source; and the variables by its names, with notes on what was left out.
   """
   application = sources.keras_application(network)
   checkpoint = readers.read(path, application, key)
-  candidates = sources.list_sources(network)
-  if source_name is not None:
-    candidates = (sources.get_source(network, source_name),)
-  tensors, notes = _take_variables(checkpoint, path, candidates, key, ignore)
-  source = candidates[0]
-  if source_name is None:
-    source = sources.recognize(network, tensors, path, sha, checkpoint.format)
-  return source, tensors, [*checkpoint.notes, *notes]
+  candidates = sources.list_sources(network) if source is None else (source,)
+  taken = _take_variables(checkpoint, path, candidates, key, ignore, no_head)
+  if source is None:
+    source = sources.recognize(
+      network, taken.tensors, path, sha, checkpoint.format
+    )
+  notes = (*checkpoint.notes, *taken.notes)
+  return source, dataclasses.replace(taken, notes=notes)
 
 
 def _check_conversion(
@@ -139,6 +153,20 @@ def _check_conversion(
   raise errors.InputError(
     f'{path} does not hold the weights of {network} as {source.name} names '
     f'them:{variables.summarize(conversion.problems)}'
+  )
+
+
+def _is_whole(
+  conversion: variables.Conversion,
+  taken: names.Backbone,
+  source: publishers.Source,
+) -> bool:
+  """Says whether a checkpoint has the published head, converted or left out.
+
+  A file with another head is not the published one, whatever its name.
+  """
+  return conversion.num_classes == source.num_classes or (
+    variables.has_published_head(taken.heads, source)
   )
 
 
@@ -180,65 +208,150 @@ def _check_arguments(output: pathlib.Path, imagenet_top1: float | None) -> None:
     )
 
 
+def _resolve_source(
+  network: str, source: str | publishers.Source | None
+) -> publishers.Source | None:
+  """Returns the source of a name, or what is one; None is to be told.
+
+  Raises:
+    InputError: the network is unknown, or has no such source.
+  """
+  if isinstance(source, publishers.Source):
+    return source
+  row = sources.get_source(network, source)
+  return None if source is None else row
+
+
+def _complete(
+  header: weights.Header,
+  source: publishers.Source,
+  arrays: Mapping[str, np.ndarray],
+) -> weights.Header:
+  """Completes the header of weights that are not of the table of sources.
+
+  Their source is the repository: its file's name says nothing. Where nobody
+  states whether batch norm has a scale, the variables tell.
+  """
+  recipe = header.recipe
+  has_batch_norm = any(path.startswith('batch_stats/') for path in arrays)
+  if recipe.bn_scale is None and has_batch_norm:
+    bn_scale = provenance.infer_recipe(arrays).bn_scale
+    recipe = dataclasses.replace(recipe, bn_scale=bn_scale)
+  return dataclasses.replace(header, source=source.file, recipe=recipe)
+
+
 def convert(
   network: str,
   source_file: os.PathLike | str,
   output: os.PathLike | str,
-  source_name: str | None = None,
+  source_name: str | publishers.Source | None = None,
   *,
   imagenet_top1: float | None = None,
   published: bool = False,
   key: str | None = None,
   ignore: Sequence[str] = (),
+  no_head: bool = False,
   say: Callable[[str], None] = print,
 ) -> weights.Header:
   """Converts a public checkpoint to a weights file.
 
   Args:
-    network: name in the table of networks.
+    network: name in the table.
     source_file: the checkpoint, of any format that `readers` knows; of a
       TensorFlow checkpoint its prefix, or any of its parts.
     output: the .safetensors file to write.
-    source_name: who made the checkpoint, as slim; None to tell by its
-      variables, where they tell.
-    imagenet_top1: its accuracy on ImageNet in 0 to 1, where that is known and
-      the file is not the one of which the table knows it.
+    source_name: who made the checkpoint, as slim, or what is known of it; None
+      to tell by its content.
+    imagenet_top1: in 0 to 1, where the table does not know that of this file.
     published: whether the user states that it is the file of the table.
     key: where the network is in the file, as `teacher.backbone`; None to tell.
     ignore: patterns of names of variables to leave out, as `head.*`.
+    no_head: whether the backbone alone is converted, whatever is beside it.
     say: is called with a line for all that is chosen, left out or not claimed.
 
   Returns:
     The header of the file that was written.
 
   Raises:
-    InputError: the checkpoint is damaged, refused, or of another network (what
-      is wrong with it is listed), or the output cannot be written.
+    InputError: the checkpoint is damaged, refused or of another network, or the
+      output cannot be written.
   """
   source_file, output = pathlib.Path(source_file), pathlib.Path(output)
-  sources.get_source(network, source_name)
+  source = _resolve_source(network, source_name)
   _check_arguments(output, imagenet_top1)
   files.sweep(output.parent)
   sha = _hash(readers.file_of(source_file))
-  source, tensors, notes = _read(
-    network, source_file, sha, source_name, key, ignore
-  )
-  conversion = variables.convert(tensors, network, source)
-  _check_conversion(conversion, tensors, network, source, source_file)
-  for note in (*notes, *conversion.notes):
-    say(f'{source_file}: {note}')
+  source, taken = _read(network, source_file, sha, source, key, ignore, no_head)
+  conversion = variables.convert(taken.tensors, network, source, no_head)
+  _check_conversion(conversion, taken.tensors, network, source, source_file)
+  _say_notes(say, source_file, (*taken.notes, *conversion.notes))
   header = _make_header(
     network, source, source_file, sha, conversion.num_classes
   )
-  # A file with another head is not the published one, whatever its name.
-  is_whole = conversion.num_classes == source.num_classes
+  is_whole = _is_whole(conversion, taken, source)
   if not (is_whole and _is_published(source, source_file, sha, published)):
-    header = _drop_claims(header, conversion.arrays)
     stated = imagenet_top1 is not None
     say(provenance.explain_doubt(source, source_file, sha, stated))
+    header = _drop_claims(header, conversion.arrays)
+  if source is source_name:
+    header = _complete(header, source, conversion.arrays)
   header = _state_top1(header, imagenet_top1)
   files.make_directory(output.parent)
   weights.save(output, header, weights.unflatten(conversion.arrays))
+  return header
+
+
+def _say_notes(
+  say: Callable[[str], None], path: pathlib.Path, notes: Sequence[str]
+) -> None:
+  """Says each note, after the file that it is of."""
+  for note in notes:
+    say(f'{path}: {note}')
+
+
+def convert_repository(
+  name: str,
+  output: os.PathLike | str,
+  *,
+  say: Callable[[str], None] = print,
+) -> weights.Header:
+  """Fetches and converts the weights of a repository of timm on the hub.
+
+  Nothing is fetched where the output is there. Several processes may call it
+  at once.
+
+  Args:
+    name: of the repository, as timm/resnet50.a1_in1k.
+    output: the .safetensors file to write. The repository's files may be in the
+      directory that is named like it, without .safetensors.
+    say: as of `convert`.
+
+  Raises:
+    InputError: the repository cannot be fetched or converted, or the output
+      cannot be written.
+  """
+  output = pathlib.Path(output)
+  files.make_directory(output.parent)
+  with files.locked(output.parent / f'.{output.stem}.lock'):
+    # Another process may have made it meanwhile.
+    if output.exists():
+      return weights.read_header(output)
+    repository = hub.fetch(name, output.with_suffix(''))
+    network, source, notes = hub_config.read(repository)
+    if not repository.is_checked:
+      place = repository.weights.parent
+      notes.append(f'its files are those in {place}, with no hash to check')
+    for note in notes:
+      say(f'{name}: {note}')
+    header = convert(
+      network,
+      repository.weights,
+      output,
+      source,
+      published=True,
+      say=say,
+    )
+  say(f'{name}: converted to {output}')
   return header
 
 

@@ -3,7 +3,8 @@
 tf-transfer-convert --network=resnet50 --input=FILE --output=FILE.safetensors
 
 --list prints what public weights there are, and the files to look for.
---source=keras or --source=timm in place of --input fetches the weights.
+--source=keras or --source=timm in place of --input fetches the weights, as
+does --source=timm/resnet50.a2_in1k, a repository on the Hugging Face hub.
 --verify prints a fingerprint of the weights file that was written; with
 --output alone, of one that is already there.
 """
@@ -31,7 +32,8 @@ _SOURCE = flags.DEFINE_string(
   'source',
   None,
   'Who made it, as --list names them: slim, keras, torchvision, timm ...; '
-  'told by its variables when left out.',
+  'told by its variables when left out. Without --input also a repository of '
+  'timm on the Hugging Face hub, as timm/resnet50.a2_in1k.',
 )
 _PACKAGE = flags.DEFINE_string(
   'package', None, 'Instead of --input: an installed package that carries it.'
@@ -63,6 +65,12 @@ _IGNORE = flags.DEFINE_multi_string(
   "--ignore='final_training_ops/*'; may be repeated. Without its head, a "
   'network has features and no logits.',
 )
+_NO_HEAD = flags.DEFINE_bool(
+  'no_head',
+  False,
+  'Converts the backbone alone, whatever is beside it in the file: a head of '
+  'any kind, the parts of a detector. The network has features and no logits.',
+)
 _LIST = flags.DEFINE_bool(
   'list', False, 'Print networks, sources and the files to look for.'
 )
@@ -81,6 +89,7 @@ _FLAGS = (
   _PUBLISHED,
   _KEY,
   _IGNORE,
+  _NO_HEAD,
   _LIST,
   _VERIFY,
 )
@@ -100,23 +109,25 @@ def _check_flags() -> None:
 
 def _convert() -> None:
   """Converts the checkpoint that the flags name, and says what was written."""
-  published = _PUBLISHED.value
+  published, source = _PUBLISHED.value, _SOURCE.value
   if _INPUT.value is not None:
     source_file = _INPUT.value
   elif _PACKAGE.value is not None:
     source_file = downloads.package_file(_PACKAGE.value)
   else:
-    source_file = downloads.fetch(_NETWORK.value, _SOURCE.value)
-    published = True
+    download = downloads.fetch(_NETWORK.value, source)
+    source_file, published = download.path, True
+    source = download.source or source
   header = convert_weights.convert(
     _NETWORK.value,
     source_file,
     _OUTPUT.value,
-    _SOURCE.value,
+    source,
     imagenet_top1=_TOP1.value,
     published=published,
     key=_KEY.value,
     ignore=_IGNORE.value,
+    no_head=_NO_HEAD.value,
     say=lambda line: print(errors.printable(line)),
   )
   top1 = 'unknown'

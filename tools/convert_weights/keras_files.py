@@ -32,6 +32,7 @@ _KINDS = {
   'Conv2D': 'conv2d',
   'Dense': 'dense',
   'DepthwiseConv2D': 'depthwise_conv2d',
+  'Normalization': 'normalization',
   'LayerNormalization': 'layer_normalization',
   'LayerScale': 'layer_scale',
   'SeparableConv2D': 'separable_conv2d',
@@ -51,7 +52,9 @@ _ALL = 'layers'  # the one group of a legacy file
 # TensorFlow 2.13 to 2.15 wrote the second.
 _ROOTS = ('layers', '_layer_checkpoint_dependencies')
 _MAX_DEPTH = 3  # of models within models
-_AUTOMATIC = re.compile(r'(conv2d|batch_normalization)(?:_(\d+))?')
+_AUTOMATIC = re.compile(
+  r'(conv2d|batch_normalization|normalization)(?:_(\d+))?'
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,12 +11,87 @@ from tf_transfer import contract as contract_lib
 from tf_transfer.convert_weights import (
   convnext,
   efficientnet,
+  efficientnet_sources,
   efficientnet_v2,
+  mobilenet_v3,
   publishers,
   recipes,
+  resnet,
+  vit_sources,
 )
 from tf_transfer.networks import convnext as convnext_lib
 from tf_transfer.networks import efficientnet_v2 as efficientnet_v2_lib
+from tf_transfer.networks import resnet as resnet_lib
+
+
+def _resnet(
+  layers: int,
+  depths: tuple[int, ...],
+  torchvision: tuple[str, float],
+  timm_top1: float,
+) -> tuple[publishers.Source, ...]:
+  """Describes the sources of a ResNet of basic blocks.
+
+  Args:
+    layers: their number, as 18.
+    depths: blocks in each stage.
+    torchvision: the hash in its file's name, and its top-1.
+    timm_top1: of A1, at 224 px.
+  """
+  torch_rules = functools.partial(resnet.torch_basic, depths)
+  return (
+    publishers.torchvision(
+      torch_rules,
+      224,
+      torchvision[1],
+      f'resnet{layers}-{torchvision[0]}.pth',
+      recipe=recipes.TORCHVISION_RESNET,
+    ),
+    publishers.timm(
+      torch_rules,
+      224,
+      timm_top1,
+      f'resnet{layers}.a1_in1k',
+      crop_fraction=0.95,
+      recipe=recipes.A1,
+    ),
+  )
+
+
+def _mobilenet_v3_large() -> tuple[publishers.Source, ...]:
+  """Describes the sources of MobileNet v3 large."""
+  return (
+    publishers.keras(
+      mobilenet_v3.keras,
+      224,
+      0.756,
+      'MobileNetV3Large',
+      'weights_mobilenet_v3_large_224_1.0_float.h5',
+      md5='59e551e166be033d707958cf9e29a6a7',
+      # Keras builds it for images of any size, and pads as at even ones.
+      # Scaling is the contract's.
+      arguments=(('include_preprocessing', False),),
+      top1_source="Keras's documentation of MobileNet v3",
+      recipe=recipes.MOBILENET_V3,
+      license='Apache-2.0',
+    ),
+    publishers.timm(
+      mobilenet_v3.timm,
+      224,
+      0.75784,
+      'mobilenetv3_large_100.ra_in1k',
+      options={'padding': 'symmetric', 'epsilon': 1e-5},
+      recipe=recipes.TIMM_MOBILENET_V3,
+    ),
+    publishers.torchvision(
+      mobilenet_v3.torchvision,
+      224,
+      0.74042,
+      'mobilenet_v3_large-8738ca79.pth',
+      options={'padding': 'symmetric'},
+      recipe=recipes.TORCHVISION_MOBILENET_V3,
+    ),
+  )
 
 
 def _efficientnet_lite(
@@ -154,6 +229,9 @@ def _convnext(
 
 
 SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
+  'resnet18': _resnet(18, resnet_lib.DEPTHS_18, ('f37072fd', 0.69758), 0.71504),
+  'resnet34': _resnet(34, resnet_lib.DEPTHS_34, ('b627a593', 0.73314), 0.76420),
+  'mobilenet_v3_large': _mobilenet_v3_large(),
   'efficientnet_lite0': (
     _efficientnet_lite(0, 224, 1.0, 1.0, 0.751, '57934424'),
   ),
@@ -163,6 +241,7 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
   'efficientnet_lite2': (
     _efficientnet_lite(2, 260, 1.1, 1.2, 0.776, '9656183e'),
   ),
+  **efficientnet_sources.SOURCES,
   'efficientnet_v2_b0': _efficientnet_v2_base(
     'b0',
     efficientnet_v2_lib.B0,
@@ -250,4 +329,5 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     ('6075fbad', 0.84062, 232),
     ('fb_in22k_ft_in1k', 0.85814, 0.875),
   ),
+  **vit_sources.SOURCES,
 }

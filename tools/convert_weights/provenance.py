@@ -45,8 +45,8 @@ def is_published(
   if source.md5:
     return _compute_md5(path) == source.md5
   if source.file.startswith('timm/'):
-    model, tag = source.file.removeprefix('timm/').split('.')
-    return _tag(model, pathlib.Path(path).absolute()) == tag
+    model, _, tag = source.file.removeprefix('timm/').partition('.')
+    return (_tag(model, pathlib.Path(path).absolute()) or '') == tag
   return None
 
 

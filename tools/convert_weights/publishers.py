@@ -33,6 +33,7 @@ class Source:
     num_classes: number of logits; 1001 have background as class 0.
     imagenet_top1: published accuracy in 0 to 1.
     imagenet_top1_source: who published it.
+    imagenet_measure: what it is the accuracy of, as in a weights file's header.
     recipe: how they were trained, as far as is known.
     license: of the weights.
   """
@@ -51,6 +52,7 @@ class Source:
   num_classes: int = 1000
   imagenet_top1: float | None = None
   imagenet_top1_source: str = ''
+  imagenet_measure: str = ''
   recipe: recipe_lib.Recipe = recipe_lib.UNKNOWN
   license: str = ''
 
@@ -138,6 +140,7 @@ def keras(
   scaling: tuple[Any, Any, str] = HALF,
   crop_fraction: float = 0.875,
   interpolation: str = 'bilinear',
+  top1_source: str = "Keras's table of applications",
   **fields: Any,
 ) -> Source:
   """Describes weights of keras.applications."""
@@ -155,7 +158,7 @@ def keras(
     application=keras_files.Application(application, arguments),
     formats=('keras',),
     imagenet_top1=top1,
-    imagenet_top1_source="Keras's table of applications",
+    imagenet_top1_source=top1_source,
     **fields,
   )
 
@@ -168,13 +171,16 @@ def torchvision(
   *,
   scaling: tuple[Any, Any, str] = TORCH,
   crop_fraction: float = 0.875,
+  interpolation: str = 'bilinear',
   **fields: Any,
 ) -> Source:
   """Describes weights of torchvision, the first version of each network."""
   return Source(
     name='torchvision',
     make_rules=make_rules,
-    contract=contract(size, scaling, crop_fraction=crop_fraction),
+    contract=contract(
+      size, scaling, crop_fraction=crop_fraction, interpolation=interpolation
+    ),
     file=file,
     imagenet_top1=top1,
     imagenet_top1_source=(

@@ -83,6 +83,145 @@ EFFICIENTNET_21K = dataclasses.replace(
   notes='drop connect; ported from TensorFlow',
 )
 
+_supervised = functools.partial(
+  _imagenet,
+  bn_scale=True,
+  auxiliary_head=False,
+  supervision='supervised',
+  mixup=False,
+  cutmix=False,
+  bce=False,
+  distillation=False,
+)
+_TORCHVISION_PAGE = "torchvision's references/classification"
+_TIMM_PAGE = "timm's page of training scripts, and its script's defaults"
+# ResNet-18 and -34: the defaults of torchvision's training script.
+TORCHVISION_RESNET = _supervised(
+  label_smoothing=False,
+  dropout=False,
+  ema=False,
+  augmentation='crops and mirroring',
+  epochs=90,
+  resolution=224,
+  sources={'epochs': _TORCHVISION_PAGE},
+)
+# The same script, with the options that its page gives for MobileNet v3.
+TORCHVISION_MOBILENET_V3 = _supervised(
+  label_smoothing=False,
+  dropout=True,
+  augmentation='AutoAugment',
+  epochs=600,
+  resolution=224,
+  notes='random erasing; the average of three checkpoints',
+  sources={'epochs': _TORCHVISION_PAGE, 'augmentation': _TORCHVISION_PAGE},
+)
+# Wightman et al. (2021), table 2, column A1.
+A1 = _imagenet(
+  bn_scale=True,
+  label_smoothing=True,
+  dropout=False,
+  auxiliary_head=False,
+  supervision='supervised',
+  mixup=True,
+  cutmix=True,
+  bce=True,
+  ema=False,
+  distillation=False,
+  augmentation='RandAugment',
+  epochs=600,
+  resolution=224,
+  notes='A1: drop path, repeated augmentation',
+  sources={'augmentation': 'Wightman et al. (2021)'},
+)
+# Tan and Le (2019), section 5.2; epochs, averaging and label smoothing are the
+# defaults of their training script. Keras's are those with AutoAugment: it
+# states their accuracies.
+EFFICIENTNET_AUTOAUGMENT = _supervised(
+  label_smoothing=True,
+  dropout=True,
+  ema=True,
+  augmentation='AutoAugment',
+  epochs=350,
+  notes='drop connect',
+  sources={
+    'augmentation': 'Tan and Le (2019)',
+    'epochs': "the authors' training script",
+    'ema': "the authors' training script",
+    'label_smoothing': "the authors' training script",
+  },
+)
+# Xie et al. (2020), section 3.1: a teacher labels images for the student. They
+# train networks smaller than B4 for 700 epochs, and larger ones for 350.
+NOISY_STUDENT = _imagenet(
+  bn_scale=True,
+  dropout=True,
+  auxiliary_head=False,
+  trained_on='unlabeled JFT-300M and imagenet',
+  supervision='supervised',
+  distillation=True,
+  augmentation='RandAugment',
+  notes='noisy student, drop connect; ported from TensorFlow',
+  sources={'distillation': 'Xie et al. (2020)'},
+)
+# timm's page has the commands for B0 and B2; label smoothing is the default of
+# its script, mixing of images is off there.
+TIMM_EFFICIENTNET = _supervised(
+  label_smoothing=True,
+  dropout=True,
+  ema=True,
+  augmentation='RandAugment',
+  epochs=450,
+  notes='drop path, random erasing',
+  sources={'epochs': _TIMM_PAGE, 'augmentation': _TIMM_PAGE, 'ema': _TIMM_PAGE},
+)
+# B3 began as B2, was resumed with other values, and averages checkpoints: so
+# timm's page. Of B4 only the model card tells.
+TIMM_EFFICIENTNET_RA2 = _imagenet(
+  bn_scale=True,
+  auxiliary_head=False,
+  supervision='supervised',
+  ema=True,
+  augmentation='RandAugment',
+  notes='drop path, random erasing',
+  sources={'augmentation': "timm's model card", 'ema': "timm's model card"},
+)
+# The recipe of MobileNet v4 (Qin et al., 2024), says timm's model card.
+TIMM_EFFICIENTNET_RA4 = _imagenet(
+  bn_scale=True,
+  auxiliary_head=False,
+  supervision='supervised',
+  augmentation='RandAugment',
+  epochs=3600,
+  resolution=240,
+  sources={'epochs': "timm's model card"},
+)
+# The command in timm's page.
+TIMM_MOBILENET_V3 = dataclasses.replace(
+  TIMM_EFFICIENTNET, epochs=600, resolution=224
+)
+# Howard et al. (2019), section 6.1: no word on label smoothing.
+MOBILENET_V3 = _imagenet(
+  bn_scale=True,
+  dropout=True,
+  auxiliary_head=False,
+  supervision='supervised',
+  ema=True,
+  resolution=224,
+  notes='little weight decay',
+  sources={'ema': 'Howard et al. (2019)'},
+)
+
+
+def at(base: recipe.Recipe, resolution: int) -> recipe.Recipe:
+  """Returns a recipe with the size of the training images, in pixels."""
+  return dataclasses.replace(base, resolution=resolution)
+
+
+def ported(base: recipe.Recipe) -> recipe.Recipe:
+  """Returns the recipe of weights that torchvision took over from timm."""
+  return _with_notes(base, '; '.join(filter(None, (base.notes, 'by timm'))))
+
+
 # Without batch norm, so that the factor of its scale is not known. Liu et al.
 # (2022), tables of their appendix, and the commands in their repository.
 _CONVNEXT_PAPER = 'Liu et al. (2022), appendix A.1'
@@ -183,3 +322,23 @@ TIMM = {
     sources={'trained_on': "timm's model card"},
   ),
 }
+
+# A tag of timm that says whose weights they are or of which data, and not how
+# they were trained -> the families of networks whose recipe it stands for.
+TIMM_FAMILIES = {
+  'tv_in1k': ('ResNet', 'DenseNet'),
+  'fb_in22k_ft_in1k': ('ConvNeXt',),
+  'in12k_ft_in1k': ('ConvNeXt',),
+}
+
+
+def find_timm(tag: str, family: str) -> recipe.Recipe | None:
+  """Returns the recipe that a tag of timm names; None if it is not known.
+
+  Args:
+    tag: that ends the weights' name, as a1_in1k.
+    family: of the network, as `networks.family` returns it.
+  """
+  if family not in TIMM_FAMILIES.get(tag, (family,)):
+    return None
+  return TIMM.get(tag)

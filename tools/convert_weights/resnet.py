@@ -1,11 +1,10 @@
 """Rules of ResNets: TF-Slim, Keras and PyTorch.
 
-torchvision and timm name the variables alike. All blocks are bottlenecks of
-three convolutions: another ResNet of such blocks needs only its depths, in a
-row of table.py. One of other blocks, as ResNet-18, needs rules of its own.
+torchvision and timm name the variables alike. Another ResNet of the same blocks
+needs only its depths, in the table of sources.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from tf_transfer.convert_weights import rules
 
@@ -19,10 +18,23 @@ def _parts(depths: Sequence[int]) -> Iterator[tuple[int, int, str]]:
           yield stage, block, layer
 
 
-def _torch_layers(depths: Sequence[int]) -> Iterator[rules.Layer]:
+def _basic_parts(depths: Sequence[int]) -> Iterator[tuple[int, int, str]]:
+  """Yields the same of basic blocks.
+
+  They have no third convolution, and no projection in the first stage: the stem
+  has as many channels.
+  """
+  for stage, block, layer in _parts(depths):
+    if layer != 'conv3' and (stage, layer) != (1, 'shortcut'):
+      yield stage, block, layer
+
+
+def _torch_layers(
+  parts: Iterable[tuple[int, int, str]],
+) -> Iterator[rules.Layer]:
   """Yields all layers under the names of torchvision and timm."""
   yield rules.Layer('conv1', 'bn1', 'stem')
-  for stage, block, layer in _parts(depths):
+  for stage, block, layer in parts:
     prefix = f'layer{stage}.{block - 1}'
     conv, bn = f'{prefix}.{layer}', f'{prefix}.bn{layer[-1]}'
     if layer == 'shortcut':
@@ -53,8 +65,13 @@ def _keras_layers(depths: Sequence[int]) -> Iterator[rules.Layer]:
 
 
 def torch(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
-  """Makes the rules of torchvision's and timm's ResNets."""
-  return rules.torch(_torch_layers(depths), 'fc')
+  """Makes the rules of torchvision's and timm's ResNets of bottlenecks."""
+  return rules.torch(_torch_layers(_parts(depths)), 'fc')
+
+
+def torch_basic(depths: Sequence[int]) -> tuple[rules.Rule, ...]:
+  """Makes the rules of torchvision's and timm's ResNets of basic blocks."""
+  return rules.torch(_torch_layers(_basic_parts(depths)), 'fc')
 
 
 def slim(scope: str, depths: Sequence[int]) -> tuple[rules.Rule, ...]:

@@ -22,7 +22,8 @@ class Rule:
     pattern: regular expression.
     path: in the network, with the pattern's groups as \\1, \\2; None drops
       the variable.
-    transform: from the source's layout of the array to Flax's.
+    transform: from the source's layout of the array to Flax's; raises a
+      ValueError where the array is none that the rule is for.
     subtract: whether the variable is to be subtracted from the one at `path`,
       as a convolution's bias from the mean of the batch norm behind it.
   """
@@ -198,6 +199,21 @@ def keras_head(name: str) -> tuple[Rule, ...]:
   )
 
 
+def gate_conv(name: str, path: str, framework: str) -> tuple[Rule, Rule]:
+  """Makes the rules of a 1×1 convolution with a bias and no batch norm.
+
+  Args:
+    name: its name.
+    path: in the backbone.
+    framework: 'torch' or 'keras'.
+  """
+  if framework == 'torch':
+    kernel, bias_name = torch_conv(name, path), f'{name}.bias'
+  else:
+    kernel, bias_name = tf_conv(name, path), f'{name}/bias'
+  return kernel, bias(bias_name, f'params/backbone/{path}/bias')
+
+
 def drop(*patterns: str) -> tuple[Rule, ...]:
   """Makes rules that drop variables, as those of an auxiliary head."""
   return tuple(Rule(pattern, None) for pattern in patterns)
@@ -246,15 +262,17 @@ def apply_rules(
     rule, path = matcher.find(name)
     if rule is None:
       problems.append(f'unknown variable {name} {array.shape}')
-    if path is None:
       continue
     target = subtracted if rule.subtract else converted
     if path in target:
       problems.append(f'{name} {array.shape}: a second variable for {path}')
     try:
-      target[path] = rule.transform(array)
+      transformed = rule.transform(array)
     except ValueError as error:
       problems.append(f'{name} {array.shape}: {error}')
+      continue
+    if path is not None:
+      target[path] = transformed
   for path, array in subtracted.items():
     if path not in converted or converted[path].shape != array.shape:
       problems.append(f'a bias {array.shape} without its {path}')

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from tests.study.analysis.table_records import record
 from tf_transfer.study.analysis import accuracy_table
@@ -47,6 +48,29 @@ def test_two_weights_of_one_network_are_two_networks(caplog):
   np.testing.assert_array_equal(table.accuracy[:, 0], [0.5, 0.6, 0.7])
   np.testing.assert_array_equal(table.imagenet_top1, [0.75, 0.8, 0.75])
   assert not caplog.text
+
+
+@pytest.mark.parametrize(
+  ('tags', 'labels'),
+  [
+    (('a1_in1k', 'a2_in1k', ''), ('a (a1_in1k)', 'a (a2_in1k)', 'a (cccccc)')),
+    # One tag of two is none of their own.
+    (('a1', 'a1', 'a2'), ('a (aaaaaa)', 'a (bbbbbb)', 'a (a2)')),
+  ],
+)
+def test_weights_are_told_apart_by_their_tags(tags, labels):
+  hashes = [letter * 8 for letter in 'abc']
+  networks = list(zip('aaa', hashes, tags, strict=True))
+  assert accuracy_table.labels(networks) == list(labels)
+  # Alone, it is the network. Without weights it never has a tag.
+  assert accuracy_table.labels(networks[:1]) == ['a']
+  assert accuracy_table.labels([*networks, ('a', '', '')])[-1] == 'a'
+  records = [
+    {**record('a', weights_sha256=sha256), 'weights_tag': tag}
+    for _, sha256, tag in networks
+  ]
+  table = accuracy_table.build(records, 'fine_tuned')
+  assert table.networks == labels
 
 
 def test_datasets_of_networks_of_unknown_accuracy_only_do_not_count():

@@ -87,7 +87,10 @@ def curve(network, images=1400, top=0.93):
 
 
 def choose(dataset, images, folds, all_scores, **changes):
-  """A choice among networks with these scores, the last tied with the best."""
+  """A choice among networks with these scores, the second tied with the best.
+
+  The cheaper of the two is recommended.
+  """
   candidates = sorted(
     (
       candidate(name, images, scores, i)
@@ -97,6 +100,7 @@ def choose(dataset, images, folds, all_scores, **changes):
   )
   best, *others = (c.network for c in candidates)
   tied = tuple(sorted((best, *others[:1]), key=lambda n: NAMES.index(n)))
+  recommended = min(tied, key=lambda n: NAMES.index(n))
   values = {
     'dataset': dataset,
     'images': images,
@@ -107,9 +111,9 @@ def choose(dataset, images, folds, all_scores, **changes):
       best,
       {name: 0.4 / 50**i for i, name in enumerate(others)},
       tied,
-      tied[0],
+      recommended,
       (
-        f'Take {tied[0].capitalize()}Net: it is the cheapest of '
+        f'Take {recommended.capitalize()}Net: it is the cheapest of '
         f'{len(tied)} networks that are tied with the best.',
         'The best is the first in the table. The test does not tell them '
         'apart.',

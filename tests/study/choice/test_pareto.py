@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.study.choice import choices
-from tf_transfer.study.choice import pareto
+from tf_transfer.study.choice import pareto, types
 
 
 def test_front():
@@ -64,6 +64,23 @@ def test_one_network():
     assert point.on_front
     assert 40 < point.x < 370
     assert chart.x_ticks
+
+
+def test_a_front_of_one_network_has_no_line():
+  choice = choices.digits()
+  cheap = choice.candidates[0]
+  cost = types.Cost(1000, 1e6, {1: 1e5, 32: 1e6}, 10, 1.0)
+  choice = dataclasses.replace(
+    choice,
+    candidates=(
+      dataclasses.replace(cheap, cost=cost),
+      *choice.candidates[1:],
+    ),
+  )
+  for chart in pareto.build(choice):
+    assert chart.front_names == [cheap.title]
+    assert chart.front == ''
+  assert all(chart.front for chart in pareto.build(choices.digits()))
 
 
 def test_a_cost_that_no_network_has_gives_no_chart():

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from tests.golden import rule
 from tests.transfer.training import small
 from tf_transfer import errors, networks
 from tf_transfer.convert_weights import convnext as convnext_rules
 from tf_transfer.convert_weights import keras_files, rules
+from tf_transfer.convert_weights import vit as vit_rules
 from tf_transfer.datasets.images import augmentation
-from tf_transfer.networks import classifier, convnext, layers, weights
+from tf_transfer.networks import classifier, convnext, layers, vit, weights
 from tf_transfer.runtime import devices, tensorflow
 from tf_transfer.transfer.training import color, train_step
 
@@ -59,7 +61,8 @@ def test_batch_norm_momentum(steps, expected):
     *('inception_v1', 'bn_inception', 'inception_v3', 'inception_v4'),
     *('inception_resnet_v2', 'inception_small', 'resnet50', 'densenet121'),
     *('mobilenet_v1', 'mobilenet_v2', 'nasnet_mobile', 'efficientnet_lite0'),
-    'efficientnet_v2_b0',
+    *('efficientnet_v2_b0', 'resnet18', 'efficientnet_b0'),
+    'mobilenet_v3_large',
   ],
 )
 def test_every_batch_norm_has_the_momentum_and_no_scale(name):
@@ -390,6 +393,55 @@ def test_steps_of_convnext_against_keras():
     assert np.abs(ours[path] - theirs).max() < 1e-5 * largest, path
     # So that it could be seen if a variable did not move, or not decay.
     assert np.abs(theirs - before[path]).max() > 1e-3 * largest, path
+
+
+def test_steps_of_a_vision_transformer_against_timm():
+  """Three steps with label smoothing; the golden values are PyTorch's.
+
+  They are those of timm's VisionTransformer(img_size=32, patch_size=16,
+  embed_dim=16, depth=2, num_heads=2, num_classes=5, init_values=0.1) in
+  float64, from weights made by the rule, with torch.optim.SGD (Nesterov, 0.9)
+  and weight decay of the kernels alone.
+  """
+  architecture = dataclasses.replace(
+    vit.TINY, width=16, heads=2, depth=2, layer_scale=0.1
+  )
+  with np.load(rule.FOLDER / 'steps' / 'vit.npz') as golden:
+    after = dict(golden)
+  losses, before = after.pop('losses'), {}
+  for name, array in after.items():
+    kind = 'kernel' if name.endswith('weight') else 'bias'
+    if ('norm' in name and name.endswith('weight')) or 'gamma' in name:
+      kind = 'gamma'
+    before[name] = rule.array(name, list(array.shape), kind, 'torch', 1.0)
+  before, wanted = (
+    rules.apply_rules(tensors, vit_rules.timm(architecture))[0]
+    for tensors in (before, after)
+  )
+  rng = np.random.default_rng(1)
+  batches = [
+    {
+      'image': rng.integers(0, 256, (16, 32, 32, 3)).astype(np.float32),
+      'label': rng.integers(0, 5, 16),
+      'mask': np.ones(16, bool),
+    }
+    for _ in losses
+  ]
+  _, history = small.train(
+    classifier.Classifier(vit.VisionTransformer(architecture, 32), 5),
+    train_step.TrainConfig(steps=3, batch_size=16, label_smoothing=0.1),
+    batches,
+    variables=weights.unflatten(before),
+    trial=train_step.Trial(0.05, 0.001),
+  )
+  found = [metrics['loss'] for _, metrics in history]
+  np.testing.assert_allclose(found, losses, rtol=1e-5)
+  ours = weights.flatten({'params': history[-1][0].params})
+  assert ours.keys() == wanted.keys()
+  for path, theirs in wanted.items():
+    largest = np.abs(theirs).max()
+    assert np.abs(ours[path] - theirs).max() < 1e-5 * largest, path
+    assert np.abs(theirs - before[path]).max() > 1e-4 * largest, path
 
 
 def test_weight_decay_acts_on_kernels_alone():

@@ -100,35 +100,55 @@ class AccuracyTable:
     )
 
 
-def labels(networks: Sequence[tuple[str, str]]) -> list[str]:
-  """Returns a label, no two alike, for each (name, SHA-256 of the weights).
+def labels(networks: Sequence[tuple[str, str, str]]) -> list[str]:
+  """Returns a label, no two alike, for each network.
 
-  The label is the name; where several weights share a name, the first letters
-  of the hash are added. A network without weights has the hash '', and its
-  name as label.
+  The label is the name. Where several weights share a name, their tag is added
+  if none of the others has it, and else the first letters of the hash.
+
+  Args:
+    networks: of each the name, the SHA-256 of its weights, and their tag. A
+      network without weights has the hash '', and its name as label.
   """
-  hashes = collections.defaultdict(set)
-  for name, sha256 in networks:
+  hashes, tagged = collections.defaultdict(set), collections.defaultdict(set)
+  for name, sha256, tag in networks:
     if sha256:
       hashes[name].add(sha256)
+      tagged[name, tag].add(sha256)
   return [
-    label_among_others(name, sha256) if len(hashes[name]) > 1 else name
-    for name, sha256 in networks
+    name
+    if len(hashes[name]) < 2
+    else label_among_others(
+      name, sha256, tag if len(tagged[name, tag]) == 1 else ''
+    )
+    for name, sha256, tag in networks
   ]
 
 
-def label_among_others(name: str, sha256: str) -> str:
-  """Returns the label of a network whose name other weights share."""
-  return f'{name} ({sha256[:_HASH_LETTERS]})' if sha256 else name
+def label_among_others(name: str, sha256: str, tag: str = '') -> str:
+  """Returns the label of a network whose name other weights share.
+
+  Args:
+    name: of the network.
+    sha256: of its weights; '' without.
+    tag: of its weights; '' where they have none of their own.
+  """
+  return f'{name} ({tag or sha256[:_HASH_LETTERS]})' if sha256 else name
 
 
 def cell_names(records: Sequence[Record]) -> list[variants.Cell]:
   """Returns the network (as `labels`), dataset and setting of each record."""
-  names = labels([(r['network'], r.get('weights_sha256', '')) for r in records])
+  names = labels([weights_of(record) for record in records])
   return [
     (name, record['dataset'], record['setting'])
     for name, record in zip(names, records, strict=True)
   ]
+
+
+def weights_of(record: Record) -> tuple[str, str, str]:
+  """Returns the network, its weights and their tag of a record or a paper's."""
+  fields = ('weights_sha256', 'weights_tag')
+  return record['network'], *(record.get(name, '') for name in fields)
 
 
 def select(records: Sequence[Record]) -> variants.Selection:
@@ -185,7 +205,9 @@ def build(records: Sequence[Record], setting: str) -> AccuracyTable:
   for record in records:
     row = networks.index(record['network'])
     column = datasets.index(record['dataset'])
-    families[row] = networks_lib.family(record['architecture'])
+    families[row] = record.get('family') or networks_lib.family(
+      record['architecture']
+    )
     measures[row] = top1_protocol.measure(record)
     if record['imagenet_top1'] is not None:
       top1[row] = statistics.clip_to_half_example(

@@ -140,7 +140,7 @@ def _select_part(
     members = np.flatnonzero((folds != fold) & (labels == label))
     if share < 1:
       own = folds[labels == label]
-      fewest = min(np.sum(own != one) for one in fold_numbers)
+      fewest = min(np.sum(own != number) for number in fold_numbers)
       count = max(1, round(share * int(fewest)))
       members = members[np.argsort(numbers[members], kind='stable')[:count]]
     part.append(members)
@@ -183,8 +183,8 @@ def _summarize(
   positions, scores, draws, accuracies = [], [], [], []
   for start in range(0, len(parts), num_folds):
     of_draw = parts[start : start + num_folds]
-    own = np.concatenate([one for _, one, _ in of_draw])
-    predicted = np.concatenate([one for _, _, one in of_draw])
+    own = np.concatenate([tested for _, tested, _ in of_draw])
+    predicted = np.concatenate([classes for _, _, classes in of_draw])
     right = predicted == labels[own]
     weights = metrics.example_scores(metric, labels[own], np.ones(len(own)))
     positions.append(own)
@@ -216,8 +216,8 @@ def _build(
     groups: int [N] or None.
     count: N, the images that the final classifier is fitted on.
   """
-  points = tuple(LearningPoint(one.examples, one.accuracies) for one in fits)
-  sizes = np.array([one.examples for one in fits], float)
+  points = tuple(LearningPoint(fit.examples, fit.accuracies) for fit in fits)
+  sizes = np.array([fit.examples for fit in fits], float)
   if len(sizes) < _MIN_POINTS:
     empty = np.zeros(0)
     line = (
@@ -226,7 +226,7 @@ def _build(
     )
     return LearningCurve(network, points, empty, empty, empty, empty, (line,))
   resampled = _resample(fits, labels, groups)
-  errors = 1 - np.array([np.mean(one.scores) for one in fits])
+  errors = 1 - np.array([np.mean(fit.scores) for fit in fits])
   weights = 1 / np.maximum(resampled.var(axis=0), 1e-6)
   grid = np.geomspace(sizes[0], _MAX_FACTOR * count, _NUM_EXAMPLES)
   grid = np.unique([*grid.round(), *sizes, count, 2 * count, 4 * count])
@@ -261,11 +261,11 @@ def _resample(
   for row in errors:
     times = rng.multinomial(num_units, np.full(num_units, 1 / num_units))
     times = times[unit_of]
-    for i, one in enumerate(fits):
-      num_draws = int(one.draws.max()) + 1
+    for i, fit in enumerate(fits):
+      num_draws = int(fit.draws.max()) + 1
       of_draw = rng.multinomial(num_draws, np.full(num_draws, 1 / num_draws))
-      weights = times[one.positions] * of_draw[one.draws]
-      row[i] = 1 - np.sum(weights * one.scores) / max(np.sum(weights), 1)
+      weights = times[fit.positions] * of_draw[fit.draws]
+      row[i] = 1 - np.sum(weights * fit.scores) / max(np.sum(weights), 1)
   return errors
 
 

@@ -50,7 +50,7 @@ class Chart:
     x_ticks: of the horizontal axis.
     y_ticks: of the vertical axis, in percent.
     points: the networks.
-    front: of the Pareto front, an SVG path.
+    front: of the Pareto front, an SVG path; '' of a single network.
     labels: names of networks.
     front_names: of the networks on the front, the cheapest first.
   """
@@ -140,14 +140,15 @@ def _chart(
   ]
   order = [i for i in np.argsort(values) if on_front[i]]
   cheapest = order[::-1] if faster else order
+  line = [(points[i].x, points[i].y) for i in order]
   return Chart(
     title,
     'right' if faster else 'left',
     x.ticks(),
     y.ticks(),
     points,
-    plots.path([points[i].x for i in order], [points[i].y for i in order]),
-    _labels(known, points, [(points[i].x, points[i].y) for i in order]),
+    plots.path(*zip(*line, strict=True)) if len(line) > 1 else '',
+    _labels(known, points, line),
     [known[i].title for i in cheapest],
   )
 

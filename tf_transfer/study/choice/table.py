@@ -30,9 +30,14 @@ def render(
     decided: what is said of them.
   """
   ordered = sorted(
-    candidates, key=lambda one: (-one.accuracy.value, -verdict.speed(one))
+    candidates,
+    key=lambda candidate: (
+      -candidate.accuracy.value,
+      -verdict.speed(candidate),
+    ),
   )
-  return align([_HEADER, *(_row(one, decided) for one in ordered)])
+  rows = [_row(candidate, decided) for candidate in ordered]
+  return align([_HEADER, *rows])
 
 
 def _row(candidate: types.Candidate, decided: types.Verdict) -> list[str]:
@@ -44,11 +49,11 @@ def _row(candidate: types.Candidate, decided: types.Verdict) -> list[str]:
     verdict.percent(accuracy.value),
     f'{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}',
     _tied(candidate.network, decided),
-    f'{cost.parameters / 1e6:.1f} M',
+    f'{cost.parameters / 1e6:.1f} M' if cost.parameters else '–',
     '–' if math.isnan(cost.flops) else f'{cost.flops / 1e9:.2g}',
     _digits(speeds[min(speeds)]),
     _digits(speeds[max(speeds)]),
-    f'{cost.file_size / 1e6:.1f} MB',
+    f'{cost.file_size / 1e6:.1f} MB' if cost.file_size else '–',
     units.duration(cost.seconds, precise=True),
   ]
 

@@ -44,7 +44,7 @@ def make(
   small = [_shrink(split, position) for split, position in images]
   result: list[Thumbnail] = []
   for quality in _QUALITIES:
-    result = [_encode(*one, quality) for one in small]
+    result = [_encode(pixels, size, quality) for pixels, size in small]
     if sum(len(t.source) for t in result) <= limit:
       return result
   total = 0

@@ -20,12 +20,12 @@ class Cost:
   """What a network costs whoever uses it.
 
   Attributes:
-    parameters: their number, without those of a head.
+    parameters: their number, without those of a head; 0 if it is not known.
     flops: floating-point operations of an image, a multiplication and an
-      addition counting as two.
+      addition counting as two; NaN if they are not known.
     images_per_second: by batch size, measured on this device; decoding and
       resizing do not count.
-    file_size: of the weights file, in bytes.
+    file_size: of the weights file, in bytes; 0 where there is none.
     seconds: that trying the network took.
   """
 
@@ -91,7 +91,8 @@ class Verdict:
       for the number of pairs of networks (Holm).
     tied: the networks that the test does not tell from the best, the best
       among them, from the cheapest to the most expensive.
-    recommended: the cheapest of them.
+    recommended: the cheapest of them whose accuracy is within one standard
+      error of that of the best.
     lines: sentences for console and page, the most important first.
   """
 
@@ -172,4 +173,4 @@ class Choice:
 
   def candidate(self, network: str) -> Candidate:
     """Returns the candidate of a name."""
-    return next(one for one in self.candidates if one.network == network)
+    return next(c for c in self.candidates if c.network == network)

@@ -1,144 +1,25 @@
-"""Decides which network to take: the cheapest of those tied with the best.
+"""Says in words which network to take.
 
-A pure function of the candidates' predictions. The best has the highest
-accuracy. Each other network is tested against it on the same images. Which one
-is best is known from these images too: among equal networks the luckiest is
-taken, and is ahead of the unluckiest by more than two chosen beforehand would
-be. So the p-values are adjusted (Holm) for all pairs of networks, not for those
-with the best alone; benchmarks/verdict.py shows the difference. Networks that
-the test does not tell from the best are tied with it.
+`decision` decides; here are the order of the networks by cost, and sentences
+for console and page.
 """
 
 import dataclasses
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import scipy.special
 
 from tf_transfer.runtime.units import counted
-from tf_transfer.study.analysis import paired_tests
+from tf_transfer.study.choice import decision as decision_lib
 from tf_transfer.study.choice import types
-from tf_transfer.transfer import cross_validation, metrics
+from tf_transfer.study.choice.decision import Decision, Images
+from tf_transfer.transfer import metrics
 
 # A network that reaches this share of another's speed is called as fast.
 _SAME_SPEED = 0.9
-_LEVEL = 0.05  # of the tests, all of them together
-_RESAMPLES = 500  # of the bootstrap
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Images:
-  """The images that a choice is made on.
-
-  Attributes:
-    metric: of the dataset.
-    labels: int [N].
-    folds: int [N]; all 0 without cross-validation.
-  """
-
-  metric: str
-  labels: np.ndarray
-  folds: np.ndarray
-
-  @property
-  def variance_factor(self) -> float:
-    """By how much cross-validation raises the variance of an accuracy."""
-    if len(np.unique(self.folds)) < 2:
-      return 1.0
-    return cross_validation.variance_factor(self.folds)
-
-  def value(self, correct: np.ndarray) -> float:
-    """Returns the accuracy where bool [N] says which images are right."""
-    return float(
-      metrics.example_scores(self.metric, self.labels, correct).sum()
-    )
-
-  def p_value(self, first: np.ndarray, second: np.ndarray) -> float:
-    """Returns the p that two networks do equally well.
-
-    Args:
-      first: bool [N], where the first network is right.
-      second: bool [N].
-    """
-    if len(np.unique(self.folds)) < 2:
-      return paired_tests.compare(self.metric, self.labels, first, second)
-    return cross_validation.paired_p(
-      self.metric, self.labels, first, second, self.folds
-    )
-
-  def select(self, positions: np.ndarray) -> 'Images':
-    """Returns the images at int [K] positions, which may repeat."""
-    return Images(self.metric, self.labels[positions], self.folds[positions])
-
-
-@dataclasses.dataclass(frozen=True)
-class Decision:
-  """What tests decide of M networks, by their positions.
-
-  Attributes:
-    best: the most accurate.
-    p_values: float [M], adjusted; 1 for the best.
-    tied: from the cheapest to the most expensive.
-    level: the unadjusted p at which one more pair of networks would be told
-      apart.
-  """
-
-  best: int
-  p_values: np.ndarray
-  tied: tuple[int, ...]
-  level: float
-
-
-def decide(correct: np.ndarray, images: Images) -> Decision:
-  """Decides among networks by their right and wrong predictions.
-
-  Args:
-    correct: bool [M, N], the networks from the cheapest to the most expensive.
-      Of equal networks the cheapest counts as the best.
-    images: the N images.
-  """
-  values = np.array([images.value(row) for row in correct])
-  # Equal accuracies can differ in rounding.
-  best = int(np.argmax(np.round(values, 12)))
-  pairs = list(itertools.combinations(range(len(correct)), 2))
-  adjusted = paired_tests.holm(
-    [images.p_value(correct[i], correct[j]) for i, j in pairs]
-  )
-  p_values = np.ones(len(correct))
-  for (i, j), p in zip(pairs, adjusted, strict=True):
-    if best in (i, j):
-      p_values[i + j - best] = p
-  tied = tuple(np.flatnonzero(p_values > _LEVEL).tolist())
-  told_apart = int(np.sum(adjusted <= _LEVEL))
-  level = _LEVEL / max(1, len(pairs) - told_apart)
-  return Decision(best, p_values, tied, level)
-
-
-def visible_difference(
-  first: np.ndarray,
-  second: np.ndarray,
-  images: Images,
-  level: float = _LEVEL,
-) -> float:
-  """Returns the smallest difference of two accuracies that a test can see.
-
-  It is the difference at which one test of these two networks, which differ on
-  as many images as they do, gives p = level.
-
-  Args:
-    first: bool [N], where the first network is right.
-    second: bool [N].
-    images: the N images.
-    level: `Decision.level` where they are two of several networks.
-  """
-  weights = metrics.example_scores(
-    images.metric, images.labels, first
-  ) - metrics.example_scores(images.metric, images.labels, second)
-  quantile = -float(scipy.special.ndtri(level / 2))
-  variance = images.variance_factor * float(np.sum(weights**2))
-  return quantile * math.sqrt(variance)
+# Two costs of this ratio or less are called about equal.
+_SAME_COST = 1.05
 
 
 def by_cost(candidates: Sequence[types.Candidate]) -> list[types.Candidate]:
@@ -152,12 +33,22 @@ def by_cost(candidates: Sequence[types.Candidate]) -> list[types.Candidate]:
   while rest:
     least = _SAME_SPEED * max(map(speed, rest))
     cheapest = min(
-      (one for one in rest if speed(one) >= least),
-      key=lambda one: (one.cost.flops, one.cost.parameters, one.network),
+      (candidate for candidate in rest if speed(candidate) >= least),
+      key=_cost_key,
     )
     rest.remove(cheapest)
     ordered.append(cheapest)
   return ordered
+
+
+def _cost_key(candidate: types.Candidate) -> tuple[float, float, str]:
+  """Returns what orders networks that are as fast; the unknown comes last."""
+  flops, parameters = candidate.cost.flops, candidate.cost.parameters
+  return (
+    math.inf if math.isnan(flops) else flops,
+    parameters or math.inf,
+    candidate.network,
+  )
 
 
 def speed(candidate: types.Candidate) -> float:
@@ -176,10 +67,9 @@ def reach(
     images: the images that they predict.
   """
   ordered = by_cost(candidates)
-  correct = np.array([one.predictions == images.labels for one in ordered])
-  decision = decide(correct, images)
-  names = [one.network for one in ordered]
-  recommended = decision.tied[0]
+  decision = decision_lib.decide(_correct(ordered, images), images)
+  names = [candidate.network for candidate in ordered]
+  recommended = ordered[decision.recommended]
   return types.Verdict(
     best=names[decision.best],
     p_values={
@@ -188,13 +78,18 @@ def reach(
       if i != decision.best
     },
     tied=tuple(names[i] for i in decision.tied),
-    recommended=names[recommended],
+    recommended=recommended.network,
     lines=(
-      f'Take {ordered[recommended].title}.',
-      _accuracy(ordered[recommended], images),
-      *_comparison(ordered, correct, decision, images),
+      f'Take {recommended.title}.',
+      _accuracy(recommended, images),
+      *_comparison(ordered, decision, len(images.labels)),
     ),
   )
+
+
+def _correct(ordered: Sequence[types.Candidate], images: Images) -> np.ndarray:
+  """Returns where networks are right, bool [M, N]."""
+  return np.array([c.predictions == images.labels for c in ordered])
 
 
 def percent(value: float) -> str:
@@ -221,22 +116,35 @@ def _accuracy(candidate: types.Candidate, images: Images) -> str:
 
 
 def _comparison(
-  ordered: Sequence[types.Candidate],
-  correct: np.ndarray,
-  decision: Decision,
-  images: Images,
+  ordered: Sequence[types.Candidate], decision: Decision, num_images: int
 ) -> list[str]:
-  """Says how the recommended network stands beside the others."""
+  """Says how the recommended network compares with the others.
+
+  Args:
+    ordered: the networks, from the cheapest to the most expensive.
+    decision: what is decided among them.
+    num_images: that it is decided on.
+  """
   if len(ordered) == 1:
     return ['It is the only network that was tried: nothing is compared.']
-  best, recommended = decision.best, decision.tied[0]
-  lines = []
+  best, recommended = decision.best, decision.recommended
   if len(decision.tied) == 1:
-    lines.append(_clear_winner(ordered, decision))
+    return [_clear_winner(ordered, decision)]
+  cheaper = [i for i in decision.tied if i < recommended]
+  if recommended == best:
+    lines = [_best(ordered, decision, num_images)]
   else:
-    lines.append(_tie(ordered, correct, decision, images))
+    lines = [_near_the_best(ordered, decision, num_images)]
+    dearer = [i for i in decision.tied if i > recommended and i != best]
+    if dearer:
+      lines.append(
+        f'The test does not tell {_names(ordered, dearer)} from the best '
+        f'either; {"it is" if len(dearer) == 1 else "they are"} no cheaper.'
+      )
+  if cheaper:
+    lines.append(_too_far_below(ordered, decision, cheaper))
   others = len(ordered) - len(decision.tied)
-  if len(decision.tied) > 1 and others:
+  if others:
     are = 'is' if others == 1 else 'are'
     lines.append(
       f'{counted(others, "other network")} {are} less accurate than the best '
@@ -261,7 +169,7 @@ def _clear_winner(
 
 def _largest_p(decision: Decision) -> str:
   """Names the largest p-value of the networks that are not tied."""
-  return p_text(max(p for p in decision.p_values if p <= _LEVEL))
+  return p_text(max(p for p in decision.p_values if p <= decision_lib.LEVEL))
 
 
 def p_text(p: float) -> str:
@@ -269,44 +177,102 @@ def p_text(p: float) -> str:
   return 'p < 0.001' if p < 0.001 else f'p = {p:.2g}'
 
 
-def _tie(
-  ordered: Sequence[types.Candidate],
-  correct: np.ndarray,
-  decision: Decision,
-  images: Images,
+def _best(
+  ordered: Sequence[types.Candidate], decision: Decision, num_images: int
 ) -> str:
-  """Says which networks the test does not tell apart, and what it can see."""
-  best, recommended = decision.best, decision.tied[0]
-  if recommended == best:
-    other = max(
-      (i for i in decision.tied if i != best),
-      key=lambda i: images.value(correct[i]),
+  """Says that the recommended network is the best, and others are tied."""
+  others = [i for i in decision.tied if i != decision.best]
+  names = _names(ordered, others)
+  p = min(decision.p_values[i] for i in others)
+  p_value = f'{"p" if len(others) == 1 else "the smallest p"} = {p:.2g}'
+  unseen = _unseen(decision, others, num_images)
+  if others[0] < decision.best:  # A cheaper one is tied.
+    return (
+      f'It is the most accurate; the test does not tell it from {names} '
+      f'({p_value}): {unseen}'
     )
-    tied = len(decision.tied) - 1
-    begin = (
-      'It is the most accurate, and the cheapest of those that the test does '
-      f'not tell from it: {_names(ordered, decision.tied[1:])} '
-      f'({"p" if tied == 1 else "the smallest p"} = '
-      f'{min(decision.p_values[i] for i in decision.tied if i != best):.2g})'
-    )
-  else:
-    other = recommended
-    begin = (
-      f'{ordered[best].title} is best with '
-      f'{percent(ordered[best].accuracy.value)}, and the test does not tell '
-      f'them apart ({p_text(decision.p_values[recommended])})'
-    )
-    if len(decision.tied) > 2:
-      begin += f'; tied are {_names(ordered, decision.tied)}'
-  seen = 100 * visible_difference(
-    correct[best], correct[other], images, decision.level
-  )
-  if seen == 0:
-    return f'{begin}: they are right on the same images.'
   return (
-    f'{begin}: a difference below {seen:.1f} points between them cannot be '
-    f'seen with {counted(len(images.labels), "image")}.'
+    'It is the most accurate, and the cheapest of those that the test does '
+    f'not tell from it: {names} ({p_value}): {unseen}'
   )
+
+
+def _near_the_best(
+  ordered: Sequence[types.Candidate], decision: Decision, num_images: int
+) -> str:
+  """Says that the recommended network is not far below the best."""
+  recommended = decision.recommended
+  best, title = ordered[decision.best], ordered[recommended].title
+  below, error = _below(decision, recommended)
+  return (
+    f'{best.title} is best with {percent(best.accuracy.value)}. {title} is the '
+    f'cheapest within one standard error of it: it was {below} points lower, '
+    f'and the standard error of the difference is {error} points. The test '
+    'does not tell them apart '
+    f'({p_text(decision.p_values[recommended])}): '
+    f'{_unseen(decision, [recommended], num_images)}'
+  )
+
+
+def _unseen(decision: Decision, others: Sequence[int], num_images: int) -> str:
+  """Says which differences between the best and others cannot be seen."""
+  errors = [decision.standard_errors[i] for i in others]
+  if not any(errors):
+    return 'they are right on the same images.'
+  limits = [
+    100 * decision_lib.visible_difference(error, decision.level)
+    for error in errors
+    if error > 0
+  ]
+  low, high = f'{min(limits):.1f}', f'{max(limits):.1f}'
+  on = f'with {counted(num_images, "image")}'
+  if len(others) == 1:
+    return f'a difference below {low} points between them cannot be seen {on}.'
+  if low == high:
+    return f'a difference below {low} points from it cannot be seen {on}.'
+  return (
+    f'differences below {low} to {high} points from it, depending on the '
+    f'network, cannot be seen {on}.'
+  )
+
+
+def _too_far_below(
+  ordered: Sequence[types.Candidate], decision: Decision, cheaper: Sequence[int]
+) -> str:
+  """Says why cheaper networks that are tied are not recommended."""
+  first, recommended = ordered[cheaper[0]], ordered[decision.recommended]
+  below, error = _below(decision, cheaper[0])
+  ratio = speed(first) / speed(recommended)
+  as_fast = f'{ratio:.1f} times as fast as {recommended.title}'
+  if ratio <= _SAME_COST:
+    as_fast = f'about as fast as {recommended.title}'
+  if len(cheaper) == 1:
+    return (
+      f'{first.title} is {as_fast}, and the test does not tell it from the '
+      f'best either, but it was {below} points lower than the best, more than '
+      f'one standard error of the difference ({error} points).'
+    )
+  return (
+    f'{_names(ordered, cheaper)} are cheaper than {recommended.title}, and the '
+    'test does not tell them from the best either, but each was lower than the '
+    'best by more than one standard error of the difference: '
+    f'{first.title}, which is {as_fast}, by {below} points (standard error '
+    f'{error}).'
+  )
+
+
+def _below(decision: Decision, position: int) -> tuple[str, str]:
+  """Formats how far a network is below the best, and the standard error.
+
+  Both are in points, with as many decimals as show which is larger.
+  """
+  below = 100 * float(decision.differences[position])
+  error = 100 * float(decision.standard_errors[position])
+  for decimals in (1, 2, 3):
+    texts = f'{below:.{decimals}f}', f'{error:.{decimals}f}'
+    if texts[0] != texts[1]:
+      break
+  return texts
 
 
 def _names(ordered: Sequence[types.Candidate], positions: Sequence[int]) -> str:
@@ -320,49 +286,46 @@ def _names(ordered: Sequence[types.Candidate], positions: Sequence[int]) -> str:
 def _gain(recommended: types.Candidate, best: types.Candidate) -> str:
   """Says what the recommended network saves beside the best."""
   ratio = speed(recommended) / speed(best)
-  end = f'Where accuracy counts more than cost, take {best.title}.'
+  as_fast = f'{ratio:.1f} times as fast'
+  if ratio <= _SAME_COST:
+    as_fast = 'about as fast'
+  return (
+    f'{recommended.title} is {as_fast} as {best.title}'
+    f'{_compare_sizes(recommended, best)}. '
+    f'Where accuracy counts more than cost, take {best.title}.'
+  )
+
+
+def _compare_sizes(recommended: types.Candidate, best: types.Candidate) -> str:
+  """Says how many parameters the recommended network has beside the best.
+
+  Returns:
+    ', and has 2.0 times fewer parameters'; '' where a number is not known.
+  """
+  if not recommended.cost.parameters or not best.cost.parameters:
+    return ''
   smaller = best.cost.parameters / recommended.cost.parameters
-  size = f'has {smaller:.1f} times fewer parameters'
-  if smaller < 1.05:
-    size = 'has about as many parameters'
-  if ratio < 1.05:
-    return f'{recommended.title} is about as fast, and {size}. {end}'
-  return f'{recommended.title} is {ratio:.1f} times as fast, and {size}. {end}'
+  if smaller > _SAME_COST:
+    return f', and has {smaller:.1f} times fewer parameters'
+  if smaller < 1 / _SAME_COST:
+    return f', and has {1 / smaller:.1f} times as many parameters'
+  return ', and has about as many parameters'
 
 
-def corrected(
-  candidates: Sequence[types.Candidate], images: Images
-) -> metrics.Measurement:
-  """Measures the choice itself, without the winner's luck.
-
-  The images are resampled with replacement; a network is recommended on each
-  resample, and measured on the images that the resample has left out (BBC-CV,
-  Tsamardinos et al., Machine Learning 107, 2018). The value is the mean over
-  resamples, the interval their percentiles.
+def measure_choice(
+  candidates: Sequence[types.Candidate],
+  images: Images,
+  groups: np.ndarray | None,
+) -> metrics.Measurement | None:
+  """Measures the choice itself: `decision.measure_choice`.
 
   Args:
     candidates: that the choice is among.
-    images: that they predict.
+    images: the N images that they predict.
+    groups: int [N], the same for near-duplicates; None if there are no groups.
   """
-  ordered = by_cost(candidates)
-  correct = np.array([one.predictions == images.labels for one in ordered])
-  rng = np.random.default_rng(0)
-  count = len(images.labels)
-  values = []
-  for _ in range(_RESAMPLES):
-    drawn = rng.integers(0, count, count)
-    left = np.setdiff1d(np.arange(count), drawn)
-    sample = images.select(drawn)
-    if not len(left) or (
-      len(np.unique(images.folds)) > 1 and len(np.unique(sample.folds)) < 2
-    ):
-      continue
-    chosen = decide(correct[:, drawn], sample).tied[0]
-    values.append(images.select(left).value(correct[chosen, left]))
-  low, high = np.percentile(values, [2.5, 97.5])
-  return metrics.Measurement(
-    float(np.mean(values)), float(low), float(high), count
-  )
+  correct = _correct(by_cost(candidates), images)
+  return decision_lib.measure_choice(correct, images, groups)
 
 
 def add_test(
@@ -377,22 +340,40 @@ def add_test(
 
 
 def add_correction(
-  verdict: types.Verdict, measured: metrics.Measurement, reported: float
+  verdict: types.Verdict, measured: metrics.Measurement | None, reported: float
 ) -> types.Verdict:
   """Returns the verdict with the accuracy that choosing is expected to give.
 
   Args:
     verdict: of the choice.
-    measured: by `corrected`.
+    measured: by `measure_choice`.
     reported: the accuracy of the recommended network.
   """
   if not verdict.p_values:  # A network alone was not chosen.
     return verdict
+  begin = (
+    'No images were kept aside, and the network was chosen on the same images '
+    'that it is measured on, which flatters it'
+  )
+  if measured is None:
+    return _with_line(
+      verdict,
+      f'{begin}; there are too few groups of images to say by how much.',
+    )
   return _with_line(
     verdict,
-    'No images were kept aside, and the network was chosen on the same images '
-    f'that it is measured on, which flatters it: a bootstrap of the choice '
-    f'expects {interval(measured)} in place of {percent(reported)}.',
+    f'{begin}: a bootstrap of the choice expects {interval(measured)} in place '
+    f'of {percent(reported)}.',
+  )
+
+
+def add_export(verdict: types.Verdict) -> types.Verdict:
+  """Returns the verdict of a choice by folds with what to do to use it."""
+  return _with_line(
+    verdict,
+    'There is no single classifier to export: each fold has its own. To use '
+    'the network, run the same command with --config.data.folds=0: it fits '
+    'one, and where that can be exported it ends with the command.',
   )
 
 

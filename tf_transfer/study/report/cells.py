@@ -48,7 +48,7 @@ class NamedCell:
 def name_cells(records: Sequence[accuracy_table.Record]) -> list[NamedCell]:
   """Names all records of a ledger, in its order."""
   labels = accuracy_table.labels(
-    [(r['network'], r['weights_sha256']) for r in records]
+    [accuracy_table.weights_of(record) for record in records]
   )
   current = {record['identity'] for record in accuracy_table.distinct(records)}
   others = set(accuracy_table.select(records).others)
@@ -77,7 +77,7 @@ def _dataset_names(records: Iterable[accuracy_table.Record]) -> dict[str, str]:
 
 
 def _network_name(name: str, label: str) -> str:
-  """Returns a network's title, with the hash that its label has, if any."""
+  """Returns a network's title, and what its label adds in brackets, if any."""
   return names.display_name(name) + label.removeprefix(name)
 
 
