@@ -42,6 +42,7 @@ _DECLARATIONS = {
   'published': ('published', 'Published'),
   'regularizers': ('regularizers', 'Regularizers'),
   'report': ('report', 'Report'),
+  'timm_results': ('timm_results', 'TimmResults'),
 }
 
 _MAX_TEXT = 10_000  # characters

@@ -45,6 +45,7 @@ _JOBS = {
   'published': 'tf_transfer.jobs.published',
   'report': 'tf_transfer.jobs.report',
   'regularizers': 'tf_transfer.jobs.regularizers',
+  'timm_results': 'tf_transfer.jobs.timm_results',
 }
 # Jobs that write nothing need no workdir.
 _WITHOUT_WORKDIR = ('datasets',)

@@ -27,10 +27,11 @@ def test_sizes_are_those_of_the_table(name):
   assert sum(backbone) == row.parameters
   assert variables['params/head/kernel'].shape == (row.feature_dim, 1000)
   roots = {tuple(path.split('/')[:2]) for path in variables}
+  statistics = {('batch_stats', 'backbone')}
   assert roots == {
     ('params', 'backbone'),
     ('params', 'head'),
-    ('batch_stats', 'backbone'),
+    *(statistics if networks.has_batch_norm(name) else ()),
   }
 
 
@@ -204,7 +205,7 @@ def test_every_network_is_of_a_family():
   families = {networks.family(name) for name in networks.TABLE}
   assert families == {
     *('Inception', 'ResNet', 'DenseNet', 'MobileNet', 'NASNet'),
-    'EfficientNet',
+    *('EfficientNet', 'ConvNeXt'),
   }
   assert networks.family('resnet50') == networks.family('resnet152') == 'ResNet'
   assert networks.family('of my own') == 'of my own'

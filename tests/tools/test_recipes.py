@@ -22,6 +22,16 @@ def test_timms_recipes_are_those_that_its_files_name():
           assert own == tagged or 'ported' in own.notes, source.file
 
 
+def test_tag_of_data_alone_is_the_recipe_of_one_family():
+  for tag, families in recipes.TIMM_FAMILIES.items():
+    for family in families:
+      assert recipes.find_timm(tag, family) is recipes.TIMM[tag]
+    assert recipes.find_timm(tag, 'EfficientNet') is None
+  named = recipes.find_timm('a1_in1k', 'ResNet')
+  assert named is recipes.TIMM['a1_in1k']
+  assert recipes.find_timm('zzz', 'ResNet') is None
+
+
 def test_torchvisions_first_resnets_had_none_of_the_regularizers():
   assert recipes.PLAIN.factors == {
     'bn_scale': True,

@@ -20,6 +20,7 @@ from tf_transfer.networks import (
   inception_v1,
   inception_v3,
   inception_v4,
+  layers,
   mobilenet,
   modern_table,
   nasnet,
@@ -291,6 +292,11 @@ def family(name: str) -> str:
 def has_auxiliary(name: str) -> bool:
   """Says whether a network has a place for an auxiliary head."""
   return bool(getattr(row(name).backbone(), 'auxiliary_after', None))
+
+
+def has_batch_norm(name: str) -> bool:
+  """Says whether a network has batch norm: a scale to leave out, statistics."""
+  return isinstance(row(name).backbone(), layers.Normalized)
 
 
 def min_image_size(name: str, auxiliary_head: bool = False) -> int:

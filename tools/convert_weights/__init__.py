@@ -337,7 +337,7 @@ def convert_repository(
     if output.exists():
       return weights.read_header(output)
     repository = hub.fetch(name, output.with_suffix(''))
-    network, source, notes = hub_config.read(repository.config, name)
+    network, source, notes = hub_config.read(repository)
     if not repository.is_checked:
       place = repository.weights.parent
       notes.append(f'its files are those in {place}, with no hash to check')

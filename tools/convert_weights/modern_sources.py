@@ -182,7 +182,7 @@ def _convnext(
   torchvision: tuple[str, float, int],
   timm: tuple[str, float, float],
 ) -> tuple[publishers.Source, ...]:
-  """Describes the sources of a ConvNeXt.
+  """Describes the sources of a ConvNeXt, that of ImageNet alone first.
 
   Args:
     size: as tiny.
@@ -194,14 +194,6 @@ def _convnext(
   """
   name = f'convnext_{size}'
   return (
-    publishers.timm(
-      functools.partial(convnext.timm, depths),
-      224,
-      timm[1],
-      f'{name}.{timm[0]}',
-      crop_fraction=timm[2],
-      recipe=recipes.TIMM[timm[0]],
-    ),
     publishers.torchvision(
       functools.partial(convnext.torchvision, depths),
       224,
@@ -209,6 +201,14 @@ def _convnext(
       f'{name}-{torchvision[0]}.pth',
       crop_fraction=224 / torchvision[2],
       recipe=recipes.TORCHVISION_CONVNEXT,
+    ),
+    publishers.timm(
+      functools.partial(convnext.timm, depths),
+      224,
+      timm[1],
+      f'{name}.{timm[0]}',
+      crop_fraction=timm[2],
+      recipe=recipes.TIMM[timm[0]],
     ),
     publishers.keras(
       functools.partial(convnext.keras, name, depths),

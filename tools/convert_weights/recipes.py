@@ -323,9 +323,13 @@ TIMM = {
   ),
 }
 
-# A tag of timm that says whose weights they are, and not how they were trained
-# -> the families of networks whose recipe it stands for.
-TIMM_FAMILIES = {'tv_in1k': ('ResNet', 'DenseNet')}
+# A tag of timm that says whose weights they are or of which data, and not how
+# they were trained -> the families of networks whose recipe it stands for.
+TIMM_FAMILIES = {
+  'tv_in1k': ('ResNet', 'DenseNet'),
+  'fb_in22k_ft_in1k': ('ConvNeXt',),
+  'in12k_ft_in1k': ('ConvNeXt',),
+}
 
 
 def find_timm(tag: str, family: str) -> recipe.Recipe | None:
