@@ -165,3 +165,14 @@ def test_logits_from_features(lite0):
     rtol=1e-5,
     atol=1e-5,
   )
+
+
+def test_a_network_that_training_gave_a_head_has_logits(tiny):
+  """Its weights file had none, as that of a self-supervised network."""
+  header = dataclasses.replace(tiny.header, num_classes=0)
+  assert dataclasses.replace(tiny, header=header).logits(
+    np.zeros((1, 32, 32, 3))
+  ).shape == (1, 1000)
+  headless = networks.build('inception_small', num_classes=0)
+  with pytest.raises(errors.InputError, match='has no head'):
+    dataclasses.replace(tiny, model=headless).logits(np.zeros((1, 32, 32, 3)))
