@@ -92,7 +92,9 @@ def _values(
     'networks': network_tables.networks(choice),
     'charts': pareto.build(choice),
     'pareto': pareto,
-    'learning': learning_figure.build(curve) if curve else None,
+    'learning': learning_figure.build(curve)
+    if curve and curve.points
+    else None,
     'learning_figure': learning_figure,
     'by_class': _by_class(choice),
     'estimators': network_tables.estimators(choice),
