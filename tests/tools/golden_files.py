@@ -38,7 +38,7 @@ CHOSEN = {
   ('timm', 'mobilenet_v3_large'),
   ('timm', 'convnext_tiny'),
   ('timm', 'vit_tiny'),
-  ('timm', 'dinov2_small_reg4'),
+  ('timm', 'dinov2_small'),
   ('timm_openai', 'clip_vit_base'),
 }
 

@@ -135,16 +135,21 @@ def _read(
   return source, dataclasses.replace(taken, notes=notes)
 
 
-def _check_conversion(
-  conversion: variables.Conversion,
+def _convert(
   tensors: Mapping[str, np.ndarray],
   network: str,
   source: publishers.Source,
   path: pathlib.Path,
-) -> None:
-  """Raises an InputError where a checkpoint does not hold the network."""
+  no_head: bool,
+) -> variables.Conversion:
+  """Converts a checkpoint's variables; arguments as of `variables.convert`.
+
+  Raises:
+    InputError: the checkpoint does not hold the network.
+  """
+  conversion = variables.convert(tensors, network, source, no_head)
   if not conversion.problems:
-    return
+    return conversion
   other = lookalikes.find(tensors, network)
   if other:
     raise errors.InputError(
@@ -276,8 +281,7 @@ def convert(
     key: where the network is in the file, as `teacher.backbone`; None to tell.
     ignore: patterns of names of variables to leave out, as `head.*`.
     no_head: whether the backbone alone is converted, whatever is beside it.
-    feature: what a vision transformer's feature is, as of its backbone; None
-      for what its head reads. Otherwise the backbone alone is converted.
+    feature: as of a backbone with a choice of it, which alone is converted.
     say: is called with a line for all that is chosen, left out or not claimed.
 
   Returns:
@@ -294,9 +298,8 @@ def convert(
   no_head = no_head or feature is not None
   source, taken = _read(network, source_file, sha, source, key, ignore, no_head)
   source = _with_feature(network, source, feature)
-  conversion = _convert_variables(
-    network, source, source_file, taken, no_head, say
-  )
+  conversion = _convert(taken.tensors, network, source, source_file, no_head)
+  _say_notes(say, source_file, (*taken.notes, *conversion.notes))
   header = _make_header(network, source, source_file, sha, conversion)
   is_whole = _is_whole(conversion, taken, source)
   if not (is_whole and _is_published(source, source_file, sha, published)):
@@ -308,25 +311,6 @@ def convert(
   header = _state_top1(header, imagenet_top1, imagenet_measure)
   _save(output, header, conversion.arrays)
   return header
-
-
-def _convert_variables(
-  network: str,
-  source: publishers.Source,
-  source_file: pathlib.Path,
-  taken: names.Backbone,
-  no_head: bool,
-  say: Callable[[str], None],
-) -> variables.Conversion:
-  """Converts the variables, and says what was chosen or left out.
-
-  Raises:
-    InputError: the checkpoint does not hold the network.
-  """
-  conversion = variables.convert(taken.tensors, network, source, no_head)
-  _check_conversion(conversion, taken.tensors, network, source, source_file)
-  _say_notes(say, source_file, (*taken.notes, *conversion.notes))
-  return conversion
 
 
 def _save(
