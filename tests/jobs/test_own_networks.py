@@ -16,6 +16,7 @@ from tf_transfer import datasets, errors
 from tf_transfer.configs import choose as choose_config
 from tf_transfer.configs import features as features_config
 from tf_transfer.jobs import choose, features, leaks, study
+from tf_transfer.study import export
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXAMPLES = ROOT / 'docs' / 'examples'
@@ -91,6 +92,10 @@ def test_what_a_network_of_ones_own_cannot(tmp_path):
   path = str(tmp_path / 'out.safetensors')
   with pytest.raises(errors.InputError, match='no weights file can hold'):
     run(tmp_path, FLAX, settings=('fine_tuned',), export=path)
+  (record,) = run(tmp_path, FUNCTION).values()
+  assert 'no weights file can hold' in export.obstacle(record)
+  with pytest.raises(errors.InputError, match='of your own is not exported'):
+    export.find_record({'a': record}, network=FUNCTION)
 
 
 CODE = """
@@ -187,6 +192,9 @@ def test_choice_among_ones_own(tmp_path, capsys):
   lines = [line for line in out.splitlines() if line.startswith('pca  ')]
   (row,) = (line for line in lines if ' M ' in line)
   assert '0.0 M' in row  # The number of parameters, which it states.
+  # The command that exports the network would be an error.
+  assert 'page' in out
+  assert 'use it' not in out
   assert row.count('–') == 2  # Neither operations nor a file are known.
 
 

@@ -35,8 +35,14 @@ def find_record(
     identity: of the record, or its beginning; '' is any.
 
   Raises:
-    InputError: there is no such record, or several, which are listed.
+    InputError: there is no such record, or several, which are listed; or the
+      network is one of the user's own.
   """
+  if network and not network_names.identify(network).has_weights_file:
+    raise errors.InputError(
+      f'{network}: a network of your own is not exported: no weights file can '
+      'hold it'
+    )
   sha256 = ''
   if network_names.identify(network) is Kind.FILE:
     sha256 = weights.sha256(weights_files.locate(network).path)
@@ -84,6 +90,8 @@ def obstacle(record: Record) -> str:
       'the network was trained, and is written only while it is: run the cell '
       'again with --config.export=FILE'
     )
+  if record['network'] not in networks.TABLE:
+    return "it is a network of the user's own, which no weights file can hold"
   if record['metric'] == 'map11':
     return 'its images have several classes each, an exported network gives one'
   if record['layer'] or list(record['pyramid']) != [1]:
