@@ -115,6 +115,13 @@ class Recipe:
     return None
 
   @property
+  def stated(self) -> tuple[str, ...]:
+    """The names of the fields on training that are known."""
+    return tuple(
+      name for name in _STATED if getattr(self, name) not in ('', None)
+    )
+
+  @property
   def is_modern(self) -> bool:
     """Whether one of the fields that format 5 of weights files has is known."""
     return any(getattr(self, name) != value for name, value in _MODERN.items())
@@ -154,6 +161,12 @@ class Recipe:
 
 
 UNKNOWN = Recipe()
+
+# The fields that somebody states.
+_STATED = (
+  *('trained_on', 'supervision', *FACTORS, *MODERN_FACTORS),
+  *('augmentation', 'epochs', 'resolution'),
+)
 
 # The fields after `details`, and their values where nothing is known.
 _MODERN = {

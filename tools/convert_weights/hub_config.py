@@ -16,8 +16,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from tf_transfer import contract as contract_lib
-from tf_transfer import errors, networks
-from tf_transfer.convert_weights import hub, publishers, recipes, table
+from tf_transfer import errors
+from tf_transfer.convert_weights import (
+  hub,
+  publishers,
+  table,
+  timm_recipes,
+)
 from tf_transfer.networks import published_timm, timm_pretraining
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.runtime import schemas
@@ -291,10 +296,10 @@ def _find_recipe(network: str, repository: str) -> recipe_lib.Recipe:
   for row in table.SOURCES[network]:
     if row.file == repository:
       return row.recipe
-  _, tag = split_name(repository)
-  named = recipes.find_timm(tag, networks.family(network))
+  named = timm_recipes.find(repository)
   if named is not None:
     return named
+  _, tag = split_name(repository)
   pretraining = timm_pretraining.pretraining(repository)
   if pretraining.group == timm_pretraining.UNKNOWN:
     return recipe_lib.UNKNOWN
