@@ -443,8 +443,8 @@ class Study(Group):
   # which the cell is finished no longer has its network.
   export: path('a file') = ''
 
-  # Where NAME.safetensors is looked for; a missing one is converted into this
-  # directory from an installed package. '' means WORKDIR/weights.
+  # Where NAME.safetensors is looked for; a missing one is made in this
+  # directory from a package or the hub. '' means WORKDIR/weights.
   weights_dir: path('a directory') = ''
   data: Data
   features: Features

@@ -87,8 +87,8 @@ class Choose(Group):
 
   # Height and width in pixels in place of the networks' own; 0: their own.
   image_size: pixels() = 0
-  # Where NAME.safetensors is looked for; a missing one is converted into this
-  # directory from an installed package. '' means WORKDIR/weights.
+  # Where NAME.safetensors is looked for; a missing one is made in this
+  # directory from a package or the hub. '' means WORKDIR/weights.
   weights_dir: path('a directory') = ''
   data: base.Data
   features: ChoiceFeatures

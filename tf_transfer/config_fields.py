@@ -167,6 +167,10 @@ def text(
   return Kind(Annotated[str, length], expected, check)
 
 
+# Ahead of the paths of some networks and datasets.
+_PREFIXES = ('folder:', 'features:', 'labels:')
+
+
 def path(expected: str, *, required: bool = False) -> Kind:
   """Returns paths on this machine.
 
@@ -178,7 +182,9 @@ def path(expected: str, *, required: bool = False) -> Kind:
 
   def check(value: str, place: str) -> None:
     kind.check(value, place)
-    files.local_path(value.removeprefix('folder:'), place)
+    for prefix in _PREFIXES:
+      value = value.removeprefix(prefix)
+    files.local_path(value, place)
 
   return dataclasses.replace(kind, check=check)
 

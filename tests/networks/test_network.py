@@ -1,13 +1,16 @@
 """Tests of the class Network: features and logits of real weights."""
 
+import dataclasses
 import functools
 import pathlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tf_transfer import errors, networks
+from tf_transfer.networks import network as network_lib
 
 GOLDEN = pathlib.Path(__file__).parents[1] / 'golden'
 
@@ -63,6 +66,66 @@ def test_unscaled_or_misshapen_input_is_refused(lite0):
     lite0.features(np.zeros((1, 224, 224, 3), np.uint8))
   with pytest.raises(errors.InputError, match=r'\(224, 224, 3\)'):
     lite0.features(np.zeros((224, 224, 3), np.float32))
+
+
+@pytest.fixture(scope='module')
+def tiny():
+  """A network of a few milliseconds, with random weights."""
+  net = networks.untrained('inception_small')
+  image = np.zeros((1, 32, 32, 3), np.float32)
+  variables = jax.jit(net.model.init)(jax.random.key(0), image)
+  return dataclasses.replace(net, variables=variables)
+
+
+@pytest.mark.parametrize('count', [128, 129, 300])
+def test_any_number_of_images(tiny, count):
+  x = np.random.default_rng(0).normal(size=(count, 32, 32, 3))
+  x = x.astype(np.float32)
+  wanted = tiny._features(tiny.variables, x)
+  np.testing.assert_array_equal(tiny.features(x), wanted)
+  np.testing.assert_array_equal(tiny.features(jnp.asarray(x)), wanted)
+  assert tiny.logits(x).shape == (count, 1000)
+
+
+def test_one_program_for_any_number_of_images(tiny):
+  sizes = []
+  tiny = dataclasses.replace(tiny)
+  function = tiny._features
+
+  def observe(variables, x):
+    sizes.append(len(x))
+    return function(variables, x)
+
+  tiny.__dict__['_features'] = observe
+  for count in (257, 300, 511):
+    assert tiny.features(np.zeros((count, 32, 32, 3))).shape == (count, 128)
+  assert set(sizes) == {128}
+  assert function._cache_size() == 1
+  sizes.clear()
+  tiny.features(np.zeros((3, 32, 32, 3)))
+  assert sizes == [3]
+
+
+def test_many_images_are_not_on_the_device_together(tiny, monkeypatch):
+  moved = []
+  asarray = jnp.asarray
+
+  def observe(x, *arguments, **keywords):
+    moved.append(np.shape(x))
+    return asarray(x, *arguments, **keywords)
+
+  monkeypatch.setattr(network_lib.jnp, 'asarray', observe)
+  tiny.features(np.zeros((300, 32, 32, 3)))
+  images = [shape for shape in moved if len(shape) == 4]
+  assert [shape[0] for shape in images] == [128, 128, 44]
+
+
+def test_features_under_a_transform(tiny):
+  x = np.random.default_rng(0).normal(size=(2, 130, 32, 32, 3))
+  x = x.astype(np.float32)
+  np.testing.assert_allclose(
+    jax.vmap(tiny.features)(x)[1], tiny.features(x[1]), rtol=1e-4, atol=1e-5
+  )
 
 
 def test_logits_from_features(lite0):

@@ -13,6 +13,7 @@ from tf_transfer.transfer.setting import Cell
 
 NETWORK = types.SimpleNamespace(
   name='resnet50',
+  parameters=23_508_032,
   contract=types.SimpleNamespace(image_size=224),
   feature_dim=2048,
 )

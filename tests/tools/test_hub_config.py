@@ -2,18 +2,23 @@
 
 import json
 
+import numpy as np
 import pytest
+import safetensors.numpy
 
 from tests.tools import hub_server
 from tf_transfer import errors
-from tf_transfer.convert_weights import hub_config, sources, table
+from tf_transfer.convert_weights import hub, hub_config, sources, table
 from tf_transfer.networks import recipe
 
 
-def read(tmp_path, repository, content):
-  path = tmp_path / 'config.json'
-  path.write_bytes(content)
-  return hub_config.read(path, repository)
+def read(tmp_path, repository, content, head=None):
+  """Reads a config; `head` is the shape of the head in model.safetensors."""
+  config, weights = tmp_path / 'config.json', tmp_path / 'model.safetensors'
+  config.write_bytes(content)
+  tensors = {'fc.weight': np.zeros(head, np.float32)} if head else {}
+  safetensors.numpy.save_file(tensors, weights)
+  return hub_config.read(hub.Repository(repository, config, weights))
 
 
 def changed(**fields):
@@ -59,8 +64,10 @@ def test_every_checkpoint_of_the_table_is_the_same_network(network, source):
 @pytest.mark.parametrize('name', hub_config._VARIANTS)
 def test_variants_are_not_in_the_table_themselves(name):
   base, options = hub_config._VARIANTS[name]
-  for one in hub_config.architectures()[name]:
-    bases = hub_config.architectures()[base]
+  bases = hub_config.architectures().get(base, ())
+  candidates = hub_config.architectures().get(name, ())
+  assert len(candidates) == len(bases)
+  for one in candidates:
     assert one.network in [other.network for other in bases]
     assert one.row.options.items() >= options.items()
 
@@ -145,6 +152,30 @@ def test_license_and_classes_are_those_of_the_config(tmp_path):
   assert source.imagenet_top1 is None
 
 
+@pytest.mark.parametrize(
+  ('offset', 'rows', 'num_classes'),
+  [(1, 1001, 1001), (1, 1000, 1000), (0, 1001, 1000), (None, 1001, 1000)],
+)
+def test_background_class(tmp_path, offset, rows, num_classes):
+  """As in weights that were ported from TF-Slim; timm drops it."""
+  offsets = {} if offset is None else {'label_offset': offset}
+  content = hub_server.config('resnet50', **offsets)
+  name = 'timm/resnet50.zzz'
+  _, source, _ = read(tmp_path, name, content, (rows, 2))
+  assert source.num_classes == num_classes
+  assert source.background == (num_classes == 1001)
+
+
+def test_config_of_an_early_version(tmp_path):
+  """Without `pretrained_cfg`: all is at the top."""
+  fields = json.loads(hub_server.config('resnet50'))
+  flat = {**fields.pop('pretrained_cfg'), **fields}
+  name = 'timm/resnet50.a1_in1k'
+  assert read(tmp_path, name, json.dumps(flat).encode()) == read(
+    tmp_path, name, hub_server.config('resnet50')
+  )
+
+
 def test_another_way_to_crop_is_noted(tmp_path):
   content = hub_server.config('resnet50', crop_mode='squash')
   _, _, notes = read(tmp_path, 'timm/resnet50.a1_in1k', content)
@@ -180,9 +211,15 @@ def test_unknown_architecture_names_those_that_are_known(tmp_path):
   assert 'A function of one' in message
 
 
-def test_image_size_as_an_argument_of_the_model(tmp_path):
-  content = changed(model_args={'img_size': 224})
+@pytest.mark.parametrize(
+  'arguments', [{'img_size': 224}, {'img_size': [224, 224], 'in_chans': 3}]
+)
+def test_arguments_of_the_model_that_change_nothing(tmp_path, arguments):
+  content = changed(model_args=arguments)
   assert read(tmp_path, 'timm/resnet50.a1_in1k', content)
+
+
+def test_image_size_of_the_model_is_another(tmp_path):
   assert 'img_size=225' in read_error(
     tmp_path, changed(model_args={'img_size': 225})
   )

@@ -102,3 +102,66 @@ def test_heads_of_others(head):
 def test_own_head_stays():
   kept, dropped = names.drop_heads(dict.fromkeys(NAMES), SOURCES)
   assert (tuple(kept), dropped) == (NAMES, [])
+
+
+def select_backbone(all_names, key=None, patterns=()):
+  return names.select_backbone(dict.fromkeys(all_names), SOURCES, key, patterns)
+
+
+DETECTOR = (
+  *prefixed('backbone.body.', BODY),
+  *('backbone.fpn.inner_blocks.0.0.weight', 'rpn.head.conv.0.0.weight'),
+  'roi_heads.box_predictor.cls_score.bias',
+)
+CONTRASTIVE = (
+  *prefixed('module.encoder_q.', BODY),
+  *('module.encoder_q.fc.0.weight', 'module.encoder_q.fc.2.weight'),
+  *('module.encoder_q.fc.weight', 'module.queue', 'module.queue_ptr'),
+)
+
+
+@pytest.mark.parametrize(
+  ('all_names', 'left_out'),
+  [
+    (DETECTOR, '3 variables left out: backbone.fpn.inner_blocks.0.0.weight, '),
+    (CONTRASTIVE, '5 variables left out: module.encoder_q.fc.weight, module.'),
+    (NAMES, '2 variables left out: fc.weight, fc.bias'),
+    (prefixed('backbone.', (*BODY, 'fc.weight')), '1 variable left out'),
+  ],
+)
+def test_backbone_alone(all_names, left_out):
+  found = select_backbone(all_names)
+  assert tuple(found.tensors) == BODY
+  assert f'{len(BODY)} variables of the backbone' in found.notes[0]
+  assert found.notes[1].startswith(left_out)
+  assert len(found.notes) == 2
+
+
+def test_backbone_alone_says_nothing_of_what_is_not_there():
+  assert len(select_backbone(BODY).notes) == 1
+
+
+@pytest.mark.parametrize(
+  'other',
+  [
+    tuple(rule.shapes('torchvision', 'resnet101')),
+    (*NAMES, 'layer1.0.se.fc1.weight'),
+    prefixed('backbone.body.', (*BODY, 'layer3.6.conv1.weight')),
+  ],
+)
+def test_more_inside_of_the_backbone_is_another_network(other):
+  """Of a ResNet-101, the names of a ResNet-50 are a part."""
+  with pytest.raises(ValueError, match='layer[13].* this is another network'):
+    select_backbone(other)
+
+
+def test_backbone_below_a_key_and_without_a_pattern():
+  both = (*CONTRASTIVE, *prefixed('module.encoder_k.', NAMES))
+  with pytest.raises(ValueError, match='with --key=NAME'):
+    select_backbone(both)
+  found = select_backbone(both, key='module.encoder_q')
+  assert tuple(found.tensors) == BODY
+  odd = (*NAMES, 'layer1.0.extra.weight')
+  assert tuple(select_backbone(odd, patterns=['*.extra.*']).tensors) == BODY
+  with pytest.raises(ValueError, match='--ignore=x. matches no variable'):
+    select_backbone(odd, patterns=['x*'])

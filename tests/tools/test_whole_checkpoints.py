@@ -302,6 +302,47 @@ def test_self_supervised_network(tmp_path, file):
   same(found, wanted)
 
 
+def test_backbone_alone(tmp_path):
+  """A detector's backbone, a head of 9 classes, and the published one."""
+  tensors = rule.checkpoint('timm', NETWORK, 2.0)
+  body = {n: a for n, a in tensors.items() if 'classifier' not in n}
+  wanted, _ = rules.apply_rules(body, sources.get_source(NETWORK, 'timm').rules)
+  others = {
+    'model.backbone.classifier.weight': np.ones((9, 1024), np.float32),
+    'model.backbone.classifier.bias': np.ones(9, np.float32),
+    'fpn.0.weight': np.ones((3, 3), np.float32),
+  }
+  path = tmp_path / 'a.safetensors'
+  below = {f'model.backbone.{n}': a for n, a in body.items()}
+  checkpoint_files.write(path, {**below, **others})
+  (header, found), said = said_of(tmp_path, path, no_head=True)
+  same(found, wanted)
+  assert (header.num_classes, header.imagenet_top1) == (0, None)
+  assert f'{len(body)} variables of the backbone below model.' in said[0]
+  assert '3 variables left out: model.backbone.classifier.' in said[1]
+  assert len(said) == 3  # That it is not the published file is the third.
+  del others['fpn.0.weight']
+  checkpoint_files.write(path, {**below, **others})
+  (header, _), _ = said_of(tmp_path, path)
+  assert header.num_classes == 9
+  name = next(iter(below))
+  checkpoint_files.write(path, {n: a for n, a in below.items() if n != name})
+  with pytest.raises(errors.InputError, match='missing params/backbone'):
+    said_of(tmp_path, path, no_head=True)
+
+
+def test_published_file_without_its_head_keeps_its_top1(tmp_path):
+  source = sources.get_source(NETWORK, 'timm')
+  path = tmp_path / f'{source.file.removeprefix("timm/")}.safetensors'
+  checkpoint_files.write(path, rule.checkpoint('timm', NETWORK, 2.0))
+  (header, found), said = said_of(tmp_path, path, no_head=True)
+  assert header.num_classes == 0
+  assert header.imagenet_top1 == source.imagenet_top1
+  assert header.recipe == source.recipe
+  assert not any('head' in path for path in found)
+  assert '2 variables left out: classifier.' in said[1]
+
+
 def test_what_a_killed_conversion_left_is_swept(tmp_path):
   path, leftover = (
     tmp_path / 'a.pth',

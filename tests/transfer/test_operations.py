@@ -9,6 +9,7 @@ from tf_transfer.transfer import operations, settings
 
 NETWORK = types.SimpleNamespace(
   name='resnet50',
+  parameters=23_508_032,
   contract=types.SimpleNamespace(image_size=224),
   feature_dim=2048,
 )

@@ -192,6 +192,8 @@ class Dataset:
       features of `splits['test']`.
     skipped: names of the files that were left out because they cannot be
       decoded.
+    has_images: whether networks can be shown images of it; there may be labels
+      alone.
 
   Raises:
     InputError: train or val is the test split.
@@ -208,6 +210,7 @@ class Dataset:
   group_by: str = ''
   folds: 'tuple[Dataset, ...]' = ()
   skipped: tuple[str, ...] = ()
+  has_images: bool = True
 
   def __post_init__(self):
     """Checks that hyperparameters are not chosen on the test split."""

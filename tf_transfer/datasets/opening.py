@@ -29,8 +29,9 @@ from tf_transfer.datasets.sources.folder import (
   open_folder,
   read_folder,
 )
+from tf_transfer.datasets.sources.labels import check_labels, open_labels
 from tf_transfer.datasets.splits import RandomSplit
-from tf_transfer.datasets.table import FOLDER, Row
+from tf_transfer.datasets.table import FOLDER, LABELS, Row
 from tf_transfer.errors import InputError, unknown_name
 from tf_transfer.runtime import progress as progress_lib
 
@@ -107,6 +108,8 @@ def check(
   row = _find_row(name)
   if row is FOLDER:
     check_folder(name.removeprefix(FOLDER.name))
+  elif row is LABELS:
+    check_labels(name.removeprefix(LABELS.name))
   elif row.name == 'fashion_mnist':
     find_directory(data_dir)
   elif row.official and locations.find(row, data_dir) is None and not prepare:
@@ -140,8 +143,7 @@ def open(
     test_fraction: share of test in `digits` and folders without a test split.
     cut_banner: whether to cut off the banner of the images of `aircraft`.
     prepare: whether TFDS may download a dataset of the paper that is missing.
-    cache_dir: where to keep the digests of images, so that later runs need not
-      read all images again; None: nowhere.
+    cache_dir: where to keep the digests of images; None: nowhere.
     progress: a wrapper of iterables like tqdm.
     corrupt: 'error' or 'skip', for undecodable files of a folder.
     split_version: of the draw of a folder's splits: 2 or 1.
@@ -153,7 +155,6 @@ def open(
     InputError: there is no such dataset, or its data cannot be used.
   """
   row = _find_row(name)
-  random_split = RandomSplit(seed, val_fraction, test_fraction)
   if folds and not _can_have_folds(row):
     raise has_test_error(name, folds)
   if row.official:
@@ -161,9 +162,11 @@ def open(
       data_dir, seed, cache_dir, prepare, cut_banner, progress
     )
     return official.open_official(row, options)
+  if row is LABELS:
+    return open_labels(name, row.metric)
   common = {
     'metric': row.metric,
-    'random_split': random_split,
+    'random_split': RandomSplit(seed, val_fraction, test_fraction),
     'progress': progress,
   }
   if row is FOLDER:
@@ -338,6 +341,8 @@ def _find_row(name: str) -> Row:
   """
   if name.startswith(FOLDER.name):
     return FOLDER
+  if name.startswith(LABELS.name):
+    return LABELS
   row = table.row(name)
   if row is None and os.path.isdir(os.path.expanduser(name)):
     raise InputError(

@@ -417,6 +417,17 @@ FOLDER = Row(
 )
 
 
+# Labels without images, for features that were computed elsewhere.
+LABELS = Row(
+  name='labels:',
+  title='Labels',
+  classes=None,
+  metric='top1',
+  citation='',
+  license='as its owner says',
+)
+
+
 def row(name: str) -> Row | None:
   """Returns the row of a dataset; None if there is no such name."""
   return next((row for row in TABLE if row.name == name), None)
@@ -429,7 +440,8 @@ def title(name: str) -> str:
     name: of the table, or 'folder:PATH', whose title is the last part of the
       path. An unknown name is its own title.
   """
-  if name.startswith(FOLDER.name):
-    return pathlib.PurePath(name.removeprefix(FOLDER.name)).name or name
+  for prefix in (FOLDER.name, LABELS.name):
+    if name.startswith(prefix):
+      return pathlib.PurePath(name.removeprefix(prefix)).name or name
   named_row = row(name)
   return name if named_row is None else named_row.title

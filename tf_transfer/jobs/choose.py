@@ -30,6 +30,9 @@ from tf_transfer.study.choice import (
   types,
   verdict,
 )
+from tf_transfer.study.choice import (
+  sources as sources_lib,
+)
 from tf_transfer.study.schema import Record
 from tf_transfer.transfer import estimators, metrics, settings
 
@@ -58,7 +61,7 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   datasets.check(study_config.datasets[0], data.dir or None, data.prepare)
   workdir = files.make_directory(workdir)
   devices.enable_compilation_cache(workdir / 'compiled')
-  sources, skipped = selection.list_sources(config, workdir)
+  sources, skipped = sources_lib.list_sources(config, workdir)
   report = []
   dataset = datasets.open_from_config(
     study_config.datasets[0],

@@ -14,7 +14,7 @@ from tf_transfer.networks import predict
 from tf_transfer.runtime import csv_text, files, progress
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import weights_files
-from tf_transfer.transfer.fixed_features import feature_cache
+from tf_transfer.transfer.fixed_features import extractors, feature_cache
 from tf_transfer.transfer.fixed_features import features as features_lib
 
 _HEADERS = ('file', 'split', 'class', 'index')
@@ -78,7 +78,7 @@ def _of_dataset(
   dataset = datasets.open_from_config(
     config.dataset, config.data, workdir / 'digests'
   )
-  extract = features_lib.Extractor(
+  extract = extractors.build(
     net,
     feature_cache.from_config(config.features, workdir),
     features_lib.Options.from_config(config.features),

@@ -59,6 +59,16 @@ def ranked(logits: np.ndarray, background: bool, k: int = 5) -> np.ndarray:
   return np.argsort(-logits, axis=1, kind='stable')[:, :k]
 
 
+def _check_classes(net: networks.Network) -> None:
+  """Raises an InputError where a network has no head for ImageNet's classes."""
+  header = net.header
+  if header.num_classes - header.background != _CLASSES:
+    raise errors.InputError(
+      f'{net.name}: {header.num_classes} classes, where ImageNet has '
+      f'{_CLASSES}: this network was trained on something else'
+    )
+
+
 def measure(
   net: networks.Network, image_features: features.Features
 ) -> Accuracy:
@@ -68,11 +78,7 @@ def measure(
     InputError: the network does not have ImageNet's 1000 classes.
   """
   header = net.header
-  if header.num_classes - header.background != _CLASSES:
-    raise errors.InputError(
-      f'{net.name}: {header.num_classes} classes, where ImageNet has '
-      f'{_CLASSES}: this network was trained on something else'
-    )
+  _check_classes(net)
   best = np.concatenate(
     [
       ranked(
@@ -164,6 +170,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   print(f'imagenet: {len(split):,} of {_IMAGES:,} validation images')
   for source in sources:
     net = weights_files.load(source, config, workdir, with_weights=True)
+    # Before the features of all images are computed.
+    _check_classes(net)
     _evaluate(net, split, config, workdir)
   print(f'results  {workdir / "imagenet"}')
 

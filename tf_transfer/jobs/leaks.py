@@ -8,14 +8,14 @@ from typing import Any
 import ml_collections
 import numpy as np
 
-from tf_transfer import config_fields, datasets, errors, networks
+from tf_transfer import config_fields, datasets, errors
 from tf_transfer.runtime import csv_text, devices, files
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import attempts as attempts_lib
 from tf_transfer.study import leak_audit, weights_files
 from tf_transfer.study.figures import pairs
 from tf_transfer.study.leak_audit import Leak
-from tf_transfer.transfer.fixed_features import feature_cache
+from tf_transfer.transfer.fixed_features import extractors, feature_cache
 from tf_transfer.transfer.fixed_features import features as features_lib
 
 _COLUMNS = (
@@ -128,8 +128,8 @@ def _build_extractor(
   if not config.network:
     return None
   source = weights_files.locate(config.network)
-  return features_lib.Extractor(
-    networks.load(weights_files.prepare(source, config, workdir)),
+  return extractors.build(
+    weights_files.open_network(source, config, workdir),
     feature_cache.from_config(config.features, workdir),
     batch_size=config.features.batch_size,
     corrupt='skip',

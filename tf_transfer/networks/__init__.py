@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors
 from tf_transfer.networks import classifier, weights
+from tf_transfer.networks.custom import CustomNetwork
 from tf_transfer.networks.network import Network
 from tf_transfer.networks.table import (
   TABLE,
@@ -30,6 +31,7 @@ from tf_transfer.networks.table import (
 __all__ = [
   'RANDOM_VALUES',
   'TABLE',
+  'CustomNetwork',
   'Network',
   'Row',
   'build',
@@ -39,6 +41,7 @@ __all__ = [
   'has_auxiliary',
   'load',
   'min_image_size',
+  'rebuild',
   'row',
   'title',
   'untrained',
@@ -80,6 +83,44 @@ def build(
       f'{name} has no place for an auxiliary head: build it without'
     )
   return classifier.Classifier(backbone, num_classes, dropout, auxiliary_head)
+
+
+def rebuild(
+  net: Network,
+  *,
+  num_classes: int,
+  dropout: float = 0.0,
+  auxiliary_head: bool = False,
+  **options: Any,
+) -> classifier.Classifier:
+  """Builds a network's module again, with another head.
+
+  Args:
+    net: the network, with the options of its weights.
+    num_classes: number of logits.
+    dropout: as for `build`.
+    auxiliary_head: as for `build`.
+    **options: fields of the backbone to change. A network of anybody's own has
+      none, and keeps its own.
+
+  Raises:
+    InputError: as in `build`; or the network cannot be trained.
+  """
+  if net.fixed_reason:
+    raise errors.InputError(net.fixed_reason)
+  if net.name in TABLE:
+    return build(
+      net.name,
+      num_classes=num_classes,
+      dropout=dropout,
+      auxiliary_head=auxiliary_head,
+      **{**net.header.options, **options},
+    )
+  if auxiliary_head:
+    raise errors.InputError(
+      f'{net.name} has no place for an auxiliary head: build it without'
+    )
+  return net.model.clone(num_classes=num_classes, dropout=dropout)
 
 
 def expected_variables(

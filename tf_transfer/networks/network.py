@@ -22,6 +22,10 @@ Function = Callable[[Mapping[str, Any], jax.Array], jax.Array]
 
 # Images that pass through a network together on CPU.
 _CHUNK = 4
+# Images that are on a device together. More are cut into batches of this size.
+_MAX_BATCH = 128
+# Batches that are on the way to a device or computed there.
+_AHEAD = 2
 
 
 def map_chunks(
@@ -99,14 +103,41 @@ class Network:
   @property
   def feature_dim(self) -> int:
     """Number of features; an option of the backbone may change the table's."""
-    default = table.row(self.name).feature_dim
-    return getattr(self.model.backbone, 'feature_dim', default)
+    own = getattr(self.model.backbone, 'feature_dim', None)
+    return table.row(self.name).feature_dim if own is None else own
+
+  @property
+  def parameters(self) -> int:
+    """Number of parameters, as the table has it, without those of a head."""
+    return table.row(self.name).parameters
+
+  @property
+  def family(self) -> str:
+    """The family that its errors are alike in; '' is that of the table."""
+    return ''
+
+  @property
+  def features_sha256(self) -> str:
+    """The hash of the weights by which features are cached."""
+    return self.sha256
+
+  @property
+  def sees_images(self) -> bool:
+    """Whether it can be shown images, rather than having features in files."""
+    return True
+
+  @property
+  def fixed_reason(self) -> str:
+    """Why it cannot be trained; '' if it can."""
+    return ''
 
   def features(self, x: Any) -> jax.Array:
     """Computes features of images.
 
     Args:
-      x: [B, H, W, 3] float, scaled as by `contract.scale`.
+      x: [B, H, W, 3] float, scaled as by `contract.scale`. B is any number:
+        more than 128 images pass through the network in batches of 128, and
+        only these few are on the device.
 
     Returns:
       [B, feature_dim] float32, the input of the logits layer.
@@ -114,7 +145,7 @@ class Network:
     Raises:
       InputError: x has another shape, or was not scaled.
     """
-    return self._features(self.variables, self._check_images(x))
+    return self._in_batches(self._features, x)
 
   def logits(self, x: Any) -> jax.Array:
     """Computes logits [B, header.num_classes] of images; x as for `features`.
@@ -124,7 +155,31 @@ class Network:
         head.
     """
     self._check_head()
-    return self._logits(self.variables, self._check_images(x))
+    return self._in_batches(self._logits, x)
+
+  def _in_batches(self, function: Function, x: Any) -> jax.Array:
+    """Applies a compiled function to images, at most a batch at a time.
+
+    Each batch has the same size, so that one program serves all: the last is
+    filled up with zeros, whose results are dropped.
+
+    Raises:
+      InputError: x is not as for `features`.
+    """
+    x = self._check_images(x)
+    if len(x) <= _MAX_BATCH or isinstance(x, jax.core.Tracer):
+      return function(self.variables, jnp.asarray(x, jnp.float32))
+    results = []
+    for start in range(0, len(x), _MAX_BATCH):
+      batch = jnp.asarray(x[start : start + _MAX_BATCH], jnp.float32)
+      count = len(batch)
+      if count < _MAX_BATCH:
+        batch = jnp.pad(batch, [(0, _MAX_BATCH - count), *[(0, 0)] * 3])
+      results.append(function(self.variables, batch)[:count])
+      # JAX returns at once: without this all images would be on the device.
+      if len(results) > _AHEAD:
+        results[-1 - _AHEAD].block_until_ready()
+    return jnp.concatenate(results)
 
   def logits_from_features(self, features: Any) -> jax.Array:
     """Computes logits [B, header.num_classes] of features [B, feature_dim].
@@ -340,22 +395,27 @@ class Network:
 
   def _check_head(self) -> None:
     """Raises an InputError where there is no head to compute logits."""
-    if not self.header.num_classes:
+    # The model's: training gives a network without a head one.
+    if self.model is None or not self.model.num_classes:
       raise errors.InputError(
         f'{self.name}: its weights file has no head (converted from '
         f'{self.header.source}): it has features, and no logits'
       )
 
-  def _check_images(self, x: Any) -> jax.Array:
-    """Returns images as float32 arrays; refuses what was not scaled."""
-    if np.ndim(x) != 4 or np.shape(x)[-1] != 3:
+  def _check_images(self, x: Any) -> jax.Array | np.ndarray:
+    """Returns images as an array of floats; refuses what was not scaled.
+
+    An array stays where it is, in memory or on a device.
+    """
+    if not isinstance(x, jax.Array):
+      x = np.asarray(x)
+    if x.ndim != 4 or x.shape[-1] != 3:
       raise errors.InputError(
-        f'{self.name}: expected images [B, H, W, 3], got shape {np.shape(x)}'
+        f'{self.name}: expected images [B, H, W, 3], got shape {x.shape}'
       )
-    x = jnp.asarray(x)
     if not jnp.issubdtype(x.dtype, jnp.floating):
       raise errors.InputError(
         f'{self.name}: expected scaled float images, got {x.dtype}; '
         'use net.contract.scale(images)'
       )
-    return x.astype(jnp.float32)
+    return x

@@ -68,8 +68,8 @@ def list_cells(
         network = loaded[network_name, row.needs_weights]
         label = labels.get((network_name, row.needs_weights), network_name)
         reasons = [x for x in (network, dataset) if isinstance(x, str)]
-        if not reasons and row.uses_features:
-          reasons = _missing_features(network, config)
+        if not reasons:
+          reasons = _find_obstacles(network, dataset, row, config)
         if reasons:
           key = label, datasets.normalized_name(dataset_name), row.name
           obstacles[key] = Obstacle(key, '; '.join(reasons))
@@ -102,10 +102,23 @@ def _label_networks(
   return dict(zip(nets, labels, strict=True))
 
 
-def _missing_features(
-  network: networks.Network, config: ml_collections.ConfigDict
+def _find_obstacles(
+  network: networks.Network,
+  dataset: datasets.Dataset,
+  setting: Setting,
+  config: ml_collections.ConfigDict,
 ) -> list[str]:
-  """Says why a network does not have the features that the config names."""
+  """Says why a network that is there cannot be transferred; [] if it can."""
+  if setting.trains and network.fixed_reason:
+    return [network.fixed_reason]
+  if network.sees_images and not dataset.has_images:
+    return [
+      f'{dataset.name} has labels and no images: networks are transferred to '
+      'it by their features, as features:DIR'
+    ]
+  if setting.trains:
+    return []
+  # The network may lack the features that the config names.
   try:
     features.feature_dim(network, features.Options.from_config(config.features))
   except errors.InputError as error:

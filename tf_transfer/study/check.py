@@ -76,6 +76,13 @@ def _check_selection(config: ml_collections.ConfigDict) -> None:
       'config.export: one network is written, so there must be one network, '
       f'one dataset and one setting of {", ".join(trained)}'
     )
+  if config.export:
+    (name,) = config.networks
+    if not network_names.identify(name).has_weights_file:
+      raise errors.InputError(
+        f'config.export: {name} is no network of the table, and no weights '
+        'file can hold another'
+      )
 
 
 def check_export(

@@ -95,12 +95,13 @@ def pretraining_seconds(
 
 
 def extraction_seconds(
-  sizes: Sequence[tuple[str, int]], num_images: int, speed: float
+  sizes: Sequence[tuple[int, int]], num_images: int, speed: float
 ) -> float:
   """Estimates the seconds of computing features, compilation included.
 
   Args:
-    sizes: the name of each network, and the size that it takes images at.
+    sizes: the parameters of each network, and the size that it takes images
+      at.
     num_images: that each network is shown.
     speed: operations per second.
   """

@@ -1,9 +1,10 @@
 """Tells what the name of a network in a config means.
 
-A name is one of four things, told by its form alone: a name of the table
-(`resnet50`), the path of a weights file (`mine.safetensors`), a repository on
-the Hugging Face hub (`timm/resnet50.a1_in1k`), or, where it is none of these, a
-mistake. `weights_files` finds and loads what is meant.
+What a name is, its form alone tells: a name of the table (`resnet50`), the path
+of a weights file (`mine.safetensors`), a repository on the Hugging Face hub
+(`timm/resnet50.a1_in1k`), a function of the user's that makes a network
+(`mypackage.module:function`), or a directory of features that were computed
+elsewhere (`features:DIR`). `weights_files` finds and loads what is meant.
 """
 
 import enum
@@ -11,7 +12,10 @@ import pathlib
 import re
 
 from tf_transfer import errors, networks
+from tf_transfer.networks import functions
 
+# Ahead of a directory of features.
+FEATURES_PREFIX = 'features:'
 # The namespace on the hub whose repositories can be converted.
 HUB_NAMESPACE = 'timm'
 _HUB_NAME = re.compile(r'[A-Za-z0-9][\w.-]*', re.ASCII)
@@ -25,14 +29,25 @@ class Kind(enum.Enum):
   TABLE = 'name of the table'
   FILE = 'path of a weights file'
   HUB = 'repository on the hub'
+  FUNCTION = "function of the user's"
+  FEATURES = 'directory of features'
+
+  @property
+  def has_weights_file(self) -> bool:
+    """Whether there is a weights file of such a network, or can be one."""
+    return self not in (Kind.FUNCTION, Kind.FEATURES)
 
 
 def identify(name: str) -> Kind:
   """Tells what is meant by a name; it may not exist."""
+  if name.startswith(FEATURES_PREFIX):
+    return Kind.FEATURES
   if name.endswith('.safetensors'):
     return Kind.FILE
   if name.startswith(f'{HUB_NAMESPACE}/') or name.startswith(_HUB_PREFIXES):
     return Kind.HUB
+  if functions.is_function(name):
+    return Kind.FUNCTION
   return Kind.FILE if '/' in name else Kind.TABLE
 
 

@@ -137,6 +137,7 @@ def build(
     'subset_seed': config.data.subset_seed,
     **_imagenet(header),
     'recipe': header.recipe.to_json(),
+    **({'family': cell.network.family} if cell.network.family else {}),
     'chosen': dict(result.chosen),
     'validation': dataclasses.asdict(result.validation),
     'validation_curve': [_finite(float(v)) for v in result.curve],

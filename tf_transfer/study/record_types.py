@@ -231,6 +231,8 @@ class Record(msgspec.Struct, kw_only=True):
   imagenet_top1: Share | None
   imagenet_top1_source: str
   imagenet_measure: str | UnsetType = UNSET
+  # Of a network that is not in the table.
+  family: Name | UnsetType = UNSET
   dataset: Name
   num_classes: Annotated[int, Meta(ge=1, le=10**7)]
   metric: Literal['top1', 'mean_per_class', 'map11']

@@ -22,6 +22,9 @@ from tf_transfer.study import ledger as ledger_lib
 from tf_transfer.study.plan import Plan
 from tf_transfer.study.shards import Shard
 from tf_transfer.transfer import folds, settings
+from tf_transfer.transfer.fixed_features import (
+  extractors as extractors_lib,
+)
 from tf_transfer.transfer.fixed_features import feature_cache, features
 from tf_transfer.transfer.setting import Cell, RunContext
 
@@ -107,7 +110,7 @@ class Runner:
       def build(
         label: str = label, same_network: list[Cell] = same_network
       ) -> None:
-        extractors[label] = features.Extractor(
+        extractors[label] = extractors_lib.build(
           same_network[0].network,
           feature_cache.from_config(self._config.features, self._workdir),
           features.Options.from_config(self._config.features),
@@ -135,6 +138,9 @@ class Runner:
       The seconds that it took.
     """
     started = time.monotonic()
+    extractors = {
+      label: one for label, one in extractors.items() if one.sees_images
+    }
     if len(extractors) > 1:
       print(
         f'{dataset.name}: features of {len(extractors)} networks, from one '

@@ -10,12 +10,16 @@ import dataclasses
 import pathlib
 
 import ml_collections
+import numpy as np
 
 from tf_transfer import errors, networks
-from tf_transfer.networks import weights
-from tf_transfer.runtime import files
+from tf_transfer.networks import feature_files, functions, weights
+from tf_transfer.runtime import array_files, files
 from tf_transfer.study import network_names
 from tf_transfer.study.network_names import Kind
+
+# Of the largest: devices compute features of a network that differ by less.
+_SAME_FEATURES = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +29,8 @@ class WeightsSource:
   Attributes:
     name: as the config has it.
     kind: what the name means.
-    path: of the weights file that the name is; None for other kinds.
+    path: of the weights file or the directory that the name is; None for other
+      kinds.
   """
 
   name: str
@@ -45,6 +50,11 @@ def locate(name: str) -> WeightsSource:
   """
   network_names.check(name)
   kind = network_names.identify(name)
+  if kind is Kind.FEATURES:
+    path = name.removeprefix(network_names.FEATURES_PREFIX)
+    path = files.local_path(path, 'config.networks')
+    feature_files.check(path)
+    return WeightsSource(name, kind, path)
   if kind is not Kind.FILE:
     return WeightsSource(name, kind)
   path = files.local_path(name, 'config.networks')
@@ -115,9 +125,15 @@ def load(
       too small for the network.
   """
   if with_weights:
-    net = networks.load(prepare(source, config, workdir))
-  else:
+    net = open_network(source, config, workdir)
+  elif source.kind.has_weights_file:
     net = networks.untrained(_architecture(source, config, workdir))
+  else:
+    raise errors.InputError(
+      f'{source.name}: a network that is no name of the table and no weights '
+      'file has no training from random values: leave the setting out of '
+      'config.settings'
+    )
   if not config.image_size:
     return net
   if config.image_size < 0:
@@ -127,12 +143,66 @@ def load(
     )
   try:
     resized = net.with_image_size(config.image_size)
-    if net.variables:
+    if net.variables and source.kind.has_weights_file:
       # The options of a weights file may need larger images than the default.
       net.layers(config.image_size)
   except errors.InputError as error:
     raise errors.InputError(f'config.{error}') from error
   return resized
+
+
+def open_network(
+  source: WeightsSource,
+  config: ml_collections.ConfigDict,
+  workdir: pathlib.Path,
+) -> networks.Network:
+  """Loads a network at its own image size.
+
+  Args:
+    source: of the weights.
+    config: of a job, with `weights_dir`.
+    workdir: of the job.
+
+  Raises:
+    InputError: there are no weights and none can be made; or the user's
+      function fails, or the features cannot be read.
+  """
+  if source.kind is Kind.FUNCTION:
+    net = functions.load(source.name)
+    _check_identity(net, workdir)
+    return net
+  if source.kind is Kind.FEATURES:
+    return feature_files.load(source.path)
+  return networks.load(prepare(source, config, workdir))
+
+
+def _check_identity(net: networks.Network, workdir: pathlib.Path) -> None:
+  """Checks that a function has the features that its identity had before.
+
+  The workdir keeps the features of two images for each identity that is stated.
+
+  Raises:
+    InputError: they are others, so that the records of this identity are those
+      of another network.
+  """
+  if not getattr(net, 'has_identity', False):
+    return
+  directory = files.make_directory(workdir / 'identities')
+  path = directory / f'{net.sha256}.npy'
+  if not path.exists():
+    with files.atomic_write(path) as file:
+      np.save(file, net.probe)
+    return
+  known = array_files.load_array(path)
+  largest = np.abs(known).max(initial=0)
+  if known.shape != net.probe.shape or not (
+    np.abs(net.probe - known).max() <= _SAME_FEATURES * largest
+  ):
+    raise errors.InputError(
+      f'{net.name}: its features are others than when {workdir} first had a '
+      'network of this identity: state another identity, such as the SHA-256 '
+      'of its weights'
+    )
 
 
 def _architecture(
@@ -176,6 +246,10 @@ def prepare(
   Raises:
     InputError: there is none, and none can be made.
   """
+  if not source.kind.has_weights_file:
+    raise errors.InputError(
+      f'{source.name} has no weights file, and this job needs one'
+    )
   if source.path is not None:
     return source.path
   # Of a repository, in the directory of its namespace.

@@ -23,12 +23,16 @@ _PASSES = 20
 
 def forward(net: networks.Network) -> float:
   """Returns the operations of a forward pass of one image."""
-  return forward_at(net.name, net.contract.image_size)
+  return forward_at(net.parameters, net.contract.image_size)
 
 
-def forward_at(network: str, image_size: int) -> float:
-  """Returns the operations of an image of some size, by a network's name."""
-  parameters = networks.row(network).parameters
+def forward_at(parameters: int, image_size: int) -> float:
+  """Returns the operations of an image of some size.
+
+  Args:
+    parameters: of the network, without those of its head.
+    image_size: height and width in pixels.
+  """
   return _OPERATIONS_PER_PARAMETER_PIXEL * parameters * image_size**2
 
 

@@ -75,7 +75,8 @@ def _take_variables(
   candidates: Sequence[publishers.Source],
   key: str | None,
   ignore: Sequence[str],
-) -> tuple[dict[str, np.ndarray], list[str]]:
+  no_head: bool,
+) -> names.Backbone:
   """Takes the network's variables out of a checkpoint's, by their names.
 
   Args:
@@ -84,9 +85,11 @@ def _take_variables(
     candidates: sources that it may be from.
     key: the beginning of the names of the network's variables.
     ignore: patterns of names to leave out.
+    no_head: whether the backbone alone is taken.
 
   Returns:
-    The variables by the names that the sources give them, and notes.
+    The variables by the names that the sources give them, and notes. A head is
+    among the variables unless `no_head` says that the backbone alone is taken.
 
   Raises:
     InputError: a key or a pattern fits no name, or a network is there twice.
@@ -94,7 +97,10 @@ def _take_variables(
   # A key of a PyTorch file has led to its variables already.
   key = None if checkpoint.format == 'torch' else key
   try:
-    return names.select(checkpoint.tensors, candidates, key, ignore)
+    if no_head:
+      return names.select_backbone(checkpoint.tensors, candidates, key, ignore)
+    tensors, notes = names.select(checkpoint.tensors, candidates, key, ignore)
+    return names.Backbone(tensors, {}, tuple(notes))
   except ValueError as error:
     raise errors.InputError(f'{path}: {error}') from error
 
@@ -106,22 +112,26 @@ def _read(
   source: publishers.Source | None,
   key: str | None,
   ignore: Sequence[str],
-) -> tuple[publishers.Source, dict[str, np.ndarray], list[str]]:
+  no_head: bool,
+) -> tuple[publishers.Source, names.Backbone]:
   """Reads a network's variables; other arguments as of `convert`.
 
   Args:
     source: whose variables they are; None to tell.
 
   Returns:
-    The source, the variables by its names, and notes on what was left out.
+    The source; and the variables by its names, with notes on what was left out.
   """
   application = sources.keras_application(network)
   checkpoint = readers.read(path, application, key)
   candidates = sources.list_sources(network) if source is None else (source,)
-  tensors, notes = _take_variables(checkpoint, path, candidates, key, ignore)
+  taken = _take_variables(checkpoint, path, candidates, key, ignore, no_head)
   if source is None:
-    source = sources.recognize(network, tensors, path, sha, checkpoint.format)
-  return source, tensors, [*checkpoint.notes, *notes]
+    source = sources.recognize(
+      network, taken.tensors, path, sha, checkpoint.format
+    )
+  notes = (*checkpoint.notes, *taken.notes)
+  return source, dataclasses.replace(taken, notes=notes)
 
 
 def _check_conversion(
@@ -143,6 +153,20 @@ def _check_conversion(
   raise errors.InputError(
     f'{path} does not hold the weights of {network} as {source.name} names '
     f'them:{variables.summarize(conversion.problems)}'
+  )
+
+
+def _is_whole(
+  conversion: variables.Conversion,
+  taken: names.Backbone,
+  source: publishers.Source,
+) -> bool:
+  """Says whether a checkpoint has the published head, converted or left out.
+
+  A file with another head is not the published one, whatever its name.
+  """
+  return conversion.num_classes == source.num_classes or (
+    variables.has_published_head(taken.heads, source)
   )
 
 
@@ -226,56 +250,63 @@ def convert(
   published: bool = False,
   key: str | None = None,
   ignore: Sequence[str] = (),
+  no_head: bool = False,
   say: Callable[[str], None] = print,
 ) -> weights.Header:
   """Converts a public checkpoint to a weights file.
 
   Args:
-    network: name in the table of networks.
+    network: name in the table.
     source_file: the checkpoint, of any format that `readers` knows; of a
       TensorFlow checkpoint its prefix, or any of its parts.
     output: the .safetensors file to write.
-    source_name: who made the checkpoint, as slim, or what is known of it;
-      None to tell by its variables, where they tell.
-    imagenet_top1: its accuracy on ImageNet in 0 to 1, where that is known and
-      the file is not the one of which the table knows it.
+    source_name: who made the checkpoint, as slim, or what is known of it; None
+      to tell by its content.
+    imagenet_top1: in 0 to 1, where the table does not know that of this file.
     published: whether the user states that it is the file of the table.
     key: where the network is in the file, as `teacher.backbone`; None to tell.
     ignore: patterns of names of variables to leave out, as `head.*`.
+    no_head: whether the backbone alone is converted, whatever is beside it.
     say: is called with a line for all that is chosen, left out or not claimed.
 
   Returns:
     The header of the file that was written.
 
   Raises:
-    InputError: the checkpoint is damaged, refused, or of another network (what
-      is wrong with it is listed), or the output cannot be written.
+    InputError: the checkpoint is damaged, refused or of another network, or the
+      output cannot be written.
   """
   source_file, output = pathlib.Path(source_file), pathlib.Path(output)
   source = _resolve_source(network, source_name)
   _check_arguments(output, imagenet_top1)
   files.sweep(output.parent)
   sha = _hash(readers.file_of(source_file))
-  source, tensors, notes = _read(network, source_file, sha, source, key, ignore)
-  conversion = variables.convert(tensors, network, source)
-  _check_conversion(conversion, tensors, network, source, source_file)
-  for note in (*notes, *conversion.notes):
-    say(f'{source_file}: {note}')
+  source, taken = _read(network, source_file, sha, source, key, ignore, no_head)
+  conversion = variables.convert(taken.tensors, network, source, no_head)
+  _check_conversion(conversion, taken.tensors, network, source, source_file)
+  _say_notes(say, source_file, (*taken.notes, *conversion.notes))
   header = _make_header(
     network, source, source_file, sha, conversion.num_classes
   )
-  # A file with another head is not the published one, whatever its name.
-  is_whole = conversion.num_classes == source.num_classes
+  is_whole = _is_whole(conversion, taken, source)
   if not (is_whole and _is_published(source, source_file, sha, published)):
-    header = _drop_claims(header, conversion.arrays)
     stated = imagenet_top1 is not None
     say(provenance.explain_doubt(source, source_file, sha, stated))
+    header = _drop_claims(header, conversion.arrays)
   if source is source_name:
     header = _complete(header, source, conversion.arrays)
   header = _state_top1(header, imagenet_top1)
   files.make_directory(output.parent)
   weights.save(output, header, weights.unflatten(conversion.arrays))
   return header
+
+
+def _say_notes(
+  say: Callable[[str], None], path: pathlib.Path, notes: Sequence[str]
+) -> None:
+  """Says each note, after the file that it is of."""
+  for note in notes:
+    say(f'{path}: {note}')
 
 
 def convert_repository(
@@ -306,7 +337,7 @@ def convert_repository(
     if output.exists():
       return weights.read_header(output)
     repository = hub.fetch(name, output.with_suffix(''))
-    network, source, notes = hub_config.read(repository.config, name)
+    network, source, notes = hub_config.read(repository)
     if not repository.is_checked:
       place = repository.weights.parent
       notes.append(f'its files are those in {place}, with no hash to check')

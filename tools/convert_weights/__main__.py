@@ -65,6 +65,12 @@ _IGNORE = flags.DEFINE_multi_string(
   "--ignore='final_training_ops/*'; may be repeated. Without its head, a "
   'network has features and no logits.',
 )
+_NO_HEAD = flags.DEFINE_bool(
+  'no_head',
+  False,
+  'Converts the backbone alone, whatever is beside it in the file: a head of '
+  'any kind, the parts of a detector. The network has features and no logits.',
+)
 _LIST = flags.DEFINE_bool(
   'list', False, 'Print networks, sources and the files to look for.'
 )
@@ -83,6 +89,7 @@ _FLAGS = (
   _PUBLISHED,
   _KEY,
   _IGNORE,
+  _NO_HEAD,
   _LIST,
   _VERIFY,
 )
@@ -120,6 +127,7 @@ def _convert() -> None:
     published=published,
     key=_KEY.value,
     ignore=_IGNORE.value,
+    no_head=_NO_HEAD.value,
     say=lambda line: print(errors.printable(line)),
   )
   top1 = 'unknown'

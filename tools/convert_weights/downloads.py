@@ -90,7 +90,7 @@ def _fetch_repository(network: str, name: str) -> Download:
     InputError: it cannot be fetched, or is of another network.
   """
   repository = hub.fetch(name)
-  actual, source, _ = hub_config.read(repository.config, name)
+  actual, source, _ = hub_config.read(repository)
   if actual != network:
     raise errors.InputError(
       f'{name} holds {actual}, not {network}: name it with --network={actual}'

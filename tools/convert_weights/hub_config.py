@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
+import safetensors
 
 from tf_transfer import contract as contract_lib
 from tf_transfer import errors
@@ -45,7 +46,26 @@ class Candidate:
 
 # Architectures of timm that differ from one with a row in options alone:
 # its name, and these options of the backbone.
-_VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {}
+_VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+  # Position embeddings of other image sizes.
+  **{
+    f'{base}_{size}': (f'{base}_224', {'pretrained_size': size})
+    for base, size in (
+      ('vit_tiny_patch16', 384),
+      ('vit_small_patch16', 384),
+      ('deit_base_patch16', 384),
+      ('deit3_small_patch16', 384),
+      ('vit_base_patch16_clip', 384),
+      ('vit_base_patch16_siglip', 256),
+      ('vit_base_patch16_siglip', 384),
+      ('vit_base_patch16_siglip', 512),
+    )
+  },
+  'vit_base_patch16_clip_quickgelu_224': (
+    'vit_base_patch16_clip_224',
+    {'activation': 'quick_gelu'},
+  ),
+}
 # Checkpoints whose options are not those of their architecture in timm: other
 # checkpoints of the architecture are not like them.
 _EXCEPTIONS = ('timm/vit_base_patch16_clip_224.openai',)
@@ -64,13 +84,9 @@ def architectures() -> Mapping[str, tuple[Candidate, ...]]:
         name, _ = split_name(row.file)
         known[name] = (*known.get(name, ()), Candidate(network, row))
   for name, (base, options) in _VARIANTS.items():
-    known[name] = known.get(name, ()) + tuple(
-      Candidate(
-        one.network,
-        dataclasses.replace(one.row, options={**one.row.options, **options}),
-      )
-      for one in known[base]
-    )
+    for one in known.get(base, ()):
+      row = dataclasses.replace(one.row, options={**one.row.options, **options})
+      known[name] = (*known.get(name, ()), Candidate(one.network, row))
   return known
 
 
@@ -129,6 +145,9 @@ class _Pretrained(msgspec.Struct):
   crop_pct: Annotated[float, msgspec.Meta(gt=0, le=1)]
   crop_mode: Literal['center', 'squash', 'border'] = 'center'
   num_classes: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 1000
+  # Classes of the file's head ahead of those of the network.
+  label_offset: Literal[0, 1] = 0
+  classifier: str | list[str] | None = None
   license: str | None = None
 
 
@@ -142,13 +161,12 @@ class _Config(msgspec.Struct):
 
 
 def read(
-  path: pathlib.Path, repository: str
+  files: hub.Repository,
 ) -> tuple[str, publishers.Source, list[str]]:
-  """Reads a config.json.
+  """Reads what a repository says of its weights.
 
   Args:
-    path: of the file.
-    repository: that it is of, as timm/resnet50.a1_in1k.
+    files: of the repository.
 
   Returns:
     The network's name in the table, the source that the repository is, and
@@ -157,8 +175,11 @@ def read(
   Raises:
     InputError: the file is damaged, or of no architecture of the table.
   """
-  config = _parse(path, repository)
+  repository = files.name
+  config = _parse(files.config, repository)
   num_classes = _count_classes(config, repository)
+  if config.pretrained_cfg.label_offset and num_classes:
+    num_classes += _has_background(config, num_classes, files)
   chosen = _choose(config, repository, num_classes > 0)
   row = chosen.row
   contract = _make_contract(config.pretrained_cfg, repository)
@@ -193,7 +214,8 @@ def _parse(path: pathlib.Path, repository: str) -> _Config:
       f'{place} names no architecture: the repository does not hold a network '
       "in timm's own form. Convert its checkpoint with tf-transfer-convert"
     )
-  return schemas.convert(fields, _Config, place)
+  # As timm once wrote it, all in one.
+  return schemas.convert({'pretrained_cfg': fields, **fields}, _Config, place)
 
 
 def _count_classes(config: _Config, repository: str) -> int:
@@ -210,6 +232,26 @@ def _count_classes(config: _Config, repository: str) -> int:
   if config.num_classes is not None:
     return config.num_classes
   return config.pretrained_cfg.num_classes
+
+
+def _has_background(
+  config: _Config, num_classes: int, files: hub.Repository
+) -> bool:
+  """Says whether the head in a file has background as its first class.
+
+  timm drops it where a config says so; files of its later versions, whose
+  configs may say the same, are without.
+  """
+  name = f'{config.pretrained_cfg.classifier}.weight'
+  try:
+    with safetensors.safe_open(files.weights, framework='numpy') as file:
+      # A file is no dict.
+      if name not in file.keys():  # noqa: SIM118
+        return False
+      return file.get_slice(name).get_shape()[0] == num_classes + 1
+  # The reader of the variables says what is wrong.
+  except (safetensors.SafetensorError, OSError):
+    return False
 
 
 def _choose(config: _Config, repository: str, has_head: bool) -> Candidate:
@@ -229,11 +271,12 @@ def _choose(config: _Config, repository: str, has_head: bool) -> Candidate:
       f'counterpart here: {hint}known are {", ".join(known)}. A function of '
       "one's own that returns features can enter a study in its place"
     )
-  allowed = {'img_size': config.pretrained_cfg.input_size[-1]}
+  channels, *size = config.pretrained_cfg.input_size
+  allowed = {'img_size': (size, size[-1]), 'in_chans': (channels,)}
   changed = {
     key: value
     for key, value in config.model_args.items()
-    if allowed.get(key) != value
+    if value not in allowed.get(key, ())
   }
   if changed:
     listed = ', '.join(f'{key}={value!r}' for key, value in changed.items())

@@ -6,6 +6,7 @@ hold other networks beside the one that is meant.
 """
 
 import collections
+import dataclasses
 import fnmatch
 import re
 from collections.abc import Mapping, Sequence
@@ -26,6 +27,8 @@ _MIN_KNOWN = 0.5
 # Another prefix below which nearly as many names are known as below the best.
 _RIVAL = 0.9
 _MAX_LISTED = 6  # prefixes in an error
+_MAX_SHOWN = 3  # names of variables in a note
+_HEAD_PATH = 'params/head/'
 # What training puts on top of a backbone: the first part of a name.
 _HEADS = re.compile(
   r'(\w+_)?(head|heads|projector|predictor|projection|prediction|classifier|'
@@ -227,3 +230,100 @@ def select(
     noun = units.counted(len(dropped), 'variable')
     notes.append(f'{noun} of other heads left out, as {dropped[0]}')
   return tensors, notes
+
+
+@dataclasses.dataclass(frozen=True)
+class Backbone:
+  """The variables of a backbone alone, and what was beside them.
+
+  Attributes:
+    tensors: of the backbone, by the names that its sources give them.
+    heads: variables of a head as the sources name it.
+    notes: on what was left out.
+  """
+
+  tensors: Mapping[str, np.ndarray]
+  heads: Mapping[str, np.ndarray]
+  notes: tuple[str, ...]
+
+
+def select_backbone(
+  tensors: Tensors,
+  candidates: Sequence[publishers.Source],
+  key: str | None,
+  patterns: Sequence[str],
+) -> Backbone:
+  """Returns a backbone's variables, whatever else a checkpoint holds.
+
+  What lies among the backbone's own variables and is unknown is not left out:
+  a deeper network of the same design, or one with more in its blocks, is not
+  this network.
+
+  Args:
+    tensors: of a checkpoint.
+    candidates: sources that it may be from.
+    key: as for `select`.
+    patterns: as for `select`.
+
+  Raises:
+    ValueError: as in `select`; or there is such a variable.
+  """
+  notes = []
+  tensors, counts = ignore(tensors, patterns)
+  if key is not None:
+    tensors = take_key(tensors, key)
+  prefix = find_prefix(tuple(tensors), candidates)
+  below = {
+    name.removeprefix(prefix): array
+    for name, array in tensors.items()
+    if name.startswith(prefix)
+  }
+  below, more = ignore(below, patterns)
+  for pattern in patterns:
+    if not counts[pattern] + more[pattern]:
+      raise ValueError(f'--ignore={pattern} matches no variable')
+  backbone, heads, others = _divide(below, candidates)
+  inside = {_place(name) for name in backbone}
+  strange = [name for name in others if _place(name) in inside]
+  if strange:
+    raise ValueError(
+      f'{strange[0]} is no variable of this network and lies among those of '
+      f'its backbone, with {len(strange) - 1:,} more: this is another network. '
+      'If it is not, --ignore=PATTERN leaves variables out by their names'
+    )
+  where = f' below {prefix[:-1]}' if prefix else ''
+  notes.append(
+    f'{units.counted(len(backbone), "variable")} of the backbone{where}'
+  )
+  outside = [name for name in tensors if not name.startswith(prefix)]
+  left_out = [*(prefix + name for name in (*heads, *others)), *outside]
+  if left_out:
+    shown = ', '.join(left_out[:_MAX_SHOWN])
+    dots = ', ...' if len(left_out) > _MAX_SHOWN else ''
+    noun = units.counted(len(left_out), 'variable')
+    notes.append(f'{noun} left out: {shown}{dots}')
+  return Backbone(backbone, heads, tuple(notes))
+
+
+def _divide(
+  tensors: Tensors, candidates: Sequence[publishers.Source]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[str]]:
+  """Divides variables into a backbone's, a head's, and the names of others."""
+  matchers = [rules.Matcher(source.rules) for source in candidates]
+  backbone, heads, others = {}, {}, []
+  for name, array in tensors.items():
+    matches = [matcher.find(name) for matcher in matchers]
+    paths = [path or '' for rule, path in matches if rule is not None]
+    if not paths:
+      others.append(name)
+    elif all(path.startswith(_HEAD_PATH) for path in paths):
+      heads[name] = array
+    else:
+      backbone[name] = array
+  return backbone, heads, others
+
+
+def _place(name: str) -> tuple[str, ...]:
+  """Returns the first two parts of a name, with # for numbers."""
+  parts = _SEPARATOR.split(name)[:2]
+  return tuple(re.sub(r'\d+', '#', part) for part in parts)

@@ -98,6 +98,17 @@ def _count_classes(
   return source.num_classes
 
 
+def has_published_head(arrays: Arrays, source: publishers.Source) -> bool:
+  """Says whether a head has the classes of the published one.
+
+  Args:
+    arrays: of a head, by the source's names.
+    source: whose names they are.
+  """
+  converted, _ = rules.apply_rules(arrays, source.rules)
+  return converted.get(_HEAD[1], np.zeros(0)).size == source.num_classes
+
+
 def _describe_head(num_classes: int, source: publishers.Source) -> list[str]:
   """Says what a head is that is not the published one."""
   if num_classes == source.num_classes:
@@ -114,7 +125,10 @@ def _describe_head(num_classes: int, source: publishers.Source) -> list[str]:
 
 
 def convert(
-  tensors: Arrays, network: str, source: publishers.Source
+  tensors: Arrays,
+  network: str,
+  source: publishers.Source,
+  no_head: bool = False,
 ) -> Conversion:
   """Converts a checkpoint's arrays to the network's variables by path.
 
@@ -122,6 +136,7 @@ def convert(
     tensors: by the source's names.
     network: in the table.
     source: whose names they are.
+    no_head: whether the head was left out, so that nothing is said of it.
   """
   tensors, notes = _widen(tensors)
   arrays, problems = rules.apply_rules(tensors, source.rules)
@@ -140,7 +155,11 @@ def convert(
   return Conversion(
     arrays,
     num_classes,
-    (*notes, *more_notes, *_describe_head(num_classes, source)),
+    (
+      *notes,
+      *more_notes,
+      *([] if no_head else _describe_head(num_classes, source)),
+    ),
     tuple(problems),
   )
 

@@ -24,19 +24,6 @@ def task_of(dataset, num_folds=5, tmp_path=None):
   )
 
 
-def test_networks_are_listed_cheapest_first_and_once(tiny_config, tmp_path):
-  config = choose.get_config('digits')
-  config.weights_dir = tiny_config.weights_dir
-  other = tmp_path / 'weights' / 'other.safetensors'
-  copy = tmp_path / 'copy.safetensors'
-  copy.write_bytes(other.read_bytes())
-  config.networks = (str(copy), str(other), 'tiny', 'resnet50')
-  sources, skipped = selection.list_sources(config, tmp_path)
-  assert [one.weights for one in sources] == [str(copy), 'tiny']
-  assert [one.network for one in skipped] == ['resnet50']
-  assert sources[0].operations <= sources[1].operations
-
-
 def test_images_of_test_are_never_used(digits):
   task = task_of(digits)
   assert len(task.images) == 1430
@@ -99,7 +86,7 @@ def test_several_labels_are_an_error(digits):
 def source(name, image_size, digits_contract):
   header = dataclasses.make_dataclass('Header', ['network'])(name)
   contract = dataclasses.replace(digits_contract, image_size=image_size)
-  return candidates.Source(name, name, None, header, name, contract)
+  return candidates.Source(name, name, None, header, name, contract, 1000)
 
 
 def test_a_network_is_skipped_if_it_is_estimated_to_end_too_late(lite0):

@@ -205,7 +205,9 @@ def build(records: Sequence[Record], setting: str) -> AccuracyTable:
   for record in records:
     row = networks.index(record['network'])
     column = datasets.index(record['dataset'])
-    families[row] = networks_lib.family(record['architecture'])
+    families[row] = record.get('family') or networks_lib.family(
+      record['architecture']
+    )
     measures[row] = top1_protocol.measure(record)
     if record['imagenet_top1'] is not None:
       top1[row] = statistics.clip_to_half_example(

@@ -47,10 +47,11 @@ class Source:
   Attributes:
     network: its name among those that are tried.
     weights: the name or path by which a config can name it.
-    path: of the weights file.
-    header: of the weights file.
-    sha256: of the weights file.
+    path: of the weights file; None for a function of the user's.
+    header: of the weights file, or what stands for it.
+    sha256: of the weights file, or what stands for it.
     contract: what it expects of images, with the size that the config names.
+    parameters: their number, or an assumption of it.
   """
 
   network: str
@@ -59,6 +60,7 @@ class Source:
   header: weights_lib.Header
   sha256: str
   contract: contract_lib.Contract
+  parameters: int = 1
 
   @property
   def title(self) -> str:
@@ -68,8 +70,7 @@ class Source:
   @property
   def operations(self) -> float:
     """How costly the network is beside others: parameters times pixels."""
-    parameters = networks.row(self.header.network).parameters
-    return float(parameters * self.contract.image_size**2)
+    return float(self.parameters * self.contract.image_size**2)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -205,7 +206,7 @@ def try_network(
       parameters=speed.count_parameters(net),
       flops=measured_speed.flops,
       images_per_second=measured_speed.images_per_second,
-      file_size=source.path.stat().st_size,
+      file_size=source.path.stat().st_size if source.path else 0,
       seconds=seconds_before + time.monotonic() - started,
     ),
     estimates=estimated,

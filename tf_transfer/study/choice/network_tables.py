@@ -92,10 +92,10 @@ def _network_cells(
     if math.isfinite(low)
     else number(low),
     _tied(choice, candidate.network),
-    number(cost.parameters / 1e6),
+    number(cost.parameters / 1e6 or math.nan),
     number(cost.flops / 1e9),
     *(number(cost.images_per_second.get(b, math.nan)) for b in batches),
-    number(cost.file_size / 1e6),
+    number(cost.file_size / 1e6 or math.nan),
     number(cost.seconds),
   ]
 

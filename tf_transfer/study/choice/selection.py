@@ -1,4 +1,4 @@
-"""Lists the networks of a choice, and tries them, the cheapest first."""
+"""Tries the networks of a choice, the cheapest first."""
 
 import dataclasses
 import pathlib
@@ -11,91 +11,25 @@ import numpy as np
 from tf_transfer import datasets, errors, networks
 from tf_transfer.datasets import splits
 from tf_transfer.datasets.dataset import concatenate
-from tf_transfer.networks import weights as weights_lib
 from tf_transfer.runtime import progress, units
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import cost_model, duration_check, weights_files
-from tf_transfer.study.analysis import accuracy_table
 from tf_transfer.study.choice import (
   candidates,
   learning_curve,
   out_of_fold,
   types,
 )
-from tf_transfer.transfer.fixed_features import feature_cache, features
+from tf_transfer.transfer.fixed_features import (
+  extractors,
+  feature_cache,
+  features,
+)
 
 # From so many images of val on, networks are compared on val alone.
 LARGE_VAL = 2000
-# In config.networks: every network that there are weights of.
-_ALL = 'all'
 # Networks in memory at once, which share decoded images.
 _MAX_LOADED = 4
-
-
-def list_sources(
-  config: ml_collections.ConfigDict, workdir: pathlib.Path
-) -> tuple[list[candidates.Source], list[types.Skipped]]:
-  """Lists the networks of a config, from the cheapest to the most expensive.
-
-  Args:
-    config: of the job.
-    workdir: of the job.
-
-  Returns:
-    The networks that can be tried; and those that cannot, with the reason.
-
-  Raises:
-    InputError: there is none that can be tried.
-  """
-  located, skipped = {}, []
-  for name in _expand(config, workdir):
-    try:
-      source = weights_files.locate(name)
-      path = weights_files.prepare(source, config, workdir)
-      sha256 = weights_lib.sha256(path)
-      if sha256 not in {known[2] for known in located.values()}:
-        located[name] = path, weights_lib.read_header(path), sha256
-    except errors.CannotWrite:
-      raise
-    except errors.InputError as error:
-      skipped.append(types.Skipped(name, str(error)))
-  if not located:
-    reasons = '\n'.join(network.reason for network in skipped)
-    raise errors.InputError(
-      reasons
-      or 'no network: there are no weights in weights_dir, and no package with '
-      'weights is installed; docs/networks.md says where to get them'
-    )
-  labels = accuracy_table.labels(
-    [
-      (header.network, sha256, header.tag)
-      for _, header, sha256 in located.values()
-    ]
-  )
-  sources = []
-  for (name, (path, header, sha256)), label in zip(
-    located.items(), labels, strict=True
-  ):
-    contract = header.contract
-    if config.image_size:
-      contract = dataclasses.replace(contract, image_size=config.image_size)
-    sources.append(
-      candidates.Source(label, name, path, header, sha256, contract)
-    )
-  return sorted(sources, key=lambda source: source.operations), skipped
-
-
-def _expand(
-  config: ml_collections.ConfigDict, workdir: pathlib.Path
-) -> list[str]:
-  """Replaces 'all' by the networks that there are weights of."""
-  names: list[str] = []
-  for name in config.networks:
-    if name == _ALL:
-      names += weights_files.available(config, workdir)
-    else:
-      names.append(name)
-  return list(dict.fromkeys(names))
 
 
 def make_task(
@@ -211,7 +145,7 @@ def check_duration(
   if not sources:
     return
   sizes = [
-    (source.header.network, source.contract.image_size) for source in sources
+    (source.parameters, source.contract.image_size) for source in sources
   ]
   seconds = cost_model.extraction_seconds(
     sizes, len(task.images), cost_model.operations_per_second()
@@ -384,7 +318,7 @@ def _extractor(
 ) -> features.Extractor:
   """Builds the feature extractor of a network."""
   config = task.config
-  return features.Extractor(
+  return extractors.build(
     net,
     feature_cache.from_config(config.features, task.workdir),
     features.Options.from_config(config.features),

@@ -10,6 +10,7 @@ import jax.extend.core
 import numpy as np
 
 from tf_transfer import networks
+from tf_transfer.networks import custom_function
 from tf_transfer.runtime import devices
 from tf_transfer.transfer.fixed_features import features
 
@@ -49,6 +50,8 @@ def measure(extract: features.Extractor, net: networks.Network) -> Speed:
   pixels = np.random.default_rng(0).integers(
     0, 256, (max(BATCH_SIZES), size, size, 3), np.uint8
   )
+  if isinstance(net, custom_function.FunctionNetwork):
+    return _measure_function(net, pixels)
   traced = trace_single(net, pixels[:1])
   flops = count_flops(traced.jaxpr.jaxpr)
   single = traced.lower().compile(compiler_options=devices.compiler_options())
@@ -62,6 +65,22 @@ def measure(extract: features.Extractor, net: networks.Network) -> Speed:
     {
       BATCH_SIZES[0]: 1 / _fastest_seconds(lambda: single(variables, image)),
       BATCH_SIZES[1]: large / _fastest_seconds(lambda: extract.apply(batch)),
+    },
+  )
+
+
+def _measure_function(
+  net: custom_function.FunctionNetwork, pixels: np.ndarray
+) -> Speed:
+  """Measures a function of the user's, whose operations are not known."""
+  return Speed(
+    math.nan,
+    {
+      size: size
+      / _fastest_seconds(
+        lambda size=size: net.features_of_pixels({}, pixels[:size])
+      )
+      for size in BATCH_SIZES
     },
   )
 
@@ -127,7 +146,12 @@ def _fastest_seconds(function: Callable[[], jax.Array]) -> float:
 
 
 def count_parameters(net: networks.Network) -> int:
-  """Counts a network's parameters, without those of its head."""
+  """Counts a network's parameters, without those of its head.
+
+  Of a function they are those that it states; 0 if it states none.
+  """
+  if isinstance(net, custom_function.FunctionNetwork):
+    return net.stated_parameters
   return sum(
     x.size for x in jax.tree.leaves(net.variables['params']['backbone'])
   )

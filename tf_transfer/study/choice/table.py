@@ -49,11 +49,11 @@ def _row(candidate: types.Candidate, decided: types.Verdict) -> list[str]:
     verdict.percent(accuracy.value),
     f'{100 * accuracy.low:.1f} to {100 * accuracy.high:.1f}',
     _tied(candidate.network, decided),
-    f'{cost.parameters / 1e6:.1f} M',
+    f'{cost.parameters / 1e6:.1f} M' if cost.parameters else '–',
     '–' if math.isnan(cost.flops) else f'{cost.flops / 1e9:.2g}',
     _digits(speeds[min(speeds)]),
     _digits(speeds[max(speeds)]),
-    f'{cost.file_size / 1e6:.1f} MB',
+    f'{cost.file_size / 1e6:.1f} MB' if cost.file_size else '–',
     units.duration(cost.seconds, precise=True),
   ]
 

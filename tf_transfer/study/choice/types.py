@@ -20,12 +20,12 @@ class Cost:
   """What a network costs whoever uses it.
 
   Attributes:
-    parameters: their number, without those of a head.
+    parameters: their number, without those of a head; 0 if it is not known.
     flops: floating-point operations of an image, a multiplication and an
-      addition counting as two.
+      addition counting as two; NaN if they are not known.
     images_per_second: by batch size, measured on this device; decoding and
       resizing do not count.
-    file_size: of the weights file, in bytes.
+    file_size: of the weights file, in bytes; 0 where there is none.
     seconds: that trying the network took.
   """
 

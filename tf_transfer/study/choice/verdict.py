@@ -5,6 +5,7 @@ for console and page.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -33,15 +34,21 @@ def by_cost(candidates: Sequence[types.Candidate]) -> list[types.Candidate]:
     least = _SAME_SPEED * max(map(speed, rest))
     cheapest = min(
       (candidate for candidate in rest if speed(candidate) >= least),
-      key=lambda candidate: (
-        candidate.cost.flops,
-        candidate.cost.parameters,
-        candidate.network,
-      ),
+      key=_cost_key,
     )
     rest.remove(cheapest)
     ordered.append(cheapest)
   return ordered
+
+
+def _cost_key(candidate: types.Candidate) -> tuple[float, float, str]:
+  """Returns what orders networks that are as fast; the unknown comes last."""
+  flops, parameters = candidate.cost.flops, candidate.cost.parameters
+  return (
+    math.inf if math.isnan(flops) else flops,
+    parameters or math.inf,
+    candidate.network,
+  )
 
 
 def speed(candidate: types.Candidate) -> float:
@@ -282,17 +289,27 @@ def _gain(recommended: types.Candidate, best: types.Candidate) -> str:
   as_fast = f'{ratio:.1f} times as fast'
   if ratio <= _SAME_COST:
     as_fast = 'about as fast'
-  smaller = best.cost.parameters / recommended.cost.parameters
-  if smaller > _SAME_COST:
-    size = f'{smaller:.1f} times fewer parameters'
-  elif smaller < 1 / _SAME_COST:
-    size = f'{1 / smaller:.1f} times as many parameters'
-  else:
-    size = 'about as many parameters'
   return (
-    f'{recommended.title} is {as_fast} as {best.title}, and has {size}. '
+    f'{recommended.title} is {as_fast} as {best.title}'
+    f'{_compare_sizes(recommended, best)}. '
     f'Where accuracy counts more than cost, take {best.title}.'
   )
+
+
+def _compare_sizes(recommended: types.Candidate, best: types.Candidate) -> str:
+  """Says how many parameters the recommended network has beside the best.
+
+  Returns:
+    ', and has 2.0 times fewer parameters'; '' where a number is not known.
+  """
+  if not recommended.cost.parameters or not best.cost.parameters:
+    return ''
+  smaller = best.cost.parameters / recommended.cost.parameters
+  if smaller > _SAME_COST:
+    return f', and has {smaller:.1f} times fewer parameters'
+  if smaller < 1 / _SAME_COST:
+    return f', and has {1 / smaller:.1f} times as many parameters'
+  return ', and has about as many parameters'
 
 
 def measure_choice(

@@ -32,6 +32,8 @@ def check_test(
     InputError: no image of test can be decoded, or features cannot be computed
       or cached.
   """
+  if not extract.sees_images:
+    return
   train, test = dataset.splits['train'], dataset.splits['test']
   if train.base and test.base and train.base[0] is test.base[0]:
     # The features of train are computed with those of test.

@@ -156,7 +156,10 @@ class Extractor:
   Attributes:
     feature_dim: D, the width of the features.
     batch_size: images per batch on all devices together.
+    sees_images: whether features are computed, of images.
   """
+
+  sees_images = True
 
   def __init__(
     self,
@@ -228,7 +231,7 @@ class Extractor:
     """Returns everything that determines the features of a split."""
     return {
       'version': _VERSION,
-      'weights': self._net.sha256,
+      'weights': self._net.features_sha256,
       'contract': self._net.contract.to_json(),
       'resize': self._options.resize,
       'layer': self._options.layer,

@@ -150,11 +150,7 @@ class Search:
 
   def build_network(self, variables: Mapping[str, Any]) -> networks.Network:
     """Builds the network for inference, with a head for the dataset."""
-    model = networks.build(
-      self.net.name,
-      num_classes=len(self.dataset.classes),
-      **self.net.header.options,
-    )
+    model = networks.rebuild(self.net, num_classes=len(self.dataset.classes))
     return dataclasses.replace(self.net, model=model, variables=variables)
 
   def open_checkpoints(self, name: str) -> checkpoints_lib.Checkpoints:

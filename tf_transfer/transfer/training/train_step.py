@@ -210,14 +210,12 @@ def build_model(
   networks.check_image_size(
     net.name, net.contract.image_size, config.auxiliary_head
   )
-  options = dict(net.header.options)
-  options['momentum'] = batch_norm_momentum(num_examples / config.batch_size)
-  return networks.build(
-    net.name,
+  return networks.rebuild(
+    net,
     num_classes=num_classes,
     dropout=config.dropout,
     auxiliary_head=config.auxiliary_head,
-    **options,
+    momentum=batch_norm_momentum(num_examples / config.batch_size),
   )
 
 
