@@ -112,6 +112,26 @@ def choose(
   return next(iter((*alike, *usable)), None)
 
 
+def network_of(repository: str) -> str:
+  """Returns the network of the table that a repository is of; '' if unknown."""
+  name, _ = split_name(repository)
+  chosen = choose(name, repository)
+  return chosen.network if chosen else ''
+
+
+def list_with_recipes(network: str) -> tuple[str, ...]:
+  """Lists the repositories of a network whose recipe is known.
+
+  They are those with a top-1 that timm publishes, the best first.
+  """
+  names = [f'{hub.PREFIX}{name}' for name in published_timm.checkpoints()]
+  return tuple(
+    name
+    for name in names
+    if timm_recipes.find(name) is not None and network_of(name) == network
+  )
+
+
 def split_name(repository: str) -> tuple[str, str]:
   """Returns architecture and tag of timm/ARCHITECTURE.TAG; '' without a tag."""
   name, _, tag = repository.removeprefix(hub.PREFIX).partition('.')
