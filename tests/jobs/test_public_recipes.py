@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from tests.networks import drawn
+from tests.study import tiny
 from tf_transfer import contract, errors, networks
 from tf_transfer.configs import public_recipes as config_lib
-from tf_transfer.jobs import public_recipes
+from tf_transfer.jobs import public_recipes, study
 from tf_transfer.networks import published_timm, weights
 from tf_transfer.networks import recipe as recipe_lib
 
-NETWORK = 'inception_small'
 # Label smoothing, mixup and top-1 of each file; mixup of the last is unknown.
 RECIPES = {
   'plain': (False, False, 0.70),
@@ -26,17 +26,19 @@ RECIPES = {
 }
 
 
-@pytest.fixture(scope='module')
-def directory(tmp_path_factory):
-  """Writes weights of one network by several recipes, and another network."""
-  folder = tmp_path_factory.mktemp('weights')
-  model = networks.build(NETWORK, num_classes=3)
-  variables = drawn.variables(model, 32)
+@pytest.fixture
+def directory(tmp_path, monkeypatch, network):
+  """Writes weights of one network by several recipes."""
+  monkeypatch.setitem(networks.TABLE, 'tiny', tiny.ROW)
+  folder = tmp_path / 'weights'
+  folder.mkdir()
+  size = networks.row(network).image_size
+  variables = drawn.variables(networks.build(network, num_classes=3), size)
   for number, (name, (smoothing, mixup, top1)) in enumerate(RECIPES.items()):
     header = weights.Header(
-      NETWORK,
+      network,
       {},
-      contract.Contract(32, (127.5,) * 3, (127.5,) * 3),
+      contract.Contract(size, (127.5,) * 3, (127.5,) * 3),
       num_classes=3,
       imagenet_top1=top1,
       imagenet_top1_source='made up',
@@ -53,11 +55,10 @@ def directory(tmp_path_factory):
 
 
 @pytest.fixture
-def config(directory, digits_cache):
-  made = config_lib.get_config(NETWORK)
+def config(directory, network):
+  made = config_lib.get_config(network)
   made.weights_dir = str(directory)
   made.datasets = ('digits',)
-  made.data.cache_dir = str(digits_cache)
   made.logistic_regression.num_penalties = 2
   made.data.examples_per_class = 5
   made.report = made.tensorboard = False
@@ -69,12 +70,26 @@ def read(path):
     return list(csv.reader(file))
 
 
-def test_one_command_and_the_same_again(config, tmp_path, capsys):
+@pytest.fixture
+def network():
+  """The network whose weights there are; some tests take another."""
+  return 'tiny'
+
+
+@pytest.mark.parametrize(
+  'network',
+  ['tiny', pytest.param('inception_small', marks=pytest.mark.slow)],
+)
+def test_one_command_and_the_same_again(
+  config, network, tmp_path, capsys, monkeypatch
+):
+  if network == 'tiny':  # The study's own figures take seconds.
+    monkeypatch.setattr(study.conclude_lib, 'conclude', lambda *arguments: None)
   public_recipes.run(config, tmp_path)
   out = capsys.readouterr().out
   assert '6 cells: 0 found' in out
   assert public_recipes.CAVEAT in out
-  assert '6 weights files of inception_small' in out
+  assert f'6 weights files of {network}' in out
   header, *rows = read(tmp_path / 'public_recipes.csv')
   assert len(rows) == 6
   column = {name: number for number, name in enumerate(header)}
@@ -84,7 +99,7 @@ def test_one_command_and_the_same_again(config, tmp_path, capsys):
     words = {True: 'yes', False: 'no', None: '?'}
     assert row[column['label smoothing']] == words[recipe[0]]
     assert row[column['mixup']] == words[recipe[1]]
-    assert row[column['EMA'] if 'EMA' in column else column['dropout']] == '?'
+    assert row[column['dropout']] == '?'
   effects = {row[0]: row[1:] for row in read(tmp_path / 'recipe_effects.csv')}
   assert effects['mixup'][:3] == ['2', '3', '1']
   assert effects['label smoothing'][:3] == ['3', '3', '0']
@@ -119,6 +134,21 @@ def test_networks_of_other_architectures(config, tmp_path):
   config.architectures = ('resnet5',)
   with pytest.raises(errors.InputError, match='resnet5'):
     public_recipes.run(config, tmp_path)
+
+
+def test_weights_on_the_hub_are_told_by_their_names(tmp_path):
+  """Without a connection, and before anything is fetched."""
+  config = config_lib.get_config('resnet50')
+  config.networks = ('timm/resnet50.a2_in1k', 'timm/resnet50.a2_in1k')
+  selected = public_recipes._select_networks(config, tmp_path)
+  assert selected == ('timm/resnet50.a2_in1k',)
+  for name, said in (
+    ('timm/resnet18.a2_in1k', 'is resnet18, and'),
+    ('timm/unheard_of.a2_in1k', 'is of no network of the table'),
+  ):
+    config.networks = (name,)
+    with pytest.raises(errors.InputError, match=said):
+      public_recipes._select_networks(config, tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -245,7 +245,15 @@ def _effect_rows(
 def _say_companions(effect: recipe_effects.Effect) -> str:
   """Says which ingredients go with one."""
   parts = [f'always {name}' for name in effect.same]
-  return ', '.join([*parts, *(f'mostly {name}' for name in effect.alike)])
+  parts += [f'mostly {name}' for name in effect.alike]
+  if _rests_on_one(effect):
+    parts.append('rests on one weights file')
+  return ', '.join(parts)
+
+
+def _rests_on_one(effect: recipe_effects.Effect) -> bool:
+  """Tells whether one checkpoint alone has an ingredient, or lacks it."""
+  return min(effect.num_with, effect.num_without) == 1
 
 
 def paper_effects() -> dict[str, recipe_effects.Estimate]:
@@ -282,6 +290,8 @@ def _answer(
     )
     if effect.same:
       line += f' So they are with {", ".join(effect.same)}: the same weights.'
+    if _rests_on_one(effect):
+      line += ' It rests on one weights file.'
     lines.append(line)
   if estimated and not told:
     lines.append(

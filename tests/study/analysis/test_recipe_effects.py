@@ -28,8 +28,8 @@ def effect_of(checkpoints, factor):
   return next(effect for effect in effects if effect.factor == factor)
 
 
-# statsmodels 0.15.0: OLS on indicators of the groups (and the log-odds of top-1)
-# and the factor; params, conf_int() and df_resid of the last.
+# statsmodels 0.15.0: OLS on indicators of the groups (and the log-odds of
+# top-1) and the factor; params, conf_int() and df_resid of the last.
 @pytest.mark.parametrize(
   ('covariate', 'golden'),
   [

@@ -51,12 +51,20 @@ def test_a_panel_for_each_ingredient_that_some_have(saved, tmp_path):
   public_recipes.transfer_vs_top1(checkpoints, effects, tmp_path / 'a')
   axes = saved['a'].axes
   titles = [axis.get_title() for axis in axes]
-  assert titles == ['weights of ResNet-50, ResNet-18', 'dropout', 'mixup']
+  assert titles == [
+    'weights of ResNet-50, ResNet-18',
+    'dropout\n4 with, 4 without',
+    'mixup\n3 with, 3 without, 2 not known',
+  ]
   # All that have a top-1 are named, and are in each panel.
   texts = {text.get_text() for text in axes[0].texts}
-  assert texts == {f'tag{i}_in1k' for i in range(1, 8)}
-  legend = [text.get_text() for text in axes[2].get_legend().get_texts()]
-  assert legend == ['not known (2)', 'without (3)', 'with (2)']
+  assert texts == {f'tag{i}' for i in range(1, 8)}
+  (legend,) = saved['a'].legends
+  words = [text.get_text() for text in legend.get_texts()]
+  assert words[:3] == ['with', 'without', 'not known']
+  assert words[3:] == ['ResNet-50', 'ResNet-18']
+  drawn = [line.get_color() for line in axes[2].get_lines()]
+  assert sorted(map(drawn.count, set(drawn))) == [2, 2, 3]
   marks = [line.get_marker() for line in axes[2].get_lines()]
   assert marks.count('o') == 4
   assert marks.count('s') == 3
@@ -76,7 +84,7 @@ def test_effects_beside_the_papers(saved, tmp_path):
   names = [text.get_text() for text in axis.get_yticklabels()]
   assert names[:2] == [
     'dropout\n4 with, 4 without',
-    'mixup\n3 with, 3 without',
+    'mixup\n3 with, 3 without, 2 not known',
   ]
   assert len(names) == 5  # With the paper's other three.
   ours, equal, papers = axis.containers

@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib import lines
 from matplotlib.axes import Axes
 
 from tf_transfer.errors import InputError
@@ -12,7 +13,16 @@ from tf_transfer.study.figures import axes as axes_lib
 from tf_transfer.study.figures import canvas, glyphs, labels, style
 
 _MARKERS = 'osD^vP*X'
-_WITH, _WITHOUT, _UNKNOWN = '#b2182b', '#2166ac', '0.7'
+_RED, _BLUE = '#b2182b', '#2166ac'
+# Whether weights have an ingredient -> how they are drawn, and called.
+_LOOKS: Mapping[bool | None, Mapping[str, str]] = {
+  True: {'color': _RED},
+  False: {'color': _BLUE, 'markerfacecolor': 'white'},
+  None: {'color': '0.7', 'markerfacecolor': 'none'},
+}
+_WORDS = {True: 'with', False: 'without', None: 'not known'}
+# Ends most tags, and tells nothing apart.
+_COMMON_ENDING = '_in1k'
 _LETTERS = 30  # Of a label.
 _NUM_COLUMNS = 3
 
@@ -56,8 +66,14 @@ def transfer_vs_top1(
     first.set_title('weights of ' + ', '.join(map(style.name_text, markers)))
     for axis, effect in zip(others, varied, strict=True):
       _draw_points(axis, checkpoints, markers, effect.factor)
-      axis.set_title(recipe_effects.FACTORS[effect.factor])
-      axis.legend(fontsize=7.5, loc='best')
+      axis.set_title(
+        f'{recipe_effects.FACTORS[effect.factor]}\n{_count(effect)}'
+      )
+    if others:
+      handles = _make_legend(markers)
+      figure.legend(
+        handles=handles, loc='outside lower center', ncols=6, fontsize=9
+      )
     labels.place_all(figure, [_make_labels(first, checkpoints)])
     canvas.save(figure, path)
 
@@ -79,26 +95,33 @@ def _draw_points(
   factor: str | None,
 ) -> None:
   """Draws the checkpoints, by whether they have a factor; None: all alike."""
-  kinds = (
-    (None, 'not known', {'color': _UNKNOWN, 'markerfacecolor': 'none'}),
-    (False, 'without', {'color': _WITHOUT, 'markerfacecolor': 'white'}),
-    (True, 'with', {'color': _WITH}),
-  )
-  for value, word, look in kinds:
-    own = [one for one in checkpoints if factor and one.has(factor) is value]
-    if factor is None and value is None:
-      own, look = list(checkpoints), {'color': style.INK}
-    for number, one in enumerate(own):
-      axis.errorbar(
-        one.top1,
-        one.mean_log_odds,
-        yerr=one.error or None,
-        fmt=markers[one.architecture],
-        markersize=5.5,
-        elinewidth=0.7,
-        label=f'{word} ({len(own)})' if not number else None,
-        **look,
-      )
+  for one in checkpoints:
+    look = {'color': style.INK}
+    if factor is not None:
+      look = _LOOKS[one.has(factor)]
+    axis.errorbar(
+      one.top1,
+      one.mean_log_odds,
+      yerr=one.error or None,
+      fmt=markers[one.architecture],
+      markersize=5.5,
+      elinewidth=0.7,
+      **look,
+    )
+
+
+def _make_legend(markers: Mapping[str, str]) -> list[lines.Line2D]:
+  """Returns the entries of the legend: what colors and marks mean."""
+  looks = [
+    {'marker': 'o', 'label': word, **_LOOKS[value]}
+    for value, word in _WORDS.items()
+  ]
+  if len(markers) > 1:
+    looks += [
+      {'marker': marker, 'label': style.name_text(name), 'color': style.INK}
+      for name, marker in markers.items()
+    ]
+  return [lines.Line2D([], [], linestyle='', **look) for look in looks]
 
 
 def _make_labels(axis: Axes, checkpoints: _Checkpoints) -> labels.Labels:
@@ -110,7 +133,10 @@ def _make_labels(axis: Axes, checkpoints: _Checkpoints) -> labels.Labels:
     axis,
     x,
     y,
-    [glyphs.drawable(one.label, _LETTERS) for one in checkpoints],
+    [
+      glyphs.drawable(one.label.removesuffix(_COMMON_ENDING), _LETTERS)
+      for one in checkpoints
+    ],
     labels.bar_obstacles(x, y - error, y + error),
   )
 
@@ -147,13 +173,20 @@ def effects(
         'at equal ImageNet top-1',
         0,
         's',
-        _WITH,
+        _RED,
         {e.factor: e.at_equal_top1 for e in shown},
       ),
-      ("the paper's difference, C1 to C5", -0.2, 'D', _WITHOUT, paper),
+      (
+        "the paper's difference, on its twelve datasets",
+        -0.2,
+        'D',
+        _BLUE,
+        paper,
+      ),
     )
     for name, offset, marker, color, values in series:
       _draw_series(axis, values, rows, offset, marker, color, name)
+    axis.set_title('What goes with it: recipes differ in many things at once')
     axis.axvline(0, color='0.5', linewidth=0.8)
     axis.set_yticks(
       list(rows.values()),
@@ -169,7 +202,10 @@ def effects(
 
 def _count(effect: recipe_effects.Effect) -> str:
   """Says how many weights have an ingredient."""
-  return f'{effect.num_with} with, {effect.num_without} without'
+  text = f'{effect.num_with} with, {effect.num_without} without'
+  if effect.num_unknown:
+    text += f', {effect.num_unknown} not known'
+  return text
 
 
 def _draw_series(
