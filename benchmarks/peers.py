@@ -35,4 +35,8 @@ PEERS = {
     )
     for size in ('b0', 'b1', 'b2', 'b3', 's', 'm', 'l')
   },
+  **{
+    f'convnext_{size}': (f'ConvNeXt{size.capitalize()}', f'convnext_{size}')
+    for size in ('tiny', 'small', 'base')
+  },
 }

@@ -411,8 +411,8 @@ class Study(Group):
 
   # The cells: every network × every dataset × every setting.
 
-  # Names of the table, weights files, or repositories of the hub, timm/NAME.
-  # 'all': every network whose weights are in weights_dir or a Python package.
+  # Names of the table, weights files, repositories of the hub (timm/NAME), or
+  # one's own: module:function, features:DIR. 'all': all that have weights here.
   networks: several(name('a network'), least=1) = ('efficientnet_lite0',)
   # digits, fashion_mnist, folder:PATH, or food101 cifar10 cifar100 birdsnap
   # sun397 cars aircraft voc2007 dtd pets caltech101 flowers imagenet. 'all':

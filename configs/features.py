@@ -24,7 +24,8 @@ class FeaturesJob(Group):
   # The job that main runs.
   job: choice('features') = 'features'
 
-  # A name of the table, a weights file, or a repository of the hub, timm/NAME.
+  # A name of the table, a weights file, a repository of the hub (timm/NAME), or
+  # a function, module:function.
   network: path('a network') = 'efficientnet_lite0'
   # A name of the table, folder:PATH, or the path of a folder without classes.
   dataset: path('a dataset') = 'digits'

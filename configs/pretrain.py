@@ -186,7 +186,8 @@ def fields(network: str, configuration: str) -> ml_collections.ConfigDict:
     )
   factors = recipe.CONFIGURATIONS[configuration]
   config = config_fields.defaults(Pretraining)
-  config.bn_scale = factors['bn_scale']
+  # Without batch norm there is no scale to leave out.
+  config.bn_scale = factors['bn_scale'] or not networks.has_batch_norm(network)
   config.label_smoothing = 0.1 if factors['label_smoothing'] else 0.0
   config.dropout = 0.2 if factors['dropout'] else 0.0
   config.auxiliary_head = factors['auxiliary_head'] and networks.has_auxiliary(

@@ -43,6 +43,7 @@ _DECLARATIONS = {
   'public_recipes': ('public_recipes', 'PublicRecipes'),
   'regularizers': ('regularizers', 'Regularizers'),
   'report': ('report', 'Report'),
+  'timm_results': ('timm_results', 'TimmResults'),
 }
 
 _MAX_TEXT = 10_000  # characters

@@ -46,6 +46,7 @@ _JOBS = {
   'public_recipes': 'tf_transfer.jobs.public_recipes',
   'report': 'tf_transfer.jobs.report',
   'regularizers': 'tf_transfer.jobs.regularizers',
+  'timm_results': 'tf_transfer.jobs.timm_results',
 }
 # Jobs that write nothing need no workdir.
 _WITHOUT_WORKDIR = ('datasets',)

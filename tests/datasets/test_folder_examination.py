@@ -6,6 +6,8 @@ from tests.datasets.images.test_near_duplicates import COPIES, encode, photo
 from tests.datasets.sources.test_folder import png
 from tf_transfer import datasets
 from tf_transfer.configs import datasets as datasets_config
+from tf_transfer.datasets.sources import image_facts
+from tf_transfer.errors import InputError
 
 
 def animals(count):
@@ -50,8 +52,8 @@ def test_counts_are_those_of_the_dataset(report, tmp_path):
 def test_every_unreadable_file_is_named_and_stops(report):
   bad = {f'cat/bad{i}.png': b'<html>' for i in range(30)}
   found = report(animals(20) | bad)
-  assert {name for name, _ in found.unreadable} == set(bad)
-  assert all(reason for _, reason in found.unreadable)
+  assert {name for name, _ in found.undecodable} == set(bad)
+  assert all(reason for _, reason in found.undecodable)
   assert found.num_unreadable == (30, 0)
   (stop,) = found.stops
   assert '30 files' in stop
@@ -60,8 +62,69 @@ def test_every_unreadable_file_is_named_and_stops(report):
 
 def test_skipped_files_stop_nothing(report):
   found = report(animals(20) | {'cat/bad.png': b''}, corrupt='skip')
-  assert found.unreadable == (('cat/bad.png', 'the file is empty'),)
+  assert found.undecodable == (('cat/bad.png', 'the file is empty'),)
   assert found.stops == ()
+
+
+def test_files_that_cannot_be_opened_end_no_report(report, monkeypatch):
+  """All are named, beside all else that is wrong."""
+  read_bytes = image_facts.read_bytes
+
+  def read(path):
+    if path.endswith(('1.png', '2.png')):
+      raise InputError(f'{path}: cannot be read (Permission denied)')
+    return read_bytes(path)
+
+  monkeypatch.setattr(image_facts, 'read_bytes', read)
+  files = animals(10) | {'cat/bad.png': b'', 'cat/copy.png': png(3)}
+  found = report(files, corrupt='skip')
+  assert found.unopened == tuple(
+    (f'{name}/{i}.png', 'cannot be read (Permission denied)')
+    for name in ('cat', 'dog')
+    for i in (1, 2)
+  )
+  assert found.undecodable == (('cat/bad.png', 'the file is empty'),)
+  assert found.num_unreadable == (3, 2)
+  assert [len(each.files) for each in found.identical] == [2]
+  assert found.stops == (
+    '4 files cannot be opened: make them readable, or remove them',
+  )
+  with pytest.raises(InputError, match='4 files cannot be read: .*1.png'):
+    datasets.open(found.name, corrupt='skip')
+
+
+def test_classes_without_images_end_no_report(report):
+  found = report(animals(10) | {'cow/a.txt': b'', 'cat/bad.png': b''})
+  assert found.classes == ('cat', 'cow', 'dog')
+  assert found.num_files == (11, 0, 10)
+  assert found.undecodable
+  without_images, undecodable = found.stops
+  assert 'cow: a class without images (so are 1 of 3: cow)' in without_images
+  assert '1 file cannot be decoded' in undecodable
+  with pytest.raises(InputError, match='cow: a class without images'):
+    datasets.open(found.name)
+
+
+def test_a_class_without_images_in_one_split(report):
+  files = {
+    f'{split}/{name}/{i}.png': png(100 * k + 10 * j + i)
+    for k, split in enumerate(('train', 'test'))
+    for j, name in enumerate(('cat', 'dog'))
+    for i in range(5)
+  }
+  files = {n: f for n, f in files.items() if not n.startswith('test/cat')}
+  found = report(files | {'test/cat/a.txt': b''})
+  (stop,) = found.stops
+  assert 'test/cat: a class without images' in stop
+  assert found.num_files == (5, 10)
+
+
+def test_what_is_left_out_is_said_once(report):
+  found = report(animals(10) | {'cat/a.txt': b'', 'cat/.b': b''})
+  assert found.left_out == {'.txt': (1, ('cat/a.txt',)), 'hidden': (1, ())}
+  assert found.notes == ()
+  dataset = datasets.open(found.name)
+  assert 'left out: 1 .txt, 1 hidden file' in dataset.notes
 
 
 def test_a_split_that_cannot_be_drawn_stops(report):

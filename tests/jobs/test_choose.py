@@ -10,12 +10,13 @@ import pytest
 from PIL import Image
 
 from tests.datasets import image_folders
-from tf_transfer import errors
+from tests.transfer.training.test_corrupt_images import make_dataset
+from tf_transfer import datasets, errors
 from tf_transfer.configs import choose as config_file
 from tf_transfer.configs import export as export_config
 from tf_transfer.jobs import choose, export
 from tf_transfer.study import cost_model, ledger
-from tf_transfer.study.choice import candidates, page
+from tf_transfer.study.choice import candidates, page, selection
 
 
 @pytest.fixture
@@ -233,6 +234,24 @@ def test_what_is_in_a_folder_is_said_first_and_on_the_page(
   assert lines[0] == f'folder:{root}: 2 classes'
   assert any('dog/1.png' in line and 'dog/copy.png' in line for line in lines)
   assert text.index('1 .txt: cat/a.txt') < text.index('1 network to try')
+
+
+@pytest.mark.parametrize('by', ['accuracy', 'logme'])
+def test_corrupt_images_of_test_are_found_before_networks_are_tried(
+  config, tmp_path, monkeypatch, by
+):
+  dataset = make_dataset(corrupt={'test': [0, 11]})
+  monkeypatch.setattr(datasets, 'open_from_config', lambda *_, **__: dataset)
+
+  def fail(*_, **__):
+    raise AssertionError
+
+  monkeypatch.setattr(selection, 'try_all', fail)
+  monkeypatch.setattr(selection, 'rank', fail)
+  config.by = by
+  config.num_folds = 2
+  with pytest.raises(errors.InputError, match='test 0, test 11'):
+    choose.run(config, tmp_path)
 
 
 def test_a_ranking_by_estimate(config, tmp_path, capsys, written):

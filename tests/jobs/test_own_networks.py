@@ -199,3 +199,35 @@ def test_leaks_by_features_of_ones_own(tmp_path):
   config.against = ()
   leaks.run(config, tmp_path / 'leaks')
   assert (tmp_path / 'leaks' / 'leaks.csv').exists()
+
+
+KERAS = """
+import keras
+from tf_transfer import networks
+from tf_transfer.contract import Contract
+
+def net():
+  keras.utils.set_random_seed(0)
+  model = keras.Sequential([
+    keras.Input((16, 16, 3)),
+    keras.layers.Conv2D(32, 3, 2, activation='relu'),
+    keras.layers.GlobalAveragePooling2D(),
+  ])
+  return networks.CustomNetwork(
+    contract=Contract(16, mean=(127.5,) * 3, std=(127.5,) * 3),
+    features=lambda x: model(x, training=False),
+    parameters=model.count_params())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures('tiny_config', 'no_figures')
+def test_keras_model(tmp_path):
+  """Its tensors are of TensorFlow."""
+  path = tmp_path / 'own_keras.py'
+  path.write_text(KERAS)
+  (record,) = run(tmp_path, f'{path}:net').values()
+  assert record['test']['value'] > 0.5
+  before = record['identity']
+  (record,) = run(tmp_path, f'{path}:net').values()
+  assert record['identity'] == before

@@ -1,6 +1,8 @@
 """Pretraining as a job: one command, killed or not, to a weights file."""
 
+import ast
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -270,7 +272,7 @@ def test_several_seeds(tmp_path, config, capsys):
   spread = 100 * abs(values[0] - values[1]) / 2**0.5
   assert f'mean of 2 networks {sum(values) / 2:.2%}, spread (SD)' in out
   assert f'(SD) {spread:.1f} points' in out
-  assert f"--config.networks=\"('{first}','{second}')\"" in out
+  assert f'\'--config.networks=("{first}","{second}")\'' in out
   config.num_seeds = 1
   config.pretrain.seed = 1
   config.output = str(tmp_path / 'alone.safetensors')
@@ -282,6 +284,30 @@ def test_several_seeds(tmp_path, config, capsys):
   with pytest.raises(errors.InputError, match='new_seed2.safetensors holds'):
     pretrain.run(config, tmp_path)
   assert not (tmp_path / 'new.safetensors').exists()
+
+
+def test_commands_can_be_pasted_whatever_the_path(tmp_path, config, capsys):
+  config.pretrain.update({'choose_steps_on_val': False, 'epochs': 0.5})
+  config.num_seeds = 2
+  config.output = str(tmp_path / "my cat's.safetensors")
+  first = pretrain.run(config, tmp_path)
+  second = tmp_path / "my cat's_seed1.safetensors"
+  out = capsys.readouterr().out
+  (one, _), (several,) = (
+    [
+      shlex.split(line.partition('python -m tf_transfer.main ')[2])
+      for line in out.splitlines()
+      if line.startswith(words)
+    ]
+    for words in ('use it', 'use them')
+  )
+  assert one == [
+    '--workdir=DIR',
+    f'--config=logistic_regression:{first},DATASET',
+  ]
+  assert several[:2] == one
+  names = several[2].removeprefix('--config.networks=')
+  assert ast.literal_eval(names) == (str(first), str(second))
 
 
 def test_divergence_is_said(tmp_path, config, monkeypatch):

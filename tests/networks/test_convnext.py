@@ -3,12 +3,14 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from tests.networks import parity
 from tf_transfer import networks
-from tf_transfer.networks import convnext
+from tf_transfer.networks import convnext, layers
 
 SMALL = convnext.ConvNeXt((1, 1, 2, 1), (4, 8, 12, 16))
 
@@ -24,40 +26,59 @@ def drawn(model, size):
 
 
 def test_drop_path_grows_to_its_value_at_the_last_block():
-  x, variables = drawn(SMALL, 64)
+  """From 0 at the first; none is dropped by default, or in evaluation."""
 
-  @functools.partial(jax.jit, static_argnums=0)
-  def outputs(model):
-    return model.apply(
-      variables,
-      x,
-      train=True,
-      rngs={'dropout': jax.random.key(1)},
-      capture_intermediates=lambda m, _: isinstance(m, convnext.Block),
-      mutable=['intermediates'],
-    )[1]['intermediates']
+  def rates(model):
+    found = []
 
-  model = SMALL.clone(drop_path=0.9)
-  names = [convnext.block_name(*n) for n in [(1, 1), (2, 1), (3, 1), (3, 2)]]
-  rates = {}
-  for name in names:
-    rates[name] = model.apply(
-      variables, x, capture_intermediates=True, mutable=['intermediates']
-    )[1]['intermediates'][name]
-  plain, dropped = outputs(SMALL), outputs(model)
-  # The first block never drops: its outputs are the same.
-  first = 'stage1_block1'
-  np.testing.assert_array_equal(
-    plain[first]['__call__'][0], dropped[first]['__call__'][0]
+    def record(call, args, kwargs, context):
+      if isinstance(context.module, layers.DropPath):
+        found.append(context.module.rate)
+      return call(*args, **kwargs)
+
+    x, variables = drawn(SMALL, 32)
+    with nn.intercept_methods(record):
+      jax.eval_shape(model.apply, variables, x)
+    return found
+
+  assert rates(SMALL) == [0, 0, 0, 0, 0]
+  assert rates(SMALL.clone(drop_path=0.4)) == pytest.approx(
+    [0, 0.1, 0.2, 0.3, 0.4]
   )
 
 
-def test_images_may_be_as_small_as_the_table_says():
+def test_drop_path_leaves_out_whole_examples():
+  rng = np.random.default_rng(0)
+  x = np.float32(rng.normal(size=(32, 8, 8, 4)))
+  plain = convnext.Block(0.5, 0.0)
+  variables = jax.jit(plain.init)(jax.random.key(0), x)
+
+  @functools.partial(jax.jit, static_argnums=(0, 1))
+  def branch(block, train=True):
+    rngs = {'dropout': jax.random.key(1)}
+    return block.apply(variables, x, train=train, rngs=rngs) - x
+
+  wanted, dropped = branch(plain), branch(convnext.Block(0.5, 0.75))
+  gone = np.abs(dropped).max(axis=(1, 2, 3)) == 0
+  assert 16 < gone.sum() < 32
+  np.testing.assert_allclose(dropped[~gone], 4 * wanted[~gone], atol=1e-6)
+  # Evaluation drops nothing.
+  np.testing.assert_array_equal(
+    branch(convnext.Block(0.5, 0.75), False), branch(plain, False)
+  )
+
+
+def test_smallest_images_in_both_precisions():
   size = networks.min_image_size('convnext_tiny')
   x, variables = drawn(SMALL, size)
-  found = jax.jit(SMALL.apply)(variables, x)
-  assert found.shape == (8, 16)
-  assert np.all(np.isfinite(found))
+  features = jax.jit(SMALL.apply)(variables, x)
+  assert features.shape == (8, 16)
+  assert np.all(np.isfinite(features))
+  half = jax.tree.map(lambda v: jnp.asarray(v, jnp.bfloat16), (variables, x))
+  rounded = jax.jit(SMALL.apply)(*half)
+  assert rounded.dtype == jnp.bfloat16
+  # Eight bits, through eleven layers.
+  assert 0 < parity.relative_difference(rounded, features) < 0.05
 
 
 @pytest.mark.parametrize(('source', 'network'), parity.cases(convnext.ConvNeXt))

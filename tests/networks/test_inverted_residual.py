@@ -6,7 +6,8 @@ import pytest
 from flax import linen as nn
 
 from tests.networks import arrays
-from tf_transfer.networks import inverted_residual, weights
+from tf_transfer import networks
+from tf_transfer.networks import inverted_residual, layers, weights
 
 
 def block(**fields):
@@ -67,3 +68,31 @@ def test_input_is_added_where_the_shapes_agree(fields):
 
   np.testing.assert_array_equal(dropped(), x)
   assert np.abs(dropped(**fields)).max() > 0.1
+
+
+def drop_rates(name, size, rate):
+  """Of the blocks of a network that add their input, in order."""
+  backbone = networks.row(name).backbone(drop_path=rate)
+  rates = []
+
+  def record(call, args, kwargs, context):
+    if isinstance(context.module, layers.DropPath):
+      rates.append(context.module.rate)
+    return call(*args, **kwargs)
+
+  x = jax.ShapeDtypeStruct((1, size, size, 3), np.float32)
+  with nn.intercept_methods(record):
+    jax.eval_shape(backbone.init, jax.random.key(0), x)
+  return rates
+
+
+def test_drop_rates_grow_with_depth():
+  # The last of a ResNet's eight has the rate itself.
+  wanted = np.arange(8) / 10
+  assert drop_rates('resnet18', 32, 0.7) == pytest.approx(wanted)
+  # Of EfficientNet's sixteen blocks nine add their input.
+  added = np.array([2, 4, 6, 7, 9, 10, 12, 13, 14])
+  assert drop_rates('efficientnet_b0', 32, 0.16) == pytest.approx(added / 100)
+  added = np.array([0, 2, 4, 5, 7, 8, 9, 11, 13, 14])
+  rates = drop_rates('mobilenet_v3_large', 32, 0.15)
+  assert rates == pytest.approx(added / 100)

@@ -77,7 +77,32 @@ def tiny():
   return dataclasses.replace(net, variables=variables)
 
 
+@pytest.fixture
+def as_on_accelerators(monkeypatch):
+  """Batches of the size of other devices than this one."""
+  monkeypatch.setattr(network_lib, '_MAX_BATCH_ON_CPU', network_lib._MAX_BATCH)
+
+
+def test_batches_are_small_on_cpu(tiny):
+  """Up to so many images cost no more than before; the last is filled up."""
+  sizes = []
+  tiny = dataclasses.replace(tiny)
+  function = tiny._features
+
+  def observe(variables, x):
+    sizes.append(len(x))
+    return function(variables, x)
+
+  tiny.__dict__['_features'] = observe
+  x = np.random.default_rng(0).normal(size=(19, 32, 32, 3))
+  wanted = function(tiny.variables, jnp.asarray(x, jnp.float32))
+  np.testing.assert_array_equal(tiny.features(x), wanted)
+  tiny.features(x[:16])
+  assert sizes == [16, 16, 16]
+
+
 @pytest.mark.parametrize('count', [128, 129, 300])
+@pytest.mark.usefixtures('as_on_accelerators')
 def test_any_number_of_images(tiny, count):
   x = np.random.default_rng(0).normal(size=(count, 32, 32, 3))
   x = x.astype(np.float32)
@@ -87,6 +112,7 @@ def test_any_number_of_images(tiny, count):
   assert tiny.logits(x).shape == (count, 1000)
 
 
+@pytest.mark.usefixtures('as_on_accelerators')
 def test_one_program_for_any_number_of_images(tiny):
   sizes = []
   tiny = dataclasses.replace(tiny)
@@ -106,6 +132,7 @@ def test_one_program_for_any_number_of_images(tiny):
   assert sizes == [3]
 
 
+@pytest.mark.usefixtures('as_on_accelerators')
 def test_many_images_are_not_on_the_device_together(tiny, monkeypatch):
   moved = []
   asarray = jnp.asarray
@@ -138,3 +165,14 @@ def test_logits_from_features(lite0):
     rtol=1e-5,
     atol=1e-5,
   )
+
+
+def test_a_network_that_training_gave_a_head_has_logits(tiny):
+  """Its weights file had none, as that of a self-supervised network."""
+  header = dataclasses.replace(tiny.header, num_classes=0)
+  assert dataclasses.replace(tiny, header=header).logits(
+    np.zeros((1, 32, 32, 3))
+  ).shape == (1, 1000)
+  headless = networks.build('inception_small', num_classes=0)
+  with pytest.raises(errors.InputError, match='has no head'):
+    dataclasses.replace(tiny, model=headless).logits(np.zeros((1, 32, 32, 3)))

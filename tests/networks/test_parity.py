@@ -13,11 +13,23 @@ MODULES = (
   *('bn_inception', 'convnext', 'densenet', 'efficientnet'),
   *('efficientnet_v2', 'inception_resnet_v2', 'inception_v1', 'inception_v3'),
   *('inception_v4', 'mobilenet', 'mobilenet_v3', 'nasnet', 'resnet'),
+  'vit',
 )
-# Other weights of the same variables, trained on images scaled otherwise.
+# Other weights of the same variables, trained on images scaled otherwise: the
+# source with golden outputs, and the others.
 TWINS = {
   'inception_v3': ('timm', 'timm_gluon'),
   'efficientnet_v2_b3': ('timm', 'timm_in21k'),
+  'vit_tiny': ('timm', 'timm_deit'),
+  'vit_small': ('timm', 'timm_deit', 'timm_dino'),
+  'vit_base': ('timm', 'timm_deit', 'timm_dino'),
+}
+# Variants in one thing that tests of its own compare: the grid of the position
+# embedding, a head that is left out, and what both versions of SigLIP are.
+VARIANTS = {
+  ('timm_384', 'vit_base'),
+  ('timm_laion2b', 'clip_vit_base'),
+  ('timm_v1', 'siglip_vit_base'),
 }
 
 
@@ -36,15 +48,15 @@ def test_every_source_has_golden_outputs():
     for source in rows
     if not source.package
   }
+  twins = set()
   for network, names in TWINS.items():
-    first, second = (sources.get_source(network, name) for name in names)
-    assert first.rules == second.rules
-    assert first.options == second.options
-    assert first.contract != second.contract
-  assert known == {
-    *parity.PAIRS,
-    *((names[1], network) for network, names in TWINS.items()),
-  }
+    first, *others = (sources.get_source(network, name) for name in names)
+    for other in others:
+      assert first.rules == other.rules
+      assert first.options == other.options
+      assert first.contract != other.contract
+      twins.add((other.name, network))
+  assert known == {*parity.PAIRS, *twins, *VARIANTS}
 
 
 def test_every_packaged_source_has_real_golden_outputs():
@@ -68,7 +80,9 @@ def test_every_packaged_source_has_real_golden_outputs():
 def test_every_network_has_a_source_and_every_family_a_fast_case():
   # The small Inception is ours: nobody publishes weights of it.
   assert set(table.SOURCES) == set(networks.TABLE) - {'inception_small'}
-  names = {network for _, network in parity.FAST} | {'efficientnet_lite0'}
+  # DINOv2 differs from other vision transformers in a default.
+  names = {network for _, network in parity.FAST}
+  names |= {'efficientnet_lite0', 'dinov2_small'}
   backbones = {networks.row(name).backbone.func for name in names}
   assert backbones == {
     networks.row(name).backbone.func for name in table.SOURCES

@@ -19,6 +19,10 @@ from tf_transfer.study.network_names import Kind
     ('timm/resnet50.a1_in1k.safetensors', Kind.FILE),
     ('timm/resnet50.a1_in1k', Kind.HUB),
     ('hf-hub:timm/resnet50.a1_in1k', Kind.HUB),
+    ('mypackage.module:function', Kind.FUNCTION),
+    ('path/to/my file.py:function', Kind.FUNCTION),
+    ('features:DIR', Kind.FEATURES),
+    ('features:/a/b.safetensors', Kind.FEATURES),
   ],
 )
 def test_form_tells_what_is_meant(name, kind):

@@ -7,6 +7,8 @@ from tests.networks import parity
 from tests.tools import golden_files
 from tf_transfer.networks import convnext
 
+KERAS_BLOCK = 'convnext_tiny_stage_0_block_0'
+
 
 @pytest.mark.parametrize(
   ('source', 'network'), parity.pairs_of(convnext.ConvNeXt)
@@ -29,11 +31,7 @@ def test_kernel_of_a_linear_layer_becomes_a_1x1_convolution():
   for source, name, array in (
     ('timm', 'stages.0.blocks.0.mlp.fc1.weight', kernel),
     ('torchvision', 'features.1.0.block.3.weight', kernel),
-    (
-      'keras',
-      'convnext_tiny_stage_0_block_0_pointwise_conv_1/kernel',
-      kernel.T,
-    ),
+    ('keras', f'{KERAS_BLOCK}_pointwise_conv_1/kernel', kernel.T),
   ):
     arrays, problems = golden_files.convert(
       source, 'convnext_tiny', {name: array}

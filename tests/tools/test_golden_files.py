@@ -7,8 +7,8 @@ from tests.tools import golden_files
 from tf_transfer import networks
 
 MODULES = (
-  *('densenet', 'efficientnet', 'efficientnet_v2', 'inception', 'mobilenet'),
-  *('mobilenet_v3', 'nasnet', 'resnet'),
+  *('convnext', 'densenet', 'efficientnet', 'efficientnet_v2', 'inception'),
+  *('mobilenet', 'mobilenet_v3', 'nasnet', 'resnet'),
 )
 PAIRS = [pair for pair in parity.PAIRS if pair[0] != 'keras']
 

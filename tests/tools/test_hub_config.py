@@ -7,7 +7,7 @@ import pytest
 import safetensors.numpy
 
 from tests.tools import hub_server
-from tf_transfer import errors
+from tf_transfer import errors, networks
 from tf_transfer.convert_weights import hub, hub_config, sources, table
 from tf_transfer.networks import recipe
 
@@ -70,6 +70,8 @@ def test_variants_are_not_in_the_table_themselves(name):
   for one in candidates:
     assert one.network in [other.network for other in bases]
     assert one.row.options.items() >= options.items()
+    # The backbone has these options.
+    networks.build(one.network, **one.row.options)
 
 
 def test_checkpoint_of_the_table_is_described_as_there(tmp_path):

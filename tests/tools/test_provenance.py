@@ -170,15 +170,38 @@ def test_top1_can_be_stated(tmp_path):
 
 def test_scale_of_1_is_that_of_a_port():
   one = np.ones(3, np.float32)
+  variance = {'batch_stats/backbone/a/bn/var': one}
   shown = [
-    provenance.infer_recipe(variables).bn_scale
+    provenance.infer_recipe({**variables, **variance}).bn_scale
     for variables in (
       {'params/backbone/a/bn/bias': one},
       {'params/backbone/a/bn/scale': one},
       {'params/backbone/a/bn/scale': one + one},
+      # The other norm is no batch norm.
+      {'params/backbone/a/bn/scale': one, 'params/backbone/b/scale': one + one},
     )
   ]
-  assert shown == [False, False, True]
+  assert shown == [False, False, True, False]
+
+
+def test_scale_of_a_layer_norm_is_none_of_batch_norm():
+  scale = np.full(3, 2, np.float32)
+  variables = {'params/backbone/norm/scale': scale}
+  assert provenance.infer_recipe(variables) == recipe.UNKNOWN
+
+
+def test_file_of_keras_is_told_by_its_sha256(tmp_path):
+  path = tmp_path / 'a.h5'
+  path.write_bytes(b'weights')
+  sha256 = hashlib.sha256(b'weights').hexdigest()
+  row = sources.get_source('convnext_tiny', 'keras')
+  assert provenance.is_published(row, path, sha256) is False
+  with pytest.raises(errors.InputError, match='SHA-256 that begins with 8ae6e'):
+    provenance.check_statement(row, path, sha256)
+  line = provenance.explain_doubt(row, path, sha256, top1_is_stated=False)
+  assert f'its SHA-256 begins with {sha256[:8]}.' in line
+  own = dataclasses.replace(row, sha256=sha256)
+  assert provenance.is_published(own, path, sha256) is True
 
 
 def test_variables_that_do_not_tell_the_source(tmp_path):
@@ -218,18 +241,18 @@ def test_file_of_keras_is_told_by_its_md5(tmp_path, monkeypatch):
   assert said == []
 
 
-def test_md5s_are_those_that_keras_checks():
+def test_hashes_are_those_that_keras_checks():
   """Each is in the code of the function that builds the application."""
   import keras
 
   hashed = set()
   for network, rows in table.SOURCES.items():
     for row in rows:
-      if row.md5:
+      if row.md5 or row.sha256:
         module = inspect.getmodule(
           getattr(keras.applications, row.application.name)
         )
-        assert row.md5 in inspect.getsource(module)
+        assert (row.md5 or row.sha256) in inspect.getsource(module)
         hashed.add(network)
   unknown = {n for n in table.SOURCES if sources.keras_application(n)} - hashed
   assert unknown == {'mobilenet_v1', 'mobilenet_v2', 'mobilenet_v2_140'}

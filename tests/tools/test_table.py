@@ -11,6 +11,7 @@ OTHER_SIZES = {
   ('torchvision', 'efficientnet_b2'): 288,
   ('timm', 'efficientnet_b3'): 288,
   ('timm', 'efficientnet_b4'): 320,
+  ('timm_384', 'vit_base'): 384,
 }
 
 

@@ -25,10 +25,13 @@ from tf_transfer.datasets.sources.folder import (
   open_contents,
 )
 from tf_transfer.datasets.sources.folder_draw import FolderFiles
-from tf_transfer.datasets.sources.folder_layout import WHOLE
+from tf_transfer.datasets.sources.folder_layout import UNDIVIDED
 from tf_transfer.datasets.sources.image_files import printable
 from tf_transfer.errors import InputError
 from tf_transfer.runtime.units import counted
+
+# Name of a file, and what is wrong with it; for each of several files.
+_Reasons = tuple[tuple[str, str], ...]
 
 
 def examine(
@@ -49,22 +52,29 @@ def examine(
     examples_per_class: as in `few_examples`; 0: all.
     subset_seed: likewise.
   """
-  dataset, stops = None, []
   first, *others = contents.files.values()
   everything = first.join(others)
-  unreadable = _unreadable(contents.root, everything)
-  if unreadable and options.corrupt == 'error':
+  unopened, undecodable = _unreadable(contents.root, everything)
+  dataset, stops = None, list(contents.problems)
+  if unopened:
     stops.append(
-      f'{counted(len(unreadable), "file")} cannot be decoded: replace or '
+      f'{counted(len(unopened), "file")} cannot be opened: make them readable, '
+      'or remove them'
+    )
+  can_be_opened = not stops
+  if undecodable and options.corrupt == 'error':
+    stops.append(
+      f'{counted(len(undecodable), "file")} cannot be decoded: replace or '
       'remove them, or leave them out with --config.data.corrupt=skip'
     )
-  skipping = dataclasses.replace(options, corrupt='skip')
-  try:
-    dataset = open_contents(contents, metric, random_split, skipping)
-    if examples_per_class:
-      dataset = few_examples(dataset, examples_per_class, subset_seed)
-  except InputError as error:
-    stops.append(str(error))
+  if can_be_opened:
+    skipping = dataclasses.replace(options, corrupt='skip')
+    try:
+      dataset = open_contents(contents, metric, random_split, skipping)
+      if examples_per_class:
+        dataset = few_examples(dataset, examples_per_class, subset_seed)
+    except InputError as error:
+      stops.append(str(error))
   files = _describe(contents, dataset)
   is_readable = everything.facts.is_readable
   return FolderReport(
@@ -73,7 +83,8 @@ def examine(
     counts=_counts(dataset),
     num_files=_by_class(everything.labels, contents.classes),
     num_unreadable=_by_class(everything.labels[~is_readable], contents.classes),
-    unreadable=unreadable,
+    unopened=unopened,
+    undecodable=undecodable,
     identical=_identical(everything, files),
     similar=_similar(everything, files),
     left_out=contents.left_out,
@@ -84,15 +95,18 @@ def examine(
   )
 
 
-def _unreadable(root: str, files: FolderFiles) -> tuple[tuple[str, str], ...]:
-  """Lists the files that cannot be decoded, and why."""
-  return tuple(
-    sorted(
-      (printable(os.path.relpath(path, root)), problem)
-      for path, problem in zip(files.paths, files.facts.problems, strict=True)
-      if problem
-    )
-  )
+def _unreadable(root: str, files: FolderFiles) -> list[_Reasons]:
+  """Lists the files that cannot be opened, and those that cannot be decoded."""
+  facts = files.facts
+  unopened, undecodable = [], []
+  for path, problem, is_opened in zip(
+    files.paths, facts.problems, facts.is_opened, strict=True
+  ):
+    if problem:
+      name = printable(os.path.relpath(path, root))
+      reason = problem.removeprefix(f'{printable(path)}: ')
+      (undecodable if is_opened else unopened).append((name, reason))
+  return [tuple(sorted(each)) for each in (unopened, undecodable)]
 
 
 def _by_class(labels: np.ndarray, classes: Sequence[str]) -> tuple[int, ...]:
@@ -125,37 +139,37 @@ def _describe(contents: FolderContents, dataset: Dataset | None) -> list[File]:
       for name, split in dataset.splits.items()
     }
   files = []
-  for given, each in contents.files.items():
+  for directory, each in contents.files.items():
     has_val = 'val' in contents.files
     for path, label, digest in zip(
       each.paths, each.labels, each.digests, strict=True
     ):
-      split = _place(given, digest.tobytes(), drawn, has_val)
+      split = _place(directory, digest.tobytes(), drawn, has_val)
       name = printable(os.path.relpath(path, contents.root))
       files.append(File(name, contents.classes[label], split))
   return files
 
 
 def _place(
-  given: str, digest: bytes, drawn: Mapping[str, set[bytes]], has_val: bool
+  directory: str, digest: bytes, drawn: Mapping[str, set[bytes]], has_val: bool
 ) -> str:
   """Returns the split of a file.
 
   Args:
-    given: the split of the folder that it is in, or WHOLE.
+    directory: the split whose folder it is in, or UNDIVIDED.
     digest: of the file.
     drawn: split -> digests; empty if there are folds, or nothing was drawn.
     has_val: whether there is a folder of val.
   """
-  if given == WHOLE and not drawn:
+  if directory == UNDIVIDED and not drawn:
     return 'not drawn'
-  places = [given]
-  if given == WHOLE:
+  places = [directory]
+  if directory == UNDIVIDED:
     places = ['train', 'val', 'test']
-  elif given == 'train' and not has_val:
+  elif directory == 'train' and not has_val:
     places = ['train', 'val']
   # A copy of a file of another split is where its folder says.
-  default = NOWHERE if given == WHOLE else given
+  default = NOWHERE if directory == UNDIVIDED else directory
   return next((x for x in places if digest in drawn.get(x, ())), default)
 
 
@@ -164,8 +178,9 @@ def _identical(
 ) -> tuple[Alike, ...]:
   """Finds files of the same content."""
   by_digest = {}
-  for digest, file in zip(everything.digests, files, strict=True):
-    by_digest.setdefault(digest.tobytes(), []).append(file)
+  for row in np.flatnonzero(everything.facts.is_opened):
+    digest = everything.digests[row].tobytes()
+    by_digest.setdefault(digest, []).append(files[row])
   return _ordered(tuple(same) for same in by_digest.values() if len(same) > 1)
 
 
@@ -184,9 +199,9 @@ def _similar(
   )
 
 
-def _ordered(found: Iterable[tuple[File, ...]]) -> tuple[Alike, ...]:
+def _ordered(groups: Iterable[tuple[File, ...]]) -> tuple[Alike, ...]:
   """Sorts files that are alike: those in several classes or splits first."""
-  alike = [Alike(tuple(sorted(each, key=lambda x: x.name))) for each in found]
+  alike = [Alike(tuple(sorted(each, key=lambda x: x.name))) for each in groups]
   return tuple(sorted(alike, key=lambda x: (RANKS[x.places], x.files[0].name)))
 
 

@@ -89,12 +89,13 @@ class FolderReport:
     counts: split, or fold -> number of images by class. Empty if the splits
       cannot be drawn.
     num_files: number of files by class, as found.
-    num_unreadable: of these, by class, how many cannot be decoded.
-    unreadable: name of each file that cannot be decoded, and why.
+    num_unreadable: of these, by class, how many cannot be opened or decoded.
+    unopened: name of each file that cannot be opened, and why.
+    undecodable: name of each file that cannot be decoded, and why.
     identical: files of the same content.
     similar: pairs of files that look alike, each content once.
-    left_out: kind of files that are no images -> number and first names.
-    notes: sentences on folders and what is in unusual places.
+    left_out: kind of files that are left out -> number and first names.
+    notes: sentences on folders, and on what is read in an unusual place.
     sizes: of the images; None if none is readable.
     num_folds: folds of a cross-validation; 0: there are none.
     stops: what stops every job.
@@ -105,7 +106,8 @@ class FolderReport:
   counts: Mapping[str, tuple[int, ...]]
   num_files: tuple[int, ...]
   num_unreadable: tuple[int, ...]
-  unreadable: tuple[tuple[str, str], ...]
+  unopened: tuple[tuple[str, str], ...]
+  undecodable: tuple[tuple[str, str], ...]
   identical: tuple[Alike, ...]
   similar: tuple[Alike, ...]
   left_out: Mapping[str, tuple[int, tuple[str, ...]]]
@@ -144,7 +146,8 @@ def render(report: FolderReport, max_listed: int | None = None) -> str:
   """
   sections = [
     _table(report, max_listed),
-    _unreadable_lines(report, max_listed),
+    _problem_lines(report.unopened, 'opened', _UNOPENED, max_listed),
+    _problem_lines(report.undecodable, 'decoded', _UNDECODABLE, max_listed),
     *(
       _alike_lines(alike, title, sign, advice, max_listed)
       for alike, title, sign, advice in (
@@ -161,6 +164,10 @@ def render(report: FolderReport, max_listed: int | None = None) -> str:
   return '\n\n'.join('\n'.join(lines) for lines in sections if lines)
 
 
+_UNOPENED = 'make them readable, or remove them.'
+_UNDECODABLE = (
+  'replace or remove them, or leave them out with --config.data.corrupt=skip.'
+)
 _IDENTICAL = {
   'two or more classes': 'one of the labels is wrong, or both: keep the file '
   'in one class.',
@@ -183,7 +190,7 @@ def _table(report: FolderReport, max_listed: int | None) -> list[str]:
     'files': report.num_files,
     'unreadable': report.num_unreadable,
   }
-  if not report.unreadable:
+  if not any(report.num_unreadable):
     del columns['unreadable']
   width = max(map(len, (*report.classes, 'class')))
   widths = {name: max(len(name), 7) for name in columns}
@@ -222,20 +229,19 @@ def _list(
   return [f'{title}:', *_cut(lines, max_listed)] if lines else []
 
 
-def _unreadable_lines(
-  report: FolderReport, max_listed: int | None
+def _problem_lines(
+  problems: Sequence[tuple[str, str]],
+  verb: str,
+  advice: str,
+  max_listed: int | None,
 ) -> list[str]:
-  """Lists the files that cannot be decoded."""
+  """Lists the files that cannot be opened, or decoded, and what to do."""
   lines = _list(
-    f'{counted(len(report.unreadable), "file")} cannot be decoded',
-    (f'{name}: {reason}' for name, reason in report.unreadable),
+    f'{counted(len(problems), "file")} cannot be {verb}',
+    (f'{name}: {reason}' for name, reason in problems),
     max_listed,
   )
-  advice = (
-    '  -> replace or remove them, or leave them out with '
-    '--config.data.corrupt=skip.'
-  )
-  return [*lines, advice] if lines else []
+  return [*lines, f'  -> {advice}'] if lines else []
 
 
 def _alike_lines(
@@ -248,13 +254,13 @@ def _alike_lines(
   """Lists files that are alike, by where they are, and what to do."""
   lines = []
   for places in RANKS:
-    here = [each for each in alike if each.places == places]
+    listed = [each for each in alike if each.places == places]
     lines += _list(
-      f'{title} in {places}, {len(here):,}',
-      (sign.join(map(str, each.files)) for each in here),
+      f'{title} in {places}, {len(listed):,}',
+      (sign.join(map(str, each.files)) for each in listed),
       max_listed,
     )
-    if here:
+    if listed:
       keys = [key for key in advice if key in places]
       if len(keys) > 1 and not places.startswith('one class, one'):
         keys = [key for key in keys if key != 'one split']
@@ -297,28 +303,28 @@ def _size_lines(report: FolderReport, max_listed: int | None) -> list[str]:
     )
   )
   lines = [f'sizes, width x height: {", ".join(texts)}']
-  total = sum(report.num_files) - len(report.unreadable)
-  if sizes.num_below_usual:
-    lines.append(
-      f'  {sizes.num_below_usual:,} of {counted(total, "image")} have a side '
-      f'below {USUAL} pixels, the usual input of networks\n'
-      '  -> they are enlarged; use larger originals if there are some.'
-    )
-  lines += _list(
-    f'{counted(len(sizes.tiny), "image")} with a side below {TINY} pixels',
-    sizes.tiny,
-    max_listed,
+  total = sum(report.num_files) - sum(report.num_unreadable)
+  if not sizes.num_below_usual:
+    return lines
+  lines.append(
+    f'  {sizes.num_below_usual:,} of {counted(total, "image")} have a side '
+    f'below {USUAL} pixels, the usual input of networks: they are enlarged.'
   )
   if sizes.tiny:
-    lines.append('  -> hardly anything is seen on them: thumbnails or icons?')
-  return lines
+    lines.append(
+      f'  {len(sizes.tiny):,} of these have a side below {TINY} pixels, which '
+      'hardly shows anything:'
+    )
+    lines += _cut([f'    {name}' for name in sizes.tiny], max_listed)
+  return [*lines, '  -> use larger originals if there are some.']
 
 
 def _left_out_lines(report: FolderReport) -> list[str]:
-  """Lists the files that are no images, by extension."""
+  """Lists the files that are left out, by extension."""
   texts = [
-    f'{count:,} {kind}: {listing(names)}'
-    + (f' and {count - len(names):,} more' if count > len(names) else '')
+    f'{count:,} {kind}'
+    + (f': {listing(names)}' if names else '')
+    + (f' and {count - len(names):,} more' if count > len(names) > 0 else '')
     for kind, (count, names) in report.left_out.items()
   ]
   return _list('files left out, since they are no images', texts, None)

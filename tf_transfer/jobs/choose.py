@@ -8,7 +8,6 @@ kept: the job can be killed at any moment, and the same command goes on.
 
 import os
 import pathlib
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ import ml_collections
 from tf_transfer import config_fields, datasets, errors
 from tf_transfer.datasets import folder_report
 from tf_transfer.jobs import study
-from tf_transfer.runtime import devices, files, units
+from tf_transfer.runtime import commands, devices, files, units
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import check, export
 from tf_transfer.study.choice import (
@@ -27,6 +26,7 @@ from tf_transfer.study.choice import (
   page,
   selection,
   table,
+  tasks,
   types,
   verdict,
 )
@@ -69,11 +69,12 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
     workdir / 'digests',
     lambda examined: report.extend(folder_report.show(examined, workdir)),
   )
-  task = selection.make_task(
+  task = tasks.make(
     dataset, config.num_folds, study_config, config.setting, workdir
   )
   print(f'{counted(len(sources), "network")} to try, the cheapest first')
   selection.check_duration(sources, task, config)
+  selection.check_test(sources, task)
   if config.by != 'accuracy':
     _choose_by_estimate(config, sources, task)
     return
@@ -111,8 +112,7 @@ def _export_command(
   ]
   if config.weights_dir:
     arguments.append(f'--config.weights_dir={config.weights_dir}')
-  quoted = errors.printable(shlex.join(arguments))
-  return f'python -m tf_transfer.main {quoted}'
+  return commands.job(*arguments)
 
 
 def _study_config(
@@ -188,7 +188,7 @@ def _choose(
     test=test,
     test_name=test_name,
     learning_curve=curve,
-    notes=(*_notes(tried, task), *selection.notes(task)),
+    notes=(*_notes(tried, task), *tasks.notes(task)),
   )
   return choice, record
 

@@ -2,13 +2,12 @@
 
 import pathlib
 import re
-import shlex
 
 import ml_collections
 
 from tf_transfer import config_fields, errors
 from tf_transfer.networks import deployment, weights
-from tf_transfer.runtime import files
+from tf_transfer.runtime import commands, files
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import export, ledger, network_names, weights_files
 from tf_transfer.study.schema import Record
@@ -63,10 +62,8 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   )
   print(f'{config.format}  {path}')
   if config.format == 'weights':
-    print(
-      'classify images with\n  python -m tf_transfer.main '
-      f'--config=predict:{shlex.quote(str(path))},PATH --workdir=DIR'
-    )
+    command = commands.job(f'--config=predict:{path},PATH', '--workdir=DIR')
+    print(f'classify images with\n  {command}')
   else:
     print(f'classes  {deployment.description_path(path)}')
 

@@ -23,7 +23,14 @@ import tf_transfer
 from tf_transfer import config_fields, datasets, errors, networks
 from tf_transfer.datasets import test_reads
 from tf_transfer.networks import weights
-from tf_transfer.runtime import devices, files, schemas, units, writers
+from tf_transfer.runtime import (
+  commands,
+  devices,
+  files,
+  schemas,
+  units,
+  writers,
+)
 from tf_transfer.runtime.units import counted
 from tf_transfer.study import (
   cost_model,
@@ -335,9 +342,7 @@ def _pretrain(
   """Pretrains a network and writes its weights and everything beside them."""
   started = datetime.datetime.now(datetime.UTC)
   print(f'{job.description}, on {devices.describe()}', flush=True)
-  note = pretrain_config.describe_missing_auxiliary_head(
-    config.network, config.pretrain
-  )
+  note = pretrain_config.describe_missing_parts(config.network, config.pretrain)
   if note:
     print(f'  {note}', flush=True)
   result = pretraining.run(job)
@@ -415,22 +420,25 @@ def _print_weights(path: pathlib.Path) -> None:
   if recipe.details['skipped']:
     count = counted(len(recipe.details['skipped']), 'corrupt image')
     print(f'  {count} left out')
-  print(
-    f'weights  {path}\nuse it   python -m tf_transfer.main --workdir=DIR '
-    f'--config=logistic_regression:{path},DATASET'
+  command = commands.job(
+    '--workdir=DIR', f'--config=logistic_regression:{path},DATASET'
   )
+  print(f'weights  {errors.printable(str(path))}\nuse it   {command}')
 
 
 def _print_spread(paths: Sequence[pathlib.Path]) -> None:
   """Prints how far networks of several seeds are apart, and how to use them."""
   headers = [weights.read_header(path) for path in paths]
   values = [header.recipe.details['test']['value'] for header in headers]
-  names = ','.join(f"'{path}'" for path in paths)
+  # Double quotes: a shell takes the tuple in single ones.
+  names = ','.join(json.dumps(str(path), ensure_ascii=False) for path in paths)
+  command = commands.job(
+    '--workdir=DIR',
+    f'--config=logistic_regression:{paths[0]},DATASET',
+    f'--config.networks=({names})',
+  )
   print(
     f'{headers[0].network} on {headers[0].recipe.trained_on}: mean of '
     f'{len(paths)} networks {np.mean(values):.2%}, spread (SD) '
-    f'{100 * np.std(values, ddof=1):.1f} points\nuse them '
-    'python -m tf_transfer.main --workdir=DIR '
-    f'--config=logistic_regression:{paths[0]},DATASET '
-    f'--config.networks="({names})"'
+    f'{100 * np.std(values, ddof=1):.1f} points\nuse them {command}'
   )

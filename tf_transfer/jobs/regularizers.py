@@ -75,7 +75,7 @@ def _pretrain_config(
   fields = {
     **fields,
     **{name: v if factors[name] else 0.0 for name, v in strengths.items()},
-    'bn_scale': factors['bn_scale'],
+    'bn_scale': factors['bn_scale'] or not networks.has_batch_norm(network),
     'auxiliary_head': (
       factors['auxiliary_head'] and networks.has_auxiliary(network)
     ),
@@ -102,12 +102,16 @@ def _list_pretrainings(
   """Yields the networks and configurations to pretrain.
 
   For a network without an auxiliary head C5 equals C4: it is left out, as in
-  the paper.
+  the paper. So is C1, which equals C2, for one without batch norm.
   """
   for network in config.networks:
+    same = {}
+    if not networks.has_auxiliary(network):
+      same['C5'] = 'C4'
+    if not networks.has_batch_norm(network):
+      same['C1'] = 'C2'
     for configuration in config.configurations:
-      same = configuration == 'C5' and 'C4' in config.configurations
-      if networks.has_auxiliary(network) or not same:
+      if same.get(configuration) not in config.configurations:
         yield network, configuration
 
 

@@ -22,8 +22,11 @@ Function = Callable[[Mapping[str, Any], jax.Array], jax.Array]
 
 # Images that pass through a network together on CPU.
 _CHUNK = 4
-# Images that are on a device together. More are cut into batches of this size.
+# Images that pass through a network at once: more are cut into batches of this
+# size. On CPU, which takes a few images at a time, small ones cost nothing, and
+# the last has less to fill up.
 _MAX_BATCH = 128
+_MAX_BATCH_ON_CPU = 4 * _CHUNK
 # Batches that are on the way to a device or computed there.
 _AHEAD = 2
 
@@ -136,8 +139,8 @@ class Network:
 
     Args:
       x: [B, H, W, 3] float, scaled as by `contract.scale`. B is any number:
-        more than 128 images pass through the network in batches of 128, and
-        only these few are on the device.
+        more than 128 images, 16 on CPU, pass through the network in batches of
+        so many, and only a few of these are on the device.
 
     Returns:
       [B, feature_dim] float32, the input of the logits layer.
@@ -167,14 +170,17 @@ class Network:
       InputError: x is not as for `features`.
     """
     x = self._check_images(x)
-    if len(x) <= _MAX_BATCH or isinstance(x, jax.core.Tracer):
+    size = _MAX_BATCH
+    if jax.default_backend() == 'cpu':
+      size = _MAX_BATCH_ON_CPU
+    if len(x) <= size or isinstance(x, jax.core.Tracer):
       return function(self.variables, jnp.asarray(x, jnp.float32))
     results = []
-    for start in range(0, len(x), _MAX_BATCH):
-      batch = jnp.asarray(x[start : start + _MAX_BATCH], jnp.float32)
+    for start in range(0, len(x), size):
+      batch = jnp.asarray(x[start : start + size], jnp.float32)
       count = len(batch)
-      if count < _MAX_BATCH:
-        batch = jnp.pad(batch, [(0, _MAX_BATCH - count), *[(0, 0)] * 3])
+      if count < size:
+        batch = jnp.pad(batch, [(0, size - count), *[(0, 0)] * 3])
       results.append(function(self.variables, batch)[:count])
       # JAX returns at once: without this all images would be on the device.
       if len(results) > _AHEAD:

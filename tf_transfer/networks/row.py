@@ -27,6 +27,7 @@ class Row:
     min_image_size: the smallest images, in pixels, of which anything is left at
       the end, at the default options.
     min_auxiliary_size: likewise at the auxiliary head; 0 where it has none.
+    size_multiple: images are of a multiple of this many pixels.
   """
 
   backbone: Callable[..., nn.Module]
@@ -39,3 +40,4 @@ class Row:
   imagenet_top1_source: str = ''
   min_image_size: int = 1
   min_auxiliary_size: int = 0
+  size_multiple: int = 1

@@ -20,6 +20,7 @@ from tf_transfer.networks import (
   inception_v1,
   inception_v3,
   inception_v4,
+  layers,
   mobilenet,
   modern_table,
   nasnet,
@@ -293,6 +294,11 @@ def has_auxiliary(name: str) -> bool:
   return bool(getattr(row(name).backbone(), 'auxiliary_after', None))
 
 
+def has_batch_norm(name: str) -> bool:
+  """Says whether a network has batch norm: a scale to leave out, statistics."""
+  return isinstance(row(name).backbone(), layers.Normalized)
+
+
 def min_image_size(name: str, auxiliary_head: bool = False) -> int:
   """Returns the smallest image size of a network, in pixels.
 
@@ -313,10 +319,10 @@ def min_image_size(name: str, auxiliary_head: bool = False) -> int:
 def check_image_size(
   name: str, image_size: int, auxiliary_head: bool = False
 ) -> None:
-  """Raises an InputError where images are too small for a network.
+  """Raises an InputError where a network does not take images of a size.
 
   Args:
-    name: of the network; one that is not in the table has no smallest size.
+    name: of the network; one that is not in the table takes all sizes.
     image_size: height and width of the images, in pixels.
     auxiliary_head: as for `min_image_size`.
   """
@@ -326,4 +332,11 @@ def check_image_size(
     raise errors.InputError(
       f'image_size: {name}{head} works on images of at least {least} px, not '
       f'{image_size}'
+    )
+  multiple = TABLE[name].size_multiple if name in TABLE else 1
+  if image_size % multiple:
+    below = image_size - image_size % multiple
+    raise errors.InputError(
+      f'image_size: {name} takes images whole patches of {multiple} px wide, '
+      f'not {image_size} px; the nearest are {below} and {below + multiple}'
     )

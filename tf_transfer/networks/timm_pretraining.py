@@ -14,19 +14,21 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
-IMAGENET_1K, MORE_LABELS = 'imagenet_1k', 'more_labels'
+IMAGENET_1K, MORE_LABELS, HASHTAGS = 'imagenet_1k', 'more_labels', 'hashtags'
 SELF_SUPERVISED, LANGUAGE, UNKNOWN = 'self_supervised', 'language', 'unknown'
 # Group -> its title, in the order of figures and tables.
 GROUPS: Mapping[str, str] = {
   IMAGENET_1K: 'ImageNet-1k alone',
   MORE_LABELS: 'more labeled images',
+  HASHTAGS: 'images with hashtags',
   SELF_SUPERVISED: 'self-supervised',
   LANGUAGE: 'images with text',
   UNKNOWN: 'unknown',
 }
-# Of several that a name has, the first is its group: text is the rarest and the
-# strongest of them, and self-supervision comes before the labels that follow.
-_PRECEDENCE = (LANGUAGE, SELF_SUPERVISED, MORE_LABELS)
+# Of several that a name has, the first is its group: what the web wrote, in
+# text or hashtags, is kept apart from labels of ImageNet's kind, and
+# self-supervision from the labels that are learned after it.
+_PRECEDENCE = (LANGUAGE, SELF_SUPERVISED, HASHTAGS, MORE_LABELS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +81,8 @@ _WORDS: Mapping[str, _Rule] = {
   'in22k': _Rule(MORE_LABELS, 'ImageNet-22k', _PEOPLE),
   'jft': _Rule(MORE_LABELS, 'JFT-300M', f'{_TEACHER} (Noisy Student)'),
   'yfcc100m': _Rule(MORE_LABELS, 'YFCC-100M', _TEACHER),
-  'ig1b': _Rule(MORE_LABELS, 'Instagram-1B', _HASHTAGS),
-  'swag': _Rule(MORE_LABELS, 'Instagram-3.6B', _HASHTAGS),
+  'ig1b': _Rule(HASHTAGS, 'Instagram-1B', _HASHTAGS),
+  'swag': _Rule(HASHTAGS, 'Instagram-3.6B', _HASHTAGS),
   # 4 of ImageNet-22k's 14 million images.
   'ssld': _Rule(MORE_LABELS, 'ImageNet-22k', f'{_TEACHER} (SSLD)'),
   # Its teacher, a TResNet of 83.9 %, is tresnet_v2_l.miil_in21k_ft_in1k.

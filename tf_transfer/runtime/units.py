@@ -45,18 +45,18 @@ def duration(seconds: float, *, precise: bool = False) -> str:
     precise: whether it was measured, and is no estimate: then seconds are
       shown beside a few minutes, as in '3 min 20 s'.
   """
-  whole = math.ceil(seconds)
-  if whole < _MINUTE:
-    return f'{whole} s'
-  if precise and whole < _MANY_MINUTES * _MINUTE:
-    return _two_units(whole, (_MINUTE, 'min'), (1, 's'))
-  minutes = math.ceil(whole / _MINUTE)
+  rounded = math.ceil(seconds)
+  if rounded < _MINUTE:
+    return f'{rounded} s'
+  if precise and rounded < _MANY_MINUTES * _MINUTE:
+    return _two_units(rounded, (_MINUTE, 'min'), (1, 's'))
+  minutes = math.ceil(rounded / _MINUTE)
   if minutes < _HOUR // _MINUTE:
     return f'{minutes} min'
   if minutes * _MINUTE < _DAY:
     return _two_units(minutes * _MINUTE, (_HOUR, 'h'), (_MINUTE, 'min'))
-  hours = math.ceil(whole / _HOUR)
-  days = math.ceil(whole / _DAY)
+  hours = math.ceil(rounded / _HOUR)
+  days = math.ceil(rounded / _DAY)
   if hours * _HOUR >= _MANY_DAYS * _DAY:
     return f'{days:,} days'
   unit = 'day' if hours < 48 else 'days'
@@ -64,10 +64,10 @@ def duration(seconds: float, *, precise: bool = False) -> str:
 
 
 def _two_units(
-  whole: int, large: tuple[int, str], small: tuple[int, str]
+  seconds: int, large: tuple[int, str], small: tuple[int, str]
 ) -> str:
   """Formats seconds in two units; a zero of the small one is left out."""
-  count, rest = divmod(whole, large[0])
+  count, rest = divmod(seconds, large[0])
   text = f'{count} {large[1]}'
   return f'{text} {rest // small[0]} {small[1]}' if rest else text
 

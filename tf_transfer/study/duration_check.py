@@ -9,7 +9,7 @@ import numpy as np
 from jax.experimental import multihost_utils
 
 from tf_transfer import errors
-from tf_transfer.runtime import devices, units
+from tf_transfer.runtime import commands, devices, units
 from tf_transfer.study import cost_model
 from tf_transfer.transfer.setting import Cell
 
@@ -88,7 +88,8 @@ def _advise(
   rows = [cell.setting for cell in cells]
   if len(rows) == 1 and rows[0].trains and rows[0].needs_weights:
     network, dataset = config.networks[0], config.datasets[0]
-    texts.append(f'--config=fine_tune_quick:{network},{dataset} (20 min)')
+    argument = commands.join(f'--config=fine_tune_quick:{network},{dataset}')
+    texts.append(f'{argument} (20 min)')
   if len(cells) > 1:
     longest = max(cost_model.cell_seconds(cells, config, speed).values())
     part = max(seconds / _NUM_PARTS, longest)

@@ -11,7 +11,6 @@ import jax
 import ml_collections
 from absl import logging
 
-from tf_transfer import contract as contract_lib
 from tf_transfer import datasets, errors
 from tf_transfer.datasets import test_reads
 from tf_transfer.runtime import devices, files, units
@@ -25,7 +24,11 @@ from tf_transfer.transfer import folds, settings
 from tf_transfer.transfer.fixed_features import (
   extractors as extractors_lib,
 )
-from tf_transfer.transfer.fixed_features import feature_cache, features
+from tf_transfer.transfer.fixed_features import (
+  feature_cache,
+  features,
+  pixel_groups,
+)
 from tf_transfer.transfer.setting import Cell, RunContext
 
 T = TypeVar('T')
@@ -85,7 +88,10 @@ class Runner:
     Networks that are shown the same pixels share decoded images, and each
     network is compiled once for all datasets.
     """
-    for group in _group_by_pixels(cells, self._config):
+    options = features.Options.from_config(self._config.features)
+    for group in pixel_groups.group(
+      cells, lambda cell: cell.network.contract, options
+    ):
       extractors = self._build_extractors(group)
       for dataset in _unique(cell.dataset for cell in group):
         runnable = [
@@ -289,18 +295,6 @@ def _failure_reason(function: Callable[[], None]) -> str | None:
 def _unique(values: Iterable[T]) -> list[T]:
   """Returns each value once, in order."""
   return list(dict.fromkeys(values))
-
-
-def _group_by_pixels(
-  cells: Sequence[Cell], config: ml_collections.ConfigDict
-) -> list[list[Cell]]:
-  """Groups cells whose networks are shown the same pixels."""
-  options = features.Options.from_config(config.features)
-  groups: dict[contract_lib.Contract, list[Cell]] = {}
-  for cell in cells:
-    contract = features.pixel_contract(cell.network.contract, options)
-    groups.setdefault(contract, []).append(cell)
-  return list(groups.values())
 
 
 class _StudyProgress:

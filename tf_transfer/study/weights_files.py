@@ -14,7 +14,7 @@ import numpy as np
 
 from tf_transfer import errors, networks
 from tf_transfer.networks import feature_files, functions, weights
-from tf_transfer.runtime import array_files, files
+from tf_transfer.runtime import array_files, commands, files
 from tf_transfer.study import network_names
 from tf_transfer.study.network_names import Kind
 
@@ -279,7 +279,8 @@ def _convert_package(name: str, path: pathlib.Path) -> None:
   if not package:
     raise errors.InputError(
       f'no weights of {name} at {path}: make them with\n  '
-      f'tf-transfer-convert --network={name} --input=FILE --output={path}'
+      f'tf-transfer-convert --network={name} --input=FILE '
+      f'{commands.join(f"--output={path}")}'
     )
   header = convert_weights.convert(
     name, convert_weights.package_file(package), path

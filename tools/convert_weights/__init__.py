@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from tf_transfer import errors
+from tf_transfer import errors, networks
 from tf_transfer.convert_weights import (
   downloads,
   hub,
@@ -251,6 +251,7 @@ def convert(
   key: str | None = None,
   ignore: Sequence[str] = (),
   no_head: bool = False,
+  feature: str | None = None,
   say: Callable[[str], None] = print,
 ) -> weights.Header:
   """Converts a public checkpoint to a weights file.
@@ -267,6 +268,8 @@ def convert(
     key: where the network is in the file, as `teacher.backbone`; None to tell.
     ignore: patterns of names of variables to leave out, as `head.*`.
     no_head: whether the backbone alone is converted, whatever is beside it.
+    feature: what a vision transformer's feature is, as of its backbone; None
+      for what its head reads. Otherwise the backbone alone is converted.
     say: is called with a line for all that is chosen, left out or not claimed.
 
   Returns:
@@ -278,10 +281,12 @@ def convert(
   """
   source_file, output = pathlib.Path(source_file), pathlib.Path(output)
   source = _resolve_source(network, source_name)
+  no_head = no_head or feature is not None
   _check_arguments(output, imagenet_top1)
   files.sweep(output.parent)
   sha = _hash(readers.file_of(source_file))
   source, taken = _read(network, source_file, sha, source, key, ignore, no_head)
+  source = _with_feature(network, source, feature)
   conversion = variables.convert(taken.tensors, network, source, no_head)
   _check_conversion(conversion, taken.tensors, network, source, source_file)
   _say_notes(say, source_file, (*taken.notes, *conversion.notes))
@@ -293,12 +298,28 @@ def convert(
     stated = imagenet_top1 is not None
     say(provenance.explain_doubt(source, source_file, sha, stated))
     header = _drop_claims(header, conversion.arrays)
-  if source is source_name:
+  if isinstance(source_name, publishers.Source):
     header = _complete(header, source, conversion.arrays)
   header = _state_top1(header, imagenet_top1)
   files.make_directory(output.parent)
   weights.save(output, header, weights.unflatten(conversion.arrays))
   return header
+
+
+def _with_feature(
+  network: str, source: publishers.Source, feature: str | None
+) -> publishers.Source:
+  """Returns a source whose network has another feature; None for its own.
+
+  Raises:
+    InputError: the network has no choice of features, or not this one.
+  """
+  if feature is None:
+    return source
+  options = {**source.options, 'feature': feature}
+  networks.check_options(network, options)
+  networks.build(network, **options)
+  return dataclasses.replace(source, options=options)
 
 
 def _say_notes(

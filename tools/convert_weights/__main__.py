@@ -71,6 +71,12 @@ _NO_HEAD = flags.DEFINE_bool(
   'Converts the backbone alone, whatever is beside it in the file: a head of '
   'any kind, the parts of a detector. The network has features and no logits.',
 )
+_FEATURE = flags.DEFINE_string(
+  'feature',
+  None,
+  'Of a vision transformer with a class token: class_token, patch_mean or '
+  'both. What its head reads when left out; otherwise it has no head.',
+)
 _LIST = flags.DEFINE_bool(
   'list', False, 'Print networks, sources and the files to look for.'
 )
@@ -90,6 +96,7 @@ _FLAGS = (
   _KEY,
   _IGNORE,
   _NO_HEAD,
+  _FEATURE,
   _LIST,
   _VERIFY,
 )
@@ -128,6 +135,7 @@ def _convert() -> None:
     key=_KEY.value,
     ignore=_IGNORE.value,
     no_head=_NO_HEAD.value,
+    feature=_FEATURE.value,
     say=lambda line: print(errors.printable(line)),
   )
   top1 = 'unknown'

@@ -147,6 +147,7 @@ _Sides = Annotated[list[_Side], msgspec.Meta(min_length=3, max_length=3)]
 _SUPERVISION = {
   timm_pretraining.IMAGENET_1K: 'supervised',
   timm_pretraining.MORE_LABELS: 'supervised',
+  timm_pretraining.HASHTAGS: 'supervised',
   timm_pretraining.SELF_SUPERVISED: 'self_supervised',
   timm_pretraining.LANGUAGE: 'language',
 }

@@ -18,6 +18,7 @@ from tf_transfer.convert_weights import (
   recipes,
   resnet,
   timm_recipes,
+  vit_sources,
 )
 from tf_transfer.networks import convnext as convnext_lib
 from tf_transfer.networks import efficientnet_v2 as efficientnet_v2_lib
@@ -183,7 +184,7 @@ def _convnext(
   torchvision: tuple[str, float, int],
   timm: tuple[str, float, float],
 ) -> tuple[publishers.Source, ...]:
-  """Describes the sources of a ConvNeXt.
+  """Describes the sources of a ConvNeXt, that of ImageNet alone first.
 
   Args:
     size: as tiny.
@@ -195,14 +196,6 @@ def _convnext(
   """
   name = f'convnext_{size}'
   return (
-    publishers.timm(
-      functools.partial(convnext.timm, depths),
-      224,
-      timm[1],
-      f'{name}.{timm[0]}',
-      crop_fraction=timm[2],
-      recipe=timm_recipes.find(f'{name}.{timm[0]}'),
-    ),
     publishers.torchvision(
       functools.partial(convnext.torchvision, depths),
       224,
@@ -210,6 +203,14 @@ def _convnext(
       f'{name}-{torchvision[0]}.pth',
       crop_fraction=224 / torchvision[2],
       recipe=recipes.TORCHVISION_CONVNEXT,
+    ),
+    publishers.timm(
+      functools.partial(convnext.timm, depths),
+      224,
+      timm[1],
+      f'{name}.{timm[0]}',
+      crop_fraction=timm[2],
+      recipe=timm_recipes.find(f'{name}.{timm[0]}'),
     ),
     publishers.keras(
       functools.partial(convnext.keras, name, depths),
@@ -329,4 +330,5 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     ('6075fbad', 0.84062, 232),
     ('fb_in22k_ft_in1k', 0.85814, 0.875),
   ),
+  **vit_sources.SOURCES,
 }

@@ -11,7 +11,7 @@ def notes(**fields):
     getattr(counts, name).update(value) if isinstance(value, dict) else setattr(
       counts, name, value
     )
-  return counts.notes('/root', ())
+  return [*counts.notes('/root', ()), *counts.left_out_notes()]
 
 
 def test_nothing_is_said_of_nothing():

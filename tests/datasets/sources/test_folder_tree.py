@@ -94,11 +94,11 @@ def test_what_is_left_out_is_counted_by_extension(tmp_path, monkeypatch):
     dataset = open_at(tmp_path)
   assert hashes(dataset) == before
   assert dataset.notes == (
+    '1 link that leads to no file is left out: dog/nowhere',
     'left out: 4 .txt, 2 .heic (HEIC images, which cannot be read), 1 .csv, '
     '1 without extension, 1 .nef (camera raw images, which cannot be read), '
     '1 .thm (thumbnails of a camera), 2 hidden files, '
     '2 pipes, sockets and devices',
-    '1 link that leads to no file is left out: dog/nowhere',
   )
 
 

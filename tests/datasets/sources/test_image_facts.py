@@ -2,6 +2,7 @@
 
 import io
 import os
+import pathlib
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ from PIL import Image
 
 from tf_transfer.datasets.dataset import no_progress
 from tf_transfer.datasets.sources import image_facts
-from tf_transfer.errors import InputError
 from tf_transfer.images import decoding
 
 
@@ -112,20 +112,30 @@ def test_progress_counts_files(paths, tmp_path):
   assert bars == [(5, expected)]
 
 
-def test_a_file_that_cannot_be_read_is_an_error(paths, tmp_path):
-  with pytest.raises(InputError, match=r'missing\.png'):
-    find([*paths, str(tmp_path / 'missing.png')], tmp_path)
+def test_files_that_cannot_be_opened_have_no_digest(paths, tmp_path):
+  pipe, missing = str(tmp_path / 'pipe.png'), str(tmp_path / 'missing.png')
+  os.mkfifo(pipe)
+  cache_dir = tmp_path / 'cache'
+  for _ in range(2):
+    facts = find([pipe, *paths, missing], tmp_path, cache_dir)
+    np.testing.assert_array_equal(
+      facts.is_opened, [False, *[True] * len(paths), False]
+    )
+    assert facts.problems[0] == f'{pipe}: not a regular file: remove it'
+    assert facts.problems[-1].startswith(f'{missing}: cannot be read (No such')
+    assert not facts.is_readable[0]
+    assert not facts.digests[0].any()
+    assert facts.is_opened[1:-1].all()
 
 
-def test_all_files_that_cannot_be_read_are_one_error(paths, tmp_path):
-  pipes = [str(tmp_path / f'pipe{i}.png') for i in range(3)]
-  for pipe in pipes:
-    os.mkfifo(pipe)
-  with pytest.raises(InputError, match='3 files cannot be read: ') as error:
-    find([*pipes[:2], *paths, pipes[2]], tmp_path)
-  assert all(
-    f'{pipe}: not a regular file' in str(error.value) for pipe in pipes
-  )
+def test_a_file_that_can_be_opened_again_is_read(paths, tmp_path):
+  late = tmp_path / 'late.png'
+  cache_dir = tmp_path / 'cache'
+  find([*paths, str(late)], tmp_path, cache_dir)
+  late.write_bytes(pathlib.Path(paths[0]).read_bytes())
+  facts = find([*paths, str(late)], tmp_path, cache_dir)
+  np.testing.assert_array_equal(facts.digests[-1], facts.digests[0])
+  assert facts.problems[-1] == ''
 
 
 def test_no_files_have_no_facts(tmp_path):

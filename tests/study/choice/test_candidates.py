@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.study.choice.test_selection import source, task_of
+from tests.study.choice.test_selection import source
+from tests.study.choice.test_tasks import task_of
 from tests.study.choice.test_verdict import network
 from tf_transfer import datasets
 from tf_transfer.study.choice import candidates, types

@@ -11,8 +11,9 @@ from tf_transfer.study.choice import gallery, probabilities
 def build(choice, limit=10**6):
   one = choice.candidate(choice.verdict.recommended)
   p = probabilities.calibrate(choice.images.labels, one.scores).values
+  everything = np.ones(len(p), bool)
   return p, gallery.build(
-    choice.dataset, choice.images, one.predictions, p, p, limit
+    choice.dataset, choice.images, one.predictions, p, p, everything, limit
   )
 
 

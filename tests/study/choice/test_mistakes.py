@@ -24,12 +24,16 @@ THRESHOLDS = [0.4616666666666667, 0.5066666666666667, 0.455]
 DOUBTFUL = [1, 5, 14, 9, 12]
 
 
+def doubtful(labels, p):
+  return mistakes.doubtful(labels, p, np.ones(len(labels), bool))
+
+
 def test_thresholds_are_cleanlabs():
   assert mistakes.thresholds(LABELS, PROBABILITIES) == pytest.approx(THRESHOLDS)
 
 
 def test_doubtful_labels_are_cleanlabs():
-  found, other = mistakes.doubtful(LABELS, PROBABILITIES)
+  found, other = doubtful(LABELS, PROBABILITIES)
   assert found.tolist() == DOUBTFUL
   assert other.tolist() == [1, 2, 2, 0, 0]
 
@@ -43,7 +47,7 @@ def test_wrong_labels_are_found_among_many_images():
   labels = truth.copy()
   wrong = generator.choice(2000, 40, replace=False)
   labels[wrong] = (labels[wrong] + 1 + generator.integers(9, size=40)) % 10
-  found, other = mistakes.doubtful(labels, p.astype(np.float32))
+  found, other = doubtful(labels, p.astype(np.float32))
   assert set(found[:24].tolist()) <= set(wrong.tolist())
   np.testing.assert_array_equal(other[:24], truth[found[:24]])
 
@@ -52,14 +56,25 @@ def test_a_class_without_images_is_no_other_class():
   p = np.array([[0.6, 0.4, 0.0], [0.1, 0.9, 0.0], [0.0, 0.1, 0.9]])
   labels = np.array([0, 1, 1])
   assert mistakes.thresholds(labels, p)[2] == np.inf
-  found, _ = mistakes.doubtful(labels, p)
+  found, _ = doubtful(labels, p)
   assert found.tolist() == []
+
+
+def test_a_class_that_was_not_fitted_is_neither_doubted_nor_another():
+  """Its images would set its threshold to 0, which every image reaches."""
+  p = np.array([[0.8, 0.2, 0.0], [0.4, 0.6, 0.0], [0.1, 0.9, 0.0]])
+  p = np.concatenate([p, [[0.4, 0.6, 0.0], [0.45, 0.55, 0.0]]])
+  labels = np.array([0, 0, 1, 1, 2])
+  assert doubtful(labels, p)[1].tolist() == [2, 2]  # of probability 0
+  positions, others = mistakes.doubtful(labels, p, labels != 2)
+  assert positions.tolist() == []
+  assert others.tolist() == []
 
 
 def test_equal_probabilities_reach_their_own_mean():
   """float32 values whose mean in float64 is not quite the same number."""
   p = np.tile(np.float32([0.3, 0.7]), (7, 1))
-  found, _ = mistakes.doubtful(np.array([0] * 3 + [1] * 4), p)
+  found, _ = doubtful(np.array([0] * 3 + [1] * 4), p)
   assert found.tolist() == [0, 1, 2]
 
 

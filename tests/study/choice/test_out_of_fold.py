@@ -143,3 +143,15 @@ def test_images_can_be_left_out_of_a_division():
   division = out_of_fold.by_fold(np.arange(6) % 2).select(np.array([0, 1, 4]))
   np.testing.assert_array_equal(division.parts, [0, 1, 0])
   np.testing.assert_array_equal(division.fits[0][1], [True, False, True])
+
+
+def test_images_whose_class_was_not_fitted_are_known_by_their_scores(ridge):
+  """Class 2 is in one fold alone."""
+  features = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
+  labels = np.array([0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 2, 2])
+  folds = np.array([0, 0, 1, 1, 2, 2, 0, 1, 2, 0, 1, 1])
+  predicted = out_of_fold.predict(
+    'ridge', features, labels, 3, out_of_fold.by_fold(folds), 'top1', ridge
+  )
+  known = out_of_fold.has_fitted_label(labels, predicted.scores)
+  np.testing.assert_array_equal(known, labels != 2)

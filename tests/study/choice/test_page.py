@@ -157,6 +157,19 @@ def test_one_network_without_anything_else():
   assert 'out of fold' not in parser.text
 
 
+def test_too_few_images_for_a_learning_curve():
+  """As of classes of three images: there are points, but no fitted curve."""
+  curve = choices.curve('small')
+  none = np.zeros(0)
+  curve = dataclasses.replace(
+    curve, examples=none, fitted=none, low=none, high=none, lines=('Too few.',)
+  )
+  choice = dataclasses.replace(choices.made(3, 12), learning_curve=curve)
+  text = parse(page.render(choice)).text
+  assert 'What more images would bring Too few.' in text
+  assert 'No learning curve was computed.' not in text
+
+
 def test_a_perfect_network():
   choice = choices.made(2, 60, confusing=0)
   assert choice.candidates[0].accuracy.value == 1
@@ -192,6 +205,45 @@ def test_fits_that_did_not_converge_are_named():
 def test_labels_are_doubted_by_all_that_are_tied():
   parser = parse(page.render(choices.digits()))
   assert 'mean probability over the 2 networks that are tied' in parser.text
+
+
+def with_scores(choice, change):
+  """The same choice with other scores of each network."""
+  return dataclasses.replace(
+    choice,
+    candidates=tuple(
+      dataclasses.replace(one, scores=change(one.scores.copy()))
+      for one in choice.candidates
+    ),
+  )
+
+
+def test_labels_of_a_class_that_was_not_fitted_are_not_doubted():
+  choice = choices.made(6, 30, confusing=0.3)
+  of_class = choice.images.labels == 2
+
+  def forget(scores):
+    scores[of_class, 2] = np.finfo(np.float16).min
+    return scores
+
+  parser = parse(page.render(with_scores(choice, forget)))
+  assert (
+    '30 images of 1 class cannot be judged, since the classifier was fitted on '
+    'no image of the class: class 2.'
+  ) in parser.text
+  assert 'temperature of 100' not in parser.text
+  doubtful = parser.text.partition('Labels to look at')[2]
+  doubtful = doubtful.partition('Duplicates')[0]
+  assert 'have a doubtful label' in doubtful
+  assert 'label class 2' not in re.sub(r'[:\s]+', ' ', doubtful)
+  assert 'cannot be judged' not in parse(page.render(choice)).text
+
+
+def test_labels_are_not_doubted_by_probabilities_that_are_not_calibrated():
+  choice = choices.made(6, 30, confusing=0.3)
+  text = parse(page.render(with_scores(choice, lambda s: -s))).text
+  assert 'Labels are not judged: the probabilities could not be' in text
+  assert 'have a doubtful label' not in text
 
 
 def test_images_with_several_labels():

@@ -81,33 +81,36 @@ def test_every_network_has_every_configuration(configuration):
     expected = dict(recipe_lib.CONFIGURATIONS[configuration])
     if not networks.has_auxiliary(name):
       expected['auxiliary_head'] = False
-    assert pretrain_config.factors(config) == expected
+    same = {} if networks.has_auxiliary(name) else {'C4': 'C5'}
+    if not networks.has_batch_norm(name):
+      expected['bn_scale'] = None
+      same['C1'] = 'C2'
+    assert pretrain_config.factors(name, config) == expected
     actual = pretrain_config.configuration(name, config)
-    alone = networks.has_auxiliary(name) or configuration != 'C4'
-    assert actual == (configuration if alone else 'C5')
+    assert actual == same.get(configuration, configuration)
 
 
 @pytest.mark.parametrize(
   ('name', 'configuration', 'words'),
   [
-    ('bn_inception', 'C1', 'C1 is trained without one'),
-    ('bn_inception', 'C3', 'C3 is trained without one'),
-    ('bn_inception', 'C4', 'C4 and C5 are the same'),
+    ('bn_inception', 'C1', 'auxiliary head: C1 is trained without one'),
+    ('bn_inception', 'C3', 'auxiliary head: C3 is trained without one'),
+    ('bn_inception', 'C4', 'auxiliary head: C4 and C5 are the same'),
+    ('convnext_tiny', 'C1', 'no batch norm: C1 and C2 are the same'),
+    ('convnext_tiny', 'C3', 'no batch norm: C3 is trained without either'),
     ('inception_v3', 'C1', ''),
     ('inception_v3', 'C5', ''),
   ],
 )
-def test_network_without_a_place_for_an_auxiliary_head(
-  name, configuration, words
-):
+def test_network_that_lacks_a_part(name, configuration, words):
   config = config_file.fields(name, configuration)
-  text = pretrain_config.describe_missing_auxiliary_head(name, config)
+  text = pretrain_config.describe_missing_parts(name, config)
   assert text.endswith(words)
-  place = f'{name} has no place for an auxiliary head: '
+  place = f'{name} has no place for an auxiliary head'
   assert text.startswith(place if words else '')
   # Nothing is said of a config that is none of the five.
-  config.update({'bn_scale': False, 'label_smoothing': 0.0})
-  assert pretrain_config.describe_missing_auxiliary_head(name, config) == ''
+  config.update({'bn_scale': False, 'label_smoothing': 0.1, 'dropout': 0.0})
+  assert pretrain_config.describe_missing_parts(name, config) == ''
 
 
 def test_networks_with_an_auxiliary_head():
@@ -122,6 +125,7 @@ def test_networks_with_an_auxiliary_head():
   [
     ('resnet50', {'auxiliary_head': True}, 'resnet50 has no place for an aux'),
     ('inception_v1', {'auxiliary_head': True}, 'build it without'),
+    ('convnext_tiny', {'bn_scale': False}, 'convnext_tiny has no batch norm'),
   ],
 )
 def test_network_that_has_no_place(name, change, message):
@@ -148,3 +152,7 @@ def test_untrained_network():
   net = pretrain_config.untrained_network('inception_small', 0, config)
   assert net.header.options == {}
   assert net.contract.image_size == networks.row('inception_small').image_size
+  # Without batch norm C1's scale is not left out: there is none.
+  config = config_file.fields('convnext_tiny', 'C1')
+  net = pretrain_config.untrained_network('convnext_tiny', 64, config)
+  assert net.header.options == {}

@@ -12,10 +12,14 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from tests.golden import rule
 from tests.transfer.training import small
 from tf_transfer import errors, networks
+from tf_transfer.convert_weights import convnext as convnext_rules
+from tf_transfer.convert_weights import keras_files, rules
+from tf_transfer.convert_weights import vit as vit_rules
 from tf_transfer.datasets.images import augmentation
-from tf_transfer.networks import layers, weights
+from tf_transfer.networks import classifier, convnext, layers, vit, weights
 from tf_transfer.runtime import devices, tensorflow
 from tf_transfer.transfer.training import color, train_step
 
@@ -283,6 +287,173 @@ def test_ten_steps_against_keras_and_tensorflow(net):
     {'params': state.params, 'batch_stats': state.batch_stats}
   )
   assert_close(actual, peer.get_weights(), 1e-5)
+
+
+def test_no_network_without_batch_norm_is_given_its_momentum():
+  for name in networks.TABLE:
+    net = networks.untrained(name)
+    config = train_step.TrainConfig(steps=10, batch_size=16)
+    model = train_step.build_model(net, 7, 200 * 16, config)
+    momentum = getattr(model.backbone, 'momentum', None)
+    assert momentum == (0.95 if networks.has_batch_norm(name) else None)
+  assert not networks.has_batch_norm('convnext_tiny')
+  assert networks.has_batch_norm('resnet50')
+
+
+_DEPTHS, _WIDTHS = (1, 1, 2, 1), (4, 8, 12, 16)
+
+
+def keras_convnext():
+  """A small ConvNeXt by Keras, of which no variable is next to nothing."""
+  from keras.src.applications import convnext as peers
+
+  peer = peers.ConvNeXt(
+    list(_DEPTHS),
+    list(_WIDTHS),
+    include_preprocessing=False,
+    input_shape=(32, 32, 3),
+    classes=small.CLASSES,
+    classifier_activation=None,
+  )
+  rng = np.random.default_rng(0)
+  for variable in peer.weights:
+    scales = variable.name in ('gamma', 'variable')
+    deviation = 0.1 if scales else 0.3
+    variable.assign(scales + deviation * rng.normal(size=variable.shape))
+  return peer
+
+
+def converted_convnext(peer):
+  """Its variables at our paths."""
+  tensors = {
+    f'{ours.name}/{name}': np.array(variable.numpy())
+    for layer, ours in zip(
+      keras_files.weighted_layers(peer),
+      keras_files.layers_of(peer),
+      strict=True,
+    )
+    for name, variable in zip(ours.weights, layer.weights, strict=True)
+  }
+  renaming = convnext_rules.keras('convnext', _DEPTHS)
+  arrays, problems = rules.apply_rules(tensors, renaming)
+  assert not problems
+  return arrays
+
+
+def train_with_keras(peer, batches, trial):
+  """Trains with TensorFlow's SGD; kernels decay."""
+  tf = tensorflow.import_without_gpu()
+  rate = tf.Variable(0.0)
+  optimizer = tf.compat.v1.train.MomentumOptimizer(rate, 0.9, use_nesterov=True)
+  decay = trial.weight_decay / trial.learning_rate
+  kernels = [v for v in peer.trainable_variables if v.name == 'kernel']
+  values = [v.value for v in peer.trainable_variables]
+  for number, batch in enumerate(batches):
+    with tf.GradientTape() as tape:
+      logits = peer(np.array(small.scale(batch['image'])), training=True)
+      loss = tf.reduce_mean(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(batch['label'], logits)
+      ) + decay / 2 * sum(tf.reduce_sum(v.value**2) for v in kernels)
+    cosine = (1 + math.cos(math.pi * number / len(batches))) / 2
+    rate.assign(trial.learning_rate * cosine)
+    gradients = tape.gradient(loss, values)
+    optimizer.apply_gradients(zip(gradients, values, strict=True))
+
+
+def test_steps_of_convnext_against_keras():
+  """Three steps of a network without batch norm, by Keras and TensorFlow."""
+  rng, trial = np.random.default_rng(1), train_step.Trial(0.02, 0.001)
+  batches = [
+    {
+      'image': rng.integers(0, 256, (16, 32, 32, 3)).astype(np.float32),
+      'label': rng.integers(0, small.CLASSES, 16),
+      'mask': np.ones(16, bool),
+    }
+    for _ in range(3)
+  ]
+  backbone = convnext.ConvNeXt(_DEPTHS, _WIDTHS)
+  model = classifier.Classifier(backbone, small.CLASSES)
+  peer = keras_convnext()
+  before = converted_convnext(peer)
+  _, history = small.train(
+    model,
+    train_step.TrainConfig(steps=3, batch_size=16),
+    batches,
+    variables=weights.unflatten(before),
+    trial=trial,
+  )
+  train_with_keras(peer, batches, trial)
+  state = history[-1][0]
+  assert not state.batch_stats
+  ours = weights.flatten({'params': state.params})
+  wanted = converted_convnext(peer)
+  assert ours.keys() == wanted.keys()
+  for path, theirs in wanted.items():
+    largest = np.abs(theirs).max()
+    assert np.abs(ours[path] - theirs).max() < 1e-5 * largest, path
+    # So that it could be seen if a variable did not move, or not decay.
+    assert np.abs(theirs - before[path]).max() > 1e-3 * largest, path
+
+
+def test_steps_of_a_vision_transformer_against_timm():
+  """Three steps with label smoothing; the golden values are PyTorch's.
+
+  They are those of timm's VisionTransformer(img_size=32, patch_size=16,
+  embed_dim=16, depth=2, num_heads=2, num_classes=5, init_values=0.1) in
+  float64, from weights made by the rule, with torch.optim.SGD (Nesterov, 0.9)
+  and weight decay of the kernels alone.
+  """
+  architecture = dataclasses.replace(
+    vit.TINY, width=16, heads=2, depth=2, layer_scale=0.1
+  )
+  with np.load(rule.FOLDER / 'steps' / 'vit.npz') as golden:
+    after = dict(golden)
+  losses, before = after.pop('losses'), {}
+  for name, array in after.items():
+    kind = 'kernel' if name.endswith('weight') else 'bias'
+    if ('norm' in name and name.endswith('weight')) or 'gamma' in name:
+      kind = 'gamma'
+    before[name] = rule.array(name, list(array.shape), kind, 'torch', 1.0)
+  before, wanted = (
+    rules.apply_rules(tensors, vit_rules.timm(architecture))[0]
+    for tensors in (before, after)
+  )
+  rng = np.random.default_rng(1)
+  batches = [
+    {
+      'image': rng.integers(0, 256, (16, 32, 32, 3)).astype(np.float32),
+      'label': rng.integers(0, 5, 16),
+      'mask': np.ones(16, bool),
+    }
+    for _ in losses
+  ]
+  _, history = small.train(
+    classifier.Classifier(vit.VisionTransformer(architecture, 32), 5),
+    train_step.TrainConfig(steps=3, batch_size=16, label_smoothing=0.1),
+    batches,
+    variables=weights.unflatten(before),
+    trial=train_step.Trial(0.05, 0.001),
+  )
+  found = [metrics['loss'] for _, metrics in history]
+  np.testing.assert_allclose(found, losses, rtol=1e-5)
+  ours = weights.flatten({'params': history[-1][0].params})
+  assert ours.keys() == wanted.keys()
+  for path, theirs in wanted.items():
+    largest = np.abs(theirs).max()
+    assert np.abs(ours[path] - theirs).max() < 1e-5 * largest, path
+    assert np.abs(theirs - before[path]).max() > 1e-4 * largest, path
+
+
+def test_weight_decay_acts_on_kernels_alone():
+  """Not on scales, biases, tokens or embeddings, whatever their shapes."""
+  key = jax.tree_util.DictKey
+  for name in ('scale', 'bias', 'positions', 'class_token', 'registers'):
+    assert not train_step.is_decayed((key('backbone'), key(name)))
+  for name in ('inception_small', 'mobilenet_v2', 'convnext_tiny'):
+    shapes = networks.expected_variables(networks.build(name), 64)
+    for path, shape in shapes.items():
+      keys = [key(part) for part in path.split('/')]
+      assert train_step.is_decayed(keys) == (len(shape.shape) > 1), path
 
 
 @pytest.mark.parametrize('multi_label', [False, True])

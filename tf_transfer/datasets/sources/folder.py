@@ -29,7 +29,7 @@ from tf_transfer.datasets.sources.folder_draw import (
   without_corrupt,
 )
 from tf_transfer.datasets.sources.folder_layout import (
-  WHOLE,
+  UNDIVIDED,
   Layout,
   check_same_classes,
   find_layout,
@@ -46,6 +46,8 @@ from tf_transfer.runtime import files as files_lib
 from tf_transfer.runtime.units import counted
 
 _DEFAULT = FolderOptions()
+# How many files that cannot be opened a problem names.
+_MAX_NAMED = 20
 
 # Class -> paths of its images.
 _ImagesByClass = Mapping[str, list[str]]
@@ -59,9 +61,11 @@ class FolderContents:
     name: of the dataset, 'folder:PATH'.
     root: the directory.
     classes: their names, as they are printed.
-    files: of each split that has a folder, or of WHOLE; unreadable ones too.
-    notes: sentences on folders, and on files that are no images.
+    files: of each split that has a folder, or of UNDIVIDED; also unreadable.
+    notes: sentences on folders, and on what is read in an unusual place.
     left_out: kind of files that are left out -> number and the first names.
+    left_out_notes: a sentence on these, if there are any.
+    problems: a sentence for each split with classes without images.
   """
 
   name: str
@@ -70,6 +74,8 @@ class FolderContents:
   files: Mapping[str, FolderFiles]
   notes: tuple[str, ...]
   left_out: Mapping[str, tuple[int, tuple[str, ...]]]
+  left_out_notes: tuple[str, ...] = ()
+  problems: tuple[str, ...] = ()
 
 
 def read_folder(
@@ -83,13 +89,13 @@ def read_folder(
     progress: a wrapper of iterables like tqdm.
 
   Raises:
-    InputError: the directory cannot be used. The message names the file or
+    InputError: the folders are not those of classes. The message names the
       folder, and says what to do.
   """
   root = _root(path)
   tree = FolderTree(root)
   layout = find_layout(tree, root)
-  images = _find_images(tree, root, layout)
+  images, problems = _find_images(tree, root, layout)
   name = folder_name(path)
   classes = _printable_names(root, list(next(iter(images.values()))))
   by_folder = {
@@ -100,8 +106,16 @@ def read_folder(
     for split_name, by_class in images.items()
   }
   files = read_files(name, root, by_folder, cache_dir, progress)
-  notes = (*layout.notes, *tree.notes())
-  return FolderContents(name, root, classes, files, notes, tree.left_out())
+  return FolderContents(
+    name,
+    root,
+    classes,
+    files,
+    notes=(*layout.notes, *tree.reading_notes()),
+    left_out=tree.left_out(),
+    left_out_notes=tuple(tree.left_out_notes()),
+    problems=tuple(problems),
+  )
 
 
 def open_folder(
@@ -143,13 +157,17 @@ def open_contents(
   """Makes a dataset of what was read from a directory; see `open_folder`.
 
   Raises:
-    InputError: files cannot be decoded, or a split cannot be drawn.
+    InputError: a class has no images, files cannot be opened or decoded, or a
+      split cannot be drawn.
   """
+  problems = [*contents.problems, *_unopened(contents.name, contents.files)]
+  if problems:
+    raise InputError('\n'.join(problems))
   name, root, classes = contents.name, contents.root, contents.classes
   files, skipped, corrupt_notes = without_corrupt(
     name, classes, contents.files, options.corrupt
   )
-  notes = [*contents.notes, *corrupt_notes]
+  notes = [*contents.notes, *contents.left_out_notes, *corrupt_notes]
   contradiction_notes = _contradiction_notes(root, files)
   files, copy_notes = _without_copies(root, files)
   notes += copy_notes + contradiction_notes
@@ -183,10 +201,10 @@ def _draw(
     InputError: a split is empty, or folds of a folder that has a test split.
   """
   version = options.split_version
-  if options.folds and WHOLE not in files:
+  if options.folds and UNDIVIDED not in files:
     raise has_test_error(name, options.folds)
   if options.folds:
-    everything = files[WHOLE].to_split('test', root)
+    everything = files[UNDIVIDED].to_split('test', root)
     return build_folds(
       name,
       classes,
@@ -197,8 +215,8 @@ def _draw(
       identity_name='folder',
     )
   files = dict(files)
-  if WHOLE in files:
-    files = draw_splits(files[WHOLE], random_split, version)
+  if UNDIVIDED in files:
+    files = draw_splits(files[UNDIVIDED], random_split, version)
   elif 'val' not in files:
     files |= draw_val(files['train'], random_split, version)
   parts = [files[each].to_split(each, root) for each in files]
@@ -265,17 +283,18 @@ def _root(path: str) -> str:
 
 def _find_images(
   tree: FolderTree, root: str, layout: Layout
-) -> dict[str, _ImagesByClass]:
+) -> tuple[dict[str, _ImagesByClass], list[str]]:
   """Finds the images of each class.
 
   A class that is only a link to another class, or to another folder that is
   read anyway, is left out, which is in the notes of the tree.
 
   Returns:
-    Split -> class -> paths of its images.
+    Split -> class -> paths of its images; and a problem for each split that has
+    classes without images.
 
   Raises:
-    InputError: a class has no images.
+    InputError: no class has images, or there is only one.
   """
   keys = [
     (split_name, class_name)
@@ -285,19 +304,19 @@ def _find_images(
   folders = [layout.classes[split][name] for split, name in keys]
   paths = tree.find_images(folders, [root, *layout.splits.values()])
   images = {split_name: {} for split_name in layout.splits}
-  empty = {split_name: [] for split_name in layout.splits}
-  for (split_name, class_name), folder, found in zip(
+  for (split_name, class_name), folder, of_class in zip(
     keys, folders, paths, strict=True
   ):
-    if found:
-      images[split_name][class_name] = found
-    elif not tree.is_repeated(folder):
-      empty[split_name].append(folder)
+    if of_class or not tree.is_repeated(folder):
+      images[split_name][class_name] = of_class
   hint = in_brackets(tree.notes())
+  problems = []
   for split_name, folder in layout.splits.items():
-    _check_images(folder, images[split_name], empty[split_name], hint)
+    problems += _check_images(
+      folder, images[split_name], layout.classes[split_name], hint
+    )
   check_same_classes(layout.splits, images)
-  return images
+  return images, problems
 
 
 def _printable_names(root: str, classes: Sequence[str]) -> tuple[str, ...]:
@@ -317,36 +336,59 @@ def _printable_names(root: str, classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _check_images(
-  folder: str, images: _ImagesByClass, empty: Sequence[str], hint: str
-) -> None:
-  """Checks that there are two classes or more, and each has images.
+  folder: str, images: _ImagesByClass, folders: Mapping[str, str], hint: str
+) -> list[str]:
+  """Checks that a split has two classes or more, all with images.
 
   Args:
-    folder: of the classes.
-    images: of the classes that have some.
-    empty: paths of the class folders that have none.
+    folder: of the split.
+    images: of the split.
+    folders: class -> its folder.
     hint: what was left out.
 
+  Returns:
+    A problem if classes have no images.
+
   Raises:
-    InputError: they are not so.
+    InputError: no class has images, or there is only one.
   """
-  if not images:
+  empty = [folders[name] for name, paths in images.items() if not paths]
+  if len(empty) == len(images):
     raise InputError(
       f'{printable(folder)}: no images in any of its {len(empty)} class '
       f'folders: expected {", ".join(FORMATS)}{hint}'
-    )
-  if empty:
-    names = [os.path.basename(path) for path in empty]
-    raise InputError(
-      f'{printable(empty[0])}: a class without images (so are {len(empty)} of '
-      f'{len(images) + len(empty)}: {printable_listing(names)}): add images '
-      f'({", ".join(FORMATS)}), or remove the folder{hint}'
     )
   if len(images) == 1:
     raise InputError(
       f'{printable(folder)}: only one class, {printable(next(iter(images)))}: '
       f'there must be two or more{hint}'
     )
+  if not empty:
+    return []
+  names = [os.path.basename(path) for path in empty]
+  return [
+    f'{printable(empty[0])}: a class without images (so are {len(empty)} of '
+    f'{len(images)}: {printable_listing(names)}): add images '
+    f'({", ".join(FORMATS)}), or remove the folder{hint}'
+  ]
+
+
+def _unopened(name: str, files: Mapping[str, FolderFiles]) -> list[str]:
+  """Returns a problem if files cannot be opened; it names or counts them."""
+  problems = [
+    problem
+    for each in files.values()
+    for problem, is_opened in zip(
+      each.facts.problems, each.facts.is_opened, strict=True
+    )
+    if not is_opened
+  ]
+  if len(problems) < 2:
+    return problems
+  return [
+    f'{name}: {counted(len(problems), "file")} cannot be read: '
+    f'{listing(problems, _MAX_NAMED)}'
+  ]
 
 
 def _without_copies(

@@ -86,7 +86,7 @@ class Counts:
       paths.append(path)
 
   def notes(self, root: str, read: Collection[FileId]) -> list[str]:
-    """Returns a sentence for each kind of thing that there is.
+    """Returns a sentence for each kind of unusual thing that there is.
 
     Args:
       root: of the tree.
@@ -100,8 +100,6 @@ class Counts:
         f'{are(len(self.beside))} left out, the first {first}'
       )
     notes += _system_notes(self.system_folders, read)
-    if texts := self._left_out_texts():
-      notes.append(f'left out: {_listed(texts, "other kind")}')
     if self.unusual:
       total = sum(self.unusual.values())
       texts = [
@@ -112,6 +110,33 @@ class Counts:
         f'not by name: {_listed(texts, "other extension")}'
       )
     return notes + self._link_notes(root)
+
+  def left_out_notes(self) -> list[str]:
+    """Returns a sentence on the files that were left out, if there are any."""
+    texts = self._left_out_texts()
+    return [f'left out: {_listed(texts, "other kind")}'] if texts else []
+
+  def left_out_by_kind(
+    self, root: str
+  ) -> dict[str, tuple[int, tuple[str, ...]]]:
+    """Returns the number and first names of each kind that was left out."""
+    kinds = {
+      kind: (
+        count,
+        tuple(
+          printable(os.path.relpath(path, root))
+          for path in self.left_out_paths[kind]
+        ),
+      )
+      for kind, count in self.left_out.most_common()
+    }
+    for kind, count in (
+      ('hidden', self.num_hidden),
+      ('pipes, sockets or devices', self.num_special),
+    ):
+      if count:
+        kinds[kind] = count, ()
+    return kinds
 
   def _left_out_texts(self) -> list[str]:
     """Lists the kinds of files that were left out, each with its number."""

@@ -19,6 +19,7 @@ from tf_transfer.datasets.sources.image_files import (
 )
 from tf_transfer.errors import InputError
 from tf_transfer.images.decoding import CorruptImage
+from tf_transfer.runtime import commands
 from tf_transfer.runtime.units import counted
 
 # How many unreadable files an error names.
@@ -187,7 +188,7 @@ def without_corrupt(
     raise CorruptImage(
       f'{name}: {count}: {listing(named, _MAX_NAMED)}: not a readable image: '
       'replace or remove the files, or set --config.data.corrupt=skip; '
-      f'--config=datasets:{name} lists all'
+      f'{commands.join(f"--config=datasets:{name}")} lists all'
     )
   remaining = {
     split_name: each.take(np.flatnonzero(each.facts.is_readable))

@@ -15,7 +15,7 @@ from tf_transfer.datasets.sources.image_files import (
 from tf_transfer.errors import InputError
 
 # The name for all images of a directory without folders of splits.
-WHOLE = 'whole'
+UNDIVIDED = 'undivided'
 
 # Words for splits in names of folders -> split. 'eval' is the one of val and
 # test that no other folder is named after.
@@ -54,7 +54,7 @@ class Layout:
   """The folders of a directory of images.
 
   Attributes:
-    splits: train, test and perhaps val -> path; or only WHOLE -> the directory.
+    splits: train, test and perhaps val -> path; or only UNDIVIDED -> directory.
     classes: split -> name of each class, in NFC -> path. All splits have the
       same classes in the same order.
     notes: sentences on names.
@@ -126,10 +126,10 @@ def _find_splits(
   others = [name for name in names if not split_named(name)]
   if not split_like:
     _check_prefixes(root, names)
-    return {WHOLE: root}, []
+    return {UNDIVIDED: root}, []
   folders, notes = _assign_splits(root, split_like)
   if others and _are_classes(tree, folders):
-    return {WHOLE: root}, []
+    return {UNDIVIDED: root}, []
   if others:
     raise InputError(
       f'{printable(root)}: holds folders named like splits '

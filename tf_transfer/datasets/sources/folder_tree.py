@@ -234,7 +234,11 @@ class FolderTree:
     return link in self._counts.links['repeated']
 
   def notes(self) -> list[str]:
-    """Says what was left out, and what was read in an unusual place.
+    """Says what was left out, and what was read in an unusual place."""
+    return [*self.reading_notes(), *self.left_out_notes()]
+
+  def reading_notes(self) -> list[str]:
+    """Says what was read in an unusual place.
 
     Images in folders inside those of classes are unusual, links, and images
     without an extension of images.
@@ -242,18 +246,13 @@ class FolderTree:
     notes = self._counts.notes(self._root, self._entered.keys())
     return [*notes, *self._nested_notes()]
 
+  def left_out_notes(self) -> list[str]:
+    """Says how many files of each kind were left out, if there are any."""
+    return self._counts.left_out_notes()
+
   def left_out(self) -> dict[str, tuple[int, tuple[str, ...]]]:
     """Returns the number and first names of each kind that was left out."""
-    return {
-      kind: (
-        count,
-        tuple(
-          printable(os.path.relpath(path, self._root))
-          for path in self._counts.left_out_paths[kind]
-        ),
-      )
-      for kind, count in self._counts.left_out.most_common()
-    }
+    return self._counts.left_out_by_kind(self._root)
 
   def _list(self, folder: str) -> _Listing:
     """Lists a folder; a second time from memory."""

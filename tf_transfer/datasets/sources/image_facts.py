@@ -17,14 +17,13 @@ import numpy as np
 
 from tf_transfer.contract import Contract
 from tf_transfer.datasets import splits
-from tf_transfer.datasets.dataset import Progress, listing
+from tf_transfer.datasets.dataset import Progress
 from tf_transfer.datasets.images import perceptual_hash
 from tf_transfer.datasets.sources import digest_cache
 from tf_transfer.datasets.sources.image_files import printable, read_bytes
 from tf_transfer.errors import InputError
 from tf_transfer.images import decoding, resizing
 from tf_transfer.images.formats import HEAD_BYTES, image_format
-from tf_transfer.runtime.units import counted
 
 # Increase it if facts of the same file change.
 _VERSION = 1
@@ -36,8 +35,6 @@ _MAX_WORKERS = 16
 # Files that are submitted to the threads at once.
 _CHUNK_SIZE = 1024
 _ARRAYS = ('digests', 'heights', 'widths', 'hashes', 'thumbnails')
-# How many files that cannot be read an error names.
-_MAX_NAMED = 20
 # Bytes of a file's facts on disk: arrays, and a text with its reason.
 _MAX_BYTES = 8192
 
@@ -47,7 +44,7 @@ class ImageFacts:
   """What is known of N image files.
 
   Attributes:
-    digests: uint8 [N, 32], the SHA-256 of each file.
+    digests: uint8 [N, 32], the SHA-256 of each file; 0 if it cannot be opened.
     heights: int32 [N], pixels after EXIF orientation; 0 if it is unreadable.
     widths: int32 [N], likewise.
     hashes: uint64 [N], the perceptual hash of the whole image; 0 if it is
@@ -55,8 +52,8 @@ class ImageFacts:
     thumbnails: uint8 [N, 16, 16, 3], the whole image without regard to its
       aspect; 0 if it is unreadable.
     formats: [N], of `FORMATS`; '' if it is none.
-    problems: [N], why the file cannot be decoded, without its name; '' if it
-      can.
+    problems: [N], why the file cannot be opened, with its name, or decoded,
+      without it; '' if it can.
   """
 
   digests: np.ndarray
@@ -76,8 +73,13 @@ class ImageFacts:
     """Whether each file can be decoded, bool [N]."""
     return np.array([not problem for problem in self.problems], bool)
 
+  @property
+  def is_opened(self) -> np.ndarray:
+    """Whether each file could be opened, bool [N]; its digest is known then."""
+    return self.digests.any(axis=1)
+
   def take(self, positions: np.ndarray) -> 'ImageFacts':
-    """Returns the facts of the files at the given positions, in this order."""
+    """Returns the facts of the files at int [K] positions, in this order."""
     return ImageFacts(
       *(getattr(self, name)[positions] for name in _ARRAYS),
       tuple(self.formats[i] for i in positions),
@@ -121,8 +123,7 @@ def find(
     progress: a wrapper of iterables like tqdm.
 
   Raises:
-    InputError: files cannot be read, all of which are named or counted; or
-      there is too little memory to decode one.
+    InputError: there is too little memory to decode a file.
   """
   key = {
     'facts': _VERSION,
@@ -139,30 +140,23 @@ def find(
       unit='file',
     )
   )
-  unreadable = [row for row in rows if isinstance(row, str)]
-  if len(unreadable) == 1:
-    raise InputError(unreadable[0])
-  if unreadable:
-    raise InputError(
-      f'{name}: {counted(len(unreadable), "file")} cannot be read: '
-      f'{listing(unreadable, _MAX_NAMED)}'
-    )
   facts = _from_rows(rows)
-  if {row[0] for row in rows} != known.keys():
-    digest_cache.store(cache_dir, key, _to_arrays(facts))
+  opened = facts.take(np.flatnonzero(facts.is_opened))
+  if {digest.tobytes() for digest in opened.digests} != known.keys():
+    digest_cache.store(cache_dir, key, _to_arrays(opened))
   return facts
 
 
 def _find_rows(
   paths: Sequence[str], known: dict[bytes, _Row]
-) -> Iterator[_Row | str]:
-  """Finds the facts of each file, in threads; yields why one cannot be read."""
+) -> Iterator[_Row]:
+  """Finds the facts of each file, in threads."""
 
-  def find_row(path: str) -> _Row | str:
+  def find_row(path: str) -> _Row:
     try:
       data = read_bytes(path)
     except InputError as error:
-      return str(error)
+      return _without_image(bytes(splits.DIGEST_SIZE), '', str(error))
     digest = hashlib.sha256(data).digest()
     return known.get(digest) or _decode(data, digest, path)
 
@@ -178,9 +172,7 @@ def _decode(data: bytes, digest: bytes, path: str) -> _Row:
   try:
     image = decoding.decode(data, printable(path))
   except decoding.CorruptImage as error:
-    empty = np.zeros((THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), np.uint8)
-    reason = error.reason or 'it is damaged'
-    return digest, 0, 0, 0, empty, kind, reason
+    return _without_image(digest, kind, error.reason or 'it is damaged')
   small = resizing.whole_image(image, _CONTRACT)
   step = _SIZE // THUMBNAIL_SIZE
   blocks = small.reshape(THUMBNAIL_SIZE, step, THUMBNAIL_SIZE, step, 3)
@@ -189,8 +181,14 @@ def _decode(data: bytes, digest: bytes, path: str) -> _Row:
   return digest, *image.shape[:2], hashed, thumbnail, kind, ''
 
 
+def _without_image(digest: bytes, kind: str, problem: str) -> _Row:
+  """Returns the facts of a file that is no image that can be decoded."""
+  empty = np.zeros((THUMBNAIL_SIZE, THUMBNAIL_SIZE, 3), np.uint8)
+  return digest, 0, 0, 0, empty, kind, problem
+
+
 def _from_rows(rows: Sequence[_Row]) -> ImageFacts:
-  """Returns the facts of files whose facts are given one by one."""
+  """Joins the facts of single files."""
   digests, heights, widths, hashes, thumbnails, formats, problems = (
     zip(*rows, strict=True) if rows else ((),) * 7
   )

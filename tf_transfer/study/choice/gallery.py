@@ -77,6 +77,7 @@ def build(
   predictions: np.ndarray,
   probabilities: np.ndarray,
   averaged: np.ndarray,
+  can_be_doubted: np.ndarray,
   limit: int,
 ) -> Galleries:
   """Makes the galleries.
@@ -88,14 +89,15 @@ def build(
     probabilities: float [N, C], of this network.
     averaged: float [N, C], over the networks that are tied; labels are doubted
       by them.
+    can_be_doubted: bool [N], the images whose labels are.
     limit: of the size of all thumbnails, in bytes.
   """
   worst = _mistakes(dataset, images, predictions, probabilities)
-  doubtful, num_doubtful = _doubtful(dataset, images, averaged)
-  copies = duplicates.find(dataset.splits)
+  doubtful, num_doubtful = _doubtful(dataset, images, averaged, can_be_doubted)
+  repeated = duplicates.find(dataset.splits)
   pairs = [
-    copies.between_splits[: duplicates.NUM_SHOWN],
-    copies.between_classes[: duplicates.NUM_SHOWN],
+    repeated.between_splits[: duplicates.NUM_SHOWN],
+    repeated.between_classes[: duplicates.NUM_SHOWN],
   ]
   requests = [*worst, *doubtful]
   for pair in (pair for several in pairs for pair in several):
@@ -113,10 +115,10 @@ def build(
     doubtful=shown_doubtful,
     num_doubtful=num_doubtful,
     between_splits=between_splits,
-    num_between_splits=len(copies.between_splits),
+    num_between_splits=len(repeated.between_splits),
     between_classes=between_classes,
-    num_between_classes=len(copies.between_classes),
-    have_groups=copies.have_groups,
+    num_between_classes=len(repeated.between_classes),
+    have_groups=repeated.have_groups,
   )
 
 
@@ -143,10 +145,13 @@ def _mistakes(
 
 
 def _doubtful(
-  dataset: datasets.Dataset, images: datasets.Split, averaged: np.ndarray
+  dataset: datasets.Dataset,
+  images: datasets.Split,
+  averaged: np.ndarray,
+  can_be_doubted: np.ndarray,
 ) -> tuple[list[_Request], int]:
   """Requests the most doubtful labels, and counts all."""
-  positions, others = mistakes.doubtful(images.labels, averaged)
+  positions, others = mistakes.doubtful(images.labels, averaged, can_be_doubted)
   requests = [
     _Request(
       images,

@@ -47,7 +47,7 @@ def thresholds(labels: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
 
 
 def doubtful(
-  labels: np.ndarray, probabilities: np.ndarray
+  labels: np.ndarray, probabilities: np.ndarray, can_be_doubted: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
   """Finds doubtful labels, by confident learning.
 
@@ -55,16 +55,19 @@ def doubtful(
     labels: int [N].
     probabilities: float [N, C], of classifiers that were not fitted on the
       image.
+    can_be_doubted: bool [N], whether the classifier knows the image's class.
+      Other images are neither doubted nor count for a threshold.
 
   Returns:
     int [K], the positions of all of them, those first whose label is the least
     probable compared with the other class; and int [K], this class.
   """
-  limits = thresholds(labels, probabilities).astype(np.float32)
+  limits = thresholds(labels[can_be_doubted], probabilities[can_be_doubted])
   # A sum in another order may round to just above a probability it equals.
-  reached = probabilities >= limits - 1e-6
+  reached = probabilities >= limits.astype(np.float32) - 1e-6
   other = np.where(reached, probabilities, -1).argmax(axis=1)
-  positions = np.flatnonzero(reached.any(axis=1) & (other != labels))
+  is_doubtful = reached.any(axis=1) & (other != labels) & can_be_doubted
+  positions = np.flatnonzero(is_doubtful)
   margin = probabilities[positions, labels[positions]].astype(float)
   margin -= probabilities[positions, other[positions]]
   positions = positions[np.argsort(margin, kind='stable')]

@@ -16,6 +16,9 @@ from tf_transfer import errors
 from tf_transfer.transfer import metrics, result
 from tf_transfer.transfer.fixed_features import classifiers
 
+# The score of a class of which no image was fitted, the lowest that there is.
+_NOT_FITTED = np.finfo(np.float16).min
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Division:
@@ -146,9 +149,22 @@ def _spread(
 
   A class of which no image was fitted has the lowest score that there is.
   """
-  every = np.full((len(scores), num_classes), np.finfo(np.float16).min)
+  every = np.full((len(scores), num_classes), _NOT_FITTED)
   every[:, present] = result.compress(np.asarray(scores))
   return every.astype(np.float16)
+
+
+def has_fitted_label(labels: np.ndarray, scores: np.ndarray) -> np.ndarray:
+  """Tells whether the classifier of each image was fitted on its class.
+
+  Args:
+    labels: int [M].
+    scores: [M, C], as in `Predicted`.
+
+  Returns:
+    bool [M]; False for all images of a class that is too small for the folds.
+  """
+  return scores[np.arange(len(labels)), labels] > _NOT_FITTED
 
 
 def _choose(

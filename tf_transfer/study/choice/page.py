@@ -15,7 +15,9 @@ import numpy as np
 
 import tf_transfer
 from tf_transfer import datasets, errors
+from tf_transfer.datasets.dataset import listing
 from tf_transfer.runtime import files
+from tf_transfer.runtime.units import counted
 from tf_transfer.study import html
 from tf_transfer.study.choice import (
   by_class,
@@ -24,6 +26,7 @@ from tf_transfer.study.choice import (
   labels,
   learning_figure,
   network_tables,
+  out_of_fold,
   pareto,
   probabilities,
   types,
@@ -92,7 +95,10 @@ def _values(
     'networks': network_tables.networks(choice),
     'charts': pareto.build(choice),
     'pareto': pareto,
-    'learning': learning_figure.build(curve) if curve else None,
+    # Of too few images no curve is fitted; its lines say so.
+    'learning': (
+      learning_figure.build(curve) if curve and len(curve.examples) else None
+    ),
     'learning_figure': learning_figure,
     'by_class': _by_class(choice),
     'estimators': network_tables.estimators(choice),
@@ -131,7 +137,9 @@ class _ByClass:
     galleries: of mistakes, doubtful labels and duplicates.
     temperature: by which scores are divided.
     at_bound: whether the best temperature is beyond those that are tried.
-    num_averaged: how many networks doubt labels.
+    num_tied: how many networks could doubt labels.
+    num_averaged: how many do, since their probabilities are calibrated.
+    not_doubted: says which labels cannot be doubted; '' if all can.
   """
 
   names: Sequence[str]
@@ -142,7 +150,9 @@ class _ByClass:
   galleries: gallery.Galleries
   temperature: float
   at_bound: bool
+  num_tied: int
   num_averaged: int
+  not_doubted: str
 
 
 def _by_class(choice: types.Choice) -> _ByClass | None:
@@ -160,13 +170,16 @@ def _by_class(choice: types.Choice) -> _ByClass | None:
     candidate.scores
     for candidate in map(choice.candidate, choice.verdict.tied)
     if len(candidate.scores) == len(truth)
-  ]
+  ] or [recommended.scores]
+  averaged, num_averaged = probabilities.average(truth, tied)
+  is_known = out_of_fold.has_fitted_label(truth, recommended.scores)
   galleries = gallery.build(
     choice.dataset,
     choice.images,
     recommended.predictions,
     calibrated.values,
-    probabilities.average(truth, tied or [recommended.scores]),
+    averaged,
+    is_known & (num_averaged > 0),
     MAX_THUMBNAILS,
   )
   counts = confusion.count(truth, recommended.predictions, len(names))
@@ -183,7 +196,27 @@ def _by_class(choice: types.Choice) -> _ByClass | None:
     galleries=galleries,
     temperature=calibrated.temperature,
     at_bound=calibrated.at_bound,
-    num_averaged=len(tied) or 1,
+    num_tied=len(tied),
+    num_averaged=num_averaged,
+    not_doubted=_not_doubted(truth[~is_known], names),
+  )
+
+
+def _not_doubted(labels: np.ndarray, names: Sequence[str]) -> str:
+  """Says which labels cannot be doubted: those no classifier was fitted on.
+
+  Args:
+    labels: int [K], of the images.
+    names: of the classes.
+  """
+  if not len(labels):
+    return ''
+  classes = np.unique(labels)
+  return (
+    f'{counted(len(labels), "image")} of '
+    f'{counted(len(classes), "class", "classes")} cannot be judged, since the '
+    'classifier was fitted on no image of the class: '
+    f'{listing(names[i] for i in classes)}.'
   )
 
 

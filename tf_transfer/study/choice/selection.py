@@ -1,120 +1,31 @@
 """Tries the networks of a choice, the cheapest first."""
 
 import dataclasses
-import pathlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 
 import ml_collections
 import numpy as np
 
-from tf_transfer import datasets, errors, networks
-from tf_transfer.datasets import splits
-from tf_transfer.datasets.dataset import concatenate
+from tf_transfer import errors, networks
+from tf_transfer.images import decoding
 from tf_transfer.runtime import progress, units
-from tf_transfer.runtime.units import counted
 from tf_transfer.study import cost_model, duration_check, weights_files
 from tf_transfer.study.choice import (
   candidates,
   learning_curve,
-  out_of_fold,
   types,
 )
 from tf_transfer.transfer.fixed_features import (
+  corrupt_images,
   extractors,
   feature_cache,
   features,
+  pixel_groups,
 )
 
-# From so many images of val on, networks are compared on val alone.
-LARGE_VAL = 2000
 # Networks in memory at once, which share decoded images.
 _MAX_LOADED = 4
-
-
-def make_task(
-  dataset: datasets.Dataset,
-  num_folds: int,
-  config: ml_collections.ConfigDict,
-  setting: str,
-  workdir: pathlib.Path,
-) -> candidates.Task:
-  """Divides train and val of a dataset for the choice.
-
-  Args:
-    dataset: what a network is chosen for.
-    num_folds: of the cross-validation, where val is small.
-    config: of a study with the same data, features and classifier.
-    setting: the classifier.
-    workdir: of the job.
-
-  Raises:
-    InputError: images have several labels, or there are too few.
-  """
-  if dataset.multi_label:
-    raise errors.InputError(
-      f'{dataset.name}: an image may belong to several classes, and networks '
-      'are not chosen for that: run a study with --config=study'
-    )
-  seed = config.data.split_seed
-  if dataset.folds:
-    parts = (dataset.splits['test'],)
-    images, num_folds = parts[0], len(dataset.folds)
-  else:
-    parts = dataset.splits['train'], dataset.splits['val']
-    images = concatenate('train + val', *parts)
-  val = parts[-1]
-  if len(parts) > 1 and len(val) >= LARGE_VAL:
-    choosing = splits.assign_folds(
-      val.digests, val.labels, val.groups, num_folds, seed
-    )
-    division = out_of_fold.on_val(len(parts[0]), choosing)
-    folds = np.zeros(len(images), int)
-  else:
-    folds = splits.assign_folds(
-      images.digests, images.labels, images.groups, num_folds, seed
-    )
-    _check_folds(dataset, images.labels, folds)
-    division = out_of_fold.by_fold(folds)
-  return candidates.Task(
-    dataset, parts, images, division, folds, config, setting, workdir
-  )
-
-
-def _check_folds(
-  dataset: datasets.Dataset, labels: np.ndarray, folds: np.ndarray
-) -> None:
-  """Raises an InputError where too few images are there to be told apart."""
-  if len(np.unique(folds)) < 2:
-    raise errors.InputError(
-      f'{dataset.name}: {counted(len(labels), "image")} of train and val '
-      'cannot be divided for cross-validation: give more images, or group '
-      'fewer of them'
-    )
-  counts = np.bincount(labels, minlength=len(dataset.classes))
-  if np.sum(counts >= 2) < 2:
-    raise errors.InputError(
-      f'{dataset.name}: fewer than two classes have two images or more in '
-      'train and val: a classifier is fitted on some images of a class and '
-      'measured on others'
-    )
-
-
-def notes(task: candidates.Task) -> list[str]:
-  """Says which classes are too small to be measured."""
-  if not task.folds.any():
-    return []
-  dataset = task.dataset
-  counts = np.bincount(task.images.labels, minlength=len(dataset.classes))
-  small = [dataset.classes[i] for i in np.flatnonzero(counts < 2)]
-  if not small:
-    return []
-  shown = ', '.join(errors.printable(name) for name in small[:5])
-  more = f' and {len(small) - 5} more' if len(small) > 5 else ''
-  return [
-    f'{shown}{more}: one image in train and val, which no classifier that '
-    'predicts it was fitted on; it counts as wrong'
-  ]
 
 
 def check_duration(
@@ -156,6 +67,35 @@ def check_duration(
   duration_check.check(seconds, job, advice)
 
 
+def check_test(
+  sources: Sequence[candidates.Source], task: candidates.Task
+) -> None:
+  """Finds the corrupt images of test before any network is tried.
+
+  The features of test are computed for the cheapest network that can be loaded.
+
+  Args:
+    sources: from the cheapest to the most expensive.
+    task: what they are tried on.
+
+  Raises:
+    CorruptImage: there are some, and they are not to be left out.
+    CannotWrite: features cannot be cached.
+  """
+  if task.dataset.folds:
+    return  # All images are for the choice.
+  for source in sources:
+    try:
+      extract = _extractor(_load(source, task), task)
+      corrupt = task.config.data.corrupt
+      corrupt_images.check_test(extract, task.dataset, corrupt)
+      return
+    except (decoding.CorruptImage, errors.CannotWrite):
+      raise
+    except errors.InputError:
+      continue  # `try_all` says what is wrong with the network.
+
+
 @dataclasses.dataclass
 class Tried:
   """The networks of a choice that were tried, and the others.
@@ -195,7 +135,8 @@ def try_all(
     else:
       print(f'{source.network}: tried before')
       tried.kept.append(kept)
-  for group in _groups(missing, bool(job.budget)):
+  options = features.Options.from_config(task.config.features)
+  for group in _groups(missing, options, bool(job.budget)):
     reason = _over_budget(group[0], tried.kept, sources, job, started)
     if reason:
       for source in group:
@@ -210,22 +151,21 @@ def try_all(
 
 
 def _groups(
-  sources: Sequence[candidates.Source], alone: bool
+  sources: Sequence[candidates.Source],
+  options: features.Options,
+  alone: bool,
 ) -> Iterator[list[candidates.Source]]:
   """Groups networks that are shown the same pixels.
 
   Args:
     sources: from the cheapest to the most expensive.
+    options: of the features.
     alone: whether each is a group of its own, in this order.
   """
   if alone:
     yield from ([source] for source in sources)
     return
-  groups: dict[object, list[candidates.Source]] = {}
-  for source in sources:
-    pixels = features.pixel_contract(source.contract, features.Options())
-    groups.setdefault(pixels, []).append(source)
-  for group in groups.values():
+  for group in pixel_groups.group(sources, lambda s: s.contract, options):
     for start in range(0, len(group), _MAX_LOADED):
       yield group[start : start + _MAX_LOADED]
 
@@ -270,9 +210,7 @@ def _try_group(
     started = time.monotonic()
 
     def load(source: candidates.Source = source) -> None:
-      net = weights_files.load(
-        weights_files.locate(source.weights), task.config, task.workdir
-      )
+      net = _load(source, task)
       loaded[source.network] = net, _extractor(net, task), 0.0
 
     if _succeeds(source, load, tried):
@@ -311,6 +249,12 @@ def _succeeds(
     tried.skipped.append(types.Skipped(source.network, str(error)))
     return False
   return True
+
+
+def _load(source: candidates.Source, task: candidates.Task) -> networks.Network:
+  """Loads a network."""
+  located = weights_files.locate(source.weights)
+  return weights_files.load(located, task.config, task.workdir)
 
 
 def _extractor(
@@ -373,9 +317,7 @@ def rank(
   estimates = {}
   for source in sources:
     try:
-      net = weights_files.load(
-        weights_files.locate(source.weights), task.config, task.workdir
-      )
+      net = _load(source, task)
       examples = candidates.extract_examples(_extractor(net, task), task)
       estimates[source.network] = candidates.estimate(
         net, examples, task, (estimator,)
@@ -402,9 +344,7 @@ def curve(
   Raises:
     InputError: its weights or features cannot be read.
   """
-  net = weights_files.load(
-    weights_files.locate(source.weights), task.config, task.workdir
-  )
+  net = _load(source, task)
   examples = candidates.extract_examples(_extractor(net, task), task)
   positions = examples.positions
   folds, held_out = task.folds[positions], None

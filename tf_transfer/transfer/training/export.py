@@ -146,8 +146,11 @@ def _factors(search: Search) -> dict[str, Any]:
   None stands for what is not known of the pretraining.
   """
   config = search.config
+  bn_scale = None
+  if networks.has_batch_norm(search.net.name):
+    bn_scale = search.net.header.options.get('use_scale', True)
   factors = {
-    'bn_scale': search.net.header.options.get('use_scale', True),
+    'bn_scale': bn_scale,
     'label_smoothing': config.label_smoothing > 0,
     'dropout': config.dropout > 0,
     'auxiliary_head': config.auxiliary_head,

@@ -117,17 +117,28 @@ def check(name: str, config: ml_collections.ConfigDict) -> None:
 
   Raises:
     InputError: there is no such network, or it has no place for an auxiliary
-      head.
+      head, or no batch norm whose scale could be left out.
   """
-  networks.build(
-    name, auxiliary_head=config.auxiliary_head, use_scale=config.bn_scale
-  )
+  networks.build(name, auxiliary_head=config.auxiliary_head)
+  if not config.bn_scale and not networks.has_batch_norm(name):
+    raise errors.InputError(
+      f'bn_scale: {name} has no batch norm, so no scale to leave out: set it '
+      'to True'
+    )
 
 
-def factors(config: ml_collections.ConfigDict) -> dict[str, bool]:
-  """Returns which of the paper's four factors are on (section 3)."""
+def factors(
+  name: str, config: ml_collections.ConfigDict
+) -> dict[str, bool | None]:
+  """Returns which of the paper's four factors are on (section 3).
+
+  Args:
+    name: of the network. One without batch norm neither has its scale nor
+      leaves it out: None.
+    config: `pretrain` of a job's config.
+  """
   return {
-    'bn_scale': config.bn_scale,
+    'bn_scale': config.bn_scale if networks.has_batch_norm(name) else None,
     'label_smoothing': config.label_smoothing > 0,
     'dropout': config.dropout > 0,
     'auxiliary_head': config.auxiliary_head,
@@ -139,7 +150,7 @@ def configuration(name: str, config: ml_collections.ConfigDict) -> str | None:
 
   Args:
     name: of the network. For one without a place for an auxiliary head, C4 is
-      C5.
+      C5; for one without batch norm, C1 is C2.
     config: `pretrain` of a job's config.
 
   Returns:
@@ -148,26 +159,32 @@ def configuration(name: str, config: ml_collections.ConfigDict) -> str | None:
   return next(reversed(_configurations(name, config)), None)
 
 
-def describe_missing_auxiliary_head(
-  name: str, config: ml_collections.ConfigDict
-) -> str:
-  """Says that a network has no place for the auxiliary head.
+def describe_missing_parts(name: str, config: ml_collections.ConfigDict) -> str:
+  """Says which part that tells the configurations apart a network lacks.
 
   Args:
     name: of the network.
     config: `pretrain` of a job's config.
 
   Returns:
-    A line; '' if the network has a place, or no configuration is meant.
+    A line; '' if it has a place for an auxiliary head and batch norm, or no
+    configuration is meant.
   """
+  has = {
+    'place for an auxiliary head': networks.has_auxiliary(name),
+    'batch norm': networks.has_batch_norm(name),
+  }
+  missing = [f'no {part}' for part, is_there in has.items() if not is_there]
   configurations = _configurations(name, config)
-  if networks.has_auxiliary(name) or not configurations:
+  if not missing or not configurations:
     return ''
   consequence = 'is trained without one'
+  if len(missing) > 1:
+    consequence = 'is trained without either'
   if len(configurations) > 1:
     consequence = 'are the same'
   return (
-    f'{name} has no place for an auxiliary head: '
+    f'{name} has {" and ".join(missing)}: '
     f'{" and ".join(configurations)} {consequence}'
   )
 
@@ -178,12 +195,14 @@ def _configurations(
   """Names all configurations that a config has.
 
   The auxiliary head does not distinguish them where the network has no place
-  for one.
+  for one, nor does batch norm's scale where there is no batch norm.
   """
   distinguishing = set(recipe_lib.FACTORS)
   if not networks.has_auxiliary(name):
     distinguishing.remove('auxiliary_head')
-  is_on = factors(config)
+  if not networks.has_batch_norm(name):
+    distinguishing.remove('bn_scale')
+  is_on = factors(name, config)
   return tuple(
     configuration
     for configuration, expected in recipe_lib.CONFIGURATIONS.items()

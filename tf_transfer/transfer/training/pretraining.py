@@ -406,7 +406,7 @@ def build_recipe(
       'curve': [list(point) for point in result.choice.curve],
     }
   return recipe_lib.Recipe(
-    **pretrain_config.factors(pretraining.config),
+    **pretrain_config.factors(pretraining.net.name, pretraining.config),
     trained_on=pretraining.dataset.name,
     details={
       # Where a network has no place for an auxiliary head, the factors alone

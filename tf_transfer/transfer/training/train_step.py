@@ -11,7 +11,7 @@ means, those of batch norm included, are over all devices of all processes.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.struct
@@ -127,7 +127,7 @@ class State:
   Attributes:
     step: int32, updates so far.
     params: float32, by the network's variable paths.
-    batch_stats: float32, batch norm's moving statistics.
+    batch_stats: float32, batch norm's moving statistics; empty without any.
     opt_state: the momentum.
     ema: moving average of params and batch_stats, or None.
   """
@@ -180,6 +180,14 @@ def batch_norm_momentum(steps_per_epoch: float) -> float:
   return max(1 - 10 / steps_per_epoch, 0.9)
 
 
+def is_decayed(path: Sequence[Any]) -> bool:
+  """Says whether weight decay acts on the parameter at a path of a tree.
+
+  It acts on kernels alone, not on biases, scales, tokens and embeddings.
+  """
+  return path[-1].key == 'kernel'
+
+
 def cosine_learning_rate(initial: Any, step: Any, steps: int) -> jax.Array:
   """Returns the learning rate of a step, 0 to steps − 1.
 
@@ -210,12 +218,15 @@ def build_model(
   networks.check_image_size(
     net.name, net.contract.image_size, config.auxiliary_head
   )
+  options = {}
+  if net.name in networks.TABLE and networks.has_batch_norm(net.name):
+    options['momentum'] = batch_norm_momentum(num_examples / config.batch_size)
   return networks.rebuild(
     net,
     num_classes=num_classes,
     dropout=config.dropout,
     auxiliary_head=config.auxiliary_head,
-    momentum=batch_norm_momentum(num_examples / config.batch_size),
+    **options,
   )
 
 
@@ -341,9 +352,10 @@ def _update(
 ) -> State:
   """Applies weight decay, momentum and the learning rate to the gradients."""
   decay = trial['weight_decay'] / trial['learning_rate']
-  # Of kernels alone: neither biases nor batch norm's scale decay.
-  decayed = jax.tree.map(
-    lambda g, p: g + decay * p if p.ndim > 1 else g, grads, state.params
+  decayed = jax.tree_util.tree_map_with_path(
+    lambda path, g, p: g + decay * p if is_decayed(path) else g,
+    grads,
+    state.params,
   )
   updates, opt_state = _NESTEROV.update(decayed, state.opt_state)
   params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
