@@ -216,11 +216,22 @@ def test_top1_is_that_of_the_same_size():
 
 
 @pytest.mark.parametrize(
-  'fields', [{'imagenet_measure': 'knn'}, {'imagenet_top1': None}]
+  'fields',
+  [
+    {'imagenet_measure': 'knn'},
+    {'imagenet_top1': None},
+  ],
 )
 def test_another_measure_is_no_top1(fields):
   (one,) = public_recipes.make_checkpoints([record(weights_tag='x', **fields)])
   assert np.isnan(one.top1)
+
+
+def test_top1_of_another_size_is_none():
+  one = record(weights_tag='x')
+  for size, top1 in ((0, 0.5), (224, 0.5), (160, np.nan)):
+    (made,) = public_recipes.make_checkpoints([one], size)
+    np.testing.assert_equal(made.top1, top1)
 
 
 def test_mean_log_odds_by_hand():
@@ -266,3 +277,15 @@ def test_the_answer_claims_no_more_than_intervals_tell():
   lines = public_recipes._answer(noisy, effects)
   assert 'each interval has 0' in lines[1]
   assert lines[-1] == public_recipes.CAVEAT
+
+
+def test_weights_without_a_top1_are_counted(tmp_path, capsys):
+  checkpoints = public_recipes.make_checkpoints(
+    [record(weights_tag='x', imagenet_top1=None)]
+  )
+  attempts = public_recipes.attempts_lib.Attempts()
+  public_recipes._show(checkpoints, tmp_path, attempts)
+  attempts.raise_failures()
+  assert 'size of the study: 1 of them' in capsys.readouterr().out
+  assert not (tmp_path / 'public_recipes.png').exists()
+  assert (tmp_path / 'recipe_effects.png').exists()

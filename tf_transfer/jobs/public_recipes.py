@@ -106,30 +106,42 @@ def _study_config(
   return study_config
 
 
-def _find_top1(record: Record) -> float:
+def _find_top1(record: Record, image_size: int) -> float:
   """Returns the ImageNet top-1 of a record's network at its image size.
 
   Where timm publishes one at this size, it is that; else what the weights file
-  states. Another measure than the top-1 of a trained head is none.
+  states, unless the study has a size of its own that is not the network's.
+  Another measure than the top-1 of a trained head is none.
+
+  Args:
+    record: of the network.
+    image_size: of the study's config; 0: the networks' own.
 
   Returns:
     In 0 to 1; NaN where it is unknown.
   """
   if record.get('imagenet_measure'):
     return np.nan
-  tag = record.get('weights_tag')
-  for name in (record['network'], f'tf_{record["network"]}'):
-    top1 = tag and published_timm.top1(f'{name}.{tag}', record['image_size'])
+  name, tag = record['network'], record.get('weights_tag')
+  for prefix in ('', 'tf_') if tag else ():
+    checkpoint = f'{prefix}{name}.{tag}'
+    top1 = published_timm.top1(checkpoint, record['image_size'])
     if top1:
       return top1.value
-  top1 = record['imagenet_top1']
-  return np.nan if top1 is None else top1
+  is_own_size = image_size in (0, networks.row(name).image_size)
+  if record['imagenet_top1'] is None or not is_own_size:
+    return np.nan
+  return record['imagenet_top1']
 
 
 def make_checkpoints(
-  records: Sequence[Record],
+  records: Sequence[Record], image_size: int = 0
 ) -> list[recipe_effects.Checkpoint]:
   """Averages each network's log-odds over the datasets.
+
+  Args:
+    records: of all networks.
+    image_size: of the study's config; 0: the networks' own.
 
   Raises:
     InputError: the networks have records on different datasets.
@@ -151,13 +163,13 @@ def make_checkpoints(
         'the same command again once other parts are done'
       )
   return [
-    _make_checkpoint(name, group)
+    _make_checkpoint(name, group, image_size)
     for name, group in zip(names, groups.values(), strict=True)
   ]
 
 
 def _make_checkpoint(
-  name: str, records: Sequence[Record]
+  name: str, records: Sequence[Record], image_size: int
 ) -> recipe_effects.Checkpoint:
   """Averages the records of one network."""
   first = records[0]
@@ -175,7 +187,7 @@ def _make_checkpoint(
     first.get('weights_tag') or name,
     float(np.mean(values)),
     float(np.sqrt(np.sum(np.square(halves))) / len(halves)),
-    _find_top1(first),
+    _find_top1(first, image_size),
     recipes.from_record(first),
   )
 
@@ -276,6 +288,12 @@ def _answer(
     'features, by least squares with a mean for each architecture; at equal '
     'top-1 with the log-odds of ImageNet top-1 too.'
   ]
+  num_unknown = sum(bool(np.isnan(one.top1)) for one in checkpoints)
+  if num_unknown:
+    lines.append(
+      f'Without an ImageNet top-1 at the image size of the study: '
+      f'{num_unknown} of them. They count in the difference alone.'
+    )
   estimated = [e for e in effects if not e.at_equal_top1.problem]
   told = [
     e for e in estimated if e.at_equal_top1.low > 0 or e.at_equal_top1.high < 0
@@ -327,12 +345,13 @@ def _show(
   print('\n'.join(_answer(checkpoints, effects)), end='\n\n')
   _write_csv(workdir / f'{_TABLE}.csv', _HEADERS, rows)
   _write_csv(workdir / f'{_EFFECTS}.csv', _EFFECT_HEADERS, effect_rows)
-  for name, draw, arguments in (
-    (_TABLE, figures.transfer_vs_top1, (checkpoints, effects)),
-    (_EFFECTS, figures.effects, (effects, paper)),
-  ):
+  drawings = [(_EFFECTS, figures.effects, (effects, paper))]
+  if not all(np.isnan(one.top1) for one in checkpoints):
+    arguments = checkpoints, effects
+    drawings.insert(0, (_TABLE, figures.transfer_vs_top1, arguments))
+  for name, draw, arguments in drawings:
     attempts.make(name, draw, *arguments, workdir / name)
-    print(f'figure   {workdir / name}.png, .pdf')
+    print(f'figure   {workdir / name}.png, {workdir / name}.pdf')
 
 
 def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
@@ -352,5 +371,6 @@ def run(config: ml_collections.ConfigDict, workdir: pathlib.Path) -> None:
   attempts = attempts_lib.Attempts()
   records = study.run(_study_config(config, workdir), workdir, attempts)
   if records and devices.is_leader():
-    _show(make_checkpoints(records), workdir, attempts)
+    checkpoints = make_checkpoints(records, config.image_size)
+    _show(checkpoints, workdir, attempts)
   attempts.raise_failures()
