@@ -75,8 +75,9 @@ def test_resnet_strikes_back(layers, tag, smoothing, epochs, size):
 
 
 def test_a_tag_means_another_recipe_for_another_architecture():
-  gluon = [timm_recipes.find(f'resnet{n}.gluon_in1k') for n in (18, 34, 50)]
-  assert [r.label_smoothing for r in gluon] == [None, False, True]
+  names = [f'resnet{n}.gluon_in1k' for n in (18, 34, 50, 101, 152)]
+  smoothing = [timm_recipes.find(name).label_smoothing for name in names]
+  assert smoothing == [None, False, True, True, None]
   assert timm_recipes.find('tf_efficientnet_b0.in1k').epochs == 350
   assert timm_recipes.find('resnet50.in1k') is None
   # Inception's file of this tag is not what torchvision trained.

@@ -233,9 +233,10 @@ _OWN: Mapping[str, tuple[str, Mapping[str, Any]]] = {
   # GluonCV's command for it sets no smoothing of labels.
   'resnet34.gluon_in1k': (_GLUON, {'label_smoothing': False}),
 }
-# GluonCV publishes no command of this one that is known here.
+# The commands of GluonCV for these were not found.
 _UNKNOWN = {
-  'resnet18.gluon_in1k': recipes.sourced(_trained(), recipes.TIMM_CARD)
+  f'resnet{layers}.gluon_in1k': recipes.sourced(_trained(), recipes.TIMM_CARD)
+  for layers in (18, 152)
 }
 # The size of training images, in pixels, where the tag does not tell; of
 # ResNets where no other is known.
