@@ -18,11 +18,9 @@ paper's protocol would take on this device. A job that is killed goes on with
 what it chose, if it is given the same command.
 """
 
-import pathlib
-
 import ml_collections
 
-from tf_transfer import config_fields, config_files, datasets, errors
+from tf_transfer import config_fields, config_files, datasets
 from tf_transfer.config_fields import choice, duration
 from tf_transfer.configs import base
 
@@ -61,17 +59,7 @@ def get_config(
   network, path = config_files.parse_argument(argument, 'NETWORK,PATH')
   config = config_fields.defaults(FineTuneQuick)
   config.networks = (network,)
-  config.datasets = (_dataset(path),)
+  config.datasets = (datasets.name_of(path),)
   config.settings = ('fine_tuned',)
   config.tensorboard = False  # To import TensorFlow takes seconds.
   return config
-
-
-def _dataset(path: str) -> str:
-  """Returns the name of a dataset: folder:PATH where a path is meant."""
-  try:
-    datasets.check_name(path)
-  except errors.InputError:
-    if '/' in path or ('\0' not in path and pathlib.Path(path).is_dir()):
-      return f'folder:{path}'
-  return path

@@ -37,6 +37,11 @@ def parse(monkeypatch):
     ('features.cache_gib=many', 'config.features.cache_gib: expected a number'),
     ('networks=(1,2', 'config.networks: expected a tuple of 1 or more'),
     ("networks=('a, 'b')", 'config.networks: expected a tuple of 1 or more'),
+    (
+      'networks=a b',
+      'config.networks: expected a tuple of 1 or more, each a network, found '
+      "'a b': several are written \"('a', 'b')\", quotes included",
+    ),
     ('networks[0]=b', '--config.networks[0]: one value of a tuple cannot be'),
     ('networks[9]=b', '--config.networks[9]: one value of a tuple cannot be'),
     ('data=3', 'flag --config.data=3: Failed to parse'),

@@ -4,6 +4,7 @@
 field of it. Whatever is wrong with a flag ends in one line.
 """
 
+import operator
 import re
 import sys
 
@@ -136,7 +137,11 @@ def _wrong_value(error: flags.IllegalFlagValueError) -> errors.InputError:
     kind = config_fields.find(parser.config.get('job'), field)
   if kind is None:
     return errors.InputError(_one_line(error))
-  return config_fields.wrong(f'{flag}.{field}', kind.expected, value)
+  wrong = config_fields.wrong(f'{flag}.{field}', kind.expected, value)
+  hint = errors.explain_list(value[:_MAX_SHOWN])
+  if hint and isinstance(operator.attrgetter(field)(parser.config), tuple):
+    return errors.InputError(_shorten(f'{wrong}: {hint}'))
+  return wrong
 
 
 def _one_line(error: Exception) -> str:

@@ -11,6 +11,9 @@ _UNPRINTABLE = re.compile(
   '\ud800-\udfff]'
 )
 
+# Kinds of names of which a field takes several.
+_LISTED = ('network', 'dataset', 'setting')
+
 
 class InputError(Exception):
   """The user's input cannot be used.
@@ -42,10 +45,27 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> InputError:
     known: all names of this kind.
   """
   known = list(known)
-  near = nearest(name, known)
-  hint = f'did you mean {" or ".join(near)}? ' if near else ''
+  hint = ''
+  if kind in _LISTED and ',' in name and explain_list(name):
+    hint = f'{explain_list(name)}; '
+  elif near := nearest(name, known):
+    hint = f'did you mean {" or ".join(near)}? '
   return InputError(
     f'unknown {kind} {name!r}: {hint}known are {", ".join(known)}'
+  )
+
+
+def explain_list(text: str) -> str:
+  """Says how several names are written on a command line; '' for one name.
+
+  Args:
+    text: what was written: 'a,b' or '(a, b)' is one name to a shell.
+  """
+  names = [name for name in re.split('[][(){},;\\s"\']+', text) if name]
+  if len(names) < 2:
+    return ''
+  return (
+    f'several are written "{printable(str(tuple(names)))}", quotes included'
   )
 
 

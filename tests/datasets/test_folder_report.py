@@ -53,6 +53,16 @@ def test_all_is_said():
   assert 'look alike' not in text
 
 
+def test_folds_are_not_advised_where_there_are_some():
+  report = dataclasses.replace(
+    REPORT, counts={'fold 1': (9, 2), 'fold 2': (9, 2)}, num_folds=2
+  )
+  text = folder_report.render(report)
+  assert 'dog: 4 images of test\n' in text
+  assert '--config.data.folds' not in text
+  assert '--config.data.folds=5' in folder_report.render(REPORT)
+
+
 def test_nothing_is_said_of_nothing():
   report = dataclasses.replace(
     REPORT,

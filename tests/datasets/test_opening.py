@@ -139,3 +139,25 @@ def test_the_name_that_an_opened_dataset_has(tmp_path):
   for name in (f'folder:{root}/', f'folder:{root}/cat/..'):
     assert datasets.normalized_name(name) == f'folder:{root}'
     assert datasets.open(name).name == f'folder:{root}'
+
+
+@pytest.mark.parametrize(
+  ('text', 'name'),
+  [
+    ('digits', 'digits'),
+    ('folder:digits', 'folder:digits'),
+    ('photos', 'folder:photos'),
+    ('~/photos', 'folder:~/photos'),
+    ('~', 'folder:~'),
+    ('not/there', 'folder:not/there'),
+    ('notthere', 'notthere'),
+    ('a\0b', 'a\0b'),
+  ],
+)
+def test_a_path_is_the_name_of_a_folder(text, name, tmp_path, monkeypatch):
+  # A folder that has the name of a dataset is written with 'folder:'.
+  (tmp_path / 'digits').mkdir()
+  (tmp_path / 'photos').mkdir()
+  monkeypatch.chdir(tmp_path)
+  monkeypatch.setenv('HOME', str(tmp_path))
+  assert datasets.name_of(text) == name

@@ -50,6 +50,15 @@ def test_folder_with_and_without_classes(tiny_config, tmp_path):
     np.testing.assert_allclose(by_file[row['file']], value, atol=1e-5)
 
 
+def test_bad_image_of_a_folder_names_the_field(tiny_config, tmp_path):
+  folder = studies.make_folder(tmp_path / 'photos')
+  (tmp_path / 'photos/bad.png').write_text('no image')
+  with pytest.raises(errors.InputError) as raised:
+    run(tiny_config, folder, tmp_path / 'a')
+  assert 'photos/bad.png' in str(raised.value)
+  assert str(raised.value).endswith('or set --config.data.corrupt=skip')
+
+
 def test_parquet_without_pyarrow(tiny_config, tmp_path, monkeypatch):
   monkeypatch.setitem(__import__('sys').modules, 'pyarrow.parquet', None)
   with pytest.raises(errors.InputError, match=r'tf-transfer\[parquet\]'):

@@ -83,6 +83,13 @@ def test_one_file_and_a_list(weights_file, folder, tmp_path):
   assert found[0]['class'] == one['class']
 
 
+def test_home_in_a_list(weights_file, folder, tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(folder))
+  (tmp_path / 'list.txt').write_text('~/b.png\n')
+  (row,) = run(weights_file, tmp_path / 'list.txt', tmp_path / 'out')
+  assert row['file'] == 'photos/b.png'
+
+
 def test_bad_files_have_a_row_and_end_with_an_error(
   weights_file, folder, tmp_path
 ):

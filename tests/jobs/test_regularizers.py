@@ -155,6 +155,20 @@ def test_what_there_is_to_pretrain():
   assert ('inception_v1', 'C5') in regularizers._list_pretrainings(alone)
 
 
+def test_network_without_batch_norm_has_no_c1():
+  """It has no scale to leave out: C1 is C2."""
+  config = regularizers_config.get_config()
+  config.networks = ('convnext_tiny',)
+  pretrainings = list(regularizers._list_pretrainings(config))
+  assert [name for _, name in pretrainings] == ['C2', 'C3', 'C4']
+  alone = config.copy_and_resolve_references()
+  alone.configurations = ('C1', 'C3')
+  pretrainings = list(regularizers._list_pretrainings(alone))
+  assert [name for _, name in pretrainings] == ['C1', 'C3']
+  own = regularizers._pretrain_config(config, 'convnext_tiny', 'C1').pretrain
+  assert own.bn_scale is True
+
+
 def test_settings_of_each_configuration():
   config = regularizers_config.get_config()
   for name, factors in recipe.CONFIGURATIONS.items():

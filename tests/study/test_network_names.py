@@ -56,5 +56,7 @@ def test_path_may_be_meant_as_a_repository(tmp_path):
   hint = network_names.explain_missing_file('facebook/dinov2-small')
   assert 'only those named timm/NAME' in hint
   assert not network_names.explain_missing_file('weights/mine.safetensors')
+  hint = network_names.explain_missing_file('w/a.safetensors,w/b.safetensors')
+  assert "\"('w/a.safetensors', 'w/b.safetensors')\"" in hint
   assert not network_names.explain_missing_file('a/b/c')
   assert not network_names.explain_missing_file('../mine')

@@ -37,6 +37,9 @@ CHOSEN = {
   ('timm_tf', 'efficientnet_b0'),
   ('timm', 'mobilenet_v3_large'),
   ('timm', 'convnext_tiny'),
+  ('timm', 'vit_tiny'),
+  ('timm', 'dinov2_small'),
+  ('timm_openai', 'clip_vit_base'),
 }
 
 

@@ -204,3 +204,27 @@ def test_weights_file_is_no_checkpoint(tmp_path, weights_dir):
     convert_weights.convert(
       'efficientnet_lite0', file, tmp_path / 'a.safetensors'
     )
+
+
+def test_a_stated_top1_says_what_it_is_of(tmp_path):
+  package = convert_weights.get_source('efficientnet_lite0').package
+  path = convert_weights.package_file(package)
+  header = convert_weights.convert(
+    'efficientnet_lite0',
+    path,
+    tmp_path / 'probe.safetensors',
+    no_head=True,
+    imagenet_top1=0.7,
+    imagenet_measure='linear_probe',
+  )
+  assert header.num_classes == 0
+  assert (header.imagenet_top1, header.imagenet_measure) == (
+    *(0.7, 'linear_probe'),
+  )
+  with pytest.raises(errors.InputError, match='Give imagenet_top1 too'):
+    convert_weights.convert(
+      'efficientnet_lite0',
+      path,
+      tmp_path / 'none.safetensors',
+      imagenet_measure='knn',
+    )

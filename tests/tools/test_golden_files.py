@@ -8,7 +8,7 @@ from tf_transfer import networks
 
 MODULES = (
   *('convnext', 'densenet', 'efficientnet', 'efficientnet_v2', 'inception'),
-  *('mobilenet', 'mobilenet_v3', 'nasnet', 'resnet'),
+  *('mobilenet', 'mobilenet_v3', 'nasnet', 'resnet', 'vit'),
 )
 PAIRS = [pair for pair in parity.PAIRS if pair[0] != 'keras']
 

@@ -283,9 +283,12 @@ def _small_lines(report: FolderReport, max_listed: int | None) -> list[str]:
   lines = _list('classes too small to be tested', small, max_listed)
   advice = (
     f'  -> below {MIN_TESTED} test images an accuracy of the class says next '
-    'to nothing: add images, join\n     classes, or test on all with '
-    '--config.data.folds=5.'
+    'to nothing: add images, '
   )
+  if report.num_folds:  # All are tested already.
+    advice += 'or join\n     classes.'
+  else:
+    advice += 'join\n     classes, or test on all with --config.data.folds=5.'
   return [*lines, advice] if lines else []
 
 

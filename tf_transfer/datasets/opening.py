@@ -50,6 +50,20 @@ def check_name(name: str) -> None:
   _find_row(name)
 
 
+def name_of(text: str) -> str:
+  """Returns the name of the dataset that a user means.
+
+  Args:
+    text: a name, or the path of a folder without 'folder:' ahead of it.
+  """
+  try:
+    check_name(text)
+  except InputError:
+    if '/' in text or os.path.isdir(os.path.expanduser(text)):
+      return f'{FOLDER.name}{text}'
+  return text
+
+
 def normalized_name(name: str) -> str:
   """Returns the name that an opened dataset has: it can be printed.
 

@@ -6,7 +6,6 @@ as a cell of a study, whose test is read once -> table and page. Candidates are
 kept: the job can be killed at any moment, and the same command goes on.
 """
 
-import os
 import pathlib
 import time
 from collections.abc import Mapping, Sequence
@@ -128,20 +127,13 @@ def _study_config(
   if settings.row(config.setting).has_fields:
     made[config.setting].update(config[config.setting])
   made.networks = config.networks
-  made.datasets = (_dataset_name(config.dataset),)
+  made.datasets = (datasets.name_of(config.dataset),)
   made.settings = (config.setting,)
   made.tensorboard = False
   made.report = False
   # The choice asks before its first network: its test does not ask again.
   made.allow_long = True
   return made.lock()
-
-
-def _dataset_name(name: str) -> str:
-  """Returns the name of a dataset: the path of a directory is a folder's."""
-  if name in datasets.names() or not os.path.isdir(os.path.expanduser(name)):
-    return name
-  return f'folder:{name}'
 
 
 def _choose(

@@ -9,6 +9,7 @@ import ml_collections
 import numpy as np
 
 from tf_transfer import config_fields, datasets, errors, networks
+from tf_transfer.images.decoding import CorruptImage
 from tf_transfer.jobs import predict as predict_job
 from tf_transfer.networks import predict
 from tf_transfer.runtime import csv_text, files, progress
@@ -127,14 +128,20 @@ def _of_folder(
   with progress.bar(
     total=len(paths), desc=f'{net.name}: images', unit=' images'
   ) as bar:
-    values, problems = predict.features(
-      net,
-      paths,
-      batch_size=config.features.batch_size,
-      corrupt=config.data.corrupt,
-      resize=config.features.resize,
-      advance=bar.update,
-    )
+    try:
+      values, problems = predict.features(
+        net,
+        paths,
+        batch_size=config.features.batch_size,
+        corrupt=config.data.corrupt,
+        resize=config.features.resize,
+        advance=bar.update,
+      )
+    except CorruptImage as error:
+      text = str(error).removesuffix(predict.SKIP_ADVICE)
+      raise errors.InputError(
+        f'{text}set --config.data.corrupt=skip'
+      ) from error
   if problems:
     count = counted(len(problems), 'corrupt image')
     listed = '; '.join(problems[i] for i in sorted(problems))

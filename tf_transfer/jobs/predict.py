@@ -90,7 +90,9 @@ def find_images(path: pathlib.Path) -> tuple[pathlib.Path, list[pathlib.Path]]:
       lines = path.read_text('utf-8-sig').splitlines()
     except (OSError, UnicodeDecodeError) as error:
       raise errors.InputError(f'{path}: not a text file ({error})') from error
-    paths = [root / line.strip() for line in lines if line.strip()]
+    paths = [
+      root / os.path.expanduser(line.strip()) for line in lines if line.strip()
+    ]
   else:
     root, paths = path.parent, [path]
   if not paths:

@@ -34,6 +34,8 @@ Image = os.PathLike | str | bytes | np.ndarray
 # How images are resized for a network whose file does not say it: as
 # torchvision and timm evaluate on ImageNet.
 DEFAULT_RESIZE = 'resize_then_crop'
+# What leaves out images that cannot be read, in Python.
+SKIP_ADVICE = 'pass corrupt="skip"'
 # A file that is read into memory is no larger.
 _MAX_BYTES = 4 * GIB
 # Batches that are decoded ahead, and threads that decode.
@@ -355,5 +357,5 @@ def _report(problems: dict[int, str], num_images: int) -> CorruptImage:
   listed = '; '.join(problems[i] for i in sorted(problems))
   return CorruptImage(
     f'{len(problems):,} of {counted(num_images, "image")} cannot be read: '
-    f'{listed}. Replace or remove them, or pass corrupt="skip"'
+    f'{listed}. Replace or remove them, or {SKIP_ADVICE}'
   )

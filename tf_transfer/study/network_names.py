@@ -88,6 +88,8 @@ def explain_missing_file(name: str) -> str:
   Args:
     name: that `identify` takes for a path.
   """
+  if ',' in name and (hint := errors.explain_list(name)):
+    return f'. If several networks are meant: {hint}'
   namespace, _, repository = name.partition('/')
   looks_like_repository = (
     _HUB_NAME.fullmatch(namespace)

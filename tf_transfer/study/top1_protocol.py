@@ -6,7 +6,8 @@ much as many networks differ by.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tf_transfer import networks
@@ -17,6 +18,8 @@ from tf_transfer.study.schema import Record
 # The field that a measurement of ours adds to records in memory.
 MEASURED = 'imagenet_top1_protocol'
 _SLIM_CROP = 0.875
+# A source that says itself at which size and crop it measured: timm's results.
+_STATED = re.compile(r'published by .*, (\d+) px, crop fraction (\d[\d.]*)')
 # EfficientNet's crop leaves out a border that is 32 px at the network's size.
 _BORDER = 32
 
@@ -99,6 +102,9 @@ def of(record: Record) -> Protocol | None:
   size = _own_size(record)
   if measure(record):  # A classifier of features, on images of its authors.
     return Protocol(None, None)
+  stated = _STATED.fullmatch(record['imagenet_top1_source'])
+  if stated:
+    return Protocol(int(stated[1]), float(stated[2]))
   for beginning, crop in _SOURCES:
     if record['imagenet_top1_source'].startswith(beginning):
       fraction = record.get('contract', {}).get('crop_fraction')
@@ -156,6 +162,7 @@ def warnings(records: Sequence[Record]) -> list[str]:
   texts += _measures(list(with_weights.values()))
   if len(with_weights) > 1:
     texts += _differences([of(record) for record in with_weights.values()])
+  texts += _other_sizes(with_weights.values())
   if len(with_weights) < len(known):
     texts.append(
       'ImageNet top-1 of networks from random values is not theirs, since '
@@ -185,6 +192,23 @@ def _measures(records: Sequence[Record]) -> list[str]:
     'with the network. These are different measurements, and training the '
     'whole network for ImageNet mostly gives more than a linear probe or '
     'zero-shot classification: r mixes them.'
+  ]
+
+
+def _other_sizes(records: Iterable[Record]) -> list[str]:
+  """Says of how many networks top-1 is published for another image size."""
+  num_others = 0
+  for record in records:
+    stated = _STATED.fullmatch(record['imagenet_top1_source'])
+    # Else the contract is of the size that the study shows.
+    is_own = record['image_size'] == 0 and 'contract' in record
+    if stated and is_own and MEASURED not in record:
+      num_others += int(stated[1]) != record['contract']['image_size']
+  if not num_others:
+    return []
+  return [
+    f'ImageNet top-1 of {counted(num_others, "network")} is published for '
+    'images of another size than those that the network is shown here.'
   ]
 
 

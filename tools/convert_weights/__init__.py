@@ -35,9 +35,10 @@ def _make_header(
   source: publishers.Source,
   source_file: pathlib.Path,
   sha: str,
-  num_classes: int,
+  conversion: variables.Conversion,
 ) -> weights.Header:
   """Makes the header of the source's published weights."""
+  num_classes = conversion.num_classes
   published = provenance.is_published(source, source_file, sha)
   return weights.Header(
     network=network,
@@ -134,16 +135,21 @@ def _read(
   return source, dataclasses.replace(taken, notes=notes)
 
 
-def _check_conversion(
-  conversion: variables.Conversion,
+def _convert(
   tensors: Mapping[str, np.ndarray],
   network: str,
   source: publishers.Source,
   path: pathlib.Path,
-) -> None:
-  """Raises an InputError where a checkpoint does not hold the network."""
+  no_head: bool,
+) -> variables.Conversion:
+  """Converts a checkpoint's variables; arguments as of `variables.convert`.
+
+  Raises:
+    InputError: the checkpoint does not hold the network.
+  """
+  conversion = variables.convert(tensors, network, source, no_head)
   if not conversion.problems:
-    return
+    return conversion
   other = lookalikes.find(tensors, network)
   if other:
     raise errors.InputError(
@@ -184,19 +190,22 @@ def _is_published(
 
 
 def _state_top1(
-  header: weights.Header, imagenet_top1: float | None
+  header: weights.Header, imagenet_top1: float | None, measure: str
 ) -> weights.Header:
-  """Adds the ImageNet top-1 that the user states, if any."""
+  """Adds the ImageNet top-1 that the user states, if any, and what it is of."""
   if imagenet_top1 is None:
     return header
   return dataclasses.replace(
     header,
     imagenet_top1=imagenet_top1,
     imagenet_top1_source='stated when it was converted',
+    imagenet_measure=measure,
   )
 
 
-def _check_arguments(output: pathlib.Path, imagenet_top1: float | None) -> None:
+def _check_arguments(
+  output: pathlib.Path, imagenet_top1: float | None, measure: str
+) -> None:
   """Raises an InputError where an argument of `convert` cannot be used."""
   if output.suffix != '.safetensors':
     raise errors.InputError(
@@ -205,6 +214,10 @@ def _check_arguments(output: pathlib.Path, imagenet_top1: float | None) -> None:
   if imagenet_top1 is not None and not 0 < imagenet_top1 < 1:
     raise errors.InputError(
       f'imagenet_top1: expected a share between 0 and 1, not {imagenet_top1:g}'
+    )
+  if measure and imagenet_top1 is None:
+    raise errors.InputError(
+      f'imagenet_measure: {measure} of which number? Give imagenet_top1 too'
     )
 
 
@@ -247,6 +260,7 @@ def convert(
   source_name: str | publishers.Source | None = None,
   *,
   imagenet_top1: float | None = None,
+  imagenet_measure: str = '',
   published: bool = False,
   key: str | None = None,
   ignore: Sequence[str] = (),
@@ -258,52 +272,55 @@ def convert(
 
   Args:
     network: name in the table.
-    source_file: the checkpoint, of any format that `readers` knows; of a
-      TensorFlow checkpoint its prefix, or any of its parts.
+    source_file: the checkpoint, of any format that `readers` knows.
     output: the .safetensors file to write.
-    source_name: who made the checkpoint, as slim, or what is known of it; None
-      to tell by its content.
+    source_name: who made it, as slim; or what is known of it; None to tell.
     imagenet_top1: in 0 to 1, where the table does not know that of this file.
+    imagenet_measure: what it is of, as in `Header`.
     published: whether the user states that it is the file of the table.
     key: where the network is in the file, as `teacher.backbone`; None to tell.
     ignore: patterns of names of variables to leave out, as `head.*`.
     no_head: whether the backbone alone is converted, whatever is beside it.
-    feature: what a vision transformer's feature is, as of its backbone; None
-      for what its head reads. Otherwise the backbone alone is converted.
+    feature: as of a backbone with a choice of it, which alone is converted.
     say: is called with a line for all that is chosen, left out or not claimed.
 
   Returns:
-    The header of the file that was written.
+    The header of the file.
 
   Raises:
-    InputError: the checkpoint is damaged, refused or of another network, or the
-      output cannot be written.
+    InputError: the checkpoint is damaged or refused, or output is not writable.
   """
   source_file, output = pathlib.Path(source_file), pathlib.Path(output)
   source = _resolve_source(network, source_name)
-  no_head = no_head or feature is not None
-  _check_arguments(output, imagenet_top1)
+  _check_arguments(output, imagenet_top1, imagenet_measure)
   files.sweep(output.parent)
   sha = _hash(readers.file_of(source_file))
+  no_head = no_head or feature is not None
   source, taken = _read(network, source_file, sha, source, key, ignore, no_head)
   source = _with_feature(network, source, feature)
-  conversion = variables.convert(taken.tensors, network, source, no_head)
-  _check_conversion(conversion, taken.tensors, network, source, source_file)
+  conversion = _convert(taken.tensors, network, source, source_file, no_head)
   _say_notes(say, source_file, (*taken.notes, *conversion.notes))
-  header = _make_header(
-    network, source, source_file, sha, conversion.num_classes
-  )
+  header = _make_header(network, source, source_file, sha, conversion)
   is_whole = _is_whole(conversion, taken, source)
   if not (is_whole and _is_published(source, source_file, sha, published)):
-    stated = imagenet_top1 is not None
-    say(provenance.explain_doubt(source, source_file, sha, stated))
+    has_top1 = imagenet_top1 is not None
+    say(provenance.explain_doubt(source, source_file, sha, has_top1))
     header = _drop_claims(header, conversion.arrays)
   if isinstance(source_name, publishers.Source):
     header = _complete(header, source, conversion.arrays)
-  header = _state_top1(header, imagenet_top1)
-  files.make_directory(output.parent)
-  weights.save(output, header, weights.unflatten(conversion.arrays))
+  header = _state_top1(header, imagenet_top1, imagenet_measure)
+  _save(output, header, conversion.arrays)
   return header
+
+
+def _save(
+  output: pathlib.Path,
+  header: weights.Header,
+  arrays: Mapping[str, np.ndarray],
+) -> None:
+  """Writes a weights file; makes its directory."""
+  files.make_directory(output.parent)
+  weights.save(output, header, weights.unflatten(arrays))
 
 
 def _with_feature(

@@ -15,6 +15,7 @@ from absl import app, flags
 
 from tf_transfer import convert_weights, errors
 from tf_transfer.convert_weights import downloads, fingerprint, listing
+from tf_transfer.networks import header as header_lib
 from tf_transfer.runtime import devices, program, units
 
 _NETWORK = flags.DEFINE_string(
@@ -44,6 +45,13 @@ _TOP1 = flags.DEFINE_float(
   None,
   'Accuracy on ImageNet in 0 to 1, where you know it and the file is not the '
   'one that --list names, of which it is known.',
+)
+_MEASURE = flags.DEFINE_enum(
+  'imagenet_measure',
+  '',
+  tuple(header_lib.MEASURES),
+  'What --imagenet_top1 is the accuracy of, where it is not the head that the '
+  'network was trained with.',
 )
 _PUBLISHED = flags.DEFINE_bool(
   'published',
@@ -92,6 +100,7 @@ _FLAGS = (
   _PACKAGE,
   _OUTPUT,
   _TOP1,
+  _MEASURE,
   _PUBLISHED,
   _KEY,
   _IGNORE,
@@ -131,6 +140,7 @@ def _convert() -> None:
     _OUTPUT.value,
     source,
     imagenet_top1=_TOP1.value,
+    imagenet_measure=_MEASURE.value,
     published=published,
     key=_KEY.value,
     ignore=_IGNORE.value,
@@ -140,7 +150,11 @@ def _convert() -> None:
   )
   top1 = 'unknown'
   if header.imagenet_top1 is not None:
-    top1 = f'{header.imagenet_top1:.1%} ({header.imagenet_top1_source})'
+    kind = header_lib.MEASURES[header.imagenet_measure]
+    measure = f'{kind}, ' if header.imagenet_measure else ''
+    top1 = (
+      f'{header.imagenet_top1:.1%} ({measure}{header.imagenet_top1_source})'
+    )
   head = units.counted(header.num_classes, 'class', 'classes')
   if not header.num_classes:
     head = 'features only'

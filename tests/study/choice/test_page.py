@@ -157,7 +157,7 @@ def test_one_network_without_anything_else():
   assert 'out of fold' not in parser.text
 
 
-def test_too_few_images_for_a_learning_curve():
+def test_points_of_a_learning_curve_without_a_fit():
   """As of classes of three images: there are points, but no fitted curve."""
   curve = choices.curve('small')
   none = np.zeros(0)
@@ -339,3 +339,18 @@ def test_accuracy_on_test_is_said_once():
   verdict = dataclasses.replace(choice.verdict, lines=('Take it.', said))
   text = parse(page.render(dataclasses.replace(choice, verdict=verdict))).text
   assert text.count('89.3 %') == 1
+
+
+@pytest.mark.parametrize('num_points', [0, 1, 2])
+def test_too_few_images_for_a_learning_curve(num_points):
+  empty = np.zeros(0)
+  points = tuple(types.LearningPoint(n, (0.5,)) for n in (4, 8)[:num_points])
+  curve = types.LearningCurve(
+    'middle', points, empty, empty, empty, empty, ('Too few images.',)
+  )
+  choice = dataclasses.replace(choices.digits(), learning_curve=curve)
+  text = page.render(choice)
+  assert 'Too few images.' in parse(text).text
+  assert text.count('class="draw"') == num_points
+  assert 'class="band"' not in text
+  assert 'fitted curve' not in text

@@ -40,7 +40,8 @@ def build(curve: types.LearningCurve) -> LearningFigure:
   """Draws a learning curve.
 
   Args:
-    curve: of a network, with one point or more.
+    curve: of a network, with one point or more. Of too few points for a fit,
+      the points alone are drawn.
   """
   drawn = [
     (point.examples, accuracy)
@@ -61,18 +62,21 @@ def build(curve: types.LearningCurve) -> LearningFigure:
     for values in (fitted, low, high)
   )
   now = max(point.examples for point in curve.points)
+  is_fitted = len(curve.examples) > 0
   return LearningFigure(
     x_ticks=x.ticks(),
     y_ticks=y.ticks(),
-    band=plots.path([*xs, *xs[::-1]], [*highs, *lows[::-1]]) + 'Z',
-    line=plots.path(xs, ys),
+    band=plots.path([*xs, *xs[::-1]], [*highs, *lows[::-1]]) + 'Z'
+    if is_fitted
+    else '',
+    line=plots.path(xs, ys) if is_fitted else '',
     points=[(x.position(n), y.position(100 * a)) for n, a in drawn],
     now=x.position(now),
     rows=[
       (p.examples, float(np.mean(p.accuracies)), len(p.accuracies))
       for p in curve.points
     ],
-    ahead=[_ahead(curve, factor * now) for factor in (2, 4)],
+    ahead=[_ahead(curve, factor * now) for factor in (2, 4) if is_fitted],
   )
 
 

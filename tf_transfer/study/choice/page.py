@@ -95,10 +95,9 @@ def _values(
     'networks': network_tables.networks(choice),
     'charts': pareto.build(choice),
     'pareto': pareto,
-    # Of too few images no curve is fitted; its lines say so.
-    'learning': (
-      learning_figure.build(curve) if curve and len(curve.examples) else None
-    ),
+    'learning': learning_figure.build(curve)
+    if curve and curve.points
+    else None,
     'learning_figure': learning_figure,
     'by_class': _by_class(choice),
     'estimators': network_tables.estimators(choice),

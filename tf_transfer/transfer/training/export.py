@@ -147,7 +147,8 @@ def _factors(search: Search) -> dict[str, Any]:
   """
   config = search.config
   bn_scale = None
-  if networks.has_batch_norm(search.net.name):
+  name = search.net.name
+  if name in networks.TABLE and networks.has_batch_norm(name):
     bn_scale = search.net.header.options.get('use_scale', True)
   factors = {
     'bn_scale': bn_scale,
