@@ -2,6 +2,7 @@
 
 import ast
 import pathlib
+import re
 import subprocess
 import sys
 import tomllib
@@ -209,3 +210,15 @@ def test_tensorflow_that_has_wheels_for_the_platform(system, machine, package):
     and requirement.marker.evaluate(platform)
   ]
   assert wanted == [package]
+
+
+def test_tables_of_the_docs_have_a_heading():
+  """Rows without one are shown as text, as where two versions were joined."""
+  torn = []
+  for path in [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]:
+    lines = ['', *path.read_text().splitlines(), '']
+    for before, line, after in zip(lines, lines[1:], lines[2:], strict=False):
+      is_first = line.startswith('|') and not before.startswith('|')
+      if is_first and not re.fullmatch(r'[|:\- ]+', after):
+        torn.append(f'{path.name}: {line}')
+  assert not torn, '\n'.join(torn)

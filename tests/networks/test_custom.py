@@ -33,8 +33,17 @@ VARIABLES = {'params': {}}
     ({'features': len, 'name': 'a' * 61}, 'expected up to 60'),
     ({'features': len, 'name': 'a\nb'}, 'expected up to 60'),
     ({'features': len, 'name': 'resnet50'}, 'a network of the table'),
-    ({'features': len, 'identity': 3}, 'identity, family: expected a str'),
+    ({'features': len, 'name': 3}, 'name: 3: expected up to 60'),
+    ({'features': len, 'identity': 3}, 'identity: expected a str, found a int'),
+    ({'features': len, 'family': None}, 'family: expected a str, found None'),
     ({'features': len, 'imagenet_top1': 76.1}, 'between 0 and 1, not 76.1'),
+    ({'features': len, 'imagenet_top1': '0.7'}, "between 0 and 1, not '0.7'"),
+    ({'features': len, 'imagenet_top1': True}, 'between 0 and 1, not True'),
+    ({'features': len, 'imagenet_top1_source': 3}, 'source: expected a str'),
+    ({'features': len, 'imagenet_measure': 'knnn'}, 'did you mean knn'),
+    ({'features': len, 'parameters': 'many'}, "their number, not 'many'"),
+    ({'features': len, 'parameters': -5}, 'their number, not -5'),
+    ({'features': len, 'recipe': {'epochs': 3}}, 'Recipe, found a dict'),
   ],
 )
 def test_what_does_not_go_together(fields, message):
@@ -79,12 +88,16 @@ class Tensor:
 @pytest.mark.parametrize(
   ('values', 'message'),
   [
-    (None, r'shape \[\], expected \[2, 3\]'),
+    (None, r'features are None .*, expected an array of numbers \[2, D\]'),
+    ({'features': np.ones((2, 3))}, 'features are a dict'),
+    (np.ones((2, 3), complex), 'of the type complex128'),
+    ([['1'] * 3] * 2, 'features are a list of the type <U1'),
+    (np.ones((2, 3), object), 'of the type object'),
     (np.ones(2), r'shape \[2\], expected \[2, 3\]'),
     (np.ones((1, 3)), r'shape \[1, 3\], expected \[2, 3\]'),
     (np.ones((2, 4)), r'\[2, 4\], expected \[2, 3\] as of the first images'),
     (np.ones((2, 1, 1, 3)), r'shape \[2, 1, 1, 3\]'),
-    (np.array([['a'] * 3] * 2), 'expected numbers'),
+    (np.array([['a'] * 3] * 2), 'expected an array of numbers'),
     (Tensor(), r'requires grad.*x\.detach\(\)\.cpu\(\)\.numpy\(\)'),
   ],
 )

@@ -95,7 +95,7 @@ def fails_later(calls=iter(range(9))):  # noqa: B008
     (lambda x: x, r'mine: features have the shape \[2, 8, 8, 3\]'),
     (lambda x: mean(x)[:1], r'shape \[1, 3\], expected \[2, D\]'),
     (lambda x: mean(x) * np.nan, 'mine: features with NaN or infinity'),
-    (lambda x: [['a']] * len(x), 'expected numbers'),
+    (lambda x: [['a']] * len(x), 'expected an array of numbers'),
   ],
 )
 def test_what_is_wrong_is_said(function, message):

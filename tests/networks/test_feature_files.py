@@ -93,10 +93,12 @@ def test_what_is_stated_of_it(directory):
     ('{', 'cannot be read'),
     ('[]', 'expected an object'),
     ('{"nane": "a"}', 'did you mean name'),
-    ('{"name": 3}', 'name: expected str'),
+    ('{"name": 3}', 'name: 3: expected up to 60'),
     ('{"name": "resnet50"}', 'a network of the table'),
     ('{"imagenet_top1": 76.1}', 'imagenet_top1: expected'),
+    ('{"imagenet_top1": 76}', 'between 0 and 1, not 76'),
     ('{"imagenet_top1": NaN}', 'imagenet_top1: expected'),
+    ('{"family": 3}', 'family: expected a str'),
     ('{"imagenet_measure": "probe"}', 'imagenet_measure'),
   ],
 )

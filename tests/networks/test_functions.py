@@ -35,6 +35,16 @@ def wrong():
   return networks.CustomNetwork(contract=CONTRACT)
 
 number = 3
+
+def ends():
+  raise SystemExit(2)
+
+def ends_later():
+  return networks.CustomNetwork(
+    contract=CONTRACT, features=lambda x: ends())
+
+def no_size():
+  return Contract(0, mean=(0,) * 3, std=(1,) * 3)
 """
 
 
@@ -46,6 +56,7 @@ def package(tmp_path, monkeypatch):
   (tmp_path / 'ownpackage' / 'nets.py').write_text(CODE)
   (tmp_path / 'ownpackage' / 'broken.py').write_text('import nosuchmodule\n')
   (tmp_path / 'ownpackage' / 'typo.py').write_text('x = = 1\n')
+  (tmp_path / 'ownpackage' / 'program.py').write_text('raise SystemExit(2)\n')
   (tmp_path / 'own file.py').write_text(CODE)
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(sys, 'path', list(sys.path))
@@ -87,11 +98,16 @@ def test_function_is_called(package, spec):
     ('ownpackage.none:mine', 'there is no module ownpackage.none in the curr'),
     ('nosuchpackage:mine', 'there is no module nosuchpackage in the current'),
     ('ownpackage.broken:mine', 'there is no module nosuchmodule'),
-    ('none.py:mine', 'there is no module none.py in that path'),
+    ('none.py:mine', 'none.py:mine: there is no such file'),
     ('ownpackage.typo:mine', 'cannot be imported: SyntaxError'),
     ('ownpackage.nets:mime', 'did you mean mine'),
     ('ownpackage.nets:number', 'unknown function of ownpackage.nets'),
-    ('ownpackage.nets:needs', 'missing 1 required positional argument'),
+    ('ownpackage.nets:needs', "positional argument: 'argument'$"),
+    ('ownpackage.nets:number', 'known are mine, needs, fails, other, resnet50'),
+    ('ownpackage.nets:ends', r'SystemExit: 2 \(.*nets.py, line 30\)'),
+    ('ownpackage.nets:ends_later', 'images .*: SystemExit: 2'),
+    ('ownpackage.program:mine', 'cannot be imported: SystemExit: 2'),
+    ('ownpackage.nets:no_size', r'0 is no size in pixels \(.*nets.py, line 37'),
     ('ownpackage.nets:fails', r'ValueError: no weights \(.*nets.py, line 16\)'),
     ('ownpackage.nets:other', 'to return a tf_transfer.networks.CustomNetwork'),
     ('ownpackage.nets:resnet50', 'resnet50 is a network of the table'),

@@ -40,6 +40,10 @@ def test_spelling_is_right(name):
   ('name', 'message'),
   [
     ('resnet5', 'did you mean resnet50'),
+    ('resnet50.a1_in1k', 'did you mean resnet50|timm/NAME'),
+    ('mine:', 'module:function or path/to/file.py:function'),
+    ('mine.py', 'module:function or path/to/file.py:function'),
+    ('mine:make()', 'module:function or path/to/file.py:function'),
     ('timm/', 'expected timm/NAME'),
     ('timm/a/b', 'expected timm/NAME'),
     ('timm/../b', 'expected timm/NAME'),
@@ -58,5 +62,10 @@ def test_path_may_be_meant_as_a_repository(tmp_path):
   assert not network_names.explain_missing_file('weights/mine.safetensors')
   hint = network_names.explain_missing_file('w/a.safetensors,w/b.safetensors')
   assert "\"('w/a.safetensors', 'w/b.safetensors')\"" in hint
+  (tmp_path / 'train.npy').touch()
+  hint = network_names.explain_missing_file(str(tmp_path))
+  assert hint.endswith(f'meant: features:{tmp_path}')
+  hint = network_names.explain_missing_file('package/module:function')
+  assert 'package.module:function' in hint
   assert not network_names.explain_missing_file('a/b/c')
   assert not network_names.explain_missing_file('../mine')

@@ -151,7 +151,10 @@ def test_backbone_alone_says_nothing_of_what_is_not_there():
 )
 def test_more_inside_of_the_backbone_is_another_network(other):
   """Of a ResNet-101, the names of a ResNet-50 are a part."""
-  with pytest.raises(ValueError, match='layer[13].* this is another network'):
+  with pytest.raises(
+    ValueError,
+    match='layer[13].* this network does not have: this is another network',
+  ):
     select_backbone(other)
 
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
@@ -31,6 +32,13 @@ _NAME = re.compile(r'\w[\w.+ -]{0,59}')
 # Parameters that a function's network is taken to have, as a ResNet-50, where
 # its cost is estimated.
 ASSUMED_PARAMETERS = 25_000_000
+# What a user may say of a network, beside what it computes.
+STATEMENTS = (
+  'family',
+  'imagenet_top1',
+  'imagenet_top1_source',
+  'imagenet_measure',
+)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -91,13 +99,21 @@ class CustomNetwork:
       self._check_module()
     else:
       self._check_function()
-    check_name(self.name or 'name')
-    if not isinstance(self.identity, str) or not isinstance(self.family, str):
-      raise errors.InputError('identity, family: expected a str')
-    if self.imagenet_top1 is not None and not 0 < self.imagenet_top1 < 1:
+    if self.name:
+      check_name(self.name)
+    check_statements({name: getattr(self, name) for name in STATEMENTS})
+    if not isinstance(self.identity, str):
       raise errors.InputError(
-        'imagenet_top1: expected a share between 0 and 1, not '
-        f'{self.imagenet_top1}'
+        f'identity: expected a str, found {_describe(self.identity)}'
+      )
+    if type(self.parameters) is not int or self.parameters < 0:
+      raise errors.InputError(
+        f'parameters: expected their number, not {self.parameters!r}'
+      )
+    if not isinstance(self.recipe, recipe_lib.Recipe):
+      raise errors.InputError(
+        'recipe: expected a tf_transfer.networks.recipe.Recipe, found '
+        f'{_describe(self.recipe)}'
       )
 
   def _check_module(self) -> None:
@@ -158,6 +174,32 @@ def check_name(name: str) -> None:
     )
 
 
+def check_statements(statements: Mapping[str, Any]) -> None:
+  """Checks what a user says of a network.
+
+  Args:
+    statements: some of the fields in `STATEMENTS`.
+
+  Raises:
+    InputError: a value is of another type or out of range.
+  """
+  for field, value in statements.items():
+    if field != 'imagenet_top1' and not isinstance(value, str):
+      raise errors.InputError(
+        f'{field}: expected a str, found {_describe(value)}'
+      )
+  top1 = statements.get('imagenet_top1')
+  # A bool is an int.
+  if top1 is not None and not (isinstance(top1, float) and 0 < top1 < 1):
+    raise errors.InputError(
+      f'imagenet_top1: expected a share between 0 and 1, not {top1!r}'
+    )
+  measure = statements.get('imagenet_measure', '')
+  if measure not in header_lib.MEASURES:
+    names = [name for name in header_lib.MEASURES if name]
+    raise errors.unknown_name('imagenet_measure', measure, names)
+
+
 def make_probe(image_size: int) -> np.ndarray:
   """Makes two fixed images, uint8 [2, S, S, 3]."""
   image, row, column, channel = np.ogrid[:2, :image_size, :image_size, :3]
@@ -176,32 +218,38 @@ def check_features(values: Any, count: int, width: int | None) -> np.ndarray:
   Raises:
     InputError: they have another shape or type.
   """
-  if not isinstance(values, np.ndarray | jax.Array):
-    # Of PyTorch's tensors those on a GPU, or with a gradient, are refused.
-    try:
-      values = np.asarray(values)
-    except Exception as error:
-      raise errors.InputError(
-        f'features are {_describe(values)}, which cannot be made a NumPy array '
-        f'({error}). Of a PyTorch tensor, return x.detach().cpu().numpy()'
-      ) from error
-  values = np.asarray(values)
-  expected = f'[{count}, {"D" if width is None else width}]'
-  if values.ndim != 2 or len(values) != count or not values.shape[1]:
+  # Of PyTorch's tensors those on a GPU, or with a gradient, are refused.
+  try:
+    array = np.asarray(values)
+  # What JAX computes may fail only now, as of memory.
+  except jax.errors.JaxRuntimeError:
+    raise
+  except Exception as error:
     raise errors.InputError(
-      f'features have the shape {list(values.shape)}, expected {expected}'
+      f'features are {_describe(values)}, which cannot be made a NumPy array '
+      f'({error}). Of a PyTorch tensor, return x.detach().cpu().numpy()'
+    ) from error
+  # Of complex numbers a part would be lost; NumPy reads text as numbers.
+  if not (
+    jnp.issubdtype(array.dtype, jnp.floating) or array.dtype.kind in 'iub'
+  ):
+    raise errors.InputError(
+      f'features are {_describe(values)} of the type {array.dtype}, expected '
+      f'an array of numbers [{count}, D]'
     )
-  if width is not None and values.shape[1] != width:
+  expected = f'[{count}, {"D" if width is None else width}]'
+  if array.ndim != 2 or len(array) != count or not array.shape[1]:
     raise errors.InputError(
-      f'features have the shape {list(values.shape)}, expected {expected} as '
+      f'features have the shape {list(array.shape)}, expected {expected}'
+    )
+  if width is not None and array.shape[1] != width:
+    raise errors.InputError(
+      f'features have the shape {list(array.shape)}, expected {expected} as '
       'of the first images'
     )
-  try:
-    return np.asarray(values, np.float32)
-  except (TypeError, ValueError) as error:
-    raise errors.InputError(
-      f'features are of the type {values.dtype}, expected numbers'
-    ) from error
+  # What float32 cannot hold becomes infinite, which is an error of its own.
+  with np.errstate(over='ignore'):
+    return np.asarray(array, np.float32)
 
 
 def _describe(value: Any) -> str:

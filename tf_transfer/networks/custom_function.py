@@ -63,6 +63,15 @@ class FunctionNetwork(Network):
       'features, and cannot be trained. Return a Flax module with variables'
     )
 
+  @property
+  def wrong_features_advice(self) -> str:
+    """What may be wrong where features are not finite or not repeatable."""
+    return (
+      'It is a function of yours, which has to return the same finite features '
+      'of an image each time, whatever else is in the batch: without dropout, '
+      'and with moving averages in place of the means of a batch'
+    )
+
   def features(self, x: Any) -> np.ndarray:
     """Computes features of images, as `Network.features` does.
 
@@ -126,8 +135,8 @@ def call(
     values = function(x)
   except errors.InputError:
     raise
-  # Whatever the user's function raises.
-  except Exception as error:
+  # Whatever the user's function raises; a program may end itself.
+  except (Exception, SystemExit) as error:
     first = (str(error).strip().splitlines() or [''])[0]
     raise errors.InputError(
       f'{name}: features of images {list(x.shape)}: {type(error).__name__}: '

@@ -20,17 +20,9 @@ from tf_transfer.networks import custom
 from tf_transfer.networks import header as header_lib
 from tf_transfer.networks.network import Network
 from tf_transfer.runtime import array_files
-from tf_transfer.runtime.units import counted
 
 _ABOUT = 'about.json'
-# Fields of about.json, and their types.
-_FIELDS = {
-  'name': str,
-  'family': str,
-  'imagenet_top1': float,
-  'imagenet_top1_source': str,
-  'imagenet_measure': str,
-}
+_FIELDS = ('name', *custom.STATEMENTS)
 _BLOCK = 4096  # rows
 # What features from elsewhere expect of images, which they never see.
 _CONTRACT = contract_lib.Contract(224, (127.5,) * 3, (127.5,) * 3)
@@ -200,23 +192,14 @@ def _read_about(directory: pathlib.Path) -> dict[str, Any]:
     raise errors.InputError(f'{path} cannot be read: {error}') from error
   if not isinstance(fields, dict):
     raise errors.InputError(f'{path}: expected an object')
-  for field, value in fields.items():
+  for field in fields:
     if field not in _FIELDS:
       raise errors.unknown_name(f'field of {path}', field, _FIELDS)
-    if not isinstance(value, _FIELDS[field]):
-      raise errors.InputError(
-        f'{path}: {field}: expected {_FIELDS[field].__name__}'
-      )
-  if not 0 < fields.get('imagenet_top1', 0.5) < 1:
-    raise errors.InputError(
-      f'{path}: imagenet_top1: expected a share of 0 to 1'
-    )
-  if fields.get('imagenet_measure', '') not in header_lib.MEASURES:
-    raise errors.unknown_name(
-      f'imagenet_measure of {path}',
-      fields['imagenet_measure'],
-      [name for name in header_lib.MEASURES if name],
-    )
+  statements = {k: fields[k] for k in custom.STATEMENTS if k in fields}
+  try:
+    custom.check_statements(statements)
+  except errors.InputError as error:
+    raise errors.InputError(f'{path}: {error}') from error
   return fields
 
 
@@ -241,8 +224,7 @@ def _hash(arrays: Mapping[str, FeatureArray]) -> str:
       if wrong.any():
         raise errors.InputError(
           f'{one.path}: NaN or infinity in row '
-          f'{start + int(np.flatnonzero(wrong)[0])}, one of '
-          f'{counted(int(wrong.sum()), "row")} of this block'
+          f'{start + int(np.flatnonzero(wrong)[0])}, the first of such rows'
         )
       digest.update(np.ascontiguousarray(block, '<f4'))
   return digest.hexdigest()

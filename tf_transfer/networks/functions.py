@@ -21,6 +21,8 @@ from tf_transfer.networks.network import Network
 _SPEC = re.compile(
   r'(?P<module>[^\W\d]\w*(\.[^\W\d]\w*)*|.+\.py):(?P<name>\w+)'
 )
+# Of this program's modules.
+_PACKAGE = pathlib.Path(__file__).parents[1]
 
 
 def is_function(name: str) -> bool:
@@ -46,8 +48,8 @@ def load(spec: str) -> Network:
     own = function()
   except errors.InputError as error:
     raise errors.InputError(f'{spec}: {error}') from error
-  # Whatever the user's function raises.
-  except Exception as error:
+  # Whatever the user's function raises; a program may end itself.
+  except (Exception, SystemExit) as error:
     raise errors.InputError(f'{spec}: {_describe(error)}') from error
   if not isinstance(own, custom.CustomNetwork):
     raise errors.InputError(
@@ -76,15 +78,15 @@ def _find(spec: str, module_name: str, name: str) -> Callable[[], Any]:
     else:
       module = _import_module(module_name)
   except (FileNotFoundError, ModuleNotFoundError) as error:
-    missing = getattr(error, 'name', None) or module_name
-    where = 'the current directory, or where PYTHONPATH and pip have modules'
     if isinstance(error, FileNotFoundError):
-      where = 'that path'
+      raise errors.InputError(f'{spec}: there is no such file') from error
+    missing = getattr(error, 'name', None) or module_name
     raise errors.InputError(
-      f'{spec}: there is no module {missing} in {where}'
+      f'{spec}: there is no module {missing} in the current directory, or '
+      'where PYTHONPATH and pip have modules'
     ) from error
-  # Whatever the user's module raises.
-  except Exception as error:
+  # Whatever the user's module raises, as a program does that reads our flags.
+  except (Exception, SystemExit) as error:
     raise errors.InputError(
       f'{spec}: the module cannot be imported: {_describe(error)}'
     ) from error
@@ -93,7 +95,9 @@ def _find(spec: str, module_name: str, name: str) -> Callable[[], Any]:
     names = [
       key
       for key, value in vars(module).items()
-      if callable(value) and not key.startswith('_')
+      if callable(value)
+      and not key.startswith('_')
+      and getattr(value, '__module__', '') == module.__name__
     ]
     raise errors.unknown_name(f'function of {module_name}', name, names)
   return function
@@ -120,9 +124,14 @@ def _import_file(path: pathlib.Path) -> Any:
   return module
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
   """Returns type, text and place of an error in the user's code."""
   first = (str(error).strip().splitlines() or [''])[0]
-  frames = traceback.extract_tb(error.__traceback__)
-  place = f' ({frames[-1].filename}, line {frames[-1].lineno})'
-  return f'{type(error).__name__}: {first}{place if frames else ""}'
+  # The user's call of ours, not where ours refuses it.
+  places = [
+    f' ({frame.filename}, line {frame.lineno})'
+    for frame in traceback.extract_tb(error.__traceback__)
+    if frame.filename[:1] != '<'
+    and _PACKAGE not in pathlib.Path(frame.filename).parents
+  ]
+  return f'{type(error).__name__}: {first}{places[-1] if places else ""}'

@@ -125,6 +125,14 @@ class Network:
     return self.sha256
 
   @property
+  def wrong_features_advice(self) -> str:
+    """What may be wrong where features are not finite or not repeatable."""
+    return (
+      'Memory may be nearly exhausted: end other programs or decrease '
+      '--config.features.batch_size; the same command computes them again'
+    )
+
+  @property
   def sees_images(self) -> bool:
     """Whether it can be shown images, rather than having features in files."""
     return True

@@ -59,9 +59,21 @@ def check(name: str) -> None:
   """
   kind = identify(name)
   if kind is Kind.TABLE:
-    networks.row(name)
+    _check_table_name(name)
   elif kind is Kind.HUB:
     _check_hub_name(name)
+
+
+def _check_table_name(name: str) -> None:
+  """Raises an InputError where the table has no such name."""
+  is_other = (':' in name or '.' in name) and ',' not in name
+  if is_other and not errors.nearest(name, networks.TABLE):
+    raise errors.InputError(
+      f'unknown network {name!r}: expected a name of the table, the path of a '
+      f'.safetensors file, {HUB_NAMESPACE}/NAME of a repository on the hub, '
+      'module:function or path/to/file.py:function, or features:DIR'
+    )
+  networks.row(name)
 
 
 def _check_hub_name(name: str) -> None:
@@ -90,6 +102,12 @@ def explain_missing_file(name: str) -> str:
   """
   if ',' in name and (hint := errors.explain_list(name)):
     return f'. If several networks are meant: {hint}'
+  if any(pathlib.Path(name).glob('*.npy')):
+    return f'. If the features in it are meant: {FEATURES_PREFIX}{name}'
+  if ':' in name:
+    return (
+      '. If a function is meant: package.module:function or file.py:function'
+    )
   namespace, _, repository = name.partition('/')
   looks_like_repository = (
     _HUB_NAME.fullmatch(namespace)

@@ -287,9 +287,10 @@ def select_backbone(
   strange = [name for name in others if _place(name) in inside]
   if strange:
     raise ValueError(
-      f'{strange[0]} is no variable of this network and lies among those of '
-      f'its backbone, with {len(strange) - 1:,} more: this is another network. '
-      'If it is not, --ignore=PATTERN leaves variables out by their names'
+      f'{units.counted(len(strange), "variable")} among those of the backbone, such '
+      f'as {strange[0]}, that this network does not have: this is another '
+      'network. If it is not, --ignore=PATTERN leaves variables out by their '
+      'names'
     )
   where = f' below {prefix[:-1]}' if prefix else ''
   notes.append(

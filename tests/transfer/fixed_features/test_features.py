@@ -13,8 +13,13 @@ from PIL import Image
 from tests.transfer.fixed_features import image_files
 from tf_transfer import datasets, errors, networks
 from tf_transfer.images import resizing
+from tf_transfer.networks import custom_function
 from tf_transfer.runtime import devices
-from tf_transfer.transfer.fixed_features import feature_cache, features
+from tf_transfer.transfer.fixed_features import (
+  extractors,
+  feature_cache,
+  features,
+)
 
 
 @pytest.fixture(scope='module')
@@ -327,6 +332,32 @@ def test_rubbish_is_neither_used_nor_cached(
   extracted = extract(split, 'train')
   assert relative_difference(extracted.values, tiny_features) < 1e-5
   assert extracted.num_computed == len(split) - 16 * len(shards)
+
+
+@pytest.mark.parametrize(
+  ('value', 'message'),
+  [(np.nan, 'NaN or infinity, of'), (7.0, 'others when they are computed')],
+)
+def test_function_of_the_user_is_advised_of_functions(
+  tmp_path, tiny_net, split, value, message
+):
+  """Memory that is exhausted is no cause of what such a function returns."""
+  calls = []
+
+  def compute(x):
+    calls.append(len(x))
+    means = x.mean(axis=(1, 2))
+    # The first is of the two fixed images, the second of the first batch.
+    return np.where(len(calls) == 2, np.float32(value), means)
+
+  own = networks.CustomNetwork(contract=tiny_net.contract, features=compute)
+  net = custom_function.build(own, 'mine', 'a:mine')
+  with pytest.raises(errors.InputError, match=message) as caught:
+    extractors.build(
+      net, feature_cache.FeatureCache(tmp_path, 1e9), batch_size=8
+    )(split, 'photos train')
+  assert 'whatever else is in the batch' in str(caught.value)
+  assert 'Memory' not in str(caught.value)
 
 
 def test_exhausted_memory_says_what_to_do(tmp_path, tiny_net, split):

@@ -114,7 +114,7 @@ class StoredExtractor(features.Extractor):
     if array is None or len(array.values) != len(split):
       found = 'no rows' if array is None else f'{len(array.values):,} rows'
       raise errors.InputError(
-        f'{self.name}: {name} has {counted(len(split), "example")}, and '
+        f'{self._net.name}: {name} has {counted(len(split), "example")}, and '
         f'{split.name}.npy {found}. Give {split.name}_names.txt with the name '
         f'of each row, such as {split.describe(0)}'
       )
@@ -122,9 +122,9 @@ class StoredExtractor(features.Extractor):
       return self._find_by_name(split)
     if array.labels is None:
       raise errors.InputError(
-        f'{self.name}: nothing tells which example a row of {split.name}.npy '
-        f'is of: give {split.name}_names.txt, or {split.name}_labels.npy and '
-        'rows in the order of the dataset'
+        f'{self._net.name}: nothing tells which example a row of '
+        f'{split.name}.npy is of: give {split.name}_names.txt, or '
+        f'{split.name}_labels.npy and rows in the order of the dataset'
       )
     return [(array, row) for row in range(len(split))]
 
@@ -149,7 +149,7 @@ class StoredExtractor(features.Extractor):
       matches = rows.get(full) or rows.get(pathlib.PurePosixPath(full).name)
       if matches and len(matches) > 1:
         raise errors.InputError(
-          f'{self.name}: {full} is the name of {len(matches)} rows'
+          f'{self._net.name}: {full} is the name of {len(matches)} rows'
         )
       found.append(matches[0] if matches else None)
     return found
@@ -166,7 +166,7 @@ class StoredExtractor(features.Extractor):
     if self._corrupt == 'skip' and len(missing) < len(rows):
       return
     raise errors.InputError(
-      f'{self.name}: no features of {len(missing):,} of '
+      f'{self._net.name}: no features of {len(missing):,} of '
       f'{counted(len(rows), "example")} of {name}; the first is '
       f'{split.describe(missing[0])}'
     )
@@ -193,7 +193,7 @@ class StoredExtractor(features.Extractor):
       first, example = theirs.setdefault(other, (own, i))
       if first != own or ours.setdefault(own, other) != other:
         raise errors.InputError(
-          f'{self.name}: the labels of {name} are not those beside '
+          f'{self._net.name}: the labels of {name} are not those beside '
           f'{array.path.name}: {split.describe(i)} (row {row}) is of another '
           f'class than {split.describe(example)} in one of them. Are the rows '
           f'in the order of the dataset? {split.name}_names.txt tells'

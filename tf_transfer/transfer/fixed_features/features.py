@@ -223,9 +223,9 @@ class Extractor:
     return self._net.apply_layer(variables, x, self._options.layer, pool)
 
   @property
-  def name(self) -> str:
-    """The network's name."""
-    return self._net.name
+  def network(self) -> networks.Network:
+    """The network."""
+    return self._net
 
   def key(self, split: datasets.Split) -> dict[str, object]:
     """Returns everything that determines the features of a split."""
@@ -297,7 +297,7 @@ class Extractor:
     valid = np.zeros(len(split), bool)
     num_computed = 0
     with (
-      device_memory.report_exhaustion(f'{self.name}: {name}', _advise),
+      device_memory.report_exhaustion(f'{self._net.name}: {name}', _advise),
       self.cache_entry(split) as entry,
       progress.bar(
         total=len(split), desc=f'{self._net.name}: {name}', unit=' images'

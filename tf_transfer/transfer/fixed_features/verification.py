@@ -14,7 +14,7 @@ from typing import Protocol, Self
 import jax
 import numpy as np
 
-from tf_transfer import datasets, errors
+from tf_transfer import datasets, errors, networks
 from tf_transfer.transfer.fixed_features import feature_cache
 
 # Shards that are verified together, with one more batch.
@@ -23,11 +23,6 @@ _SHARDS = 2
 _INTERRUPTIONS = (KeyboardInterrupt, errors.InputError, errors.Preempted)
 # Of a row's largest value. What is computed twice is equal but for float noise.
 _TOLERANCE = 1e-5
-_REMEDY = (
-  'Nothing of them is in the cache {root}. Memory may be nearly exhausted: end '
-  'other programs or decrease --config.features.batch_size; the same command '
-  'computes them again'
-)
 
 
 class Extractor(Protocol):
@@ -36,8 +31,8 @@ class Extractor(Protocol):
   batch_size: int
 
   @property
-  def name(self) -> str:
-    """The network's name."""
+  def network(self) -> networks.Network:
+    """The network."""
 
   def to_devices(self, images: np.ndarray) -> jax.Array:
     """Transfers images [B, S, S, 3]."""
@@ -63,6 +58,14 @@ class Shard:
   start: int
   values: np.ndarray
   valid: np.ndarray
+
+  @property
+  def remedy(self) -> str:
+    """What to do where the features are wrong."""
+    return (
+      f'Nothing of them is in the cache {self.entry.root}. '
+      + self.extractor.network.wrong_features_advice
+    )
 
 
 class Sample:
@@ -153,10 +156,9 @@ class Unverified:
     if wrong.any():
       example = shard.start + int(np.flatnonzero(wrong)[0])
       raise errors.InputError(
-        f'{shard.extractor.name}: features with NaN or infinity, of '
+        f'{shard.extractor.network.name}: features with NaN or infinity, of '
         f'{int(wrong.sum())} of {len(wrong)} images; the first is of '
-        f'{self._split.describe(example)}. '
-        + _REMEDY.format(root=shard.entry.root)
+        f'{self._split.describe(example)}. {shard.remedy}'
       )
 
   def _verify(self) -> None:
@@ -194,7 +196,7 @@ class Unverified:
         # A NaN is not within it either.
         if not np.abs(new - old).max() <= _TOLERANCE * np.abs(old).max():
           raise errors.InputError(
-            f'{extractor.name}: the features of '
+            f'{extractor.network.name}: the features of '
             f'{self._split.describe(shard.start + row)} are others when they '
-            'are computed again. ' + _REMEDY.format(root=shard.entry.root)
+            f'are computed again. {shard.remedy}'
           )
