@@ -287,8 +287,8 @@ def select_backbone(
   strange = [name for name in others if _place(name) in inside]
   if strange:
     raise ValueError(
-      f'{units.counted(len(strange), "variable")} among those of the backbone, such '
-      f'as {strange[0]}, that this network does not have: this is another '
+      f'{units.counted(len(strange), "variable")} among those of the backbone, '
+      f'such as {strange[0]}, that this network does not have: this is another '
       'network. If it is not, --ignore=PATTERN leaves variables out by their '
       'names'
     )
