@@ -39,4 +39,14 @@ PEERS = {
     f'convnext_{size}': (f'ConvNeXt{size.capitalize()}', f'convnext_{size}')
     for size in ('tiny', 'small', 'base')
   },
+  **{
+    f'vit_{size}': (None, f'vit_{size}_patch16_224')
+    for size in ('tiny', 'small', 'base')
+  },
+  'deit3_small': (None, 'deit3_small_patch16_224'),
+  'dinov2_small': (None, 'vit_small_patch14_dinov2'),
+  'dinov2_base': (None, 'vit_base_patch14_dinov2'),
+  'dinov2_small_reg4': (None, 'vit_small_patch14_reg4_dinov2'),
+  'clip_vit_base': (None, 'vit_base_patch16_clip_224'),
+  'siglip_vit_base': (None, 'vit_base_patch16_siglip_224'),
 }

@@ -40,6 +40,7 @@ _DECLARATIONS = {
   'predict': ('predict', 'Predict'),
   'pretrain': ('pretrain', 'Pretrain'),
   'published': ('published', 'Published'),
+  'public_recipes': ('public_recipes', 'PublicRecipes'),
   'regularizers': ('regularizers', 'Regularizers'),
   'report': ('report', 'Report'),
   'timm_results': ('timm_results', 'TimmResults'),

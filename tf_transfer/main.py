@@ -43,6 +43,7 @@ _JOBS = {
   'leaks': 'tf_transfer.jobs.leaks',
   'pretrain': 'tf_transfer.jobs.pretrain',
   'published': 'tf_transfer.jobs.published',
+  'public_recipes': 'tf_transfer.jobs.public_recipes',
   'report': 'tf_transfer.jobs.report',
   'regularizers': 'tf_transfer.jobs.regularizers',
   'timm_results': 'tf_transfer.jobs.timm_results',

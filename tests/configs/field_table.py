@@ -21,6 +21,7 @@ from tf_transfer.configs import (
   merge,
   predict,
   pretrain,
+  public_recipes,
   regularizers,
   report,
 )
@@ -45,6 +46,10 @@ GROUPS = (
     fine_tune_quick.FineTuneQuick,
   ),
   ('`pretrain`', pretrain.Pretrain),
+  (
+    '`public_recipes`: the fields of a study, and',
+    public_recipes.PublicRecipes,
+  ),
   ('`pretrain.pretrain`, as in C5', pretrain.Pretraining),
   ('`regularizers`', regularizers.Regularizers),
   ('`regularizers.tsne`', regularizers.TSNE),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.networks import drawn
-from tf_transfer import contract, networks
+from tf_transfer import contract, errors, networks
 from tf_transfer.networks import deployment, weights
 
 SIZE = 64
@@ -113,3 +113,15 @@ def test_saved_model_agrees(net, images, tmp_path):
     found = loaded.predict(images[:count]).numpy()
     np.testing.assert_allclose(found, wanted[:count], rtol=0, atol=1e-5)
   assert (tmp_path / 'net.saved_model.json').exists()
+
+
+@pytest.mark.parametrize(
+  'write', [deployment.write_stablehlo, deployment.write_saved_model]
+)
+def test_a_network_without_a_head_is_refused(net, tmp_path, write):
+  """It has no probabilities: its file would give [B, 0] for all images."""
+  headless = networks.build('inception_small', num_classes=0)
+  path = tmp_path / 'net'
+  with pytest.raises(errors.InputError, match='has no head'):
+    write(dataclasses.replace(net, model=headless), path)
+  assert not list(tmp_path.iterdir())

@@ -176,3 +176,35 @@ def test_a_network_that_training_gave_a_head_has_logits(tiny):
   headless = networks.build('inception_small', num_classes=0)
   with pytest.raises(errors.InputError, match='has no head'):
     dataclasses.replace(tiny, model=headless).logits(np.zeros((1, 32, 32, 3)))
+
+
+def shaped(name, size):
+  """A network whose variables are shapes alone."""
+  net = networks.untrained(name)
+  image = jax.ShapeDtypeStruct((1, size, size, 3), np.float32)
+  variables = jax.eval_shape(net.model.init, jax.random.key(0), image)
+  return dataclasses.replace(net, variables=variables)
+
+
+def test_layers_are_in_the_order_of_computation():
+  layers = shaped('resnet18', 64).layers(64)
+  outer = [name for name in layers if '/' not in name]
+  stages = [f'stage{s}_block{b}' for s in (1, 2, 3, 4) for b in (1, 2)]
+  assert outer == ['stem', *stages]
+  assert layers['stage4_block2'] == (2, 2, 512)
+
+
+@pytest.mark.parametrize(
+  ('name', 'size', 'side', 'width'),
+  [('vit_tiny', 64, 4, 192), ('dinov2_small_reg4', 28, 2, 384)],
+)
+def test_layers_of_a_transformer(name, size, side, width):
+  """Behind its patches there are tokens, which have no place in the image."""
+  layers = shaped(name, size).layers(size)
+  assert layers == {'patch_embedding': (side, side, width)}
+
+
+def test_images_of_broken_patches_are_refused():
+  net = shaped('vit_tiny', 32)
+  with pytest.raises(errors.InputError, match='nearest are 32 and 48'):
+    net.features(np.zeros((1, 32, 33, 3), np.float32))

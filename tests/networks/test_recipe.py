@@ -64,3 +64,31 @@ def test_warning():
   some = recipe.warning({'a': plain, 'b': recipe.UNKNOWN})
   assert 'not known whether' in some
   assert '  dropout: without: a; not known: b' in some
+
+
+def test_ingredients_of_today():
+  """They are named and warned of where one recipe tells of them."""
+  plain = recipe.Recipe(True, False, False, False, 'imagenet')
+  mixed = recipe.Recipe(
+    *(True, False, False, False, 'imagenet'), mixup=True, ema=False
+  )
+  assert str(mixed) == (
+    'C5: with BN scale, mixup; without label smoothing, dropout, auxiliary '
+    'head, averaged weights'
+  )
+  lines = recipe.warning({'a': plain, 'b': mixed}).splitlines()[1:]
+  assert lines == [
+    '  mixup: not known: a; with: b',
+    '  CutMix: not known of any',
+    '  binary cross-entropy: not known of any',
+    '  averaged weights: not known: a; without: b',
+    '  distillation: not known of any',
+  ]
+
+
+def test_what_is_stated():
+  stated = recipe.Recipe(
+    bn_scale=True, mixup=False, trained_on='imagenet', epochs=90, notes='x'
+  ).stated
+  assert stated == ('trained_on', 'bn_scale', 'mixup', 'epochs')
+  assert recipe.UNKNOWN.stated == ()

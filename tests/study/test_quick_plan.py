@@ -130,6 +130,10 @@ def test_image_sizes():
   assert quick_plan.image_sizes(299, 75) == [299, 224, 160, 96]
   assert quick_plan.image_sizes(64, 1) == [64]
   assert quick_plan.image_sizes(8, 1) == [8]
+  assert quick_plan.image_sizes(224, 16, 16) == [224, 160, 128, 64]
+  sizes = quick_plan.image_sizes(518, 14, 14)
+  assert sizes == [518, 392, 252, 168]
+  assert all(size % 14 == 0 for size in sizes)
 
 
 def test_reasons():

@@ -129,9 +129,9 @@ def test_unknown_checkpoint_claims_nothing(tmp_path):
 @pytest.mark.parametrize(
   ('tag', 'supervision', 'trained_on'),
   [
-    ('d_in1k', 'supervised', 'imagenet'),
+    ('d1_in1k', 'supervised', 'imagenet'),
     ('in21k_ft_in1k', 'supervised', 'ImageNet-21k, then imagenet'),
-    ('fb_swsl_ig1b_ft_in1k', 'supervised', 'Instagram-1B, then imagenet'),
+    ('fb_wsl_ig1b_ft_in1k', 'supervised', 'Instagram-1B, then imagenet'),
     ('lvd142m', 'self_supervised', 'LVD-142M'),
     ('openai', 'language', "OpenAI's 400M pairs"),
   ],

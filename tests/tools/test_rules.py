@@ -95,7 +95,8 @@ def test_what_the_sources_say(network):
   assert len(set(names)) == len(names)
   for source in table.SOURCES[network]:
     assert source.recipe.trained_on
-    assert source.recipe.bn_scale is not None
+    known = source.recipe.bn_scale is not None
+    assert known == networks.has_batch_norm(network)
     if not source.options.get('use_scale', True):
       assert source.recipe.bn_scale is False
     assert source.license

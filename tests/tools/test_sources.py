@@ -60,3 +60,18 @@ def test_source_is_told_by_its_variables(source, network):
   file_format = FORMATS.get(source, 'torch')
   found = sources.recognize(network, names, path, sha256, file_format)
   assert found.name == source
+
+
+@pytest.mark.parametrize('network', ['resnet50', 'resnet101', 'resnet152'])
+def test_versions_of_torchvision_are_told_by_the_hash(network):
+  """And a file that neither is remains one of which nothing tells."""
+  names = rule.shapes('torchvision', network)
+  for name in ('torchvision', 'torchvision_v2'):
+    row = sources.get_source(network, name)
+    sha256 = row.file.removesuffix('.pth').rpartition('-')[2]
+    found = sources.recognize(
+      network, names, pathlib.Path('file'), sha256, 'torch'
+    )
+    assert found.name == name
+  with pytest.raises(errors.InputError, match='--source=torchvision_v2'):
+    sources.recognize(network, names, pathlib.Path('file'), 'f' * 64, 'torch')

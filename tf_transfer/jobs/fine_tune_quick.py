@@ -158,7 +158,9 @@ def _plan(
   name = cell.setting.name
   largest = cell.network.contract.image_size
   sizes = quick_plan.image_sizes(
-    largest, networks.min_image_size(cell.network.name)
+    largest,
+    networks.min_image_size(cell.network.name),
+    networks.size_multiple(cell.network.name),
   )
   # Until there is a measurement, the largest that the budget may suffice for.
   size = _first_size(cell, sizes, images, budget)

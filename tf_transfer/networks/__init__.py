@@ -26,6 +26,7 @@ from tf_transfer.networks.table import (
   has_batch_norm,
   min_image_size,
   row,
+  size_multiple,
   title,
 )
 
@@ -45,6 +46,7 @@ __all__ = [
   'min_image_size',
   'rebuild',
   'row',
+  'size_multiple',
   'title',
   'untrained',
 ]

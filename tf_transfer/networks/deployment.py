@@ -35,7 +35,11 @@ def probabilities_function(net: Network) -> Callable[[jax.Array], jax.Array]:
 
   Args:
     net: a network with a head.
+
+  Raises:
+    InputError: it has none.
   """
+  net.check_head()
 
   def probabilities(images: jax.Array) -> jax.Array:
     x = net.contract.scale(jnp.asarray(images))
@@ -56,7 +60,7 @@ def write_stablehlo(net: Network, path: os.PathLike | str) -> None:
     path: of the file.
 
   Raises:
-    InputError: a file could not be written.
+    InputError: the network has no head, or a file could not be written.
   """
   path = pathlib.Path(path)
   size = net.contract.image_size
@@ -79,7 +83,7 @@ def write_saved_model(net: Network, path: os.PathLike | str) -> None:
     path: of the directory; one that is there is replaced.
 
   Raises:
-    InputError: a file could not be written.
+    InputError: the network has no head, or a file could not be written.
   """
   tf = tensorflow.import_without_gpu()
   with warnings.catch_warnings():

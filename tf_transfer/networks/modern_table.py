@@ -17,8 +17,6 @@ _AUTHORS = "published by the network's authors"
 _KERAS = "Keras's table of applications"
 _TORCHVISION = "torchvision's table"
 
-_TORCHVISION = "torchvision's table"
-
 
 def _efficientnet(
   number: int, image_size: int, feature_dim: int, parameters: int, top1: float

@@ -165,7 +165,7 @@ class Network:
       InputError: x has another shape, or was not scaled; or the network has no
         head.
     """
-    self._check_head()
+    self.check_head()
     return self._in_batches(self._logits, x)
 
   def _in_batches(self, function: Function, x: Any) -> jax.Array:
@@ -201,7 +201,7 @@ class Network:
     Raises:
       InputError: the network has no head.
     """
-    self._check_head()
+    self.check_head()
     return self._head(self.variables, jnp.asarray(features))
 
   def predict(
@@ -222,7 +222,7 @@ class Network:
       InputError: an option or the type of an image is not as above, or the
         network has no head.
     """
-    self._check_head()
+    self.check_head()
     return predict.predict(self, images, **options)
 
   def apply_features(
@@ -239,7 +239,7 @@ class Network:
     Raises:
       InputError: the network has no head.
     """
-    self._check_head()
+    self.check_head()
     return self._apply(self._bind_method('__call__'), variables, x)
 
   def apply_layer(
@@ -282,12 +282,15 @@ class Network:
       InputError: the network cannot work at this size.
     """
     image = jax.ShapeDtypeStruct((1, image_size, image_size, 3), jnp.float32)
+    order: list[str] = []  # what JAX returns is in that of the alphabet
+
+    def capture(variables: Mapping[str, Any], x: jax.Array) -> dict:
+      outputs = self._capture_outputs(variables, x, bool)
+      order[:] = outputs
+      return outputs
+
     try:
-      outputs = jax.eval_shape(
-        lambda variables, x: self._capture_outputs(variables, x, bool),
-        self.variables,
-        image,
-      )
+      outputs = jax.eval_shape(capture, self.variables, image)
     # What JAX and Flax raise where nothing is left of an image.
     except (ValueError, TypeError, flax.errors.FlaxError) as error:
       reason = str(error).splitlines()[0]
@@ -295,10 +298,11 @@ class Network:
         f'image_size: {self.name} cannot work on images of {image_size} px '
         f'({reason}); it was trained on {self.contract.image_size} px'
       ) from error
+    shapes = {name: outputs[name].shape for name in order}
     return {
-      name: output.shape[1:]
-      for name, output in outputs.items()
-      if len(output.shape) == 4 and 0 not in output.shape
+      name: shape[1:]
+      for name, shape in shapes.items()
+      if len(shape) == 4 and 0 not in shape
     }
 
   def _capture_outputs(
@@ -327,10 +331,10 @@ class Network:
       context: nn.module.InterceptorContext,
     ) -> Any:
       output = next_method(*arguments, **keywords)
-      path = context.module.path
+      # A method that __post_init__ calls is of a module without a path yet.
+      path = context.module.path if context.method_name == '__call__' else ()
       if (
-        context.method_name == '__call__'
-        and path[:1] == ('backbone',)
+        path[:1] == ('backbone',)
         and is_captured(path[1:])
         and isinstance(output, jax.Array)
       ):
@@ -407,7 +411,7 @@ class Network:
 
     return jax.jit(scale_and_apply, compiler_options=devices.compiler_options())
 
-  def _check_head(self) -> None:
+  def check_head(self) -> None:
     """Raises an InputError where there is no head to compute logits."""
     # The model's: training gives a network without a head one.
     if self.model is None or not self.model.num_classes:
@@ -432,4 +436,6 @@ class Network:
         f'{self.name}: expected scaled float images, got {x.dtype}; '
         'use net.contract.scale(images)'
       )
+    for size in x.shape[1:3]:
+      table.check_image_size(self.name, size)
     return x

@@ -115,6 +115,13 @@ class Recipe:
     return None
 
   @property
+  def stated(self) -> tuple[str, ...]:
+    """The names of the fields on training that are known."""
+    return tuple(
+      name for name in _STATED if getattr(self, name) not in ('', None)
+    )
+
+  @property
   def is_modern(self) -> bool:
     """Whether one of the fields that format 5 of weights files has is known."""
     return any(getattr(self, name) != value for name, value in _MODERN.items())
@@ -147,6 +154,12 @@ class Recipe:
     parts = []
     for value, word in _WORDS.items():
       names = [FACTORS[name] for name, v in self.factors.items() if v is value]
+      if value is not None:
+        names += [
+          text
+          for name, text in MODERN_FACTORS.items()
+          if getattr(self, name) is value
+        ]
       if names:
         parts.append(f'{word} {", ".join(names)}')
     text = '; '.join([*parts, *([self.notes] if self.notes else [])])
@@ -154,6 +167,12 @@ class Recipe:
 
 
 UNKNOWN = Recipe()
+
+# The fields that somebody states.
+_STATED = (
+  *('trained_on', 'supervision', *FACTORS, *MODERN_FACTORS),
+  *('augmentation', 'epochs', 'resolution'),
+)
 
 # The fields after `details`, and their values where nothing is known.
 _MODERN = {
@@ -182,18 +201,21 @@ def warning(recipes: Mapping[str, Recipe]) -> str:
   if len(recipes) < 2:
     return ''
   lines, differing = [], False
-  for name, text in {**FACTORS, 'trained_on': 'trained on'}.items():
+  factors = dict(FACTORS)
+  if any(recipe.is_modern for recipe in recipes.values()):
+    factors.update(MODERN_FACTORS)
+  for name, text in {**factors, 'trained_on': 'trained on'}.items():
     values = {who: getattr(r, name) for who, r in recipes.items()}
     groups: dict[Any, list[str]] = {}
     for who, value in values.items():
       groups.setdefault(value, []).append(who)
-    unknown = None in groups and name in FACTORS
+    unknown = None in groups and name in factors
     differing |= len(groups.keys() - {None, ''}) > 1
     if unknown and len(groups) == 1:
       lines.append(f'  {text}: not known of any')
     elif len(groups) > 1:
       parts = [
-        f'{_WORDS[v] if name in FACTORS else v or "not known"}: '
+        f'{_WORDS[v] if name in factors else v or "not known"}: '
         f'{", ".join(who)}'
         for v, who in groups.items()
       ]

@@ -316,6 +316,11 @@ def min_image_size(name: str, auxiliary_head: bool = False) -> int:
   return architecture.min_image_size
 
 
+def size_multiple(name: str) -> int:
+  """Returns the number of pixels of which a network takes multiples alone."""
+  return TABLE[name].size_multiple if name in TABLE else 1
+
+
 def check_image_size(
   name: str, image_size: int, auxiliary_head: bool = False
 ) -> None:
@@ -333,7 +338,7 @@ def check_image_size(
       f'image_size: {name}{head} works on images of at least {least} px, not '
       f'{image_size}'
     )
-  multiple = TABLE[name].size_multiple if name in TABLE else 1
+  multiple = size_multiple(name)
   if image_size % multiple:
     below = image_size - image_size % multiple
     raise errors.InputError(

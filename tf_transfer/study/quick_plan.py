@@ -139,14 +139,16 @@ def batch_size(images: Images) -> int:
   return min(BATCH_SIZE, images.train)
 
 
-def image_sizes(largest: int, least: int) -> list[int]:
+def image_sizes(largest: int, least: int, multiple: int = 1) -> list[int]:
   """Returns the image sizes that may be chosen, the largest first.
 
   Args:
     largest: of the network, or what the user named.
     least: that the network takes.
+    multiple: of which the network takes sizes alone.
   """
-  smaller = [round(largest * share / 32) * 32 for share in (0.75, 0.5, 0.3)]
+  step = 32 if 32 % multiple == 0 else 2 * multiple
+  smaller = [round(largest * share / step) * step for share in (0.75, 0.5, 0.3)]
   return [largest] + [
     size for size in dict.fromkeys(smaller) if max(least, 64) <= size < largest
   ]

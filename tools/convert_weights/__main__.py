@@ -170,6 +170,7 @@ def main(argv: list[str]) -> None:
     raise app.UsageError(f'unexpected arguments: {" ".join(argv[1:])}')
   if _LIST.value:
     print(listing.render())
+    print(f'\n{listing.RECIPES_TITLE}\n{listing.render_recipes()}')
     return
   _check_flags()
   with program.one_line_errors():

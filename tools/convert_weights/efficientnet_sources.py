@@ -8,7 +8,12 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from tf_transfer.convert_weights import efficientnet, publishers, recipes
+from tf_transfer.convert_weights import (
+  efficientnet,
+  publishers,
+  recipes,
+  timm_recipes,
+)
 from tf_transfer.networks import efficientnet as efficientnet_lib
 from tf_transfer.networks import recipe as recipe_lib
 
@@ -55,7 +60,9 @@ def _efficientnet(
       scaling=publishers.TORCH,
       crop_fraction=crop_fraction,
       interpolation='bicubic',
-      recipe=recipes.at(recipes.EFFICIENTNET_AUTOAUGMENT, size),
+      recipe=recipes.at(
+        recipes.EFFICIENTNET_AUTOAUGMENT, size, recipes.EFFICIENTNET_SCRIPT
+      ),
       license='Apache-2.0',
     ),
     timm,
@@ -166,10 +173,7 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
       256,
       0.78642,
       'efficientnet_b1_rwightman-bac287d4.pth',
-      # timm says "fine-tuned", and not from what.
-      recipe=recipe_lib.Recipe(
-        bn_scale=True, auxiliary_head=False, trained_on='imagenet'
-      ),
+      recipe=timm_recipes.find('efficientnet_b1.ft_in1k'),
     ),
   ),
   'efficientnet_b2': _efficientnet(

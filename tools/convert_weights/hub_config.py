@@ -17,8 +17,13 @@ import msgspec
 import safetensors
 
 from tf_transfer import contract as contract_lib
-from tf_transfer import errors, networks
-from tf_transfer.convert_weights import hub, publishers, recipes, table
+from tf_transfer import errors
+from tf_transfer.convert_weights import (
+  hub,
+  publishers,
+  table,
+  timm_recipes,
+)
 from tf_transfer.networks import published_timm, timm_pretraining
 from tf_transfer.networks import recipe as recipe_lib
 from tf_transfer.runtime import schemas
@@ -105,6 +110,26 @@ def choose(
   usable = [one for one in candidates if one.row.file not in _EXCEPTIONS]
   alike = [one for one in usable if bool(one.row.num_classes) == has_head]
   return next(iter((*alike, *usable)), None)
+
+
+def network_of(repository: str) -> str:
+  """Returns the network of the table that a repository is of; '' if unknown."""
+  name, _ = split_name(repository)
+  chosen = choose(name, repository)
+  return chosen.network if chosen else ''
+
+
+def list_with_recipes(network: str) -> tuple[str, ...]:
+  """Lists the repositories of a network whose recipe is known.
+
+  They are those with a top-1 that timm publishes, the best first.
+  """
+  names = [f'{hub.PREFIX}{name}' for name in published_timm.checkpoints()]
+  return tuple(
+    name
+    for name in names
+    if timm_recipes.find(name) is not None and network_of(name) == network
+  )
 
 
 def split_name(repository: str) -> tuple[str, str]:
@@ -335,10 +360,10 @@ def _find_recipe(network: str, repository: str) -> recipe_lib.Recipe:
   for row in table.SOURCES[network]:
     if row.file == repository:
       return row.recipe
-  _, tag = split_name(repository)
-  named = recipes.find_timm(tag, networks.family(network))
+  named = timm_recipes.find(repository)
   if named is not None:
     return named
+  _, tag = split_name(repository)
   pretraining = timm_pretraining.pretraining(repository)
   if pretraining.group == timm_pretraining.UNKNOWN:
     return recipe_lib.UNKNOWN

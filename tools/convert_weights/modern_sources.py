@@ -17,6 +17,7 @@ from tf_transfer.convert_weights import (
   publishers,
   recipes,
   resnet,
+  timm_recipes,
   vit_sources,
 )
 from tf_transfer.networks import convnext as convnext_lib
@@ -53,7 +54,7 @@ def _resnet(
       timm_top1,
       f'resnet{layers}.a1_in1k',
       crop_fraction=0.95,
-      recipe=recipes.A1,
+      recipe=timm_recipes.find(f'resnet{layers}.a1_in1k'),
     ),
   )
 
@@ -209,7 +210,7 @@ def _convnext(
       timm[1],
       f'{name}.{timm[0]}',
       crop_fraction=timm[2],
-      recipe=recipes.TIMM[timm[0]],
+      recipe=timm_recipes.find(f'{name}.{timm[0]}'),
     ),
     publishers.keras(
       functools.partial(convnext.keras, name, depths),

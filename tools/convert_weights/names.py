@@ -287,10 +287,10 @@ def select_backbone(
   strange = [name for name in others if _place(name) in inside]
   if strange:
     raise ValueError(
-      f'{units.counted(len(strange), "variable")} among those of the '
-      f'backbone, such as {strange[0]}, that this network does not have: this '
-      'is another network. If it is not, --ignore=PATTERN leaves variables out '
-      'by their names'
+      f'{units.counted(len(strange), "variable")} among those of the backbone, '
+      f'such as {strange[0]}, that this network does not have: this is another '
+      'network. If it is not, --ignore=PATTERN leaves variables out by their '
+      'names'
     )
   where = f' below {prefix[:-1]}' if prefix else ''
   notes.append(

@@ -191,6 +191,21 @@ def torchvision(
   )
 
 
+def torchvision_v2(
+  make_rules: Callable[[], Rules],
+  size: int,
+  top1: float,
+  file: str,
+  **fields: Any,
+) -> Source:
+  """Describes torchvision's second version of a network's weights."""
+  return dataclasses.replace(
+    torchvision(make_rules, size, top1, file, **fields),
+    name='torchvision_v2',
+    imagenet_top1_source="torchvision's table, for IMAGENET1K_V2",
+  )
+
+
 def timm(
   make_rules: Callable[[], Rules],
   size: int,

@@ -18,6 +18,7 @@ from tf_transfer.convert_weights import (
   publishers,
   recipes,
   resnet,
+  timm_recipes,
 )
 from tf_transfer.networks import densenet as densenet_lib
 from tf_transfer.networks import nasnet as nasnet_lib
@@ -35,6 +36,7 @@ def _resnet(
   keras: tuple[str, float],
   torchvision: tuple[str, float],
   timm: tuple[str, float | None],
+  torchvision_v2: tuple[str, float],
 ) -> tuple[publishers.Source, ...]:
   """Describes the sources of a ResNet.
 
@@ -45,8 +47,8 @@ def _resnet(
     keras: the MD5 of its file, and its top-1.
     torchvision: the hash in its file's name, and its top-1.
     timm: the tag behind its file's name, and its top-1, None if unknown.
+    torchvision_v2: of torchvision's second version, as of the first.
   """
-  torch_rules = functools.partial(resnet.torch, depths)
   scope = f'resnet_v1_{layers}'
   return (
     publishers.slim(
@@ -57,7 +59,7 @@ def _resnet(
       scaling=publishers.VGG,
       num_classes=1000,
       options={'stride_in': 'last_3x3', 'stem_pool': 'same'},
-      recipe=recipes.PLAIN,
+      recipe=recipes.SLIM_RESNET,
     ),
     publishers.keras(
       functools.partial(resnet.keras, depths),
@@ -68,15 +70,29 @@ def _resnet(
       md5=keras[0],
       scaling=publishers.CAFFE,
       options={'stride_in': 'first_1x1', 'epsilon': 1.001e-5},
-      recipe=recipes.PLAIN,
+      recipe=recipes.AUTHORS_RESNET,
       license='MIT',
     ),
+    *_torch_resnet(layers, depths, torchvision, timm, torchvision_v2),
+  )
+
+
+def _torch_resnet(
+  layers: int,
+  depths: tuple[int, ...],
+  torchvision: tuple[str, float],
+  timm: tuple[str, float | None],
+  torchvision_v2: tuple[str, float],
+) -> tuple[publishers.Source, ...]:
+  """Describes a ResNet's sources of PyTorch; arguments as for `_resnet`."""
+  torch_rules = functools.partial(resnet.torch, depths)
+  return (
     publishers.torchvision(
       torch_rules,
       224,
       torchvision[1],
       f'resnet{layers}-{torchvision[0]}.pth',
-      recipe=recipes.PLAIN,
+      recipe=recipes.TORCHVISION_RESNET,
     ),
     publishers.timm(
       torch_rules,
@@ -84,7 +100,15 @@ def _resnet(
       timm[1],
       f'resnet{layers}.{timm[0]}',
       crop_fraction=0.95,
-      recipe=recipes.TIMM[timm[0]],
+      recipe=timm_recipes.find(f'resnet{layers}.{timm[0]}'),
+    ),
+    publishers.torchvision_v2(
+      torch_rules,
+      224,
+      torchvision_v2[1],
+      f'resnet{layers}-{torchvision_v2[0]}.pth',
+      crop_fraction=224 / 232,
+      recipe=recipes.TORCHVISION_RESNET_V2,
     ),
   )
 
@@ -123,7 +147,7 @@ def _densenet(
       224,
       timm[1],
       f'densenet{layers}.{timm[0]}',
-      recipe=recipes.TIMM[timm[0]],
+      recipe=timm_recipes.find(f'densenet{layers}.{timm[0]}'),
     ),
   )
 
@@ -158,7 +182,7 @@ def _mobilenet_v1() -> tuple[publishers.Source, ...]:
       'mobilenetv1_100.ra4_e3600_r224_in1k',
       scaling=publishers.HALF,
       options=_TORCH_MOBILE,
-      recipe=recipes.TIMM['ra4_e3600_r224_in1k'],
+      recipe=timm_recipes.find('mobilenetv1_100.ra4_e3600_r224_in1k'),
     ),
   )
 
@@ -191,7 +215,7 @@ def _mobilenet_v2(
       timm_top1,
       f'mobilenetv2_{round(100 * width)}.ra_in1k',
       options=_TORCH_MOBILE,
-      recipe=recipes.TIMM['ra_in1k'],
+      recipe=timm_recipes.find(f'mobilenetv2_{round(100 * width)}.ra_in1k'),
     ),
   )
 
@@ -445,6 +469,7 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     ('2cb95161c43110f7111970584f804107', 0.749),
     ('0676ba61', 0.7613),
     ('a1_in1k', 0.80382),
+    ('11ad3fa6', 0.80858),
   ),
   'resnet101': _resnet(
     101,
@@ -453,6 +478,7 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     ('f1aeb4b969a6efcfb50fad2f0c20cfc5', 0.764),
     ('63fe2227', 0.77374),
     ('a1h_in1k', None),
+    ('cd907fc2', 0.81886),
   ),
   'resnet152': _resnet(
     152,
@@ -461,6 +487,7 @@ SOURCES: Mapping[str, tuple[publishers.Source, ...]] = {
     ('100835be76be38e30d865e96f2aaae62', 0.766),
     ('394f9c45', 0.78312),
     ('a1h_in1k', None),
+    ('f82ba261', 0.82284),
   ),
   'densenet121': _densenet(
     121,
