@@ -185,3 +185,10 @@ def test_other_collections_are_fixed(variables):
   assert 'has variables state' in net.fixed_reason
   with pytest.raises(errors.InputError, match='has fixed features'):
     networks.rebuild(net, num_classes=3)
+
+
+def test_advice_where_features_are_not_repeatable(variables):
+  net = build(Module(), variables)
+  advice = net.wrong_features_advice
+  assert 'whatever else is in the batch' in advice
+  assert 'Memory may be nearly exhausted' in advice

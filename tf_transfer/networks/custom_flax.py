@@ -71,6 +71,14 @@ class FlaxNetwork(Network):
     )
 
   @property
+  def wrong_features_advice(self) -> str:
+    """What may be wrong where features are not finite or not repeatable."""
+    return (
+      'The module has to compute the same features of an image whatever else is '
+      f'in the batch. If it does: {super().wrong_features_advice}'
+    )
+
+  @property
   def fixed_reason(self) -> str:
     """Why it cannot be trained; '' if it can."""
     others = sorted(self.variables.keys() - _TRAINABLE)
