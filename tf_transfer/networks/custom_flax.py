@@ -74,8 +74,8 @@ class FlaxNetwork(Network):
   def wrong_features_advice(self) -> str:
     """What may be wrong where features are not finite or not repeatable."""
     return (
-      'The module has to compute the same features of an image whatever else is '
-      f'in the batch. If it does: {super().wrong_features_advice}'
+      'The module has to compute the same features of an image whatever else '
+      f'is in the batch. If it does: {super().wrong_features_advice}'
     )
 
   @property
