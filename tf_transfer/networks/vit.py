@@ -210,9 +210,7 @@ class Block(nn.Module):
       if self.layer_scale is not None:
         name = f'layer_scale{number}'
         y = modern_layers.LayerScale(self.layer_scale, name=name)(y)
-      if self.drop_rate:
-        y = layers.DropPath(self.drop_rate)(y, train)
-      x = x + y
+      x = x + layers.DropPath(self.drop_rate)(y, train)
     return x
 
 

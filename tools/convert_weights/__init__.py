@@ -128,11 +128,27 @@ def _read(
   candidates = sources.list_sources(network) if source is None else (source,)
   taken = _take_variables(checkpoint, path, candidates, key, ignore, no_head)
   if source is None:
-    source = sources.recognize(
-      network, taken.tensors, path, sha, checkpoint.format
-    )
+    try:
+      source = sources.recognize(
+        network, taken.tensors, path, sha, checkpoint.format
+      )
+    except errors.InputError:
+      _refuse_other_network(taken.tensors, network, path)
+      raise
   notes = (*checkpoint.notes, *taken.notes)
   return source, dataclasses.replace(taken, notes=notes)
+
+
+def _refuse_other_network(
+  tensors: Mapping[str, np.ndarray], network: str, path: pathlib.Path
+) -> None:
+  """Raises an InputError where variables look like another network's."""
+  other = lookalikes.find(tensors, network)
+  if other:
+    raise errors.InputError(
+      f'{path} does not hold the weights of {network}: this looks like '
+      f'{other}. Convert it with --network={other}'
+    )
 
 
 def _convert(
@@ -150,12 +166,7 @@ def _convert(
   conversion = variables.convert(tensors, network, source, no_head)
   if not conversion.problems:
     return conversion
-  other = lookalikes.find(tensors, network)
-  if other:
-    raise errors.InputError(
-      f'{path} does not hold the weights of {network}: this looks like '
-      f'{other}. Convert it with --network={other}'
-    )
+  _refuse_other_network(tensors, network, path)
   raise errors.InputError(
     f'{path} does not hold the weights of {network} as {source.name} names '
     f'them:{variables.summarize(conversion.problems)}'
