@@ -270,8 +270,12 @@ class VisionTransformer(nn.Module):
 
   def __post_init__(self) -> None:
     layers.check_option('activation', self.activation, tuple(_ACTIVATIONS))
-    others = FEATURES if self.architecture.has_class_token else ()
-    layers.check_option('feature', self.feature, (OWN_FEATURE, *others))
+    if self.feature and not self.architecture.has_class_token:
+      raise ValueError(
+        f'feature: {self.feature!r} of a network without a class token, whose '
+        'feature is what attention pools'
+      )
+    layers.check_option('feature', self.feature, (OWN_FEATURE, *FEATURES))
     self._check_size('pretrained_size', self.pretrained_size)
     super().__post_init__()
 

@@ -346,6 +346,10 @@ def _with_feature(
     return source
   options = {**source.options, 'feature': feature}
   networks.check_options(network, options)
+  if not feature:
+    raise errors.InputError(
+      'feature: expected a feature; left out, it is what the head reads'
+    )
   networks.build(network, **options)
   return dataclasses.replace(source, options=options)
 
