@@ -240,3 +240,16 @@ def test_another_network_whose_sources_are_alike(tmp_path):
     convert_weights.convert('vit_small', path, tmp_path / 'out.safetensors')
   with pytest.raises(errors.InputError, match='which weights of vit_tiny'):
     convert_weights.convert('vit_tiny', path, tmp_path / 'out.safetensors')
+
+
+def test_a_file_of_a_repository_needs_its_config(tmp_path):
+  """The table's rows have the images of other checkpoints than the named."""
+  path = tmp_path / 'model.safetensors'
+  checkpoint_files.write(path, rule.checkpoint('timm', 'resnet18', 1.0))
+  name = 'timm/resnet18.a2_in1k'
+  with pytest.raises(
+    errors.InputError, match=rf'put both into WEIGHTS/{name}/'
+  ):
+    convert_weights.convert(
+      'resnet18', path, tmp_path / 'out.safetensors', name
+    )

@@ -242,6 +242,12 @@ def _resolve_source(
   """
   if isinstance(source, publishers.Source):
     return source
+  if source is not None and source.startswith(hub.PREFIX):
+    raise errors.InputError(
+      f'{source} is a repository on the hub, of which config.json says how '
+      'images are prepared: leave --input out to fetch both; or put both into '
+      f'WEIGHTS/{source}/ and name {source} in config.networks'
+    )
   row = sources.get_source(network, source)
   return None if source is None else row
 
