@@ -243,13 +243,12 @@ def test_another_network_whose_sources_are_alike(tmp_path):
 
 
 def test_a_file_of_a_repository_needs_its_config(tmp_path):
-  """The table's rows have the images of other checkpoints than the named."""
+  """The table's row is of another checkpoint, with other images."""
   path = tmp_path / 'model.safetensors'
   checkpoint_files.write(path, rule.checkpoint('timm', 'resnet18', 1.0))
   name = 'timm/resnet18.a2_in1k'
-  with pytest.raises(
-    errors.InputError, match=rf'put both into WEIGHTS/{name}/'
-  ):
+  message = f'put both into WEIGHTS/{name}/'
+  with pytest.raises(errors.InputError, match=message):
     convert_weights.convert(
       'resnet18', path, tmp_path / 'out.safetensors', name
     )
