@@ -139,3 +139,10 @@ def test_every_kind_trains(name):
   after = weights.flatten(updates.get('batch_stats', {}))
   for path, before in weights.flatten(variables.get('batch_stats', {})).items():
     assert np.any(after[path] != before), path
+
+
+@pytest.mark.parametrize('field', ['dropout', 'drop_path'])
+@pytest.mark.parametrize('share', [-0.1, 1.1, float('nan')])
+def test_a_share_that_is_none(field, share):
+  with pytest.raises(errors.InputError, match=f'{field}: expected a share'):
+    networks.build('vit_tiny', **{field: share})

@@ -198,6 +198,15 @@ def test_options_of_a_weights_file():
       networks.check_options('resnet50', options)
 
 
+@pytest.mark.parametrize(
+  ('option', 'value'),
+  [('drop_path', 2.0), ('epsilon', -1.0), ('pretrained_size', True)],
+)
+def test_a_wrong_option_is_named(option, value):
+  with pytest.raises(errors.InputError, match=f'option {option}: expected'):
+    networks.check_options('vit_tiny', {option: value})
+
+
 def test_options_of_every_source_are_known():
   for name in networks.TABLE.keys() - {'inception_small'}:
     for source in sources.list_sources(name):

@@ -143,7 +143,7 @@ def test_image_size_of_whole_patches_is_suggested():
   [
     ('vit_tiny', {'activation': 'relu'}, 'activation'),
     ('vit_tiny', {'feature': 'patches'}, 'feature'),
-    ('siglip_vit_base', {'feature': 'class_token'}, 'feature'),
+    ('siglip_vit_base', {'feature': 'class_token'}, 'without a class token'),
     ('vit_tiny', {'pretrained_size': 225}, 'pretrained_size'),
   ],
 )

@@ -10,6 +10,8 @@ import pytest
 from absl import flags, logging
 from absl.testing import flagsaver
 
+from tests.golden import rule
+from tests.tools import checkpoint_files
 from tf_transfer import convert_weights, errors
 from tf_transfer.convert_weights import (
   torch_files,
@@ -227,4 +229,26 @@ def test_a_stated_top1_says_what_it_is_of(tmp_path):
       path,
       tmp_path / 'none.safetensors',
       imagenet_measure='knn',
+    )
+
+
+def test_another_network_whose_sources_are_alike(tmp_path):
+  """Which of its sources it is of is not asked where it is of none."""
+  path = tmp_path / 'model.safetensors'
+  checkpoint_files.write(path, rule.checkpoint('timm', 'vit_tiny', 1.0))
+  with pytest.raises(errors.InputError, match='this looks like vit_tiny'):
+    convert_weights.convert('vit_small', path, tmp_path / 'out.safetensors')
+  with pytest.raises(errors.InputError, match='which weights of vit_tiny'):
+    convert_weights.convert('vit_tiny', path, tmp_path / 'out.safetensors')
+
+
+def test_a_file_of_a_repository_needs_its_config(tmp_path):
+  """The table's row is of another checkpoint, with other images."""
+  path = tmp_path / 'model.safetensors'
+  checkpoint_files.write(path, rule.checkpoint('timm', 'resnet18', 1.0))
+  name = 'timm/resnet18.a2_in1k'
+  message = f'put both into WEIGHTS/{name}/'
+  with pytest.raises(errors.InputError, match=message):
+    convert_weights.convert(
+      'resnet18', path, tmp_path / 'out.safetensors', name
     )

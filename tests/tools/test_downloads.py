@@ -102,7 +102,8 @@ def test_hub_without_network(empty_hub, monkeypatch):
     downloads.fetch('resnet50', 'timm')
   message = str(caught.value)
   assert message.startswith('timm/resnet50.a1_in1k is not on this machine')
-  assert 'give it with --input' in message
+  assert 'give it with --input if --list has it' in message
+  assert 'put both into WEIGHTS/timm/resnet50.a1_in1k/' in message
 
 
 def test_hub_without_its_client(monkeypatch):

@@ -83,6 +83,8 @@ def test_feature_is_an_option_of_the_file(tmp_path):
   assert parity.relative_difference(both[:, :192], own) < 1e-6
   with pytest.raises(errors.InputError, match=r"feature: .*got 'mean'"):
     convert(feature='mean')
+  with pytest.raises(errors.InputError, match='expected a feature; left out'):
+    convert(feature='')
   with pytest.raises(errors.InputError, match='unknown option of resnet18'):
     convert_weights.convert(
       'resnet18', path, output, 'timm', feature='both', say=print

@@ -76,8 +76,16 @@ def build(
 
   Raises:
     InputError: the name is unknown, or the backbone has no such option, does
-      not know its value, or has no place for an auxiliary head.
+      not know its value, or has no place for an auxiliary head; or a share is
+      not in 0 to 1.
   """
+  shares = {'dropout': dropout, 'drop_path': options.get('drop_path', 0.0)}
+  for field, share in shares.items():
+    # NASNet's may be an array, of a schedule.
+    if isinstance(share, int | float) and not 0 <= share <= 1:
+      raise errors.InputError(
+        f'{name}: {field}: expected a share in 0 to 1, found {share}'
+      )
   try:
     backbone = row(name).backbone(**options)
   except (TypeError, ValueError) as error:

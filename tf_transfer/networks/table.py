@@ -264,9 +264,8 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     if option not in defaults:
       raise errors.unknown_name(f'option of {name}', option, defaults)
     kind = type(defaults[option])
-    schemas.convert(
-      {option: value}, dict[str, _OPTION_TYPES.get(kind, kind)], 'options'
-    )
+    expected = _OPTION_TYPES.get(kind, kind)
+    schemas.convert(value, expected, f'option {option}')
 
 
 def title(name: str) -> str:

@@ -210,9 +210,7 @@ class Block(nn.Module):
       if self.layer_scale is not None:
         name = f'layer_scale{number}'
         y = modern_layers.LayerScale(self.layer_scale, name=name)(y)
-      if self.drop_rate:
-        y = layers.DropPath(self.drop_rate)(y, train)
-      x = x + y
+      x = x + layers.DropPath(self.drop_rate)(y, train)
     return x
 
 
@@ -272,8 +270,12 @@ class VisionTransformer(nn.Module):
 
   def __post_init__(self) -> None:
     layers.check_option('activation', self.activation, tuple(_ACTIVATIONS))
-    others = FEATURES if self.architecture.has_class_token else ()
-    layers.check_option('feature', self.feature, (OWN_FEATURE, *others))
+    if self.feature and not self.architecture.has_class_token:
+      raise ValueError(
+        f'feature: {self.feature!r} of a network without a class token, whose '
+        'feature is what attention pools'
+      )
+    layers.check_option('feature', self.feature, (OWN_FEATURE, *FEATURES))
     self._check_size('pretrained_size', self.pretrained_size)
     super().__post_init__()
 

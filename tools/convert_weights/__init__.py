@@ -128,11 +128,27 @@ def _read(
   candidates = sources.list_sources(network) if source is None else (source,)
   taken = _take_variables(checkpoint, path, candidates, key, ignore, no_head)
   if source is None:
-    source = sources.recognize(
-      network, taken.tensors, path, sha, checkpoint.format
-    )
+    try:
+      source = sources.recognize(
+        network, taken.tensors, path, sha, checkpoint.format
+      )
+    except errors.InputError:
+      _refuse_other_network(taken.tensors, network, path)
+      raise
   notes = (*checkpoint.notes, *taken.notes)
   return source, dataclasses.replace(taken, notes=notes)
+
+
+def _refuse_other_network(
+  tensors: Mapping[str, np.ndarray], network: str, path: pathlib.Path
+) -> None:
+  """Raises an InputError where variables look like another network's."""
+  other = lookalikes.find(tensors, network)
+  if other:
+    raise errors.InputError(
+      f'{path} does not hold the weights of {network}: this looks like '
+      f'{other}. Convert it with --network={other}'
+    )
 
 
 def _convert(
@@ -150,12 +166,7 @@ def _convert(
   conversion = variables.convert(tensors, network, source, no_head)
   if not conversion.problems:
     return conversion
-  other = lookalikes.find(tensors, network)
-  if other:
-    raise errors.InputError(
-      f'{path} does not hold the weights of {network}: this looks like '
-      f'{other}. Convert it with --network={other}'
-    )
+  _refuse_other_network(tensors, network, path)
   raise errors.InputError(
     f'{path} does not hold the weights of {network} as {source.name} names '
     f'them:{variables.summarize(conversion.problems)}'
@@ -231,6 +242,12 @@ def _resolve_source(
   """
   if isinstance(source, publishers.Source):
     return source
+  if source is not None and source.startswith(hub.PREFIX):
+    raise errors.InputError(
+      f'{source} is a repository on the hub, of which config.json says how '
+      'images are prepared: leave --input out to fetch both; or put both into '
+      f'WEIGHTS/{source}/ and name {source} in config.networks'
+    )
   row = sources.get_source(network, source)
   return None if source is None else row
 
@@ -335,6 +352,10 @@ def _with_feature(
     return source
   options = {**source.options, 'feature': feature}
   networks.check_options(network, options)
+  if not feature:
+    raise errors.InputError(
+      'feature: expected a feature; left out, it is what the head reads'
+    )
   networks.build(network, **options)
   return dataclasses.replace(source, options=options)
 

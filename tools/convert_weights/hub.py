@@ -204,7 +204,11 @@ def _explain_offline(
 def _say_place(name: str, directory: pathlib.Path | None) -> str:
   """Says where to put files that were fetched elsewhere, to end a message."""
   if directory is None:
-    return f', or get {WEIGHTS} of {name} elsewhere and give it with --input'
+    return (
+      f', or get {WEIGHTS} of {name} elsewhere and give it with --input if '
+      f'--list has it; if not, get {CONFIG} too, put both into WEIGHTS/{name}/ '
+      f'and name {name} in config.networks'
+    )
   return (
     f', or get {CONFIG} and {WEIGHTS} of {name} elsewhere and put them into '
     f'{directory}'
