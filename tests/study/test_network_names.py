@@ -40,7 +40,8 @@ def test_spelling_is_right(name):
   ('name', 'message'),
   [
     ('resnet5', 'did you mean resnet50'),
-    ('resnet50.a1_in1k', 'did you mean resnet50|timm/NAME'),
+    ('resnet50.a1_in1k', 'write timm/resnet50.a1_in1k for the weights'),
+    ('resnet50.a1', 'did you mean resnet50'),
     ('mine:', 'module:function or path/to/file.py:function'),
     ('mine.py', 'module:function or path/to/file.py:function'),
     ('mine:make()', 'module:function or path/to/file.py:function'),

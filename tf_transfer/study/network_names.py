@@ -12,7 +12,7 @@ import pathlib
 import re
 
 from tf_transfer import errors, networks
-from tf_transfer.networks import functions
+from tf_transfer.networks import functions, published_timm
 
 # Ahead of a directory of features.
 FEATURES_PREFIX = 'features:'
@@ -66,6 +66,12 @@ def check(name: str) -> None:
 
 def _check_table_name(name: str) -> None:
   """Raises an InputError where the table has no such name."""
+  architecture, _, tag = name.partition('.')
+  if tag and published_timm.top1(name) is not None:
+    raise errors.InputError(
+      f'unknown network {name!r}: write {HUB_NAMESPACE}/{name} for the weights '
+      f'of that name on the hub, or {architecture} for a weights file of yours'
+    )
   is_other = (':' in name or '.' in name) and ',' not in name
   if is_other and not errors.nearest(name, networks.TABLE):
     raise errors.InputError(
