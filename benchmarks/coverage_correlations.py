@@ -181,6 +181,7 @@ def make_table(
     NAMES,
     error * top1 * (1 - top1),
     np.full(values.shape, np.nan) if run_error is None else run_error,
+    ('',) * len(x),
   )
 
 

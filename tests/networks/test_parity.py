@@ -20,6 +20,9 @@ MODULES = (
 TWINS = {
   'inception_v3': ('timm', 'timm_gluon'),
   'efficientnet_v2_b3': ('timm', 'timm_in21k'),
+  'resnet50': ('torchvision', 'torchvision_v2'),
+  'resnet101': ('torchvision', 'torchvision_v2'),
+  'resnet152': ('torchvision', 'torchvision_v2'),
   'vit_tiny': ('timm', 'timm_deit'),
   'vit_small': ('timm', 'timm_deit', 'timm_dino'),
   'vit_base': ('timm', 'timm_deit', 'timm_dino'),

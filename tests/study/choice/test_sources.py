@@ -34,7 +34,7 @@ def test_functions_are_listed_and_features_are_not(tmp_path):
   parameters = 9 * 3 * 16 + 16 + 9 * 16 * 64 + 64
   assert found.operations == parameters * 32**2
   assert 'have no cost' in skipped[0].reason
-  assert 'there is no module' in skipped[1].reason
+  assert 'there is no such file' in skipped[1].reason
   config.image_size = 16
   (found,), _ = sources.list_sources(config, tmp_path)
   assert found.contract.image_size == 16
