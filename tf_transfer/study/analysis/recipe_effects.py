@@ -29,7 +29,7 @@ _IMAGENET = 'imagenet'
 # as explained by others.
 _NOTHING_LEFT = 1e-9
 # Correlation of two factors from which they are said to go together.
-_TOGETHER = 0.8
+_STRONG_CORRELATION = 0.8
 _SAME = 1 - 1e-9
 
 
@@ -252,7 +252,7 @@ def _find_companions(
     name = FACTORS[other] if r > 0 else f'no {FACTORS[other]}'
     if abs(r) > _SAME:
       same.append(name)
-    elif abs(r) >= _TOGETHER:
+    elif abs(r) >= _STRONG_CORRELATION:
       alike.append(name)
   return tuple(same), tuple(alike)
 
