@@ -88,15 +88,15 @@ def _of_dataset(
   )
   values, rows = [], []
   for name, split in dataset.splits.items():
-    found = extract(split, f'{dataset.name} {name}')
-    values.append(found.values)
+    extracted = extract(split, f'{dataset.name} {name}')
+    values.append(extracted.values)
     rows += [
       [split.describe(int(i)), name, _class_name(dataset, label), int(i)]
-      for i, label in zip(found.indices, found.labels, strict=True)
+      for i, label in zip(extracted.indices, extracted.labels, strict=True)
     ]
-    if found.skipped:
-      count = counted(len(found.skipped), 'corrupt image')
-      print(f'{name}: {count} left out: {"; ".join(found.skipped)}')
+    if extracted.skipped:
+      count = counted(len(extracted.skipped), 'corrupt image')
+      print(f'{name}: {count} left out: {"; ".join(extracted.skipped)}')
   return np.concatenate(values), rows
 
 

@@ -173,13 +173,13 @@ def _positions(
   all_names = result_lib.names(test, np.arange(len(test)))
   for i, (digest, name) in enumerate(zip(test.digests, all_names, strict=True)):
     positions[digest.tobytes(), str(name)].append(i)
-  found = np.empty(len(names), np.int64)
+  rows = np.empty(len(names), np.int64)
   for i, (digest, name) in enumerate(zip(digests, names, strict=True)):
     key = digest.tobytes(), str(name)
     if not positions[key]:
       raise ValueError(f'{name}: tested in two folds, or not in the test split')
-    found[i] = positions[key].popleft()
-  return found
+    rows[i] = positions[key].popleft()
+  return rows
 
 
 def _validation(

@@ -47,11 +47,11 @@ def open_labels(name: str, metric: str) -> Dataset:
     InputError: labels are missing, or are not those of one set of classes.
   """
   directory = check_labels(name.removeprefix('labels:'))
-  found = {
+  by_split = {
     split: array_files.read_labels(directory, split)
     for split in array_files.SPLITS
   }
-  classes, labels = _number_classes(name, directory, found)
+  classes, labels = _number_classes(name, directory, by_split)
   multi_label = next(iter(labels.values())).ndim == 2
   dataset = build_dataset(
     name,
@@ -71,7 +71,7 @@ def open_labels(name: str, metric: str) -> Dataset:
 def _number_classes(
   name: str,
   directory: pathlib.Path,
-  found: dict[str, np.ndarray | Sequence[str]],
+  by_split: dict[str, np.ndarray | Sequence[str]],
 ) -> tuple[tuple[str, ...], dict[str, np.ndarray]]:
   """Returns the names of the classes, and labels that are indices into them.
 
@@ -82,27 +82,27 @@ def _number_classes(
   classes = array_files.read_lines(path) if path.exists() else []
   if len(set(classes)) < len(classes):
     raise InputError(f'{path}: a class is there twice')
-  kinds = {getattr(labels, 'ndim', 'text') for labels in found.values()}
+  kinds = {getattr(labels, 'ndim', 'text') for labels in by_split.values()}
   if len(kinds) > 1:
     raise InputError(
       f'{name}: expected the labels of all splits as integers [N], as 0 and 1 '
       '[N, C], or as text'
     )
   if kinds == {'text'}:
-    classes = classes or sorted(set().union(*map(set, found.values())))
+    classes = classes or sorted(set().union(*map(set, by_split.values())))
     numbers = {text: number for number, text in enumerate(classes)}
-    texts = [text for labels in found.values() for text in labels]
+    texts = [text for labels in by_split.values() for text in labels]
     unknown = [text for text in texts if text not in numbers]
     if unknown:
       raise InputError(f'{name}: {unknown[0]} is no class of {_CLASSES}')
     return tuple(classes), {
       split: np.array([numbers[text] for text in labels], np.int32)
-      for split, labels in found.items()
+      for split, labels in by_split.items()
     }
   if kinds == {1}:
-    count = 1 + max(int(labels.max(initial=0)) for labels in found.values())
+    count = 1 + max(int(labels.max(initial=0)) for labels in by_split.values())
   else:
-    widths = {labels.shape[1] for labels in found.values()}
+    widths = {labels.shape[1] for labels in by_split.values()}
     count = max(widths)
     if len(widths) > 1:
       raise InputError(f'{name}: labels of {min(widths)} and {count} classes')
@@ -113,7 +113,7 @@ def _number_classes(
       f'{name}: labels are of {count} classes, and {_CLASSES} has '
       f'{len(classes)}'
     )
-  return tuple(classes or map(str, range(count))), found
+  return tuple(classes or map(str, range(count))), by_split
 
 
 def _make_split(

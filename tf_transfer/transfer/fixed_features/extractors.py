@@ -112,11 +112,11 @@ class StoredExtractor(features.Extractor):
       return [rows[i] for i in positions]
     array = arrays.get(split.name)
     if array is None or len(array.values) != len(split):
-      found = 'no rows' if array is None else f'{len(array.values):,} rows'
+      rows_text = 'no rows' if array is None else f'{len(array.values):,} rows'
       raise errors.InputError(
         f'{self._net.name}: {name} has {counted(len(split), "example")}, and '
-        f'{split.name}.npy {found}. Give {split.name}_names.txt with the name '
-        f'of each row, such as {split.describe(0)}'
+        f'{split.name}.npy {rows_text}. Give {split.name}_names.txt with the '
+        f'name of each row, such as {split.describe(0)}'
       )
     if array.names is not None:
       return self._find_by_name(split)
@@ -143,7 +143,7 @@ class StoredExtractor(features.Extractor):
         if '/' in named:
           short = pathlib.PurePosixPath(named).name
           rows.setdefault(short, []).append((array, number))
-    found = []
+    aligned = []
     for i in range(len(split)):
       full = split.describe(i)
       matches = rows.get(full) or rows.get(pathlib.PurePosixPath(full).name)
@@ -151,8 +151,8 @@ class StoredExtractor(features.Extractor):
         raise errors.InputError(
           f'{self._net.name}: {full} is the name of {len(matches)} rows'
         )
-      found.append(matches[0] if matches else None)
-    return found
+      aligned.append(matches[0] if matches else None)
+    return aligned
 
   def _report_missing(
     self, split: datasets.Split, name: str, rows: Sequence[object]
