@@ -9,7 +9,7 @@ import safetensors.numpy
 from tests.tools import hub_server
 from tf_transfer import errors, networks
 from tf_transfer.convert_weights import hub, hub_config, sources, table
-from tf_transfer.networks import recipe
+from tf_transfer.networks import published_timm, recipe
 
 
 def read(tmp_path, repository, content, head=None):
@@ -47,7 +47,7 @@ def read_error(tmp_path, content):
 )
 def test_every_checkpoint_of_the_table_is_the_same_network(network, source):
   """By its architecture's name: the variables, and what the options change."""
-  name, _ = hub_config.split_name(source.file)
+  name, _ = published_timm.split_name(source.file)
   own = hub_config.choose(name, source.file)
   assert own.network == network
   assert own.row is source

@@ -31,7 +31,8 @@ TEST_SETS: Mapping[str, str] = {
 }
 _RATES = 'benchmark-infer-amp-nchw-rtx4090'
 RATES_DEVICE = 'RTX 4090, mixed precision'
-_HUB_PREFIX = 'timm/'
+# Ahead of the names of timm's repositories on the hub.
+HUB_PREFIX = 'timm/'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +97,16 @@ class Rate:
     )
 
 
+def split_name(checkpoint: str) -> tuple[str, str]:
+  """Returns architecture and tag of a checkpoint; '' without a tag.
+
+  Args:
+    checkpoint: such as 'resnet50.a1_in1k' or 'timm/resnet50.a1_in1k'.
+  """
+  architecture, _, tag = checkpoint.rpartition('/')[2].partition('.')
+  return architecture, tag
+
+
 def top1(
   checkpoint: str, image_size: int | None = None, test_set: str = IMAGENET
 ) -> Top1 | None:
@@ -110,7 +121,7 @@ def top1(
   Returns:
     The accuracy; None where timm publishes none of this checkpoint and size.
   """
-  name = checkpoint.removeprefix(_HUB_PREFIX)
+  name = checkpoint.removeprefix(HUB_PREFIX)
   if image_size is None:
     sizes = _by_checkpoint(IMAGENET).get(name, {}).values()
     if not sizes:
@@ -121,7 +132,7 @@ def top1(
 
 def sizes(checkpoint: str) -> tuple[int, ...]:
   """Returns the image sizes at which ImageNet top-1 is published, ascending."""
-  name = checkpoint.removeprefix(_HUB_PREFIX)
+  name = checkpoint.removeprefix(HUB_PREFIX)
   return tuple(sorted(_by_checkpoint(IMAGENET).get(name, ())))
 
 
@@ -164,8 +175,8 @@ def rate(checkpoint: str, image_size: int | None = None) -> Rate | None:
   Returns:
     The rate; None where timm publishes none of this architecture and size.
   """
-  name = checkpoint.removeprefix(_HUB_PREFIX)
-  of_sizes = _rates().get(name.partition('.')[0], {})
+  name = checkpoint.removeprefix(HUB_PREFIX)
+  of_sizes = _rates().get(split_name(name)[0], {})
   if image_size is None and of_sizes:
     best = top1(name)
     of_best = of_sizes.get(best.image_size) if best else None

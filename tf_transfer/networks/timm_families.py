@@ -13,6 +13,8 @@ import functools
 import re
 from collections.abc import Mapping
 
+from tf_transfer.networks import published_timm
+
 # Family -> pattern that the beginning of an architecture's name matches. The
 # first family that matches counts, so special names come before general ones.
 _PATTERNS: Mapping[str, str] = {
@@ -114,7 +116,7 @@ def family(checkpoint: str) -> str:
   Returns:
     The family; the architecture's own name where no rule knows it.
   """
-  architecture = checkpoint.rpartition('/')[2].partition('.')[0]
+  architecture, _ = published_timm.split_name(checkpoint)
   for name, pattern in _PATTERNS.items():
     if re.match(pattern, architecture):
       return name

@@ -14,6 +14,8 @@ import dataclasses
 import re
 from collections.abc import Mapping
 
+from tf_transfer.networks import published_timm
+
 IMAGENET_1K, MORE_LABELS, HASHTAGS = 'imagenet_1k', 'more_labels', 'hashtags'
 SELF_SUPERVISED, LANGUAGE, UNKNOWN = 'self_supervised', 'language', 'unknown'
 # Group -> its title, in the order of figures and tables.
@@ -179,7 +181,7 @@ def pretraining(checkpoint: str) -> Pretraining:
 
 def unknown_words(checkpoint: str) -> tuple[str, ...]:
   """Returns the words of a checkpoint's tag that no rule knows."""
-  words = checkpoint.rpartition('/')[2].partition('.')[2].split('_')
+  words = published_timm.split_name(checkpoint)[1].split('_')
   return tuple(word for word in words if not _is_known(word))
 
 

@@ -95,10 +95,10 @@ def read_labels(
   return labels
 
 
-def check_length(path: pathlib.Path, found: int, expected: int) -> None:
+def check_length(path: pathlib.Path, count: int, expected: int) -> None:
   """Raises an InputError where a file has another number of rows."""
-  if found != expected:
+  if count != expected:
     raise errors.InputError(
-      f'{path}: {found:,} of them, and the other files of this split have '
+      f'{path}: {count:,} of them, and the other files of this split have '
       f'{expected:,}'
     )

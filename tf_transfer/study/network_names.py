@@ -17,7 +17,7 @@ from tf_transfer.networks import functions, published_timm
 # Ahead of a directory of features.
 FEATURES_PREFIX = 'features:'
 # The namespace on the hub whose repositories can be converted.
-HUB_NAMESPACE = 'timm'
+HUB_NAMESPACE = published_timm.HUB_PREFIX.rstrip('/')
 _HUB_NAME = re.compile(r'[A-Za-z0-9][\w.-]*', re.ASCII)
 # How repositories on the hub are named elsewhere.
 _HUB_PREFIXES = ('hf-hub:', 'hf_hub:')
@@ -66,7 +66,7 @@ def check(name: str) -> None:
 
 def _check_table_name(name: str) -> None:
   """Raises an InputError where the table has no such name."""
-  architecture, _, tag = name.partition('.')
+  architecture, tag = published_timm.split_name(name)
   if tag and published_timm.top1(name) is not None:
     raise errors.InputError(
       f'unknown network {name!r}: write {HUB_NAMESPACE}/{name} for the weights '

@@ -23,7 +23,7 @@ from tf_transfer.convert_weights import (
   sources,
   variables,
 )
-from tf_transfer.networks import weights
+from tf_transfer.networks import published_timm, weights
 from tf_transfer.runtime import files
 
 package_file = downloads.package_file
@@ -242,7 +242,7 @@ def _resolve_source(
   """
   if isinstance(source, publishers.Source):
     return source
-  if source is not None and source.startswith(hub.PREFIX):
+  if source is not None and source.startswith(published_timm.HUB_PREFIX):
     raise errors.InputError(
       f'{source} is a repository on the hub, of which config.json says how '
       'images are prepared: leave --input out to fetch both; or put both into '

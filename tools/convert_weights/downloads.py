@@ -18,6 +18,7 @@ from tf_transfer.convert_weights import (
   publishers,
   sources,
 )
+from tf_transfer.networks import published_timm
 
 # How Keras's messages begin: no network, or a file with another hash.
 _KERAS_FAILURES = ('URL fetch failure', 'Incomplete or corrupted file')
@@ -49,7 +50,7 @@ def fetch(network: str, name: str | None) -> Download:
     InputError: no such source, one whose files cannot be fetched, a package
       that is missing, or no network.
   """
-  if name is not None and name.startswith(hub.PREFIX):
+  if name is not None and name.startswith(published_timm.HUB_PREFIX):
     return _fetch_repository(network, name)
   candidates = sources.list_sources(network)
   if name is None and len(candidates) > 1:
@@ -80,7 +81,7 @@ def fetch(network: str, name: str | None) -> Download:
 
 def _is_on_hub(source: publishers.Source) -> bool:
   """Says whether the Hugging Face hub has the file."""
-  return source.file.startswith(hub.PREFIX)
+  return source.file.startswith(published_timm.HUB_PREFIX)
 
 
 def _fetch_repository(network: str, name: str) -> Download:

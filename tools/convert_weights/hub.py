@@ -20,8 +20,6 @@ from tf_transfer.convert_weights import packages
 from tf_transfer.networks import published_timm
 from tf_transfer.runtime import files
 
-# Of the names of repositories that can be converted.
-PREFIX = 'timm/'
 CONFIG, WEIGHTS = 'config.json', 'model.safetensors'
 _COMMIT = re.compile('[0-9a-f]{40}')
 # The hub states the SHA-256 of large files; of others the hash of Git.

@@ -80,8 +80,8 @@ def architectures() -> Mapping[str, tuple[Candidate, ...]]:
   known: dict[str, tuple[Candidate, ...]] = {}
   for network, rows in table.SOURCES.items():
     for row in rows:
-      if row.file.startswith(hub.PREFIX):
-        name, _ = split_name(row.file)
+      if row.file.startswith(published_timm.HUB_PREFIX):
+        name, _ = published_timm.split_name(row.file)
         known[name] = (*known.get(name, ()), Candidate(network, row))
   for name, (base, options) in _VARIANTS.items():
     for one in known.get(base, ()):
@@ -114,7 +114,7 @@ def choose(
 
 def network_of(repository: str) -> str:
   """Returns the network of the table that a repository is of; '' if unknown."""
-  name, _ = split_name(repository)
+  name, _ = published_timm.split_name(repository)
   chosen = choose(name, repository)
   return chosen.network if chosen else ''
 
@@ -124,18 +124,15 @@ def list_with_recipes(network: str) -> tuple[str, ...]:
 
   They are those with a top-1 that timm publishes, the best first.
   """
-  names = [f'{hub.PREFIX}{name}' for name in published_timm.checkpoints()]
+  names = [
+    f'{published_timm.HUB_PREFIX}{name}'
+    for name in published_timm.checkpoints()
+  ]
   return tuple(
     name
     for name in names
     if timm_recipes.find(name) is not None and network_of(name) == network
   )
-
-
-def split_name(repository: str) -> tuple[str, str]:
-  """Returns architecture and tag of timm/ARCHITECTURE.TAG; '' without a tag."""
-  name, _, tag = repository.removeprefix(hub.PREFIX).partition('.')
-  return name, tag
 
 
 _Triple = Annotated[list[float], msgspec.Meta(min_length=3, max_length=3)]
@@ -245,7 +242,7 @@ def _count_classes(config: _Config, repository: str) -> int:
   What weights that were trained with captions call so are the dimensions of
   their projection, unless they were tuned on ImageNet's classes.
   """
-  _, tag = split_name(repository)
+  _, tag = published_timm.split_name(repository)
   group = timm_pretraining.pretraining(repository).group
   is_tuned = any(word in _CLASSES for word in tag.split('_'))
   if group == timm_pretraining.LANGUAGE and not is_tuned:
@@ -363,7 +360,7 @@ def _find_recipe(network: str, repository: str) -> recipe_lib.Recipe:
   named = timm_recipes.find(repository)
   if named is not None:
     return named
-  _, tag = split_name(repository)
+  _, tag = published_timm.split_name(repository)
   pretraining = timm_pretraining.pretraining(repository)
   if pretraining.group == timm_pretraining.UNKNOWN:
     return recipe_lib.UNKNOWN

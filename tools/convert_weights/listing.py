@@ -101,7 +101,7 @@ def render_recipes() -> str:
   """
   rows = []
   for name in published_timm.checkpoints():
-    architecture, _ = hub_config.split_name(name)
+    architecture, _ = published_timm.split_name(name)
     recipe, top1 = timm_recipes.find(name), published_timm.top1(name)
     if recipe and top1 and architecture in hub_config.architectures():
       rows.append((architecture, _format_recipe(name, top1, recipe)))

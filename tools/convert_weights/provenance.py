@@ -19,6 +19,7 @@ import numpy as np
 
 from tf_transfer import errors
 from tf_transfer.convert_weights import publishers
+from tf_transfer.networks import published_timm
 from tf_transfer.networks import recipe as recipe_lib
 
 _HASHED = re.compile(r'.*-([0-9a-f]{8,})\.pth')
@@ -44,8 +45,8 @@ def is_published(
     return sha256 == source.sha256
   if source.md5:
     return _compute_md5(path) == source.md5
-  if source.file.startswith('timm/'):
-    model, _, tag = source.file.removeprefix('timm/').partition('.')
+  if source.file.startswith(published_timm.HUB_PREFIX):
+    model, tag = published_timm.split_name(source.file)
     return (_tag(model, pathlib.Path(path).absolute()) or '') == tag
   return None
 
@@ -59,8 +60,8 @@ def expected_evidence(source: publishers.Source) -> str:
     return f'a SHA-256 that begins with {source.sha256[:8]}'
   if source.md5:
     return f'the MD5 {source.md5}'
-  if source.file.startswith('timm/'):
-    name = source.file.removeprefix('timm/')
+  if source.file.startswith(published_timm.HUB_PREFIX):
+    name = source.file.removeprefix(published_timm.HUB_PREFIX)
     return f'{name} in its name or that of one of the {_FOLDERS} folders above'
   return f'{source.file}, which nothing in it tells'
 
@@ -116,7 +117,7 @@ def _explain_reason(
     )
   if source.md5:
     return f'Expected {expected_evidence(source)}, not {_compute_md5(path)}.'
-  if source.file.startswith('timm/'):
+  if source.file.startswith(published_timm.HUB_PREFIX):
     return (
       f'Neither the file nor one of the {_FOLDERS} folders above it has that '
       'name.'
@@ -138,7 +139,7 @@ def explain_doubt(
     sha256: of the file.
     top1_is_stated: whether the user stated its ImageNet top-1.
   """
-  name = source.file.removeprefix('timm/')
+  name = source.file.removeprefix(published_timm.HUB_PREFIX)
   reason = _explain_reason(source, path, sha256)
   if is_published(source, path, sha256):
     reason = 'Its variables are not all those of the published file.'

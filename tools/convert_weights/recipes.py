@@ -7,6 +7,7 @@ counts as one without.
 
 import dataclasses
 import functools
+from typing import Any
 
 from tf_transfer.networks import recipe
 
@@ -28,6 +29,13 @@ def sourced(base: recipe.Recipe, source: str) -> recipe.Recipe:
     for name in base.stated
   }
   return dataclasses.replace(base, sources={**sources, **base.sources})
+
+
+def change(base: recipe.Recipe, source: str, **fields: Any) -> recipe.Recipe:
+  """Returns a recipe with other fields, which a source states."""
+  return dataclasses.replace(
+    base, **fields, sources={**base.sources, **dict.fromkeys(fields, source)}
+  )
 
 
 def _with_notes(base: recipe.Recipe, notes: str) -> recipe.Recipe:
@@ -299,11 +307,7 @@ def at(
     resolution: height and width of the images, in pixels.
     source: who states it.
   """
-  return dataclasses.replace(
-    base,
-    resolution=resolution,
-    sources={**base.sources, 'resolution': source},
-  )
+  return change(base, source, resolution=resolution)
 
 
 def ported(base: recipe.Recipe) -> recipe.Recipe:

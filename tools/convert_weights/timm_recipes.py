@@ -14,12 +14,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from tf_transfer.convert_weights import recipes
+from tf_transfer.networks import published_timm
 from tf_transfer.networks import recipe as recipe_lib
 
 Recipe = recipe_lib.Recipe
 _Tags = Mapping[str, Recipe]
 
-_PREFIX = 'timm/'
 _PAGE = "timm's page of hyperparameters"
 _COMMAND = "the command in timm's page of training scripts, and its defaults"
 _GLUON = "GluonCV's command and log of the training"
@@ -32,13 +32,6 @@ _trained = functools.partial(
   trained_on='imagenet',
   supervision='supervised',
 )
-
-
-def _change(base: Recipe, source: str, **fields: Any) -> Recipe:
-  """Returns a recipe with other fields, which a source states."""
-  return dataclasses.replace(
-    base, **fields, sources={**base.sources, **dict.fromkeys(fields, source)}
-  )
 
 
 def _stated(source: str, **fields: Any) -> Recipe:
@@ -128,7 +121,7 @@ _RESNET: _Tags = {
 
 # Google's EfficientNets, ported. The authors' README tells the baseline, "in1k"
 # of timm, from the networks with AutoAugment by their top-1.
-_BASELINE = _change(
+_BASELINE = recipes.change(
   recipes.EFFICIENTNET_AUTOAUGMENT,
   "the README of the authors' repository",
   augmentation='crops and mirroring',
@@ -264,8 +257,8 @@ def find(name: str) -> Recipe | None:
   Args:
     name: on the hub, as timm/resnet50.a1_in1k; without timm/ too.
   """
-  name = name.removeprefix(_PREFIX)
-  architecture, _, tag = name.partition('.')
+  name = name.removeprefix(published_timm.HUB_PREFIX)
+  architecture, tag = published_timm.split_name(name)
   if name in _UNKNOWN:
     return _complete(_UNKNOWN[name], name, architecture, tag)
   for pattern, tags in _ARCHITECTURES.items():
@@ -283,6 +276,6 @@ def _complete(recipe: Recipe, name: str, architecture: str, tag: str) -> Recipe:
     recipe = recipes.at(recipe, size)
   # Xie et al. (2020): networks smaller than B4 were trained for longer.
   if tag == 'ns_jft_in1k' and int(architecture[-1]) < 4:
-    recipe = _change(recipe, 'Xie et al. (2020)', epochs=700)
+    recipe = recipes.change(recipe, 'Xie et al. (2020)', epochs=700)
   source, fields = _OWN.get(name, ('', {}))
-  return _change(recipe, source, **fields) if fields else recipe
+  return recipes.change(recipe, source, **fields) if fields else recipe
